@@ -1,0 +1,50 @@
+# Copyloom's chores. Everything is installed into .venv; `make help` lists what there is.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+INSTALLED := .venv/.installed
+DEV_INSTALLED := .venv/.installed-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help install quickstart test test-slow lint imports clean
+
+help: ## list these commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+install: $(INSTALLED) ## create .venv and install Copyloom with its pinned dependencies
+
+quickstart: $(INSTALLED) ## install, then run the main job
+	$(BIN)/copyloom quickstart
+
+test: imports ## run all tests but the slow ones
+	$(BIN)/python -m pytest -q
+
+test-slow: $(DEV_INSTALLED) ## run the slow tests
+	$(BIN)/python -m pytest -q -m slow
+
+lint: imports ## check style, format, types and imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+imports: $(DEV_INSTALLED) ## check that imports between the packages go one way
+	$(BIN)/lint-imports --no-logo
+
+clean: ## remove .venv, builds and caches; runs/ stays
+	rm -rf .venv build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: what is there is installed again only when pyproject.toml or constraints.txt has changed since.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Copyloom needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@echo "Installing Copyloom into .venv (a few minutes the first time)"
+	@$(PIP) -e .
+	@touch $@
+
+$(DEV_INSTALLED): $(INSTALLED)
+	@echo "Installing what tests and checks need"
+	@$(PIP) -e '.[dev]'
+	@touch $@

@@ -1,0 +1,354 @@
+"""The database of texts and embeddings: its tables, and the only way to open it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import (
+    URL,
+    Connection,
+    DateTime,
+    Dialect,
+    Double,
+    Engine,
+    ForeignKey,
+    ForeignKeyConstraint,
+    LargeBinary,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    make_url,
+    select,
+)
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from copyloom import InputError, SpaceError
+
+Action = Literal["add", "promote", "retire"]
+
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 30.0  # how long a writer waits for another before it gives up
+
+_ADVICE = {
+    sqlite3.SQLITE_NOTADB: "give the path of a Copyloom database, or of a file that does not exist yet",
+    sqlite3.SQLITE_CORRUPT: "restore it from a copy, or give the path of a new file",
+    sqlite3.SQLITE_CANTOPEN: "give a path in a folder that can be written",
+    sqlite3.SQLITE_READONLY: "give a file and folder that can be written",
+    sqlite3.SQLITE_PERM: "give a file and folder that can be written",
+    sqlite3.SQLITE_IOERR: "check the disk, or give another path",
+    sqlite3.SQLITE_FULL: "free some space on the disk, nothing was written",
+    sqlite3.SQLITE_BUSY: "another program is writing to it; try again when that has finished",
+}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC, also where the database knows no time zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return `value` in UTC, for the database."""
+        if value is not None and value.tzinfo is None:
+            raise InputError(f"{value} has no time zone; pass datetime.now(UTC)")
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return what the database holds with its time zone."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """The root of all tables of a Copyloom database, those of other modules too."""
+
+    type_annotation_map = {datetime: UtcDateTime, float: Double, bytes: LargeBinary}  # noqa: RUF012
+
+
+class MetaRow(Base):
+    """A fact about the database itself; ``schema_version`` is one."""
+
+    __tablename__ = "meta"
+    key: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
+
+
+class SpaceRow(Base):
+    """A `SpaceIdentity`, field by field."""
+
+    __tablename__ = "spaces"
+    __table_args__ = (
+        UniqueConstraint(
+            *("model", "parameters", "tokenizer", "encoder", "adapter"),
+            *("vectors", "hidden_size", "dtype", "decoding"),
+        ),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    parameters: Mapped[str]
+    tokenizer: Mapped[str]
+    encoder: Mapped[str]
+    adapter: Mapped[str]
+    vectors: Mapped[int]
+    hidden_size: Mapped[int]
+    dtype: Mapped[str]
+    decoding: Mapped[str]
+
+
+class TextRow(Base):
+    """A text; its key is its hash, because PostgreSQL cannot index a text of 10,000 characters itself."""
+
+    __tablename__ = "texts"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    text: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+
+
+class EmbeddingRow(Base):
+    """What `SummaryEmbedding` holds of a text in a space; vectors are little-endian float32, row by row."""
+
+    __tablename__ = "embeddings"
+    text_id: Mapped[str] = mapped_column(ForeignKey("texts.id"), primary_key=True)
+    space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id"), primary_key=True)
+    vectors: Mapped[bytes]
+    vector_count: Mapped[int]  # P
+    hidden_size: Mapped[int]  # D
+    sentence_vector: Mapped[bytes]
+    sentence_size: Mapped[int]  # S
+    exact: Mapped[bool]
+    margin: Mapped[float]
+    steps: Mapped[int]
+    start: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class LineageRow(Base):
+    """One parent of a mixed text; of a text in a space, because weights mean nothing in another."""
+
+    __tablename__ = "lineage"
+    __table_args__ = (
+        ForeignKeyConstraint(["text_id", "space_id"], ["embeddings.text_id", "embeddings.space_id"]),
+    )
+    text_id: Mapped[str] = mapped_column(primary_key=True)
+    space_id: Mapped[int] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    parent_id: Mapped[str] = mapped_column(ForeignKey("texts.id"))
+    weight: Mapped[float]
+
+
+class PoolRow(Base):
+    """A pool and the one space of its embeddings."""
+
+    __tablename__ = "pools"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id"))
+
+
+class PoolEventRow(Base):
+    """A change of a pool; rows are only ever added."""
+
+    __tablename__ = "pool_events"
+    __table_args__ = (UniqueConstraint("pool_id", "version", "text_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    pool_id: Mapped[int] = mapped_column(ForeignKey("pools.id"))
+    version: Mapped[int]
+    text_id: Mapped[str] = mapped_column(ForeignKey("texts.id"))
+    action: Mapped[Action] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+
+
+def text_id(text: str) -> str:
+    """Return the key under which `text` is stored: the SHA-256 of its UTF-8 bytes, 64 characters.
+
+    Raises
+    ------
+    InputError
+        If `text` holds half a surrogate pair, which UTF-8 cannot write.
+    """
+    try:
+        return sha256(text.encode()).hexdigest()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{text[:60]!r} is not valid Unicode ({error.reason}); remove those characters"
+        ) from None
+
+
+def open_database(path_or_url: str | Path, *, create: bool = True) -> Engine:
+    """Return the opened database, with all tables in place.
+
+    The tables are those that `Base` knows at the time of the call: import the modules that define them
+    first (`experiments.ledger` for the ledger). Tables that an existing database lacks are added.
+
+    Parameters
+    ----------
+    path_or_url : str or Path
+        A path means a file of SQLite; a string with ``://`` is a URL for SQLAlchemy.
+    create : bool
+        Make the file, and the folders that lead to it, where they do not exist.
+
+    Raises
+    ------
+    SpaceError
+        If the database is of another schema version.
+    InputError
+        If it cannot be read or written, does not exist (with ``create=False``), or is not Copyloom's.
+    """
+    engine = _engine(path_or_url)
+    is_sqlite = engine.dialect.name == "sqlite"
+    try:
+        if is_sqlite and engine.url.database not in (None, "", ":memory:"):
+            _check_file(Path(str(engine.url.database)), create)
+        with reading(engine) as connection:
+            present = _check_version(connection)
+        if not present and not create:
+            raise InputError(f"the database {_shown(engine)} is empty; check the path")
+        if is_sqlite:
+            _write_ahead(engine)
+        if not present >= set(Base.metadata.tables):
+            _create_tables(engine)
+    except OperationalError as error:  # a server that does not answer, say
+        engine.dispose()
+        raise InputError(f"the database {_shown(engine)} cannot be opened: {error.orig}") from error
+    except Exception:
+        engine.dispose()
+        raise
+    return engine
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that writes: all of it is kept, or after an exception nothing.
+
+    On SQLite it takes the lock at its start, so that what it reads cannot change before it writes.
+    """
+    with (
+        _explained(engine),
+        engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection,
+        connection.begin(),
+    ):
+        yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A transaction that reads: all its statements see one state, whoever writes meanwhile."""
+    with _explained(engine), engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def _explained(engine: Engine) -> Iterator[None]:
+    """Turn the errors of SQLite that a person can do something about into `InputError`."""
+    try:
+        yield
+    except DatabaseError as error:
+        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # the higher bytes are details
+        if code not in _ADVICE:
+            raise
+        raise InputError(
+            f"the database {_shown(engine)} cannot be used ({error.orig}); {_ADVICE[code]}"
+        ) from error
+
+
+def _shown(engine: Engine) -> str:
+    """Return what to call the database in messages; passwords stay out."""
+    return repr(engine.url.database) if engine.dialect.name == "sqlite" else repr(engine.url)
+
+
+def _engine(path_or_url: str | Path) -> Engine:
+    if isinstance(path_or_url, Path) or "://" not in path_or_url:
+        url = URL.create("sqlite", database=str(Path(path_or_url).expanduser()))
+    else:
+        try:
+            url = make_url(path_or_url)
+        except (ArgumentError, ValueError):
+            raise InputError(
+                "the database's URL cannot be read; write a path, or postgresql+psycopg://user:password@host/name"
+            ) from None
+    is_sqlite = url.get_backend_name() == "sqlite"
+    try:
+        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS} if is_sqlite else {})
+    except (NoSuchModuleError, ImportError) as error:
+        raise InputError(
+            f"{url!r} needs a driver that is not installed ({error}); install it, or give a path"
+        ) from None
+    if is_sqlite:
+        event.listen(engine, "connect", _configure)
+        event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _configure(connection: Any, record: Any) -> None:
+    connection.isolation_level = None  # or the driver would begin transactions itself, later than we ask
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _begin(connection: Connection) -> None:
+    mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+    if mode is not None:
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+def _check_file(path: Path, create: bool) -> None:
+    """Raise `InputError` unless `path` is a file or may become one."""
+    if path.is_dir():
+        raise InputError(f"{str(path)!r} is a folder; give the path of a database file in it")
+    if path.exists():
+        return
+    if not create:
+        raise InputError(f"there is no database at {str(path)!r}; check the path, or create one first")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"the folder of the database {str(path)!r} cannot be made ({error.strerror}); give another path"
+        ) from None
+
+
+def _check_version(connection: Connection) -> set[str]:
+    """Return the names of the tables, none for a new database, if they are of this schema version."""
+    inspector, shown = inspect(connection), _shown(connection.engine)
+    tables = set(inspector.get_table_names())
+    if not tables:
+        return tables
+    columns = inspector.get_columns("meta") if "meta" in tables else []
+    if {column["name"] for column in columns} != {"key", "value"}:
+        raise InputError(f"the database {shown} is another program's; give the path of a new file")
+    found = connection.scalar(select(MetaRow.value).where(MetaRow.key == "schema_version"))
+    if found != str(SCHEMA_VERSION):
+        raise SpaceError(
+            f"the database {shown} has schema version {found}, this Copyloom needs {SCHEMA_VERSION}; "
+            "open it with the Copyloom that wrote it, or give the path of a new database"
+        )
+    return tables
+
+
+def _write_ahead(engine: Engine) -> None:
+    """Let readers and a writer work at once; the file remembers it."""
+    with _explained(engine), engine.connect() as connection:
+        connection.execution_options(sqlite_begin=None)  # SQLite refuses this inside a transaction
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+
+
+def _create_tables(engine: Engine) -> None:
+    with writing(engine) as connection:
+        present = _check_version(connection)  # another process may have been first
+        Base.metadata.create_all(connection)
+        if not present:
+            connection.execute(insert(MetaRow).values(key="schema_version", value=str(SCHEMA_VERSION)))

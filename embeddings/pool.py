@@ -1,0 +1,452 @@
+"""The pool: which stored summary embeddings may be mixed, version by version."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from math import isfinite, isnan
+from typing import Any
+
+import numpy as np
+import torch
+from sqlalchemy import Connection, Engine, Row, Select, Subquery, func, insert, select
+from torch import Tensor
+
+from copyloom import InputError, SpaceError
+from embeddings.database import (
+    Action,
+    EmbeddingRow,
+    LineageRow,
+    PoolEventRow,
+    PoolRow,
+    SpaceRow,
+    TextRow,
+    reading,
+    text_id,
+    writing,
+)
+from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding
+
+_LOOKUP = 500  # keys a query; every database takes so many parameters
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PoolEvent:
+    """One change of a pool.
+
+    Parameters
+    ----------
+    version : int
+        The version of the pool that the change made; changes of one call share it.
+    text : str
+    action : str
+        ``"add"``, ``"promote"`` or ``"retire"``.
+    reason : str
+    created_at : datetime
+        UTC.
+    """
+
+    version: int
+    text: str
+    action: Action
+    reason: str
+    created_at: datetime
+
+
+class Pool:
+    """The embeddings that may be mixed, kept in a database with all their earlier versions.
+
+    A call that changes something makes one new version in one transaction: it is there as a whole or, after
+    an error or a kill, not at all. Nothing is deleted, so every version can be read again.
+
+    A database holds one embedding of a text in a space, the first that was stored: a text that is retired and
+    added again, or added to a second pool, keeps those vectors. A warning is logged if the new ones differ.
+
+    Parameters
+    ----------
+    engine : Engine
+        From `open_database`.
+    name : str
+        Of the pool; it comes into being with its first text.
+    space : SpaceIdentity
+        Of all its embeddings.
+
+    Raises
+    ------
+    SpaceError
+        If the pool exists in another space; the message names both.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from embeddings.database import open_database
+    >>> from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding
+    >>> space = SpaceIdentity("tiny", "a1", "b2", "minilm", "", vectors=4, hidden_size=8)
+    >>> def stored(text, lineage=None):
+    ...     return SummaryEmbedding(
+    ...         text, torch.zeros(4, 8), torch.zeros(3), space, True, 1.0, 0, "adapter", lineage
+    ...     )
+    >>> pool = Pool(open_database("sqlite://"), "claims", space)
+    >>> pool.add([stored("Tea that wakes you."), stored("A quiet kettle.")])
+    2
+    >>> pool.promote(
+    ...     stored("A kettle that wakes.", Lineage(("Tea that wakes you.", "A quiet kettle."), (0.5, 0.5))),
+    ...     "CTR above both parents",
+    ... )
+    True
+    >>> pool.retire(["A quiet kettle."], "out of stock")
+    >>> pool.version, [embedding.text for embedding in pool.members()]
+    (3, ['Tea that wakes you.', 'A kettle that wakes.'])
+    >>> [embedding.text for embedding in pool.members(version=1)]
+    ['Tea that wakes you.', 'A quiet kettle.']
+    """
+
+    def __init__(self, engine: Engine, name: str, space: SpaceIdentity) -> None:
+        self.engine = engine
+        self.name = name
+        self.space = space
+        with reading(engine) as connection:
+            self._find(connection)
+
+    @property
+    def version(self) -> int:
+        """The number of changes made so far; 0 for a pool that never held a text."""
+        with reading(self.engine) as connection:
+            found = self._find(connection)
+            return 0 if found is None else _version(connection, found.id)
+
+    def add(self, embeddings: Iterable[SummaryEmbedding], reason: str = "") -> int:
+        """Add `embeddings` in their order and return how many were not members yet.
+
+        Members are left as they are; where all are members already, no version is made.
+
+        Raises
+        ------
+        SpaceError
+            If one is of another space than the pool; the message names both and what differs.
+        InputError
+            If one has arrays that do not fit its space or are not finite, or a text that is not Unicode.
+        """
+        return self._append(list(embeddings), "add", reason)
+
+    def promote(self, embedding: SummaryEmbedding, reason: str) -> bool:
+        """Add a text that was mixed; return False, and make no version, if it is a member already.
+
+        Raises
+        ------
+        InputError
+            If `embedding` has no lineage, or for the causes that `add` names.
+        SpaceError
+            As for `add`.
+        """
+        if embedding.lineage is None:
+            raise InputError(
+                f"{embedding.text[:60]!r} has no lineage, so it was not mixed; use add for texts from outside"
+            )
+        return self._append([embedding], "promote", reason) == 1
+
+    def retire(self, texts: Sequence[str], reason: str) -> None:
+        """Take `texts` out of the pool; they stay in its earlier versions and can be added again.
+
+        Raises
+        ------
+        InputError
+            If one is not a member, with nothing retired.
+        """
+        if isinstance(texts, str):
+            raise InputError(f"texts is one string, {texts[:60]!r}; pass a list of texts")
+        ids = {text_id(text): text for text in texts}
+        with writing(self.engine) as connection:
+            found = self._find(connection, lock=True)
+            pool_id = None if found is None else found.id
+            active = set(connection.scalars(select(_active(pool_id).c.text_id)))
+            if missing := [key for key in ids if key not in active]:
+                ever = connection.scalar(
+                    select(PoolEventRow.id)
+                    .where(PoolEventRow.pool_id == pool_id, PoolEventRow.text_id == missing[0])
+                    .limit(1)
+                )
+                state = "was never added to" if ever is None else "is already retired from"
+                more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+                raise InputError(
+                    f"{ids[missing[0]][:60]!r}{more} {state} the pool {self.name!r}; retire only its members"
+                )
+            if ids and pool_id is not None:
+                _record(connection, pool_id, list(ids), "retire", reason, datetime.now(UTC))
+
+    def members(self, version: int | None = None) -> list[SummaryEmbedding]:
+        """Return the members, in the order in which they were first added, with the bytes that were stored.
+
+        Parameters
+        ----------
+        version : int, optional
+            From 0 (empty) to `Pool.version`; the newest if left out.
+
+        Raises
+        ------
+        InputError
+            If the pool has no such version.
+        """
+        with reading(self.engine) as connection:
+            found = self._find(connection)
+            newest = 0 if found is None else _version(connection, found.id)
+            if version is not None and not 0 <= version <= newest:
+                raise InputError(f"the pool {self.name!r} has versions 0 to {newest}, not {version}")
+            if found is None:
+                return []
+            return _load(connection, _active(found.id, version), found.space_id, self.space)
+
+    def history(self) -> list[PoolEvent]:
+        """Return all changes, oldest first."""
+        with reading(self.engine) as connection:
+            found = self._find(connection)
+            if found is None:
+                return []
+            rows = connection.execute(
+                select(
+                    PoolEventRow.version,
+                    TextRow.text,
+                    PoolEventRow.action,
+                    PoolEventRow.reason,
+                    PoolEventRow.created_at,
+                )
+                .join(TextRow, TextRow.id == PoolEventRow.text_id)
+                .where(PoolEventRow.pool_id == found.id)
+                .order_by(PoolEventRow.id)
+            )
+            return [PoolEvent(*row) for row in rows]
+
+    def _append(self, embeddings: list[SummaryEmbedding], action: Action, reason: str) -> int:
+        for embedding in embeddings:
+            _check(embedding, self.name, self.space)
+        with writing(self.engine) as connection:
+            found = self._find(connection, lock=True)
+            active = set(connection.scalars(select(_active(found and found.id).c.text_id)))
+            new: dict[str, SummaryEmbedding] = {}
+            for embedding in embeddings:
+                key = text_id(embedding.text)
+                if key not in active:
+                    new.setdefault(key, embedding)
+            if not new:
+                return 0
+            found = found or self._create(connection)
+            now = datetime.now(UTC)
+            _store(connection, found.space_id, new, now)
+            _record(connection, found.id, list(new), action, reason, now)
+            return len(new)
+
+    def _find(self, connection: Connection, lock: bool = False) -> Row[Any] | None:
+        """Return the pool's row, None before its first text; `lock` it where the database locks rows."""
+        query = select(PoolRow).where(PoolRow.name == self.name)
+        row = connection.execute(query.with_for_update() if lock else query).first()
+        if row is None:
+            return None
+        columns = [getattr(SpaceRow, field.name) for field in fields(SpaceIdentity)]
+        space = SpaceIdentity(*connection.execute(select(*columns).where(SpaceRow.id == row.space_id)).one())
+        if space != self.space:
+            raise SpaceError(
+                f"the pool {self.name!r} is stored in {space}, but was opened in {self.space} "
+                f"({_difference(space, self.space)}); open it with the model it was made with, or name a new pool"
+            )
+        return row
+
+    def _create(self, connection: Connection) -> Row[Any]:
+        identity = asdict(self.space)
+        space_id = connection.scalar(select(SpaceRow.id).filter_by(**identity))
+        if space_id is None:
+            connection.execute(insert(SpaceRow).values(**identity))
+            space_id = connection.scalar(select(SpaceRow.id).filter_by(**identity))
+        connection.execute(insert(PoolRow).values(name=self.name, space_id=space_id))
+        return connection.execute(select(PoolRow).where(PoolRow.name == self.name)).one()
+
+
+def _difference(first: SpaceIdentity, second: SpaceIdentity) -> str:
+    one, other = asdict(first), asdict(second)
+    return ", ".join(f"{key}: {one[key]} and {other[key]}" for key in one if one[key] != other[key])
+
+
+def _check(embedding: SummaryEmbedding, name: str, space: SpaceIdentity) -> None:
+    """Raise unless `embedding` can be a member of the pool `name` in `space`."""
+    shown = repr(embedding.text[:60])
+    if embedding.space != space:
+        raise SpaceError(
+            f"the pool {name!r} is stored in {space}, {shown} in {embedding.space} "
+            f"({_difference(space, embedding.space)}); invert it with the pool's model before adding it"
+        )
+    vectors, sentence, lineage = embedding.vectors, embedding.sentence_vector, embedding.lineage
+    if vectors.shape != (space.vectors, space.hidden_size) or sentence.ndim != 1:
+        raise InputError(
+            f"{shown} has vectors of shape {tuple(vectors.shape)} and a sentence vector of shape "
+            f"{tuple(sentence.shape)}; its space needs {(space.vectors, space.hidden_size)} and one dimension"
+        )
+    if vectors.dtype != torch.float32 or sentence.dtype != torch.float32:
+        raise InputError(f"{shown} has vectors of {vectors.dtype} and {sentence.dtype}; pass float32")
+    if isnan(embedding.margin) or not (torch.isfinite(vectors).all() and torch.isfinite(sentence).all()):
+        raise InputError(f"{shown} has vectors or a margin that are not finite; invert it again")
+    if lineage is not None and not (
+        lineage.parents
+        and len(lineage.parents) == len(lineage.weights)
+        and all(map(isfinite, lineage.weights))
+    ):
+        raise InputError(
+            f"{shown} has {len(lineage.parents)} parents and weights {lineage.weights}; "
+            "pass at least one parent and a finite weight for each"
+        )
+
+
+def _version(connection: Connection, pool_id: int) -> int:
+    return (
+        connection.scalar(select(func.max(PoolEventRow.version)).where(PoolEventRow.pool_id == pool_id)) or 0
+    )
+
+
+def _active(pool_id: int | None, version: int | None = None) -> Subquery:
+    """Return a query for the members: `text_id`, and `first` that orders them by first addition."""
+    spans = select(
+        PoolEventRow.text_id,
+        func.min(PoolEventRow.id).label("first"),
+        func.max(PoolEventRow.id).label("last"),
+    ).where(PoolEventRow.pool_id == pool_id)
+    if version is not None:
+        spans = spans.where(PoolEventRow.version <= version)
+    span = spans.group_by(PoolEventRow.text_id).subquery()
+    return (
+        select(span.c.text_id, span.c.first)
+        .join(PoolEventRow, PoolEventRow.id == span.c.last)
+        .where(PoolEventRow.action != "retire")
+        .subquery()
+    )
+
+
+def _record(
+    connection: Connection, pool_id: int, ids: list[str], action: Action, reason: str, now: datetime
+) -> None:
+    common = {
+        "pool_id": pool_id,
+        "version": _version(connection, pool_id) + 1,
+        "action": action,
+        "reason": reason,
+        "created_at": now,
+    }
+    connection.execute(insert(PoolEventRow), [{**common, "text_id": key} for key in ids])
+
+
+def _existing(
+    connection: Connection, query: Select[*tuple[Any, ...]], column: Any, ids: list[str]
+) -> Iterator[Row[*tuple[Any, ...]]]:
+    """Run `query` for the rows whose `column` is in `ids`."""
+    for first in range(0, len(ids), _LOOKUP):
+        yield from connection.execute(query.where(column.in_(ids[first : first + _LOOKUP])))
+
+
+def _store(
+    connection: Connection, space_id: int, embeddings: dict[str, SummaryEmbedding], now: datetime
+) -> None:
+    """Write the texts, embeddings and lineages that the database does not hold yet; the keys are text ids."""
+    texts = {key: embedding.text for key, embedding in embeddings.items()}
+    lineages = {key: e.lineage for key, e in embeddings.items() if e.lineage is not None}
+    texts |= {text_id(parent): parent for lineage in lineages.values() for parent in lineage.parents}
+    for row in _existing(connection, select(TextRow.id), TextRow.id, list(texts)):
+        del texts[row.id]
+    if texts:
+        rows = [{"id": key, "text": text, "created_at": now} for key, text in texts.items()]
+        connection.execute(insert(TextRow), rows)
+
+    new = {key: _to_row(key, space_id, embedding, now) for key, embedding in embeddings.items()}
+    stored = select(EmbeddingRow.text_id, EmbeddingRow.vectors, EmbeddingRow.sentence_vector)
+    stored = stored.where(EmbeddingRow.space_id == space_id)
+    for row in _existing(connection, stored, EmbeddingRow.text_id, list(new)):
+        offered = new.pop(row.text_id)
+        if (row.vectors, row.sentence_vector) != (offered["vectors"], offered["sentence_vector"]):
+            text = embeddings[row.text_id].text[:60]
+            _log.warning("%r keeps the vectors stored first, the new ones differ", text)
+    if new:
+        connection.execute(insert(EmbeddingRow), list(new.values()))
+
+    known = select(LineageRow.text_id).where(LineageRow.space_id == space_id, LineageRow.position == 0)
+    for row in _existing(connection, known, LineageRow.text_id, list(lineages)):
+        del lineages[row.text_id]
+    if lineages:
+        connection.execute(
+            insert(LineageRow),
+            [
+                {
+                    "text_id": key,
+                    "space_id": space_id,
+                    "position": position,
+                    "parent_id": text_id(parent),
+                    "weight": float(weight),
+                }
+                for key, lineage in lineages.items()
+                for position, (parent, weight) in enumerate(
+                    zip(lineage.parents, lineage.weights, strict=True)
+                )
+            ],
+        )
+
+
+def _to_row(key: str, space_id: int, embedding: SummaryEmbedding, now: datetime) -> dict[str, Any]:
+    return {
+        "text_id": key,
+        "space_id": space_id,
+        "vectors": _to_bytes(embedding.vectors),
+        "vector_count": embedding.vectors.shape[0],
+        "hidden_size": embedding.vectors.shape[1],
+        "sentence_vector": _to_bytes(embedding.sentence_vector),
+        "sentence_size": embedding.sentence_vector.shape[0],
+        "exact": bool(embedding.exact),
+        "margin": float(embedding.margin),
+        "steps": int(embedding.steps),
+        "start": embedding.start,
+        "created_at": now,
+    }
+
+
+def _load(
+    connection: Connection, active: Subquery, space_id: int, space: SpaceIdentity
+) -> list[SummaryEmbedding]:
+    parents: dict[str, list[tuple[str, float]]] = {}
+    for key, parent, weight in connection.execute(
+        select(LineageRow.text_id, TextRow.text, LineageRow.weight)
+        .join(active, active.c.text_id == LineageRow.text_id)
+        .join(TextRow, TextRow.id == LineageRow.parent_id)
+        .where(LineageRow.space_id == space_id)
+        .order_by(LineageRow.text_id, LineageRow.position)
+    ):
+        parents.setdefault(key, []).append((parent, weight))
+    rows = connection.execute(
+        select(EmbeddingRow, TextRow.text)
+        .join(active, active.c.text_id == EmbeddingRow.text_id)
+        .join(TextRow, TextRow.id == EmbeddingRow.text_id)
+        .where(EmbeddingRow.space_id == space_id)
+        .order_by(active.c.first)
+    )
+    return [
+        SummaryEmbedding(
+            text=row.text,
+            vectors=_from_bytes(row.vectors, row.vector_count, row.hidden_size),
+            sentence_vector=_from_bytes(row.sentence_vector, row.sentence_size),
+            space=space,
+            exact=row.exact,
+            margin=row.margin,
+            steps=row.steps,
+            start=row.start,
+            lineage=_lineage(parents[row.text_id]) if row.text_id in parents else None,
+        )
+        for row in rows
+    ]
+
+
+def _lineage(pairs: list[tuple[str, float]]) -> Lineage:
+    return Lineage(tuple(parent for parent, _ in pairs), tuple(weight for _, weight in pairs))
+
+
+def _to_bytes(array: Tensor) -> bytes:
+    return array.detach().cpu().numpy().astype("<f4").tobytes()
+
+
+def _from_bytes(stored: bytes, *shape: int) -> Tensor:
+    return torch.from_numpy(np.frombuffer(stored, "<f4").astype(np.float32).reshape(shape))

@@ -1,0 +1,276 @@
+"""A space: a frozen language model, a sentence encoder and an adapter, and all that goes from text to text in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from copyloom import InputError
+from embeddings.adapter import Adapter
+from embeddings.encoder import ENCODER_ID, SentenceEncoder
+from embeddings.inversion import InversionConfig, Progress, check_texts, invert, token_mean_start
+from embeddings.mixing import adapt, check_weights, mix, wanted_point
+from embeddings.subject import SubjectAdapter, present_slots, subject_phrases
+from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding, check_same_space
+from generator.checks import normalised
+from generator.decoding import MAX_TOKENS, Decoded, Prefix, decode
+from generator.device import Device
+from generator.language_model import SHIPPED, SHIPPED_FOLDER, LanguageModel
+from generator.record import ProductRecord, fill, slots_of
+
+ADAPTER_FILE = "adapter.safetensors"
+ADAPTER_SETTINGS = "adapter.json"
+DEFAULT_VECTORS = 4
+"""P for models without an adapter."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What the model wrote for one mixture: text with the subject's facts filled in, and a fault where it cannot be used."""
+
+    text: str
+    finished: bool
+    fault: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """A text mixed from others.
+
+    Parameters
+    ----------
+    text : str
+    lineage : Lineage
+        Parents and weights.
+    semantic_consistency : float
+        Cosine of the text's sentence vector to the wanted point.
+    new : bool
+        Whether the text is neither a parent nor a concatenation of parents.
+    """
+
+    text: str
+    lineage: Lineage
+    semantic_consistency: float
+    new: bool
+
+
+class Space:
+    """Everything between texts and summary embeddings, for one language model.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    encoder : SentenceEncoder
+    adapter : Adapter, optional
+    subject_adapter : SubjectAdapter, optional
+    vectors : int
+        P, for models without an adapter.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        encoder: SentenceEncoder,
+        adapter: Adapter | None = None,
+        subject_adapter: SubjectAdapter | None = None,
+        vectors: int = DEFAULT_VECTORS,
+    ) -> None:
+        self.model, self.encoder = model, encoder
+        self.adapter, self.subject_adapter = adapter, subject_adapter
+        self.vectors = adapter.vectors if adapter else vectors
+
+    @classmethod
+    def load(cls, name: str = SHIPPED, device: str = "auto") -> Space:
+        """Return the space of the shipped model, or of the causal model at a path or hub id.
+
+        Raises
+        ------
+        InputError, DeviceError
+            If the model or the device is not there.
+        """
+        chosen = Device.choose(device)
+        model = LanguageModel.load(name, chosen)
+        folder = SHIPPED_FOLDER if name == SHIPPED else Path(name).expanduser()
+        adapter, subject_adapter = load_adapters(folder) if (folder / ADAPTER_SETTINGS).is_file() else (None, None)
+        for part in (adapter, subject_adapter):
+            if part is not None:
+                part.to(chosen.torch).eval().requires_grad_(False)
+        return cls(model, SentenceEncoder(chosen.torch), adapter, subject_adapter)
+
+    @cached_property
+    def identity(self) -> SpaceIdentity:
+        """What embeddings of this space carry, so that they are never mixed with others."""
+        model = self.model.identity
+        return SpaceIdentity(
+            model=model.model,
+            parameters=model.parameters,
+            tokenizer=model.tokenizer,
+            encoder=ENCODER_ID,
+            adapter=_hash(self.adapter) if self.adapter else "",
+            vectors=self.vectors,
+            hidden_size=model.hidden_size,
+        )
+
+    def invert(
+        self,
+        texts: Sequence[str],
+        config: InversionConfig | None = None,
+        progress: Progress = lambda done, total: None,
+    ) -> list[SummaryEmbedding]:
+        """Return the summary embedding of each text; one that stays inexact is returned and says so.
+
+        Raises
+        ------
+        InputError
+            If a text is empty or too long, or the adapter start is asked of a model without adapter.
+        """
+        config = config or InversionConfig(start="adapter" if self.adapter else "token_mean")
+        check_texts(self.model, texts, config)
+        if not texts:
+            return []
+        sentence_vectors = self.encoder.encode(texts)
+        starts = self._starts(texts, sentence_vectors, config.start)
+        found = invert(self.model, texts, starts, config, progress)
+        return [
+            SummaryEmbedding(text, i.vectors, z, self.identity, i.exact, i.margin, i.steps, config.start)
+            for text, z, i in zip(texts, sentence_vectors, found, strict=True)
+        ]
+
+    def mix(
+        self,
+        parents: Sequence[SummaryEmbedding],
+        weights: Sequence[float],
+        subject: ProductRecord | None = None,
+        decodes: int = 9,
+    ) -> Mixture:
+        """Return the text written from a mixture, the nearest to the wanted point of several deterministic decodes.
+
+        Parameters
+        ----------
+        parents : sequence of SummaryEmbedding
+            Of this space.
+        weights : sequence of float
+            One a parent, summing to 1; slightly negative ones extrapolate.
+        subject : ProductRecord, optional
+            What the text should be about.
+        decodes : int
+            The first is of the mixture itself, the others of vectors jittered with a fixed seed.
+
+        Raises
+        ------
+        SpaceError, InputError
+            If a parent is of another space, or weights do not fit.
+        """
+        self._check_mine(parents)
+        check_weights(weights, len(parents))
+        stacked = torch.stack([parent.vectors for parent in parents])[None]
+        sentence_vectors = torch.stack([parent.sentence_vector for parent in parents])[None]
+        row = torch.tensor(list(weights))[None]
+        vectors = mix(stacked, sentence_vectors, row, self.adapter)
+        wanted = wanted_point(sentence_vectors, row)
+        written = [w for w in self.write(_jittered(vectors, decodes), subject) if w.fault is None and w.text.strip()]
+        if not written:
+            raise InputError("the mixture decodes to no usable text; try other parents, weights or subject")
+        consistencies = self.encoder.encode([w.text for w in written]) @ wanted[0]
+        if subject is None:
+            best = int(consistencies.argmax())
+        else:
+            best = 0  # with a subject, the wanted point is about other products than the text
+        text, lineage = written[best].text, Lineage(tuple(p.text for p in parents), tuple(map(float, weights)))
+        return Mixture(text, lineage, float(consistencies[best]), is_new(text, lineage.parents))
+
+    def mix_many(self, vectors: Tensor, sentence_vectors: Tensor, weights: Tensor) -> Tensor:
+        """Return the vectors (B, P, D) of B mixtures; see `embeddings.mixing.mix` for the shapes."""
+        return mix(vectors, sentence_vectors, weights, self.adapter)
+
+    def decode(self, vectors: Tensor, max_tokens: int = MAX_TOKENS) -> list[Decoded]:
+        """Return the texts of summary embeddings (B, P, D), by constant-shape greedy decoding."""
+        return decode(self.model, vectors, None, max_tokens)
+
+    def write(self, vectors: Tensor, subject: ProductRecord | None = None) -> list[Written]:
+        """Return what the model writes for mixed vectors (B, P, D), about `subject` if one is given."""
+        prefix = self.subject(subject) if subject is not None else None
+        return [self._filled(result, subject) for result in decode(self.model, vectors, prefix)]
+
+    def subject(self, record: ProductRecord) -> Prefix:
+        """Return the prefix that tells the model what to write about.
+
+        The shipped model reads one vector for each phrase of the record. Other models read the record as plain text.
+        """
+        if self.subject_adapter is None:
+            facts = "; ".join(phrase for _, phrase in record.attributes())
+            ids = torch.tensor(self.model.tokenize(f"About the {record.name}: {facts}.\n"))
+            return Prefix(self.model.embed(ids).float().cpu(), torch.ones(len(ids), dtype=torch.bool))
+        phrases = subject_phrases(record)
+        vectors = torch.zeros(len(phrases), self.encoder.size)
+        present = present_slots([record])[0]
+        vectors[present] = self.encoder.encode([phrase for phrase in phrases if phrase is not None])
+        with torch.inference_mode():
+            return Prefix(self.subject_adapter(vectors[None].to(self.model.device.torch))[0].cpu(), present)
+
+    def _filled(self, decoded: Decoded, subject: ProductRecord | None) -> Written:
+        slots = slots_of(decoded.text)
+        if subject is None:
+            return Written(decoded.text, decoded.finished, f"open slot {slots[0]}" if slots else None)
+        missing = [slot for slot in slots if slot not in subject.phrases()]
+        if missing:
+            return Written(decoded.text, decoded.finished, f"needs {missing[0]}, which the record does not have")
+        return Written(fill(decoded.text, subject), decoded.finished)
+
+    def _starts(self, texts: Sequence[str], sentence_vectors: Tensor, start: str) -> Tensor:
+        if start == "token_mean":
+            return torch.stack([token_mean_start(self.model, text, self.vectors).cpu() for text in texts])
+        if self.adapter is None:
+            raise InputError(f"model {self.model.name!r} has no adapter; use start='token_mean'")
+        return adapt(self.adapter, sentence_vectors)
+
+    def _check_mine(self, parents: Sequence[SummaryEmbedding]) -> None:
+        if not parents:
+            raise InputError("no parents were given; a mixture needs at least one stored text")
+        reference = SummaryEmbedding(
+            "this model", parents[0].vectors, parents[0].sentence_vector, self.identity, True, 0.0, 0, "adapter"
+        )
+        check_same_space([reference, *parents])
+
+
+def is_new(text: str, parents: Sequence[str]) -> bool:
+    """Say whether `text` is neither one of `parents` nor contains one of them whole."""
+    mine = f" {normalised(text)} "
+    return all(f" {normalised(parent)} " not in mine for parent in parents)
+
+
+def load_adapters(folder: Path) -> tuple[Adapter, SubjectAdapter | None]:
+    """Return the adapter, and the subject adapter if there is one, that lie beside a model."""
+    settings = json.loads((folder / ADAPTER_SETTINGS).read_text())
+    tensors = {name: value.float() for name, value in load_file(folder / ADAPTER_FILE).items()}
+    adapter = Adapter(settings["sentence_size"], settings["vectors"], settings["hidden_size"], settings["width"])
+    adapter.load_state_dict({k.removeprefix("adapter."): v for k, v in tensors.items() if k.startswith("adapter.")})
+    subject_state = {k.removeprefix("subject."): v for k, v in tensors.items() if k.startswith("subject.")}
+    if not subject_state:
+        return adapter, None
+    subject = SubjectAdapter(settings["sentence_size"], settings["hidden_size"])
+    subject.load_state_dict(subject_state)
+    return adapter, subject
+
+
+def _jittered(vectors: Tensor, copies: int, spread: float = 0.15) -> Tensor:
+    """Return the vectors (1, P, D) and copies with Gaussian jitter of `spread` times their scale, of a fixed seed."""
+    noise = torch.randn(copies - 1, *vectors.shape[1:], generator=torch.Generator().manual_seed(0))
+    scale = vectors.square().mean().sqrt()
+    steps = torch.linspace(0.3, 1.0, max(copies - 1, 1))[: copies - 1, None, None]
+    return torch.cat([vectors, vectors + spread * scale * steps * noise])
+
+
+def _hash(adapter: Adapter) -> str:
+    digest = hashlib.sha256()
+    for value in adapter.state_dict().values():
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

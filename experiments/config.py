@@ -1,0 +1,127 @@
+"""Typed configuration: the same model is YAML, command line and run record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+
+from copyloom import InputError
+from embeddings.inversion import InversionConfig
+from generator.checks import BrandRules
+from generator.language_model import SHIPPED
+from simulator.shoppers import ShopperConfig
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PolicyConfig(_Strict):
+    """Which policy allocates impressions, and its settings."""
+
+    name: Literal["thompson", "ucb", "uniform"] = "thompson"
+    scale: float = Field(0.5, gt=0)
+    floor: float = Field(0.0, ge=0, lt=0.1)
+
+
+class PriorConfig(_Strict):
+    """Prior of the reward model: see `bandits.RewardPrior`."""
+
+    base_rate: float = Field(0.02, gt=0, lt=1)
+    logit_sd: float = Field(0.4, gt=0)
+    text_effect_sd: float = Field(0.25, gt=0)
+    intercept_sd: float = Field(0.3, gt=0)
+
+
+class ProposerConfig(_Strict):
+    """How new mixtures are proposed.
+
+    Parameters
+    ----------
+    every : int
+        Rounds from one proposal to the next.
+    until : float
+        Share of the rounds after which nothing new is proposed, so that the last texts can still be judged.
+    shortlist : int
+        Mixtures decoded for a campaign at each proposal.
+    admit : int
+        Of those that pass the checks, how many join the slate.
+    warm_up : int
+        Random mixtures decoded before the first impression, to learn how decoding maps parents and weights to texts.
+    exploration : float
+        Standard deviations added to the predicted logit.
+    promote_at : float
+        Probability of being shown at which a written text becomes a parent.
+    """
+
+    every: PositiveInt = 2
+    until: float = Field(0.7, gt=0, le=1)
+    shortlist: PositiveInt = 12
+    admit: PositiveInt = 3
+    warm_up: PositiveInt = 192
+    exploration: float = Field(0.5, ge=0)
+    promote_at: float = Field(0.3, gt=0, le=1)
+
+
+class RunConfig(_Strict):
+    """One simulated study: many campaigns, one for each seed, with mixing and without.
+
+    Parameters
+    ----------
+    texts : Path, optional
+        Stored texts, one a line, or CSV or Parquet with `column`; the shipped claims unless given.
+    subject : Path, optional
+        YAML product record that new texts are about; the shipped one with the shipped claims.
+    seeds : int
+        Campaigns, each with a fresh taste.
+    rounds, impressions : int
+        Snapshots of a campaign, and impressions of each.
+    features : int
+        d, of the reward model.
+    """
+
+    seed: int = 0
+    seeds: PositiveInt = 24
+    rounds: PositiveInt = 40
+    impressions: PositiveInt = 2500
+    features: PositiveInt = 16
+    texts: Path | None = None
+    column: str | None = None
+    subject: Path | None = None
+    model: str = SHIPPED
+    device: str = "auto"
+    policy: PolicyConfig = PolicyConfig()
+    prior: PriorConfig = PriorConfig()
+    proposer: ProposerConfig = ProposerConfig()
+    shoppers: ShopperConfig = ShopperConfig()
+    rules: BrandRules = BrandRules()
+    inversion: InversionConfig | None = None
+
+    @classmethod
+    def from_yaml(cls, path: Path, **changes: Any) -> Self:
+        """Return the configuration in a YAML file, with `changes` on top.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be read, or holds an unknown key or a wrong value.
+        """
+        try:
+            data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise InputError(f"{path} is not a readable YAML file: {error}") from error
+        if not isinstance(data, dict):
+            raise InputError(f"{path} must hold a mapping of settings such as 'seeds: 20'")
+        return cls.checked(source=str(path), **{**data, **changes})
+
+    @classmethod
+    def checked(cls, source: str = "the command line", **values: Any) -> Self:
+        """Return the configuration of `values`; InputError says what does not fit."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise InputError(f"settings from {source}: {problems}. Allowed: {', '.join(cls.model_fields)}") from error

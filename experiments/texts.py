@@ -1,0 +1,76 @@
+"""Reading stored texts: the shipped claims, or a person's own file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+import yaml
+
+from copyloom import InputError
+from generator.record import ProductRecord
+
+MAX_TEXTS = 200
+"""Texts of one pool in a study; more are sampled, and the study says so."""
+
+
+def shipped_claims() -> tuple[list[str], ProductRecord]:
+    """Return the claims written for this project, about one subject and other products, and the subject's record."""
+    data = yaml.safe_load(resources.files("experiments").joinpath("data/claims.yaml").read_text(encoding="utf-8"))
+    return [*data["about_subject"], *data["about_other_products"]], ProductRecord(**data["subject"])
+
+
+def read_texts(path: Path, column: str | None = None) -> list[str]:
+    """Return the distinct texts of a file in order: one a line, or a column of a CSV or Parquet file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is binary, lacks the column, or holds fewer than two distinct texts.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no file {path}; give a text file with one text a line, a CSV or a Parquet file")
+    try:
+        if path.suffix.lower() in {".csv", ".parquet"}:
+            lines = _column(path, column)
+        else:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not a text file in UTF-8 (byte {error.start}); save it as UTF-8 text") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    if any("\0" in line for line in lines):
+        raise InputError(f"{path} is a binary file; give a text file with one text a line, a CSV or a Parquet file")
+    texts = list(dict.fromkeys(" ".join(line.split()) for line in lines if line.strip()))
+    if len(texts) < 2:
+        found = "no text" if not texts else "one distinct text only"
+        raise InputError(f"{path} holds {found}; a mixture needs at least two")
+    return texts
+
+
+def _column(path: Path, column: str | None) -> list[str]:
+    try:
+        table = pq.read_table(path) if path.suffix.lower() == ".parquet" else pacsv.read_csv(path)
+    except (pa.ArrowException, pa.ArrowInvalid) as error:
+        raise InputError(f"{path} cannot be read as {path.suffix[1:].upper()}: {error}") from error
+    names = table.column_names
+    if column is None and len(names) != 1:
+        raise InputError(f"{path} has the columns {', '.join(names)}; say which holds the texts with --column")
+    if column is not None and column not in names:
+        raise InputError(f"{path} has no column {column!r}; it has {', '.join(names)}")
+    return [str(value) for value in table[column or names[0]].to_pylist() if value is not None]
+
+
+def name_subject(texts: Sequence[str], record: ProductRecord) -> list[str]:
+    """Return those of `texts` that name the record's product."""
+    names = (f" {record.name.lower()} ", f" {record.plural.lower()} ")
+    padded = ((text, " " + " ".join(_plain(text).split()) + " ") for text in texts)
+    return [text for text, words in padded if any(name in words for name in names)]
+
+
+def _plain(text: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-'" else " " for letter in text.lower())

@@ -1,0 +1,1 @@
+"""The training recipe of copyloom-tiny: texts, tokenizer, examples, training, model card."""

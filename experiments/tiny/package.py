@@ -1,0 +1,47 @@
+"""Write a trained copyloom-tiny to the folder that the package ships: model, tokenizer, adapters, all in bfloat16."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from transformers import PreTrainedTokenizerFast
+
+from embeddings.encoder import ENCODER_ID
+from embeddings.space import ADAPTER_FILE, ADAPTER_SETTINGS
+from experiments.tiny.train import TinyConfig, TinyModel
+
+MAX_BYTES = 25_000_000
+
+
+def write_package(model: TinyModel, tokenizer: PreTrainedTokenizerFast, config: TinyConfig, folder: Path) -> int:
+    """Write the model's files to `folder` and return their size in bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    language_model = model.language_model.cpu()
+    language_model.config.dtype = torch.bfloat16
+    language_model.config.save_pretrained(folder)
+    weights = {name: value for name, value in language_model.state_dict().items() if name != "lm_head.weight"}
+    _save(weights, folder / "model.safetensors")
+    _save({f"{part}.{name}": value for part in ("adapter", "subject")
+           for name, value in getattr(model, part).state_dict().items()}, folder / ADAPTER_FILE)  # fmt: skip
+    tokenizer.save_pretrained(folder)
+    settings = {
+        "encoder": ENCODER_ID,
+        "sentence_size": model.adapter.sentence_size,
+        "vectors": config.vectors,
+        "hidden_size": config.hidden_size,
+        "width": config.adapter_width,
+        "training": config.model_dump(),
+    }
+    (folder / ADAPTER_SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")
+    return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+
+
+def _save(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    partial = path.with_suffix(".partial")
+    halved = {name: value.detach().cpu().to(torch.bfloat16).contiguous() for name, value in tensors.items()}
+    save_file(halved, partial, {"format": "pt"})
+    os.replace(partial, path)

@@ -1,0 +1,90 @@
+"""The real texts that copyloom-tiny trains on, and the split that holds some of them out."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import yaml
+
+MIN_CHARACTERS, MAX_CHARACTERS = 12, 110
+_HELD_OUT_SHARE = 0.02
+_SENTENCE = re.compile(r"(?<=[.!?])\s+")
+
+
+def shared_data() -> Path | None:
+    """Return the folder of real texts, or None where there is none.
+
+    It is ``$COPYLOOM_DATA``, or ``../shared/data`` beside the project.
+    """
+    beside = Path(__file__).resolve().parents[3] / "shared" / "data"
+    folder = Path(os.environ.get("COPYLOOM_DATA", beside))
+    return folder if folder.is_dir() else None
+
+
+def real_texts(folder: Path) -> list[str]:
+    """Return the distinct short texts (12 to 110 characters) of all sources in `folder`, sorted."""
+    texts: set[str] = set()
+    for read in _READERS:
+        texts.update(" ".join(text.split()) for text in read(folder) if text)
+    return sorted(text for text in texts if MIN_CHARACTERS <= len(text) <= MAX_CHARACTERS)
+
+
+def is_held_out(text: str) -> bool:
+    """Say whether training must not see `text`: 2 % of all texts, by a hash of their letters."""
+    letters = re.sub(r"\W+", " ", text.lower()).strip()
+    return int.from_bytes(hashlib.sha256(letters.encode()).digest()[:4]) < _HELD_OUT_SHARE * 2**32
+
+
+def _clickbait(folder: Path) -> Iterator[str]:
+    for name in ("clickbait_data.gz", "non_clickbait_data.gz"):
+        with gzip.open(folder / "headlines-clickbait" / name, "rt", encoding="utf-8") as lines:
+            yield from lines
+
+
+def _abc(folder: Path) -> Iterator[str]:
+    with gzip.open(folder / "headlines-abc" / "abcnews-date-text.csv.gz", "rt", encoding="utf-8") as lines:
+        next(lines)
+        yield from (line.partition(",")[2] for line in lines)
+
+
+def _huffpost(folder: Path) -> Iterator[str]:
+    with gzip.open(folder / "news-huffpost" / "News_Category_Dataset_v3.json.gz", "rt", encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            yield from (row["headline"], row["short_description"])
+
+
+def _retail(folder: Path) -> Iterator[str]:
+    products = (folder / "products-retail-demo-store" / "products.yaml").read_text(encoding="utf-8")
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    for product in yaml.load(products, Loader=loader):  # a safe loader, the fast one where there is one
+        yield product["name"]
+        yield from _SENTENCE.split(product["description"])
+
+
+def _fashion(folder: Path) -> Iterator[str]:
+    table = pq.read_table(folder / "products-womens-fashion" / "products.parquet", columns=["title", "description"])
+    yield from table["title"].to_pylist()
+    for description in table["description"].to_pylist():
+        yield from _SENTENCE.split(description or "")
+
+
+def _airbnb(folder: Path) -> Iterator[str]:
+    table = pq.read_table(folder / "ads-airbnb-listings" / "listings_text.parquet", columns=["name"])
+    yield from table["name"].to_pylist()
+
+
+def _upworthy(folder: Path) -> Iterator[str]:
+    yield from pq.read_table(folder / "upworthy" / "exploratory.parquet", columns=["headline"])["headline"].to_pylist()
+
+
+_READERS: tuple[Callable[[Path], Iterator[str]], ...] = (
+    _clickbait, _abc, _huffpost, _retail, _fashion, _airbnb, _upworthy,
+)  # fmt: skip

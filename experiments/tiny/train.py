@@ -1,0 +1,318 @@
+"""Train copyloom-tiny: tokenizer, language model, adapter and subject adapter together, by plain cross-entropy.
+
+Runs unattended and resumes where it was stopped. ``copyloom train tiny --out FOLDER`` is its command.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict, PositiveInt
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, normalize
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from copyloom import InputError
+from embeddings.adapter import Adapter
+from embeddings.encoder import SentenceEncoder
+from embeddings.subject import SubjectAdapter, present_slots
+from experiments.tiny.examples import Claims, Example, phrases_of
+from experiments.tiny.real_texts import is_held_out, real_texts
+from experiments.tiny.tokenizer import train_tokenizer
+from generator.grammar import Grammar
+
+Report = Callable[[str, int, int], None]
+"""Called with a stage, the steps done and the steps in all."""
+
+
+class TinyConfig(BaseModel):
+    """What copyloom-tiny is and how it is trained. The defaults take under two hours on 2 cores."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = 0
+    vocabulary: PositiveInt = 4096
+    hidden_size: PositiveInt = 256
+    layers: PositiveInt = 6
+    heads: PositiveInt = 4
+    feed_forward: PositiveInt = 704
+    vectors: PositiveInt = 8
+    adapter_width: PositiveInt = 768
+    grammar_claims: PositiveInt = 100_000
+    steps: PositiveInt = 1800
+    real_rows: int = 128
+    plain_rows: int = 24
+    mixture_rows: int = 16
+    subject_rows: int = 20
+    subject_mixture_rows: int = 20
+    noise: float = 0.25
+    matrix_rate: float = 0.01
+    other_rate: float = 0.003
+    warmup: float = 0.02
+    checkpoint_seconds: float = 120.0
+
+
+class TinyModel(nn.Module):
+    """The three trained parts side by side, so that one optimiser and one checkpoint hold them."""
+
+    def __init__(self, config: TinyConfig, tokenizer: PreTrainedTokenizerFast, sentence_size: int) -> None:
+        super().__init__()
+        self.language_model = LlamaForCausalLM(
+            LlamaConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=config.hidden_size,
+                intermediate_size=config.feed_forward,
+                num_hidden_layers=config.layers,
+                num_attention_heads=config.heads,
+                num_key_value_heads=config.heads,
+                max_position_embeddings=512,
+                tie_word_embeddings=True,
+                bos_token_id=None,
+                eos_token_id=tokenizer.eos_token_id,
+                pad_token_id=tokenizer.pad_token_id,
+            )
+        )
+        self.adapter = Adapter(sentence_size, config.vectors, config.hidden_size, config.adapter_width)
+        self.subject = SubjectAdapter(sentence_size, config.hidden_size)
+        nn.init.normal_(self.subject.slot.weight, std=0.1)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean cross-entropy over the target tokens, end-of-text included."""
+        embeds = [self.adapter(batch.vectors)]
+        mask = [torch.ones(embeds[0].shape[:2], dtype=torch.bool)]
+        if batch.subject is not None and batch.present is not None:
+            embeds.insert(0, self.subject(batch.subject))
+            mask.insert(0, batch.present)
+        prefix = sum(part.shape[1] for part in embeds)
+        embeds.append(self.language_model.get_input_embeddings()(batch.tokens))
+        mask.append(torch.ones(batch.tokens.shape, dtype=torch.bool))  # padding comes last and is never a target
+        states = self.language_model.model(
+            inputs_embeds=torch.cat([e.float() for e in embeds], 1), attention_mask=torch.cat(mask, 1)
+        ).last_hidden_state
+        states = states[:, prefix - 1 : -1]
+        chosen = batch.targets != -100
+        return cross_entropy(self.language_model.lm_head(states[chosen]).float(), batch.targets[chosen])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tensors of one step: sentence vectors (B, S), tokens and targets (B, L), subject (B, slots, S) or None."""
+
+    vectors: Tensor
+    tokens: Tensor
+    targets: Tensor
+    subject: Tensor | None
+    present: Tensor | None
+
+
+class Corpus:
+    """All texts with their sentence vectors, and the batches drawn from them.
+
+    Parameters
+    ----------
+    config : TinyConfig
+    out : Path
+        Where sentence vectors are kept, so that a resumed run does not encode again.
+    data : Path, optional
+        Folder of real texts; without it the model trains on the grammar alone.
+    report : Report
+    """
+
+    def __init__(self, config: TinyConfig, out: Path, data: Path | None, report: Report) -> None:
+        self.config = config
+        self.real = [text for text in real_texts(data) if not is_held_out(text)] if data else []
+        grammar = Grammar.load()
+        rng = random.Random(f"{config.seed} claims")
+        claims = [grammar.claim(rng, grammar.record(rng)) for _ in range(config.grammar_claims)]
+        self.claim_texts = [claim.text for claim in claims]
+        phrases = phrases_of(claims)
+        vectors = _sentence_vectors([*self.real, *self.claim_texts, *phrases], out / "vectors", report)
+        self.real_vectors, claim_vectors, phrase_vectors = vectors.split(
+            [len(self.real), len(claims), len(phrases)]
+        )
+        self.claims = Claims(grammar, claims, claim_vectors, dict(zip(phrases, phrase_vectors, strict=True)))
+        self.tokenizer = train_tokenizer([*self.real, *self.claim_texts[:30_000]], config.vocabulary)
+        self._tokens: dict[str, list[int]] = {}
+        self._by_length = sorted(range(len(self.real)), key=lambda i: len(self.real[i]))
+
+    def batches(self, step: int) -> tuple[Batch, Batch]:
+        """Return the batches of one step, without and with a subject; a pure function of the seed and the step."""
+        rng = random.Random(f"{self.config.seed} step {step}")
+        noise = torch.Generator().manual_seed(rng.getrandbits(63))
+        config, claims = self.config, self.claims
+        plain = [*self._real(rng, config.real_rows if self.real else 0)]
+        plain += [claims.plain(rng) for _ in range(config.plain_rows)]
+        plain += [claims.mixture(rng) for _ in range(config.mixture_rows)]
+        subject = [claims.about_subject(rng) for _ in range(config.subject_rows)]
+        subject += [claims.mixture_about_subject(rng) for _ in range(config.subject_mixture_rows)]
+        return self._batch(plain, noise), self._batch(subject, noise)
+
+    def _real(self, rng: random.Random, rows: int) -> list[Example]:
+        """Return neighbours in length, so that little of a batch is padding."""
+        width = rows * 40
+        start = rng.randrange(-width + rows, len(self.real))
+        window = self._by_length[max(start, 0) : start + width]
+        drawn = rng.sample(window, min(rows, len(window)))
+        return [Example(self.real_vectors[i], self.real[i]) for i in drawn]
+
+    def _batch(self, examples: Sequence[Example], noise: torch.Generator) -> Batch:
+        vectors = torch.stack([example.vector for example in examples])
+        spread = self.config.noise * torch.rand(len(examples), 1, generator=noise) / vectors.shape[1] ** 0.5
+        vectors = normalize(vectors + spread * torch.randn(vectors.shape, generator=noise), dim=-1)
+        rows = [[*self._encode(example.target), self.tokenizer.eos_token_id] for example in examples]
+        length = -(-max(map(len, rows)) // 4) * 4
+        tokens = torch.full((len(rows), length), self.tokenizer.pad_token_id)
+        targets = torch.full((len(rows), length), -100)
+        for i, row in enumerate(rows):
+            tokens[i, : len(row)] = targets[i, : len(row)] = torch.tensor(row)
+        records = [example.subject for example in examples if example.subject is not None]
+        if not records:
+            return Batch(vectors, tokens, targets, None, None)
+        subject = torch.stack([self.claims.subject_vectors(record) for record in records])
+        return Batch(vectors, tokens, targets, subject, present_slots(records))
+
+    def _encode(self, text: str) -> list[int]:
+        if text not in self._tokens:
+            self._tokens[text] = self.tokenizer(text)["input_ids"]
+        return self._tokens[text]
+
+
+def train_tiny(
+    config: TinyConfig, out: Path, data: Path | None, report: Report, device: torch.device | str = "cpu"
+) -> TinyModel:
+    """Train, or go on training, in the folder `out`, and return the model; its files are then in ``out / "model"``.
+
+    Parameters
+    ----------
+    config : TinyConfig
+    out : Path
+        Receives sentence vectors, checkpoints, ``log.csv`` and the finished model.
+    data : Path, optional
+        Folder of real texts.
+    report : Report
+        Hears of the progress.
+    device : torch.device or str
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    corpus = Corpus(config, out, data, report)
+    torch.manual_seed(config.seed)
+    model = TinyModel(config, corpus.tokenizer, SentenceEncoder.size).to(device)
+    optimisers = _optimisers(model, config)
+    step = _resume(out / "checkpoint.safetensors", model, optimisers, config)
+    saved_at, losses = time.monotonic(), []
+    while step < config.steps:
+        for optimiser in optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = group["initial_lr"] * _schedule(step / config.steps, config.warmup)
+        losses.append([_backward(model, batch, device) for batch in corpus.batches(step)])
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimiser in optimisers:
+            optimiser.step()
+            optimiser.zero_grad()
+        step += 1
+        if step % 25 == 0 or step == config.steps:
+            plain, subject = torch.tensor(losses).mean(0).tolist()
+            report(f"training (loss {plain:.3f}, with subject {subject:.3f})", step, config.steps)
+            with (out / "log.csv").open("a") as log:
+                log.write(f"{step},{plain:.4f},{subject:.4f}\n")
+            losses = []
+        if time.monotonic() - saved_at > config.checkpoint_seconds or step == config.steps:
+            _checkpoint(out / "checkpoint.safetensors", model, optimisers, config, step)
+            saved_at = time.monotonic()
+    return model
+
+
+def _backward(model: TinyModel, batch: Batch, device: torch.device | str) -> float:
+    with torch.autocast(torch.device(device).type, torch.bfloat16):
+        loss = model.loss(_to(batch, device))
+    loss.backward()
+    return loss.item()
+
+
+def _to(batch: Batch, device: torch.device | str) -> Batch:
+    moved = {name: value if value is None else value.to(device) for name, value in vars(batch).items()}
+    return Batch(**moved)
+
+
+def _optimisers(model: TinyModel, config: TinyConfig) -> list[torch.optim.Optimizer]:
+    """Return Muon for the matrices inside the blocks and AdamW for all else (Jordan et al. 2024)."""
+    matrices = [p for p in model.language_model.model.layers.parameters() if p.ndim == 2]
+    inside = set(map(id, matrices))
+    others = [p for p in model.parameters() if id(p) not in inside]
+    optimisers: list[torch.optim.Optimizer] = [
+        torch.optim.Muon(matrices, lr=config.matrix_rate, weight_decay=0.01, adjust_lr_fn="original"),
+        torch.optim.AdamW(others, lr=config.other_rate, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["initial_lr"] = group["lr"]
+    return optimisers
+
+
+def _schedule(done: float, warmup: float) -> float:
+    """Return the share of the peak learning rate: up linearly, level, and down linearly over the last 60 %."""
+    return min(done / warmup if done < warmup else 1.0, max(1.0 - done, 0.0) / 0.6, 1.0)
+
+
+def _checkpoint(
+    path: Path, model: TinyModel, optimisers: Sequence[torch.optim.Optimizer], config: TinyConfig, step: int
+) -> None:
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items() if "lm_head" not in name}
+    for i, optimiser in enumerate(optimisers):
+        for parameter, state in optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{i}.{parameter}.{key}": torch.as_tensor(value) for key, value in state.items()}
+    partial = path.with_suffix(".partial")
+    metadata = {"step": str(step), "config": config.model_dump_json()}
+    save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata)
+    os.replace(partial, path)
+
+
+def _resume(
+    path: Path, model: TinyModel, optimisers: Sequence[torch.optim.Optimizer], config: TinyConfig
+) -> int:
+    """Load a checkpoint of the same configuration, if there is one, and return the step it was taken at."""
+    if not path.exists():
+        return 0
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    if metadata["config"] != config.model_dump_json():
+        raise InputError(f"{path} is of another configuration; train into an empty folder, or with that one")
+    tensors = load_file(path)
+    weights = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
+    model.load_state_dict(weights, strict=False)
+    model.language_model.tie_weights()
+    for i, optimiser in enumerate(optimisers):
+        states: dict[int, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            if name.startswith(f"optimiser.{i}."):
+                parameter, key = name.split(".", 3)[2:]
+                states.setdefault(int(parameter), {})[key] = value
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": states})
+    return int(metadata["step"])
+
+
+def _sentence_vectors(texts: Sequence[str], folder: Path, report: Report) -> Tensor:
+    """Return the sentence vectors of `texts`, kept in parts in `folder` under a hash of the texts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    encoder, parts, size = None, [], 8192
+    for start in range(0, len(texts), size):
+        chunk = texts[start : start + size]
+        digest = hashlib.sha256("\n".join(chunk).encode()).hexdigest()[:24]
+        path = folder / f"{digest}.safetensors"
+        if not path.exists():
+            encoder = encoder or SentenceEncoder(dtype=torch.bfloat16)
+            partial = path.with_suffix(".partial")
+            save_file({"vectors": encoder.encode(chunk).half()}, partial)
+            os.replace(partial, path)
+        parts.append(load_file(path)["vectors"].float())
+        report("sentence vectors", min(start + size, len(texts)), len(texts))
+    return torch.cat(parts)

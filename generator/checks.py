@@ -1,0 +1,136 @@
+"""Checks that a written text must pass before a shopper sees it. Each refusal says why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, PositiveInt
+
+from generator.reader import Reader, words_of
+
+_FINISHED = re.compile(r"[.!?…][\"'”’)]*$")
+_DANGLING = frozenset("a an the and or of with by that is are our your its as than".split())
+_DOUBLED = re.compile(r"\b(\w+) \1\b", re.IGNORECASE)
+
+
+class BrandRules(BaseModel):
+    """What a brand allows.
+
+    Parameters
+    ----------
+    min_characters, max_characters : int
+        Length of a text.
+    banned_words : tuple of str
+        Words or phrases that must not appear, in any case.
+    full_stop : bool
+        Whether a text must end with ``.``, ``!`` or ``?``; headlines need not.
+    only_known_words : bool
+        Whether a text about a subject may use only words of its record and of the grammar's frames. The strictest guard
+        against claims that nobody made.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_characters: PositiveInt = 12
+    max_characters: PositiveInt = 140
+    banned_words: tuple[str, ...] = ()
+    full_stop: bool = True
+    only_known_words: bool = True
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a text was refused: a short code for counting, and a sentence for people."""
+
+    code: str
+    reason: str
+
+
+def normalised(text: str) -> str:
+    """Return the words of `text` in lower case, one space apart; texts that differ in marks only are equal so.
+
+    Examples
+    --------
+    >>> normalised("It is HERE -- the knife!")
+    'it is here the knife'
+    """
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
+class Checker:
+    """Checks texts against brand rules, stored texts and, where there is one, the subject's record.
+
+    Parameters
+    ----------
+    rules : BrandRules
+    stored : iterable of str
+        Texts of which a new one must not be a copy.
+    reader : Reader, optional
+        Of the subject's record.
+
+    Examples
+    --------
+    >>> Checker(BrandRules(), ["Buy this knife."]).refusals("Buy this knife!")[0].reason
+    'the same words as a stored text: Buy this knife.'
+    """
+
+    def __init__(self, rules: BrandRules, stored: Iterable[str], reader: Reader | None = None) -> None:
+        self.rules, self.reader = rules, reader
+        self._stored = {normalised(text): text for text in stored}
+        self._banned = [(word, re.compile(rf"\b{re.escape(word)}\b", re.IGNORECASE)) for word in rules.banned_words]
+
+    def refusals(self, text: str, finished: bool = True) -> list[Refusal]:
+        """Return every reason against `text`; none if it may be shown.
+
+        Parameters
+        ----------
+        text : str
+        finished : bool
+            Whether the model wrote end-of-text.
+        """
+        found = [*self._form(text, finished), *self._copies(text)]
+        for word, pattern in self._banned:
+            if pattern.search(text):
+                found.append(Refusal("banned", f"the brand bans {word!r}"))
+        return found + (self._facts(text) if self.reader else [])
+
+    def _form(self, text: str, finished: bool) -> list[Refusal]:
+        found = []
+        rules, words = self.rules, words_of(text)
+        if not rules.min_characters <= len(text) <= rules.max_characters:
+            allowed = f"{rules.min_characters} to {rules.max_characters}"
+            found.append(Refusal("length", f"{len(text)} characters; {allowed} are allowed"))
+        trigrams = list(zip(words, words[1:], words[2:], strict=False))
+        doubled = _DOUBLED.search(text)
+        if doubled or len(set(trigrams)) < len(trigrams):
+            found.append(Refusal("repetition", f"repeats {doubled[0]!r}" if doubled else "repeats three words in a row"))
+        dangling = not words or words[-1] in _DANGLING
+        if not finished or dangling or (rules.full_stop and not _FINISHED.search(text)) or text.count('"') % 2:
+            found.append(Refusal("unfinished", "not a finished sentence"))
+        return found
+
+    def _copies(self, text: str) -> list[Refusal]:
+        mine = normalised(text)
+        if mine in self._stored:
+            return [Refusal("copy", f"the same words as a stored text: {self._stored[mine]}")]
+        inside = next((s for s in self._stored if s.count(" ") >= 2 and f" {s} " in f" {mine} "), None)
+        if inside:
+            return [Refusal("concatenation", f"contains a whole stored text: {self._stored[inside]}")]
+        return []
+
+    def _facts(self, text: str) -> list[Refusal]:
+        assert self.reader is not None  # for the type checker; `refusals` asks
+        reading, record, found = self.reader.read(text), self.reader.record, []
+        if not reading.names_subject:
+            found.append(Refusal("off subject", f"does not name the {record.name}"))
+        for phrase in reading.foreign:
+            found.append(Refusal("foreign attribute", f"claims {phrase!r}, which the record does not have"))
+        for number in reading.invented_numbers:
+            found.append(Refusal("invented number", f"the number {number!r} is not in the record"))
+        if self.rules.only_known_words:
+            for word in reading.unknown_words:
+                if not found:
+                    found.append(Refusal("unknown word", f"{word!r} is neither in the record nor in a known frame"))
+        return found

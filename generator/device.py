@@ -1,0 +1,74 @@
+"""Where computation runs: cpu, cuda, mps or neuron, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from copyloom import DeviceError
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device that is there, with the reason for which it was chosen.
+
+    Parameters
+    ----------
+    type : str
+        ``"cpu"``, ``"cuda"``, ``"mps"`` or ``"neuron"``. Neuron has not been run on Trainium hardware yet.
+    reason : str
+        In words, for ``copyloom doctor`` and the report.
+    decode_rows : int
+        Rows of every decoding step; constant, so that a text never depends on the texts beside it.
+    """
+
+    type: str
+    reason: str
+    decode_rows: int
+
+    @classmethod
+    def choose(cls, name: str = "auto") -> Device:
+        """Return the device called `name`, or with ``"auto"`` the fastest that is there.
+
+        Raises
+        ------
+        DeviceError
+            If `name` is unknown or that device is not there.
+
+        Examples
+        --------
+        >>> Device.choose("cpu").reason
+        'asked for'
+        """
+        if name == "auto":
+            found = next(kind for kind, there in _AVAILABLE.items() if there())
+            missing = [kind for kind in _AVAILABLE if kind not in (found, "cpu")]
+            return cls(found, f"fastest one found (looked for {', '.join([found, *missing])})", _ROWS[found])
+        kind = name.partition(":")[0]
+        if kind not in _AVAILABLE:
+            raise DeviceError(f"device {name!r} is unknown; use auto, {', '.join(_AVAILABLE)}")
+        if not _AVAILABLE[kind]():
+            there = [kind for kind, is_there in _AVAILABLE.items() if is_there()]
+            raise DeviceError(f"device {name!r} is not there; this machine has {', '.join(there)}")
+        return cls(kind, "asked for", _ROWS[kind])
+
+    @property
+    def torch(self) -> torch.device:
+        """The device as torch knows it."""
+        return torch.device(self.type)
+
+
+def _neuron() -> bool:
+    """Say whether TorchNeuron's native device is there; the package loads itself into torch."""
+    return hasattr(torch, "neuron") and bool(torch.neuron.is_available())
+
+
+_AVAILABLE: dict[str, Callable[[], bool]] = {
+    "neuron": _neuron,
+    "cuda": torch.cuda.is_available,
+    "mps": torch.backends.mps.is_available,
+    "cpu": lambda: True,
+}
+_ROWS = {"neuron": 64, "cuda": 512, "mps": 64, "cpu": 64}

@@ -1,0 +1,203 @@
+"""What a text says about a product: style, attributes, foreign attributes, numbers. The grammar read backwards."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from generator.grammar import Grammar
+from generator.record import KINDS, ProductRecord
+
+_WORD = re.compile(r"[a-z0-9][a-z0-9'’.,&-]*(?<![.,'’-])|\d")
+_NUMBER_WORDS = frozenset(
+    "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen "
+    "twenty thirty forty fifty sixty seventy eighty ninety hundred hundreds thousand thousands million millions billion dozen "
+    "dozens half twice thrice".split()
+)
+_LONGEST_PHRASE = 12
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of `text` in lower case, numbers with their commas and points, without other marks.
+
+    Examples
+    --------
+    >>> words_of("Rated 4.8 by 2,300 buyers: it's leak-proof!")
+    ['rated', '4.8', 'by', '2,300', 'buyers', "it's", 'leak-proof']
+    """
+    return _WORD.findall(text.lower().replace("’", "'"))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one text says about one product.
+
+    Parameters
+    ----------
+    style : str
+        Of the frame that the text is nearest to.
+    frame_similarity : float
+        Cosine to that frame, 1.0 for the grammar's own texts.
+    names_subject : bool
+    slots : frozenset of str
+        The record's attributes that the text mentions, as slots.
+    foreign : tuple of str
+        Attributes and products of the grammar that the text mentions and the record lacks.
+    unknown_words : tuple of str
+        Words found neither in the record nor in any frame.
+    invented_numbers : tuple of str
+        Numbers that the record lacks.
+    words : int
+    """
+
+    style: str
+    frame_similarity: float
+    names_subject: bool
+    slots: frozenset[str]
+    foreign: tuple[str, ...]
+    unknown_words: tuple[str, ...]
+    invented_numbers: tuple[str, ...]
+    words: int
+
+
+class Reader:
+    """Reads texts about one product record.
+
+    Parameters
+    ----------
+    grammar : Grammar
+    record : ProductRecord
+
+    Examples
+    --------
+    >>> knife = ProductRecord(name="chef knife", quality=["balanced"], proof=["rated 4.8 out of 5"])
+    >>> reading = Reader(Grammar.load(), knife).read("You will fall in love with this balanced chef knife.")
+    >>> reading.style, sorted(reading.slots), reading.foreign
+    ('emotional', ['<quality 1>'], ())
+    """
+
+    def __init__(self, grammar: Grammar, record: ProductRecord) -> None:
+        self.grammar, self.record = grammar, record
+        self._own = {slot: words_of(phrase) for slot, phrase in record.phrases().items()}
+        self._own_words = {word for words in self._own.values() for word in words}
+        self._frames = _frame_vectors(grammar)
+
+    def read(self, text: str) -> Reading:
+        """Return what `text` says."""
+        words = words_of(text)
+        slots, rest = self._take_out_own(words)
+        style, similarity = self._nearest_frame(rest)
+        names = {"<name>", "<names>"}
+        plain = [word for word in rest if not word.startswith("<")]
+        return Reading(
+            style=style,
+            frame_similarity=similarity,
+            names_subject=bool(slots & names),
+            slots=frozenset(slots - names),
+            foreign=self._foreign(rest),
+            unknown_words=tuple(w for w in plain if w not in self._vocabulary and w not in self._own_words),
+            invented_numbers=tuple(w for w in plain if w[0].isdigit() or w in _NUMBER_WORDS - self._vocabulary),
+            words=len(words),
+        )
+
+    def _take_out_own(self, words: list[str]) -> tuple[set[str], list[str]]:
+        """Return the slots whose phrases stand in `words`, and the words with ``<kind>`` in place of each phrase."""
+        found: set[str] = set()
+        rest: list[str] = []
+        position = 0
+        longest_first = sorted(self._own.items(), key=lambda item: -len(item[1]))
+        while position < len(words):
+            for slot, phrase in longest_first:
+                if phrase and words[position : position + len(phrase)] == phrase:
+                    found.add(slot)
+                    rest.append(f"<{slot[1:-1].split()[0]}>")
+                    position += len(phrase)
+                    break
+            else:
+                rest.append(words[position])
+                position += 1
+        return found, rest
+
+    def _foreign(self, rest: list[str]) -> tuple[str, ...]:
+        """Return the grammar's attributes and products, at least one word of them not the record's, that stand in `rest`."""
+        lexicon = _lexicon(self.grammar)
+        found: list[str] = []
+        position = 0
+        while position < len(rest):
+            for length in range(min(_LONGEST_PHRASE, len(rest) - position), 0, -1):
+                phrase = tuple(rest[position : position + length])
+                if phrase in lexicon and not set(phrase) <= self._own_words:
+                    found.append(" ".join(phrase))
+                    position += length
+                    break
+            else:
+                position += 1
+        return tuple(found)
+
+    def _nearest_frame(self, rest: list[str]) -> tuple[str, float]:
+        vector = _ngrams(rest, self._frames.weight)
+        norm = math.sqrt(sum(value**2 for value in vector.values())) or 1.0
+        best, style = -1.0, self.grammar.styles[0]
+        for frame_style, other in self._frames.vectors:
+            similarity = sum(value * other.get(key, 0.0) for key, value in vector.items()) / norm
+            if similarity > best + 1e-12:
+                best, style = similarity, frame_style
+        return style, best
+
+    @cached_property
+    def _vocabulary(self) -> frozenset[str]:
+        return _frame_words(self.grammar)
+
+
+@dataclass(frozen=True)
+class _FrameVectors:
+    """Unit tf-idf vectors of the frames' unigrams and bigrams, with their styles, and the weights of the n-grams."""
+
+    vectors: list[tuple[str, dict[str, float]]]
+    weight: dict[str, float]
+
+
+@lru_cache(maxsize=2)
+def _frame_vectors(grammar: Grammar) -> _FrameVectors:
+    frames = [(frame.style, _frame_tokens(frame.text)) for frame in grammar.frames]
+    counts = Counter(ngram for _, tokens in frames for ngram in set(_pairs(tokens)))
+    weight = {ngram: math.log(len(frames) / count) for ngram, count in counts.items()}
+    vectors = []
+    for style, tokens in frames:
+        vector = _ngrams(tokens, weight)
+        norm = math.sqrt(sum(value**2 for value in vector.values())) or 1.0
+        vectors.append((style, {key: value / norm for key, value in vector.items()}))
+    return _FrameVectors(vectors, weight)
+
+
+def _frame_tokens(text: str) -> list[str]:
+    """Return the words of a frame as `Reader` sees them: slots as ``<kind>``, "a" for the article that agrees."""
+    pieces = re.split(r"(<\w+>)", text.replace("<a>", "a"))
+    return [t for piece in pieces for t in ([piece] if piece.startswith("<") else words_of(piece))]
+
+
+def _pairs(tokens: list[str]) -> list[str]:
+    plain = ["a" if token == "an" else "<name>" if token == "<names>" else token for token in tokens]
+    return plain + [f"{a} {b}" for a, b in zip(["^", *plain], [*plain, "$"], strict=True)]
+
+
+def _ngrams(tokens: list[str], weight: dict[str, float]) -> dict[str, float]:
+    return {ngram: count * weight[ngram] for ngram, count in Counter(_pairs(tokens)).items() if ngram in weight}
+
+
+@lru_cache(maxsize=2)
+def _frame_words(grammar: Grammar) -> frozenset[str]:
+    words = {word for frame in grammar.frames for word in _frame_tokens(frame.text) if not word.startswith("<")}
+    return frozenset(words | {"a", "an"})
+
+
+@lru_cache(maxsize=2)
+def _lexicon(grammar: Grammar) -> frozenset[tuple[str, ...]]:
+    """Return all product names and attribute phrases, articles dropped, but for words that frames use as well."""
+    phrases = [phrase for c in grammar.categories for kind in KINDS for phrase in c.attributes.get(kind, ())]
+    phrases += [name for c in grammar.categories for product in c.products for name in product]
+    split = {tuple(words_of(re.sub(r"^(an?|the) ", "", phrase))) for phrase in phrases}
+    return frozenset(words for words in split if not set(words) <= _frame_words(grammar))

@@ -1,0 +1,162 @@
+"""Product records, and the slots through which a text takes its facts from one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Self
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from copyloom import InputError
+
+KINDS = ("quality", "material", "feature", "benefit", "audience", "use", "proof", "offer")
+"""The kinds of attributes, in the order in which a prompt lists them."""
+
+SLOTS_PER_KIND = 3
+SLOTS = ("<name>", "<names>", *(f"<{kind} {i}>" for kind in KINDS for i in range(1, SLOTS_PER_KIND + 1)))
+ARTICLE = "<a>"
+"""The article that agrees with the word after it."""
+
+_SLOT = re.compile("|".join(re.escape(slot) for slot in (*SLOTS, ARTICLE)))
+_SENTENCE_START = re.compile(r"(?:^|[.!?]\s)[\"']?$")
+_AN = re.compile(r"(?!(?:uni|use|usa|usu|uti|eu|one\b|once\b))[aeiou]|hour|honest|heir|honou?r|[8]|1[18]\b", re.IGNORECASE)
+
+
+def _check_phrase(phrase: str) -> str:
+    phrase = " ".join(phrase.split())
+    if not phrase:
+        raise ValueError("an attribute is empty; write a phrase or leave it out")
+    if len(phrase) > 80:
+        raise ValueError(f"{phrase[:30]!r}... has {len(phrase)} characters; an attribute has at most 80")
+    if _SLOT.search(phrase):
+        raise ValueError(f"{phrase!r} contains the name of a slot; leave the angle brackets out")
+    return phrase
+
+
+Phrase = Annotated[str, AfterValidator(_check_phrase)]
+Phrases = Annotated[tuple[Phrase, ...], Field(max_length=SLOTS_PER_KIND)]
+
+
+class ProductRecord(BaseModel):
+    """What is true of one product: all that a text about it may claim.
+
+    Parameters
+    ----------
+    name : str
+        Singular noun phrase without article, as it stands after "the": ``"chef knife"``.
+    plural : str, optional
+        Its plural; the name with an ``s`` unless given.
+    category : str
+        For the reader of the record only.
+    quality, material, feature, benefit, audience, use, proof, offer : sequence of str
+        At most three phrases each. A quality goes before the name ("balanced"), a material after "made of", a feature
+        after "with" ("a leak-proof lid"), a benefit after "that" ("keeps its edge for years"), an audience and a use
+        after "for", a proof after "is" ("rated 4.8 out of 5"), an offer after "get" ("free shipping").
+
+    Examples
+    --------
+    >>> mug = ProductRecord(name="trail mug", feature=["a leak-proof lid"])
+    >>> fill("<a> <name> with <feature 1>.", mug)
+    'A trail mug with a leak-proof lid.'
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Phrase
+    plural: Phrase = ""
+    category: str = ""
+    quality: Phrases = ()
+    material: Phrases = ()
+    feature: Phrases = ()
+    benefit: Phrases = ()
+    audience: Phrases = ()
+    use: Phrases = ()
+    proof: Phrases = ()
+    offer: Phrases = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_plural(cls, data: object) -> object:
+        if isinstance(data, dict) and data.get("name") and not data.get("plural"):
+            return {**data, "plural": f"{data['name']}s"}
+        return data
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Self:
+        """Return the record in a YAML file.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be read or does not hold a record.
+        """
+        try:
+            data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise InputError(f"{path} is not a readable YAML file: {error}") from error
+        if not isinstance(data, dict):
+            raise InputError(f"{path} must hold a mapping with 'name' and attributes such as 'quality: [...]'")
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            allowed = "name, plural, category, " + ", ".join(KINDS)
+            raise InputError(f"{path} is not a product record: {problems}. Allowed keys: {allowed}") from error
+
+    def attributes(self) -> Iterator[tuple[str, str]]:
+        """Yield (slot, phrase) of every attribute, in the order of `KINDS`."""
+        for kind in KINDS:
+            for i, phrase in enumerate(getattr(self, kind), start=1):
+                yield f"<{kind} {i}>", phrase
+
+    def phrases(self) -> dict[str, str]:
+        """Return the phrase of every slot that this record fills."""
+        return {"<name>": self.name, "<names>": self.plural, **dict(self.attributes())}
+
+
+def indefinite_article(phrase: str) -> str:
+    """Return ``"a"`` or ``"an"``, whichever goes before `phrase`.
+
+    Examples
+    --------
+    >>> [indefinite_article(word) for word in ("oak desk", "useful mug", "hour", "8-cup pot")]
+    ['an', 'a', 'an', 'an']
+    """
+    return "an" if _AN.match(phrase) else "a"
+
+
+def fill(slotted: str, record: ProductRecord) -> str:
+    """Return `slotted` with its slots replaced by the phrases of `record`, articles and capitals agreeing.
+
+    Raises
+    ------
+    InputError
+        If a slot has no phrase in the record.
+    """
+    phrases = record.phrases()
+
+    def phrase(match: re.Match[str]) -> str:
+        if match[0] == ARTICLE:
+            return ARTICLE
+        if match[0] not in phrases:
+            raise InputError(f"{match[0]} has no phrase in the record of {record.name!r}")
+        return _capital_at_start(phrases[match[0]], match)
+
+    def article(match: re.Match[str]) -> str:
+        return _capital_at_start(indefinite_article(match.string[match.end() :].lstrip()), match)
+
+    return re.sub(re.escape(ARTICLE), article, _SLOT.sub(phrase, slotted))
+
+
+def slots_of(slotted: str) -> list[str]:
+    """Return the slots in `slotted`, articles left out, in order of appearance."""
+    return [slot for slot in _SLOT.findall(slotted) if slot != ARTICLE]
+
+
+def _capital_at_start(phrase: str, match: re.Match[str]) -> str:
+    if _SENTENCE_START.search(match.string[: match.start()]):
+        return phrase[:1].upper() + phrase[1:]
+    return phrase

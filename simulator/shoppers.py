@@ -1,0 +1,153 @@
+"""Simulated shoppers: hidden tastes over what a text says, several segments, a base rate of about 2 %."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from scipy.special import expit
+from scipy.stats import binom
+
+from simulator.feed import Outcomes, Snapshot
+
+TextFeatures = Callable[[Sequence[str]], NDArray[np.float64]]
+"""From n texts to what they say, an array of shape (n, F); shoppers see texts through it alone."""
+
+
+class ShopperConfig(BaseModel):
+    """How shoppers differ.
+
+    Parameters
+    ----------
+    base_rate : float
+        Mean click probability over the reference texts.
+    logit_sd : float
+        Standard deviation of the click logit over the reference texts, for the average shopper.
+    segment_shares : tuple of float
+        Share of impressions of each segment; sums to 1.
+    segment_spread : float
+        How far a segment's taste lies from the common one, as a share of ``logit_sd``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_rate: float = Field(0.02, gt=0, lt=1)
+    logit_sd: float = Field(0.4, ge=0)
+    segment_shares: tuple[float, ...] = (0.5, 0.3, 0.2)
+    segment_spread: float = Field(0.5, ge=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Shoppers:
+    """Tastes of G segments over F features of a text.
+
+    Parameters
+    ----------
+    tastes : array of shape (G, F)
+    intercepts : array of shape (G,)
+        Click logit of a text without any feature.
+    shares : array of shape (G,)
+    features : callable
+    """
+
+    tastes: NDArray[np.float64]
+    intercepts: NDArray[np.float64]
+    shares: NDArray[np.float64]
+    features: TextFeatures
+
+    def segment_probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the click probability of each text in each segment, an array of shape (n, G)."""
+        values: NDArray[np.float64] = expit(self.intercepts + self.features(texts) @ self.tastes.T)
+        return values
+
+    def click_probability(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the true CTR of each text over all segments, an array of shape (n,)."""
+        return self.segment_probabilities(texts) @ self.shares
+
+
+def draw_shoppers(
+    config: ShopperConfig, features: TextFeatures, reference: Sequence[str], rng: np.random.Generator
+) -> Shoppers:
+    """Return shoppers with a fresh taste, drawn independently of what is stored.
+
+    Each feature's taste is Gaussian; the sum is scaled so that the click logit varies by ``logit_sd`` over the reference
+    texts, and the intercept set so that their mean CTR is the base rate. Nothing rewards novelty: a text is worth what it
+    says.
+
+    Parameters
+    ----------
+    config : ShopperConfig
+    features : callable
+    reference : sequence of str
+        Texts over which the base rate and the spread hold.
+    rng : numpy.random.Generator
+    """
+    values = features(reference)
+    shares = np.array(config.segment_shares) / sum(config.segment_shares)
+    common = rng.normal(size=values.shape[1])
+    own = rng.normal(size=(len(shares), values.shape[1]))
+    tastes = _scaled(values, common, config.logit_sd) + np.stack(
+        [_scaled(values, taste, config.logit_sd * config.segment_spread) for taste in own]
+    )
+    logits = values @ tastes.T
+    low, high = -30.0, 30.0
+    for _ in range(80):  # bisection: the mean CTR grows with the intercept
+        middle = (low + high) / 2
+        mean = float((expit(middle + logits) @ shares).mean())
+        low, high = (middle, high) if mean < config.base_rate else (low, middle)
+    return Shoppers(tastes, np.full(len(shares), low), shares, features)
+
+
+def _scaled(values: NDArray[np.float64], taste: NDArray[np.float64], spread: float) -> NDArray[np.float64]:
+    deviation = float((values @ taste).std())
+    return taste * (spread / deviation if deviation > 0 else 0.0)
+
+
+class SimulatedFeed:
+    """A `RewardFeed` of simulated shoppers.
+
+    The clicks of one text in one snapshot depend on the seed, the snapshot's number, the text and its impressions, and on
+    nothing else: another policy meets the same shoppers (common random numbers).
+
+    Parameters
+    ----------
+    shoppers : Shoppers
+    seed : int
+    """
+
+    def __init__(self, shoppers: Shoppers, seed: int) -> None:
+        self.shoppers, self.seed = shoppers, seed
+        self.segments = tuple(f"segment {i + 1}" for i in range(len(shoppers.shares)))
+        self._known: dict[str, NDArray[np.float64]] = {}
+
+    def outcomes(self, snapshot: Snapshot) -> Outcomes:
+        """Return impressions and clicks (N, G) drawn for `snapshot`."""
+        rng = np.random.default_rng([self.seed, snapshot.sequence])
+        impressions = self._impressions(snapshot, rng)
+        uniforms = np.array([self._uniforms(snapshot.sequence, text) for text in snapshot.texts])
+        clicks = binom.ppf(uniforms, impressions, self.probabilities(snapshot.texts))
+        return Outcomes(snapshot.sequence, impressions, np.maximum(clicks, 0).astype(np.int64))
+
+    def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return click probabilities (n, G), each text read once."""
+        fresh = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if fresh:
+            self._known.update(zip(fresh, self.shoppers.segment_probabilities(fresh), strict=True))
+        return np.stack([self._known[text] for text in texts])
+
+    def true_rates(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the true CTR of each text, an array of shape (n,); for reports, never for policies."""
+        return self.probabilities(texts) @ self.shoppers.shares
+
+    def _impressions(self, snapshot: Snapshot, rng: np.random.Generator) -> NDArray[np.int64]:
+        segments = rng.multinomial(snapshot.impressions, self.shoppers.shares)
+        probabilities = snapshot.probabilities / snapshot.probabilities.sum()
+        return np.stack([rng.multinomial(count, probabilities) for count in segments], axis=1).astype(np.int64)
+
+    def _uniforms(self, sequence: int, text: str) -> NDArray[np.float64]:
+        digest = hashlib.shake_128(f"{self.seed}/{sequence}/{text}".encode()).digest(8 * len(self.segments))
+        return (np.frombuffer(digest, dtype="<u8") >> np.uint64(11)).astype(np.float64) * 2.0**-53
