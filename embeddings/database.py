@@ -41,6 +41,7 @@ Action = Literal["add", "promote", "retire"]
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 30.0  # how long a writer waits for another before it gives up
 
+_LEAST_BYTES = 512  # of a file of SQLite that is not empty
 _ADVICE = {
     sqlite3.SQLITE_NOTADB: "give the path of a Copyloom database, or of a file that does not exist yet",
     sqlite3.SQLITE_CORRUPT: "restore it from a copy, or give the path of a new file",
@@ -306,18 +307,25 @@ def _begin(connection: Connection) -> None:
 
 
 def _check_file(path: Path, create: bool) -> None:
-    """Raise `InputError` unless `path` is a file or may become one."""
-    if path.is_dir():
-        raise InputError(f"{str(path)!r} is a folder; give the path of a database file in it")
-    if path.exists():
-        return
-    if not create:
-        raise InputError(f"there is no database at {str(path)!r}; check the path, or create one first")
+    """Raise `InputError` unless `path` is a file or may become one; make its folder if it is to be made."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise InputError(f"{str(path)!r} is a folder; give the path of a database file in it")
+        if path.exists():
+            # SQLite takes a file this short for an empty database and writes over it. Its size is enough to
+            # know; to open and close the file here would drop the locks of this process's other connections.
+            if 0 < path.stat().st_size < _LEAST_BYTES:
+                raise InputError(
+                    f"the database {str(path)!r} cannot be used (file is not a database); "
+                    f"{_ADVICE[sqlite3.SQLITE_NOTADB]}"
+                )
+        elif create:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        else:
+            raise InputError(f"there is no database at {str(path)!r}; check the path, or create one first")
     except OSError as error:
         raise InputError(
-            f"the folder of the database {str(path)!r} cannot be made ({error.strerror}); give another path"
+            f"the database {str(path)!r} cannot be reached ({error.strerror}); give another path"
         ) from None
 
 

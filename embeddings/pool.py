@@ -249,7 +249,7 @@ class Pool:
         if space != self.space:
             raise SpaceError(
                 f"the pool {self.name!r} is stored in {space}, but was opened in {self.space} "
-                f"({_difference(space, self.space)}); open it with the model it was made with, or name a new pool"
+                f"({_difference(space, self.space)}); open it with its own model, or name a new pool"
             )
         return row
 

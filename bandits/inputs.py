@@ -1,0 +1,89 @@
+"""Arrays and numbers from outside, checked once at the door."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from copyloom import InputError
+
+
+def finite_tensor(name: str, values: Any) -> Tensor:
+    """Values as a float64 tensor on the device they are on.
+
+    Raises
+    ------
+    InputError
+        If a value is NaN or infinite, or the values are no array of numbers.
+    """
+    tensor = _tensor(name, values).to(torch.float64)
+    bad = ~torch.isfinite(tensor)
+    if bad.any():
+        where = tuple(bad.nonzero()[0].tolist())
+        raise InputError(
+            f"{name} holds {int(bad.sum())} NaN or infinite values, the first at {where}; pass finite numbers"
+        )
+    return tensor
+
+
+def mask_tensor(name: str, values: Any, shape: torch.Size) -> Tensor:
+    """Values as a bool tensor of the given shape; None means True everywhere.
+
+    Raises
+    ------
+    InputError
+        If the values are not booleans or do not broadcast to the shape.
+    """
+    if values is None:
+        return torch.ones(shape, dtype=torch.bool)
+    mask = _tensor(name, values)
+    if mask.dtype != torch.bool:
+        raise InputError(f"{name} has dtype {mask.dtype}; pass booleans")
+    if mask.ndim == 0 or mask.shape[-1] != shape[-1] or not broadcasts_to(mask.shape, shape):
+        raise InputError(f"{name} has shape {tuple(mask.shape)}; pass one boolean per text: {tuple(shape)}")
+    return mask.expand(shape)
+
+
+def broadcasts_to(shape: torch.Size, target: torch.Size) -> bool:
+    """Whether an array of this shape can be read as one of the target shape."""
+    if len(shape) > len(target):
+        return False
+    return all(a in (1, b) for a, b in zip(reversed(shape), reversed(target), strict=False))
+
+
+def check_number(
+    name: str, value: float, *, least: float, most: float = math.inf, above: bool = False
+) -> None:
+    """Raise unless the value is a finite number in [least, most], or in (least, most] when `above`.
+
+    Raises
+    ------
+    InputError
+        If it is not.
+    """
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if number and least <= value <= most and not (above and value == least):
+        return
+    allowed = f"above {least:g}" if above else f"at least {least:g}"
+    allowed += "" if most == math.inf else f" and at most {most:g}"
+    raise InputError(f"{name} is {value!r}; pass a finite number {allowed}")
+
+
+def check_count(name: str, value: int, *, least: int = 1) -> None:
+    """Raise unless the value is a whole number of at least `least`.
+
+    Raises
+    ------
+    InputError
+        If it is not.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InputError(f"{name} is {value!r}; pass a whole number of at least {least}")
+
+
+def _tensor(name: str, values: Any) -> Tensor:
+    try:
+        return torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{name} is no array of numbers ({error})") from error

@@ -1,0 +1,209 @@
+"""The append-only record of a study: who was shown what with which probability, and who clicked.
+
+One transaction a round holds everything that happened in it, for all campaigns; a study that was killed goes on after the
+last whole round, and all that it knows is a fold over these rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import Engine, ForeignKey, func, insert, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from copyloom import InputError
+from embeddings.database import Base
+from experiments.campaign import Campaign
+from experiments.writer import Draft, Recipe
+from generator.checks import Refusal
+from simulator.feed import Outcomes, Snapshot
+
+
+class RunRow(Base):
+    """The resolved configuration that the database belongs to."""
+
+    __tablename__ = "runs"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    config: Mapped[str]
+
+
+class CampaignRow(Base):
+    """One policy in one world with one seed."""
+
+    __tablename__ = "campaigns"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+
+
+class DraftRow(Base):
+    """A text written for a campaign; `position` is its place on the slate if it was admitted."""
+
+    __tablename__ = "drafts"
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    parents: Mapped[str]
+    weights: Mapped[str]
+    text: Mapped[str]
+    refusals: Mapped[str]
+    position: Mapped[int | None]
+
+
+class PromotionRow(Base):
+    """A written text that became a parent."""
+
+    __tablename__ = "promotions"
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), primary_key=True)
+    text: Mapped[str] = mapped_column(primary_key=True)
+    sequence: Mapped[int]
+
+
+class SnapshotRow(Base):
+    """The probability of one text, by its place on the slate, in one snapshot."""
+
+    __tablename__ = "snapshots"
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    probability: Mapped[float]
+
+
+class OutcomeRow(Base):
+    """Counts of one text in one segment in one snapshot; rows without impressions are left out."""
+
+    __tablename__ = "outcomes"
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    segment: Mapped[int] = mapped_column(primary_key=True)
+    impressions: Mapped[int]
+    clicks: Mapped[int]
+
+
+@dataclass(frozen=True, eq=False)
+class RoundRecord:
+    """What happened in one round of one campaign: drafts in order, which of them joined the slate, promotions, outcomes."""
+
+    drafts: list[Draft]
+    admitted: list[Draft]
+    promoted: list[str]
+    snapshot: Snapshot
+    outcomes: Outcomes
+
+
+class Ledger:
+    """Writes and replays the rounds of a study.
+
+    Parameters
+    ----------
+    engine : Engine
+        From `embeddings.database.open_database`.
+    config : str
+        The resolved configuration as JSON; a database of another one is refused.
+
+    Raises
+    ------
+    InputError
+        If the database belongs to another configuration.
+    """
+
+    def __init__(self, engine: Engine, config: str) -> None:
+        self._engine = engine
+        with engine.begin() as connection:
+            known = connection.scalar(select(RunRow.config))
+            if known is None:
+                connection.execute(insert(RunRow).values(id=1, config=config))
+            elif known != config:
+                raise InputError(
+                    "the run folder holds a study of another configuration; choose another --out, or delete the folder"
+                )
+
+    @property
+    def rounds(self) -> int:
+        """Whole rounds on record."""
+        with self._engine.connect() as connection:
+            last = connection.scalar(select(func.max(SnapshotRow.sequence)))
+        return 0 if last is None else last + 1
+
+    def append(self, campaigns: Sequence[Campaign], records: Sequence[RoundRecord]) -> None:
+        """Record one round of all campaigns, in one transaction."""
+        rows: dict[type[Base], list[dict[str, object]]] = {t: [] for t in (DraftRow, PromotionRow, SnapshotRow, OutcomeRow)}
+        for number, record in enumerate(records):
+            for table, found in _rows(number, record).items():
+                rows[table].extend(found)
+        with self._engine.begin() as connection:
+            if connection.scalar(select(func.count()).select_from(CampaignRow)) == 0:
+                names = [{"id": i, "name": campaign.name} for i, campaign in enumerate(campaigns)]
+                connection.execute(insert(CampaignRow), names)
+            for table, values in rows.items():
+                if values:
+                    connection.execute(insert(table), values)
+
+    def replay(self, campaigns: Sequence[Campaign]) -> Iterator[list[RoundRecord]]:
+        """Yield the recorded rounds in order, for campaigns in the state in which they began."""
+        texts = [list(campaign.texts) for campaign in campaigns]
+        for sequence in range(self.rounds):
+            yield [self._round(number, sequence, slate, campaigns) for number, slate in enumerate(texts)]
+
+    def _round(
+        self, number: int, sequence: int, slate: list[str], campaigns: Sequence[Campaign]
+    ) -> RoundRecord:
+        def rows(table: type[Base], *order: object) -> list[object]:
+            query = select(table).where(table.campaign_id == number, table.sequence == sequence).order_by(*order)  # type: ignore[attr-defined, arg-type]
+            with self._engine.connect() as connection:
+                return list(connection.execute(query).all())
+
+        drafts, admitted = [], []
+        for row in rows(DraftRow, DraftRow.number):
+            draft = _draft(row)
+            drafts.append(draft)
+            if row.position is not None:  # type: ignore[attr-defined]
+                admitted.append(draft)
+                slate.append(draft.text)
+        shape = (len(slate), len(campaigns[number].feed.segments))
+        impressions, clicks = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        for row in rows(OutcomeRow):
+            impressions[row.position, row.segment] = row.impressions  # type: ignore[attr-defined]
+            clicks[row.position, row.segment] = row.clicks  # type: ignore[attr-defined]
+        shown = np.array([row.probability for row in rows(SnapshotRow, SnapshotRow.position)])  # type: ignore[attr-defined]
+        snapshot = Snapshot(sequence, tuple(slate), shown, int(impressions.sum()))
+        promoted = [row.text for row in rows(PromotionRow, PromotionRow.text)]  # type: ignore[attr-defined]
+        return RoundRecord(drafts, admitted, promoted, snapshot, Outcomes(sequence, impressions, clicks))
+
+
+def _rows(campaign: int, record: RoundRecord) -> dict[type[Base], list[dict[str, object]]]:
+    """Return the rows of one campaign's round, by table."""
+    key = {"campaign_id": campaign, "sequence": record.snapshot.sequence}
+    position = {text: i for i, text in enumerate(record.snapshot.texts)}
+    admitted = {draft.recipe for draft in record.admitted}
+    drafts: list[dict[str, object]] = [
+        {
+            **key,
+            "number": number,
+            "parents": json.dumps(draft.recipe.parents, ensure_ascii=False),
+            "weights": json.dumps(draft.recipe.weights),
+            "text": draft.text,
+            "refusals": json.dumps([vars(refusal) for refusal in draft.refusals], ensure_ascii=False),
+            "position": position[draft.text] if draft.recipe in admitted else None,
+        }
+        for number, draft in enumerate(record.drafts)
+    ]
+    promotions: list[dict[str, object]] = [{**key, "text": text} for text in record.promoted]
+    shown: list[dict[str, object]] = [
+        {**key, "position": i, "probability": float(p)} for i, p in enumerate(record.snapshot.probabilities)
+    ]
+    impressions, clicks = record.outcomes.impressions, record.outcomes.clicks
+    outcomes: list[dict[str, object]] = [
+        {**key, "position": int(i), "segment": int(g), "impressions": int(impressions[i, g]), "clicks": int(clicks[i, g])}
+        for i, g in np.argwhere(impressions > 0)
+    ]
+    return {DraftRow: drafts, PromotionRow: promotions, SnapshotRow: shown, OutcomeRow: outcomes}
+
+
+def _draft(row: object) -> Draft:
+    parents, weights = json.loads(row.parents), json.loads(row.weights)  # type: ignore[attr-defined]
+    refusals = tuple(Refusal(**refusal) for refusal in json.loads(row.refusals))  # type: ignore[attr-defined]
+    return Draft(Recipe(tuple(parents), tuple(weights)), row.text, refusals)  # type: ignore[attr-defined]

@@ -1,0 +1,84 @@
+"""Writes mixtures: mix, decode, check; each recipe once, whichever campaign asks first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from embeddings.space import Space
+from embeddings.summary import SummaryEmbedding
+from generator.checks import Checker, Refusal
+from generator.record import ProductRecord
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Parents, by text, and their weights."""
+
+    parents: tuple[str, ...]
+    weights: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a recipe decoded to, and every reason against showing it."""
+
+    recipe: Recipe
+    text: str
+    refusals: tuple[Refusal, ...]
+
+
+class Writer:
+    """Turns recipes into drafts and remembers them, and the sentence vectors of all texts seen.
+
+    Parameters
+    ----------
+    space : Space
+    stored : sequence of SummaryEmbedding
+        Possible parents; promoted texts join them later.
+    subject : ProductRecord, optional
+    checker : Checker
+    """
+
+    def __init__(
+        self, space: Space, stored: Sequence[SummaryEmbedding], subject: ProductRecord | None, checker: Checker
+    ) -> None:
+        self.space, self.subject, self.checker = space, subject, checker
+        self.embeddings = {embedding.text: embedding for embedding in stored}
+        self.drafts: dict[Recipe, Draft] = {}
+        self._vectors = {embedding.text: embedding.sentence_vector for embedding in stored}
+
+    def write(self, recipes: Sequence[Recipe]) -> list[Draft]:
+        """Return the draft of each recipe, writing those not yet written."""
+        fresh = [recipe for recipe in dict.fromkeys(recipes) if recipe not in self.drafts]
+        for count in sorted({len(recipe.parents) for recipe in fresh}):
+            self._write_fresh([recipe for recipe in fresh if len(recipe.parents) == count])
+        return [self.drafts[recipe] for recipe in recipes]
+
+    def _write_fresh(self, recipes: Sequence[Recipe]) -> None:
+        parents = [[self.embeddings[text] for text in recipe.parents] for recipe in recipes]
+        vectors = torch.stack([torch.stack([parent.vectors for parent in row]) for row in parents])
+        sentence_vectors = torch.stack([torch.stack([parent.sentence_vector for parent in row]) for row in parents])
+        weights = torch.tensor([recipe.weights for recipe in recipes])
+        mixed = self.space.mix_many(vectors, sentence_vectors, weights)
+        for recipe, written in zip(recipes, self.space.write(mixed, self.subject), strict=True):
+            if written.fault:
+                refusals = [Refusal("slot", written.fault)]
+            else:
+                refusals = self.checker.refusals(written.text, written.finished)
+            self.drafts[recipe] = Draft(recipe, written.text, tuple(refusals))
+
+    def sentence_vectors(self, texts: Sequence[str]) -> Tensor:
+        """Return the sentence vectors (n, S) of texts, each encoded once."""
+        fresh = [text for text in dict.fromkeys(texts) if text not in self._vectors]
+        self._vectors.update(zip(fresh, self.space.encoder.encode(fresh), strict=True))
+        return torch.stack([self._vectors[text] for text in texts])
+
+    def embed(self, texts: Sequence[str]) -> list[SummaryEmbedding]:
+        """Return the summary embeddings of written texts that become parents, inverting those not yet inverted."""
+        fresh = [text for text in dict.fromkeys(texts) if text not in self.embeddings]
+        self.embeddings.update(zip(fresh, self.space.invert(fresh), strict=True))
+        return [self.embeddings[text] for text in texts]
