@@ -52,9 +52,7 @@ def broadcasts_to(shape: torch.Size, target: torch.Size) -> bool:
     return all(a in (1, b) for a, b in zip(reversed(shape), reversed(target), strict=False))
 
 
-def check_number(
-    name: str, value: float, *, least: float, most: float = math.inf, above: bool = False
-) -> None:
+def check_number(name: str, value: Any, *, least: float, most: float = math.inf, above: bool = False) -> None:
     """Raise unless the value is a finite number in [least, most], or in (least, most] when `above`.
 
     Raises
@@ -70,7 +68,7 @@ def check_number(
     raise InputError(f"{name} is {value!r}; pass a finite number {allowed}")
 
 
-def check_count(name: str, value: int, *, least: int = 1) -> None:
+def check_count(name: str, value: Any, *, least: int = 1) -> None:
     """Raise unless the value is a whole number of at least `least`.
 
     Raises

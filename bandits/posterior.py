@@ -14,7 +14,7 @@ from copyloom import InputError
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """Gaussian over each campaign's intercept, theta and text effects, as `LogisticRewardModel.fit` leaves it.
+    """Gaussian over each campaign's intercept, theta and text effects; `LogisticRewardModel.fit` makes it.
 
     It is stored in two exact parts. The coefficients, beta = (b, theta), are N(m, Lambda^-1). Given them,
     the text effects are independent: u_i | beta ~ N(mean_i - (1 - o_i) x_i . (beta - m), o_i
@@ -135,9 +135,10 @@ class Posterior:
         """
         deviations = self._coefficient_draws(draws, generator, scale)
         noise = standard_normal(draws, self._flat(self.present, 1), generator)
-        shared = self.openness[..., None, :] * (deviations @ self.design.mT)
-        own = self._effect_variance().sqrt()[..., None, :] * noise.reshape(*self.leading, *noise.shape[1:])
-        return self._logit_mean()[..., None, :] + scale * (shared + own)
+        logits = noise.reshape(*self.leading, *noise.shape[1:])  # in place from here on: this array is large
+        logits *= self._effect_variance().sqrt()[..., None, :]
+        logits += deviations @ (self.openness[..., None] * self.design).mT
+        return logits.mul_(scale).add_(self._logit_mean()[..., None, :])
 
     def sample_theta(self, draws: int, generator: Generators, scale: float = 1.0) -> tuple[Tensor, Tensor]:
         """Joint posterior draws of the intercept and theta.
@@ -166,7 +167,7 @@ class Posterior:
     def _coefficient_variance(self, rows: Tensor) -> Tensor:
         """Variance of rows . beta: (..., Q)."""
         half = torch.linalg.solve_triangular(self.precision_cholesky, rows.mT, upper=False)
-        return half.square().sum(dim=-2)
+        return half.square_().sum(dim=-2)
 
     def _theta_second_moment(self) -> Tensor:
         """E[theta_j^2]: (..., d)."""

@@ -16,7 +16,7 @@ from copyloom import InputError
 #: Parents in rising order and their weights to 4 decimals: one name per mixture.
 MixtureKey: TypeAlias = tuple[tuple[int, ...], tuple[float, ...]]
 
-_CHUNK = 4096  # mixtures scored at once
+_CHUNK = 512  # mixtures scored at once: small arrays stay in cache
 _SHORTEST = 1e-6  # parents that cancel have no wanted point
 
 

@@ -278,7 +278,7 @@ def _count_shape(
             f"shapes do not fit: {given}; pass one number per row of features, (..., {features[-2]})"
         )
     try:
-        return torch.Size(torch.broadcast_shapes(*shapes))  # type: ignore[no-untyped-call]
+        return torch.Size(torch.broadcast_shapes(*shapes))
     except RuntimeError as error:
         raise InputError(f"leading dimensions do not broadcast: {given}") from error
 

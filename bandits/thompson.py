@@ -64,7 +64,7 @@ class ThompsonSampling:
         """Probabilities of the next snapshot; see `Policy.allocate`. Each campaign's generator advances."""
         shown = slate(posterior, present)
         logits = posterior.sample_logits(self.draws, generator, self.scale)
-        best = torch.where(shown[..., None, :], logits, -torch.inf).argmax(dim=-1)  # (..., draws)
+        best = logits.masked_fill_(~shown[..., None, :], -torch.inf).argmax(dim=-1)  # (..., draws)
         wins = torch.zeros(shown.shape, dtype=torch.float64, device=shown.device)
         wins = wins.scatter_add(-1, best, torch.ones_like(best, dtype=torch.float64))
         smoothed = (wins + 1) / (self.draws + 2)

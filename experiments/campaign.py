@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from embeddings.geometry import Reduction
 from experiments.writer import Draft, Recipe, Writer
 from simulator.feed import Outcomes, RewardFeed, Snapshot
 
@@ -95,13 +96,13 @@ class Slates:
     present: Tensor
 
     @classmethod
-    def of(cls, campaigns: Sequence[Campaign], features: dict[str, Tensor]) -> Slates:
-        """Return the slates of `campaigns`; `features` holds a Tensor (d,) for each text."""
-        longest = max(len(campaign.texts) for campaign in campaigns)
-        width = len(next(iter(features.values())))
-        shape = (len(campaigns), longest)
+    def of(cls, campaigns: Sequence[Campaign], writer: Writer, reduce: Reduction) -> Slates:
+        """Return the slates of `campaigns`, with the reduced features of the texts as they were realised."""
+        texts = list(dict.fromkeys(text for campaign in campaigns for text in campaign.texts))
+        features = dict(zip(texts, reduce(writer.sentence_vectors(texts)), strict=True))
+        shape = (len(campaigns), max(len(campaign.texts) for campaign in campaigns))
         stacked = cls(
-            torch.zeros(*shape, width, dtype=torch.float64),
+            torch.zeros(*shape, reduce.features, dtype=torch.float64),
             torch.zeros(shape, dtype=torch.float64),
             torch.zeros(shape, dtype=torch.float64),
             torch.zeros(shape, dtype=torch.bool),
@@ -113,9 +114,3 @@ class Slates:
             stacked.clicks[row, :count] = torch.from_numpy(campaign.clicks).double()
             stacked.present[row, :count] = True
         return stacked
-
-
-def features_of(campaigns: Sequence[Campaign], writer: Writer, reduce: Reduce) -> dict[str, Tensor]:
-    """Return the reduced features of every text on a slate."""
-    texts = list(dict.fromkeys(text for campaign in campaigns for text in campaign.texts))
-    return dict(zip(texts, reduce(writer.sentence_vectors(texts)), strict=True))

@@ -1,0 +1,137 @@
+"""The loop: from stored texts to mixtures, to shoppers, to clicks, and back. Read this first.
+
+Two clocks. The slow one proposes: parents and weights are chosen, mixed, decoded, checked, and the most promising new
+texts join the slate. The fast one allocates: every impression draws one text of the slate. All campaigns of a study (one
+for each seed and policy) run side by side as rows of tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from bandits import Posterior, mixture_key, seeded_generators
+from experiments.campaign import Campaign, Slates
+from experiments.ledger import Ledger, RoundRecord
+from experiments.study import Study
+from experiments.writer import Draft, Recipe
+
+
+def run(study: Study, ledger: Ledger, progress: Callable[[int, int], None]) -> None:
+    """Play all rounds that `ledger` does not hold yet; `progress` hears of the rounds done and in all."""
+    for records in ledger.replay(study.campaigns):
+        for campaign, record in zip(study.campaigns, records, strict=True):
+            learn(study, campaign, record)
+    for sequence in range(ledger.rounds, study.config.rounds):
+        records = play_round(study, sequence)
+        ledger.append(study.campaigns, records)
+        progress(sequence + 1, study.config.rounds)
+
+
+def play_round(study: Study, sequence: int) -> list[RoundRecord]:
+    """Play one round of every campaign and return what happened."""
+    drafts = propose(study, sequence)  # parents and weights, mixed, decoded, checked
+    admitted = admit(study, drafts)  # the most promising new texts join the slate
+    promoted = promote(study, sequence)  # the most shown new texts become parents
+
+    slates = Slates.of(study.campaigns, study.writer, study.reduce)
+    posterior = fit(study, slates)  # what all clicks so far say about each text
+    streams = seeded_generators(study.config.seed * 100_003 + sequence, len(study.seeds))
+    allocation = study.policy.allocate(posterior, slates.present, [streams[c.seed] for c in study.campaigns])
+
+    records = []
+    for row, campaign in enumerate(study.campaigns):
+        snapshot = campaign.snapshot(allocation.probabilities[row], study.config.impressions)
+        outcomes = campaign.feed.outcomes(snapshot)  # shoppers see texts and click, or do not
+        records.append(RoundRecord(drafts[row], admitted[row], promoted[row], snapshot, outcomes))
+        campaign.learn(snapshot, outcomes)
+    return records
+
+
+def fit(study: Study, slates: Slates) -> Posterior:
+    """Return the belief about all texts of all slates after the counts so far."""
+    return study.reward_model.fit(slates.features, slates.impressions, slates.clicks, slates.present)
+
+
+def propose(study: Study, sequence: int) -> list[list[Draft]]:
+    """Return, for each campaign, drafts of the mixtures that its posterior is most hopeful about."""
+    drafts: list[list[Draft]] = [[] for _ in study.campaigns]
+    mixing = [row for row, campaign in enumerate(study.campaigns) if campaign.mixing]
+    if not mixing or not study.proposes_at(sequence):
+        return drafts
+    campaigns = [study.campaigns[row] for row in mixing]
+    parents = study.parents  # of all campaigns; each may use its own
+    place = {text: i for i, text in enumerate(parents)}
+    proposals = study.proposer.propose(
+        study.base_points(parents),
+        study.reduce,
+        study.channel,
+        fit(study, Slates.of(campaigns, study.writer, study.reduce)),
+        study.config.proposer.shortlist,
+        tried=[{mixture_key([place[p] for p in r.parents], r.weights) for r in c.tried} for c in campaigns],
+        members=torch.tensor([[text in set(c.parents) for text in parents] for c in campaigns]),
+    )
+    wanted = [_recipes(parents, *row) for row in zip(proposals.parents, proposals.weights, proposals.valid, strict=True)]
+    written = iter(study.writer.write([recipe for recipes in wanted for recipe in recipes]))
+    for row, recipes in zip(mixing, wanted, strict=True):
+        drafts[row] = [next(written) for _ in recipes]
+        study.campaigns[row].drafts.extend(drafts[row])
+    return drafts
+
+
+def admit(study: Study, drafts: Sequence[Sequence[Draft]]) -> list[list[Draft]]:
+    """Add to each slate the new texts with the best upper bound, if above the best mean there; return them."""
+    admitted: list[list[Draft]] = [[] for _ in drafts]
+    rows = [row for row, found in enumerate(drafts) if found]
+    if not rows:
+        return admitted
+    campaigns = [study.campaigns[row] for row in rows]
+    posterior = fit(study, Slates.of(campaigns, study.writer, study.reduce))
+    best = torch.where(posterior.present, posterior.logits()[0], -torch.inf).amax(-1)
+    for number, row in enumerate(rows):
+        usable = {d.text: d for d in drafts[row] if not d.refusals and d.text not in study.campaigns[row].texts}
+        if not usable:
+            continue
+        features = study.reduce(study.writer.sentence_vectors(list(usable)))
+        mean, variance = posterior.predict(features)
+        bound = (mean + study.config.proposer.exploration * variance.sqrt())[number]
+        for i in bound.argsort(descending=True, stable=True)[: study.config.proposer.admit].tolist():
+            if bound[i] > best[number]:
+                admitted[row].append(list(usable.values())[i])
+                study.campaigns[row].admit(admitted[row][-1])
+    return admitted
+
+
+def promote(study: Study, sequence: int) -> list[list[str]]:
+    """Make parents of written texts that were shown often enough; return them."""
+    promoted: list[list[str]] = [[] for _ in study.campaigns]
+    if not study.proposes_at(sequence + 1):
+        return promoted
+    for row, campaign in enumerate(study.campaigns):
+        shown = campaign.shown[-1] if campaign.shown else []
+        enough = [t for t, share in zip(campaign.texts, shown, strict=False) if share >= study.config.proposer.promote_at]
+        promoted[row] = [text for text in enough if text in campaign.recipes and text not in campaign.parents]
+    study.add_parents({text: study.campaigns[row].recipes[text] for row, texts in enumerate(promoted) for text in texts})
+    for campaign, texts in zip(study.campaigns, promoted, strict=True):
+        campaign.parents.extend(texts)
+    return promoted
+
+
+def learn(study: Study, campaign: Campaign, record: RoundRecord) -> None:
+    """Bring a campaign to the state after a recorded round."""
+    campaign.drafts.extend(record.drafts)
+    study.writer.drafts.update((draft.recipe, draft) for draft in record.drafts)
+    for draft in record.admitted:
+        campaign.admit(draft)
+    study.add_parents({text: campaign.recipes[text] for text in record.promoted})
+    campaign.parents.extend(record.promoted)
+    campaign.learn(record.snapshot, record.outcomes)
+
+
+def _recipes(parents: Sequence[str], rows: torch.Tensor, weights: torch.Tensor, valid: torch.Tensor) -> list[Recipe]:
+    return [
+        Recipe(tuple(parents[i] for i in row.tolist()), tuple(weight.tolist()))
+        for row, weight, usable in zip(rows, weights, valid, strict=True)
+        if usable
+    ]

@@ -1,0 +1,240 @@
+"""Everything a study needs before its first impression: space, pool, writer, geometry, shoppers, campaigns, policy."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from sqlalchemy import Engine
+from torch import Tensor
+
+from bandits import (
+    Channel,
+    LogisticRewardModel,
+    MixtureProposer,
+    Policy,
+    RealisedFeatureMap,
+    RewardPrior,
+    ThompsonSampling,
+    Uniform,
+    UpperConfidenceBound,
+)
+from copyloom import InputError
+from embeddings.geometry import Reduction
+from embeddings.mixing import wanted_point
+from embeddings.pool import Pool
+from embeddings.space import Space
+from embeddings.summary import Lineage, SummaryEmbedding
+from experiments.campaign import Campaign
+from experiments.config import PolicyConfig, RunConfig
+from experiments.texts import MAX_TEXTS, name_subject, read_texts, shipped_claims
+from experiments.worlds import World, embedding_world, grammar_world
+from experiments.writer import Recipe, Writer
+from generator.checks import Checker
+from generator.grammar import Grammar
+from generator.reader import Reader
+from generator.record import ProductRecord
+from simulator import SimulatedFeed, draw_shoppers
+
+Report = Callable[[str, int, int], None]
+"""Called with a stage in words, the steps done and the steps in all."""
+
+OPEN, SATURATED = "open", "pool holds the best"
+"""The two kinds of worlds: mixing may help; the stored texts already hold the best text that can be written."""
+
+WEIGHTS = ((0.5, 0.5), (0.7, 0.3), (1.15, -0.15))
+"""Mixing weights that the proposer tries, each both ways round."""
+
+
+@dataclass(eq=False)
+class Study:
+    """A pool, the machinery around it, and campaigns that run side by side.
+
+    Use `build` to make one from a configuration.
+    """
+
+    config: RunConfig
+    space: Space
+    pool: Pool
+    stored: list[SummaryEmbedding]
+    subject: ProductRecord | None
+    slate: list[str]
+    """Stored texts that may be shown: those about the subject."""
+    writer: Writer
+    reduce: Reduction
+    channel: Channel
+    world: World
+    campaigns: list[Campaign]
+    reward_model: LogisticRewardModel
+    policy: Policy
+    proposer: MixtureProposer
+    notes: list[str]
+    parents: list[str] = field(default_factory=list)
+    """All texts that any campaign may mix, in a fixed order."""
+
+    @property
+    def seeds(self) -> range:
+        """The seeds of the campaigns."""
+        return range(self.config.seeds)
+
+    def proposes_at(self, sequence: int) -> bool:
+        """Say whether new mixtures are proposed before round `sequence`."""
+        settings = self.config.proposer
+        return sequence > 0 and sequence % settings.every == 0 and sequence < settings.until * self.config.rounds
+
+    def base_points(self, texts: Sequence[str]) -> Tensor:
+        """Return the points (n, S) between which mixtures are wanted.
+
+        Without a subject a text's point is its sentence vector. With one, a stored text about another product stands
+        where it lands when it is rewritten for the subject.
+        """
+        return self.writer.sentence_vectors([self._landing(text) for text in texts])
+
+    def _landing(self, text: str) -> str:
+        draft = self.writer.drafts.get(Recipe((text,), (1.0,)))
+        return text if self.subject is None or draft is None or draft.refusals else draft.text
+
+    def add_parents(self, recipes: Mapping[str, Recipe]) -> None:
+        """Store written texts as parents: find their summary embeddings and put them into the pool with their lineage."""
+        fresh = {text: recipe for text, recipe in recipes.items() if text not in self.parents}
+        if not fresh:
+            return
+        held = {embedding.text: embedding for embedding in self.pool.members()}
+        self.writer.embeddings.update((text, held[text]) for text in fresh if text in held)
+        for embedding in self.writer.embed(list(fresh)):
+            recipe = fresh[embedding.text]
+            lineage = Lineage(recipe.parents, recipe.weights)
+            self.pool.promote(replace(embedding, lineage=lineage), "shown to a large share of shoppers")
+        self.parents.extend(fresh)
+
+
+def build(config: RunConfig, engine: Engine, report: Report) -> Study:
+    """Return the study that `config` describes, its stored texts inverted into the pool of `engine`'s database.
+
+    Raises
+    ------
+    CopyloomError
+        If the model, the device, the texts or the subject cannot be used.
+    """
+    report("loading the model", 0, 1)
+    space = Space.load(config.model, config.device)
+    texts, subject, notes = _texts(config)
+    pool = Pool(engine, "study", space.identity)
+    stored = _stored(pool, texts, config, space, report)
+    slate = texts if subject is None else name_subject(texts, subject)
+    if len(slate) < 2:
+        raise InputError(
+            f"{len(slate)} of the {len(texts)} texts name the subject {subject.name if subject else ''!r}; at least two "
+            "must, so that there is something to compare new texts with"
+        )
+    reader = Reader(Grammar.load(), subject) if subject else None
+    writer = Writer(space, stored, subject, Checker(config.rules, texts, reader))
+    report("writing the first mixtures", 0, 1)
+    pairs = _warm_up(config, writer, texts)
+    usable = [draft.text for draft in writer.drafts.values() if not draft.refusals]
+    reduce = Reduction.fit(writer.sentence_vectors(list(dict.fromkeys([*slate, *usable]))), config.features)
+    if subject is None or config.texts is not None:
+        world = embedding_world(writer.sentence_vectors, slate)
+    else:
+        world = grammar_world(subject)
+    study = Study(
+        config=config,
+        space=space,
+        pool=pool,
+        stored=stored,
+        subject=subject,
+        slate=slate,
+        writer=writer,
+        reduce=reduce,
+        channel=RealisedFeatureMap().fit(torch.empty(0, reduce.features), torch.empty(0, reduce.features)),
+        world=world,
+        campaigns=_campaigns(config, world, slate, texts),
+        reward_model=LogisticRewardModel(RewardPrior(**config.prior.model_dump())),
+        policy=_policy(config.policy),
+        proposer=MixtureProposer(weights=WEIGHTS, exploration=config.proposer.exploration),
+        notes=notes,
+        parents=list(texts),
+    )
+    study.channel = _channel(study, pairs)
+    return study
+
+
+def _texts(config: RunConfig) -> tuple[list[str], ProductRecord | None, list[str]]:
+    if config.texts is None:
+        texts, subject = shipped_claims()
+        if config.subject is not None:
+            raise InputError("a subject needs texts about it; pass --texts as well")
+        return texts, subject, []
+    texts = read_texts(config.texts, config.column)
+    notes = []
+    if len(texts) > MAX_TEXTS:
+        chosen = sorted(random.Random(config.seed).sample(range(len(texts)), MAX_TEXTS))
+        notes.append(f"{MAX_TEXTS} of the {len(texts):,} texts were drawn at random; a study mixes at most so many")
+        texts = [texts[i] for i in chosen]
+    return texts, ProductRecord.from_yaml(config.subject) if config.subject else None, notes
+
+
+def _stored(
+    pool: Pool, texts: Sequence[str], config: RunConfig, space: Space, report: Report
+) -> list[SummaryEmbedding]:
+    """Return the embeddings of `texts`, from the pool where it holds them."""
+    held = {embedding.text: embedding for embedding in pool.members()}
+    missing = [text for text in texts if text not in held]
+    found = space.invert(missing, config.inversion, lambda done, total: report("storing texts", done, total))
+    pool.add(found, "stored texts of the study")
+    held.update((embedding.text, embedding) for embedding in found)
+    return [held[text] for text in texts]
+
+
+def _warm_up(config: RunConfig, writer: Writer, texts: Sequence[str]) -> list[Recipe]:
+    """Write each text alone, and random pairs; return the pairs."""
+    rng = random.Random(f"{config.seed} warm-up")
+    grid = sorted({pair for weights in WEIGHTS for pair in itertools.permutations(weights)})
+    pairs = []
+    for _ in range(config.proposer.warm_up):
+        first, second = sorted(rng.sample(range(len(texts)), 2))
+        pairs.append(Recipe((texts[first], texts[second]), rng.choice(grid)))
+    alone = [Recipe((text,), (1.0,)) for text in texts] if writer.subject else []
+    writer.write([*alone, *dict.fromkeys(pairs)])
+    return list(dict.fromkeys(pairs))
+
+
+def _channel(study: Study, recipes: Sequence[Recipe]) -> Channel:
+    """Return the map from wanted to realised features that the recipes' usable drafts teach."""
+    drafts = [draft for draft in study.writer.write(recipes) if not draft.refusals]
+    if not drafts:
+        return study.channel
+    points = torch.stack([study.base_points(draft.recipe.parents) for draft in drafts])
+    weights = torch.tensor([draft.recipe.weights for draft in drafts])
+    realised = study.writer.sentence_vectors([draft.text for draft in drafts])
+    return RealisedFeatureMap().fit(study.reduce(wanted_point(points, weights)), study.reduce(realised))
+
+
+def _campaigns(config: RunConfig, world: World, slate: Sequence[str], parents: Sequence[str]) -> list[Campaign]:
+    """Return campaigns with and without mixing for each seed; in a grammar world also where mixing cannot help."""
+    campaigns = []
+    kinds = (OPEN, SATURATED) if world.writable else (OPEN,)
+    for seed in range(config.seeds):
+        rng = np.random.default_rng([config.seed, seed])
+        shoppers = draw_shoppers(config.shoppers, world.features, world.reference, rng)
+        for kind, mixing in itertools.product(kinds, (True, False)):
+            shown = list(slate)
+            if kind == SATURATED:
+                best = world.writable[int(shoppers.click_probability(world.writable).argmax())]
+                shown = list(dict.fromkeys([*slate, best]))
+            name = f"{kind}, seed {seed}, {'mixing' if mixing else 'no mixing'}"
+            feed = SimulatedFeed(shoppers, config.seed * 1_000_003 + seed)
+            campaigns.append(Campaign(name, seed, kind, mixing, feed, shown, list(parents)))
+    return campaigns
+
+
+def _policy(config: PolicyConfig) -> Policy:
+    if config.name == "uniform":
+        return Uniform()
+    if config.name == "ucb":
+        return UpperConfidenceBound(scale=config.scale, floor=config.floor)
+    return ThompsonSampling(scale=config.scale, floor=config.floor)
