@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bandits.inputs import check_number, finite_tensor, mask_tensor
+from bandits.inputs import as_tensor, check_number, finite_tensor, mask_tensor
 from bandits.posterior import with_intercept
 from copyloom import InputError
 
@@ -47,7 +47,7 @@ class Channel:
         InputError
             If shapes do not fit or a feature is not finite.
         """
-        features = finite_tensor("features", features)
+        features = finite_tensor("features", features).to(self.coefficients_.device)
         d = self.coefficients_.shape[-1]
         if features.ndim < 2 or features.shape[-1] != d:
             raise InputError(
@@ -119,7 +119,7 @@ class RealisedFeatureMap:
         InputError
             If shapes differ or a feature is not finite.
         """
-        wanted, realised = torch.as_tensor(wanted), torch.as_tensor(realised)
+        wanted, realised = as_tensor("wanted", wanted), as_tensor("realised", realised)
         if wanted.ndim < 2 or wanted.shape != realised.shape or wanted.shape[-1] < 1:
             raise InputError(
                 f"wanted has shape {tuple(wanted.shape)} and realised {tuple(realised.shape)}; "

@@ -3,10 +3,27 @@
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from copyloom import InputError
+
+
+def as_tensor(name: str, values: Any) -> Tensor:
+    """Tensors as they are; anything else by way of NumPy, whose lists of floats keep double precision.
+
+    Raises
+    ------
+    InputError
+        If the values are no array of numbers.
+    """
+    if isinstance(values, Tensor):
+        return values
+    try:
+        return torch.from_numpy(np.array(values, order="C"))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{name} is no array of numbers ({error}); pass a tensor or an array") from error
 
 
 def finite_tensor(name: str, values: Any) -> Tensor:
@@ -17,7 +34,7 @@ def finite_tensor(name: str, values: Any) -> Tensor:
     InputError
         If a value is NaN or infinite, or the values are no array of numbers.
     """
-    tensor = _tensor(name, values).to(torch.float64)
+    tensor = as_tensor(name, values).to(torch.float64)
     bad = ~torch.isfinite(tensor)
     if bad.any():
         where = tuple(bad.nonzero()[0].tolist())
@@ -37,7 +54,7 @@ def mask_tensor(name: str, values: Any, shape: torch.Size) -> Tensor:
     """
     if values is None:
         return torch.ones(shape, dtype=torch.bool)
-    mask = _tensor(name, values)
+    mask = as_tensor(name, values)
     if mask.dtype != torch.bool:
         raise InputError(f"{name} has dtype {mask.dtype}; pass booleans")
     if mask.ndim == 0 or mask.shape[-1] != shape[-1] or not broadcasts_to(mask.shape, shape):
@@ -78,10 +95,3 @@ def check_count(name: str, value: Any, *, least: int = 1) -> None:
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise InputError(f"{name} is {value!r}; pass a whole number of at least {least}")
-
-
-def _tensor(name: str, values: Any) -> Tensor:
-    try:
-        return torch.as_tensor(values)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{name} is no array of numbers ({error})") from error

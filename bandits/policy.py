@@ -58,7 +58,8 @@ class Policy(Protocol):
     The loop calls `allocate` once per snapshot, after folding all closed outcomes into the posterior; every
     impression until the next snapshot is drawn from that one allocation. A policy keeps no state: what it
     knows is the posterior, what it draws comes from the generator. A campaign's allocation depends on its
-    own posterior, slate and generator alone, bit for bit on the CPU, whatever campaigns stand beside it.
+    own posterior, slate and generator alone, whatever campaigns stand beside it. (The posterior itself agrees
+    to rounding, about 1e-15, so only texts tied to the last bit could change places in other company.)
 
     Policies that explore by design also take `floor`: each present text's least probability. It keeps every
     propensity away from 0, which off-policy evaluation needs.

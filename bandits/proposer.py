@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bandits.channel import Channel
-from bandits.inputs import check_count, check_number, mask_tensor
+from bandits.inputs import as_tensor, check_count, check_number, mask_tensor
 from bandits.posterior import Posterior
 from copyloom import InputError
 
@@ -160,7 +160,7 @@ class MixtureProposer:
         parents, weighting = self._candidates(M)
         score = self._scores(pool, parents, weighting, reduce, channel, posterior).reshape(B, -1)
         if members is not None:
-            allowed = mask_tensor("members", members, torch.Size([*posterior.leading, M])).reshape(B, M)
+            allowed = mask_tensor("members", members, torch.Size([*posterior.leading, M])).reshape(B, M).cpu()
             score = torch.where(allowed[:, parents].all(dim=-1), score, -torch.inf)
         for row, column in self._tried_cells(tried, B, M):
             score[row, column] = -torch.inf
@@ -265,7 +265,7 @@ def _both_ways(weights: Sequence[Sequence[float]]) -> tuple[tuple[float, float],
 
 def _unit_vectors(values: Any) -> Tensor:
     """Pool vectors in the floating type they came in."""
-    vectors = torch.as_tensor(values)
+    vectors = as_tensor("pool_vectors", values)
     if vectors.ndim != 2 or not vectors.is_floating_point():
         raise InputError(
             f"pool_vectors is {vectors.dtype} of shape {tuple(vectors.shape)}; pass floats of shape (M, S)"

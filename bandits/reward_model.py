@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from bandits.inputs import check_number, finite_tensor, mask_tensor
+from bandits.inputs import as_tensor, check_number, finite_tensor, mask_tensor
 from bandits.posterior import Posterior, with_intercept
 from copyloom import InputError
 
@@ -176,7 +176,10 @@ class _LogPosterior:
     def newton_step(self, coefficients: Tensor, effects: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Newton step in beta and v, and the squared distance to the mode it sees, in posterior sds, (B,)."""
         openness, factor = self.curvature(coefficients, effects)
-        residual = self.clicks - self.impressions * self._logits(coefficients, effects).sigmoid()
+        logits, misses = self._logits(coefficients, effects), self.impressions - self.clicks
+        residual = (
+            self.clicks * (-logits).sigmoid() - misses * logits.sigmoid()
+        )  # c - n p without cancellation
         slope = _left(self.design, residual) - self.prior_precision * (coefficients - self.prior_mean)
         effect_slope = self.effect_sd * residual - effects
         coupling = self.effect_sd * self._weights(
@@ -207,7 +210,7 @@ def _mode(problem: _LogPosterior) -> tuple[Tensor, Tensor]:
         if done.all():
             return coefficients, effects
         step, effect_step, decrement = problem.newton_step(coefficients, effects)
-        size = _step_size(problem, coefficients, effects, step, effect_step, decrement)
+        size = _step_size(problem, coefficients, effects, step, effect_step)
         size = torch.where(done, 0.0, size)[:, None]
         coefficients, effects = coefficients + size * step, effects + size * effect_step
         done = done | (decrement <= _TOLERANCE**2)
@@ -223,18 +226,27 @@ def _step_size(
     effects: Tensor,
     step: Tensor,
     effect_step: Tensor,
-    decrement: Tensor,
 ) -> Tensor:
-    """Largest of 1, 1/2, 1/4, ... that gains enough (Armijo) beyond the rounding of the values: (B,)."""
-    before = problem.value(coefficients, effects)
-    rounding = 1e-12 * (1 + before.abs())
-    size = torch.ones_like(decrement)
+    """Best of 1, 1/2, 1/4, ...: halved as long as that gains more than the rounding of the values, (B,).
+
+    The first size that gains at all would do in theory. In practice it may leap to and fro between the flat
+    ends of saturated logits.
+    """
+
+    def value(size: Tensor) -> Tensor:
+        return problem.value(coefficients + size[:, None] * step, effects + size[:, None] * effect_step)
+
+    size = torch.ones_like(step[:, 0])
+    best = value(size)
+    halving = torch.ones_like(size, dtype=torch.bool)
     for _ in range(_MOST_HALVINGS):
-        after = problem.value(coefficients + size[:, None] * step, effects + size[:, None] * effect_step)
-        short = ~(after >= before + 1e-4 * size * decrement - rounding)  # True for NaN too
-        if not short.any():
+        half = value(size / 2)
+        halving = halving & ~(
+            half <= best + 1e-12 * (1 + best.abs())
+        )  # concave: no better now, no better later
+        if not halving.any():
             break
-        size = torch.where(short, size / 2, size)
+        size, best = torch.where(halving, size / 2, size), torch.where(halving, half, best)
     return size
 
 
@@ -252,7 +264,8 @@ def _checked(
     features: Any, impressions: Any, clicks: Any, present: Any
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Design with zeros in absent rows, counts and mask, with leading dimensions broadcast."""
-    features, impressions, clicks = map(torch.as_tensor, (features, impressions, clicks))
+    features = as_tensor("features", features)
+    impressions, clicks = as_tensor("impressions", impressions), as_tensor("clicks", clicks)
     if features.ndim < 2 or features.shape[-1] < 1:
         raise InputError(f"features has shape {tuple(features.shape)}; pass (..., N, d) with d at least 1")
     shape = _count_shape(features.shape, impressions.shape, clicks.shape, present)
@@ -271,7 +284,7 @@ def _count_shape(
     """The broadcast shape (..., N) of the counts."""
     shapes = [features[:-1], impressions, clicks]
     if present is not None:
-        shapes.append(torch.as_tensor(present).shape)
+        shapes.append(as_tensor("present", present).shape)
     given = f"features {tuple(features)}, others {', '.join(str(tuple(shape)) for shape in shapes[1:])}"
     if any(shape[-1:] != features[-2:-1] for shape in shapes):
         raise InputError(

@@ -16,9 +16,11 @@ from bandits.streams import Generators
 class UpperConfidenceBound:
     """All but the floors goes to the text with the highest mean + scale * sd of its logit.
 
-    Bayesian UCB (Kaufmann, Cappe and Garivier 2012) with a fixed quantile. A narrow bound did best at shop
-    traffic (design, section 4.7). Use `ThompsonSampling` instead when snapshots are long: it shares a batch
-    among several promising texts, where this rule stakes the whole batch on one.
+    Bayesian UCB (Kaufmann, Cappe and Garivier 2012) with a fixed quantile. How wide depends on the slate:
+    0.5 did best among the few headlines of a test (design, section 4.7), but among 100 new texts, in
+    snapshots of 100 impressions, a width of 1 missed 0.28 of the clicks that uniform play misses, 0.5
+    missed 0.47 (tests/bandits/test_regret.py). Use `ThompsonSampling` instead when snapshots are long: it
+    shares a batch among several promising texts, where this rule stakes the whole batch on one.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -18,13 +19,13 @@ from embeddings.adapter import Adapter
 from embeddings.encoder import ENCODER_ID, SentenceEncoder
 from embeddings.inversion import InversionConfig, Progress, check_texts, invert, token_mean_start
 from embeddings.mixing import adapt, check_weights, mix, wanted_point
-from embeddings.subject import SubjectAdapter, present_slots, subject_phrases
+from embeddings.subject import SUBJECT_SLOTS, SubjectAdapter, present_slots, subject_phrases
 from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding, check_same_space
 from generator.checks import normalised
 from generator.decoding import MAX_TOKENS, Decoded, Prefix, decode
 from generator.device import Device
 from generator.language_model import SHIPPED, SHIPPED_FOLDER, LanguageModel
-from generator.record import ProductRecord, fill, slots_of
+from generator.record import ProductRecord, choose_slots, fill, slots_of
 
 ADAPTER_FILE = "adapter.safetensors"
 ADAPTER_SETTINGS = "adapter.json"
@@ -86,6 +87,7 @@ class Space:
         self.model, self.encoder = model, encoder
         self.adapter, self.subject_adapter = adapter, subject_adapter
         self.vectors = adapter.vectors if adapter else vectors
+        self._phrases: dict[str, Any] = {}
 
     @classmethod
     def load(cls, name: str = SHIPPED, device: str = "auto") -> Space:
@@ -176,7 +178,8 @@ class Space:
         row = torch.tensor(list(weights))[None]
         vectors = mix(stacked, sentence_vectors, row, self.adapter)
         wanted = wanted_point(sentence_vectors, row)
-        written = [w for w in self.write(_jittered(vectors, decodes), subject) if w.fault is None and w.text.strip()]
+        drafts = self.write(_jittered(vectors, decodes), subject, wanted.expand(decodes, -1))
+        written = [draft for draft in drafts if draft.fault is None and draft.text.strip()]
         if not written:
             raise InputError("the mixture decodes to no usable text; try other parents, weights or subject")
         consistencies = self.encoder.encode([w.text for w in written]) @ wanted[0]
@@ -195,10 +198,25 @@ class Space:
         """Return the texts of summary embeddings (B, P, D), by constant-shape greedy decoding."""
         return decode(self.model, vectors, None, max_tokens)
 
-    def write(self, vectors: Tensor, subject: ProductRecord | None = None) -> list[Written]:
-        """Return what the model writes for mixed vectors (B, P, D), about `subject` if one is given."""
-        prefix = self.subject(subject) if subject is not None else None
-        return [self._filled(result, subject) for result in decode(self.model, vectors, prefix)]
+    def write(self, vectors: Tensor, subject: ProductRecord | None = None, wanted: Tensor | None = None) -> list[Written]:
+        """Return what the model writes for mixed vectors (B, P, D).
+
+        Parameters
+        ----------
+        vectors : Tensor of shape (B, P, D)
+        subject : ProductRecord, optional
+            What to write about. The model writes a sentence with slots; each slot takes the phrase of the record that lies
+            nearest to the wanted point.
+        wanted : Tensor of shape (B, S), optional
+            Wanted points; without them the model's own choice of phrase stands.
+        """
+        if subject is None:
+            return [_without_subject(result) for result in decode(self.model, vectors)]
+        phrases = {} if wanted is None else self._phrase_vectors(subject)
+        return [
+            _filled(result, subject, {} if wanted is None else {p: float(v @ wanted[row]) for p, v in phrases.items()})
+            for row, result in enumerate(decode(self.model, vectors, self.subject(subject)))
+        ]
 
     def subject(self, record: ProductRecord) -> Prefix:
         """Return the prefix that tells the model what to write about.
@@ -209,21 +227,21 @@ class Space:
             facts = "; ".join(phrase for _, phrase in record.attributes())
             ids = torch.tensor(self.model.tokenize(f"About the {record.name}: {facts}.\n"))
             return Prefix(self.model.embed(ids).float().cpu(), torch.ones(len(ids), dtype=torch.bool))
-        phrases = subject_phrases(record)
-        vectors = torch.zeros(len(phrases), self.encoder.size)
-        present = present_slots([record])[0]
-        vectors[present] = self.encoder.encode([phrase for phrase in phrases if phrase is not None])
+        phrases = self._phrase_vectors(record)
+        vectors = torch.zeros(len(SUBJECT_SLOTS), self.encoder.size)
+        for position, phrase in enumerate(subject_phrases(record)):
+            if phrase is not None:
+                vectors[position] = phrases[phrase]
         with torch.inference_mode():
-            return Prefix(self.subject_adapter(vectors[None].to(self.model.device.torch))[0].cpu(), present)
+            prefix = self.subject_adapter(vectors[None].to(self.model.device.torch))[0].cpu()
+        return Prefix(prefix.clone(), present_slots([record])[0])
 
-    def _filled(self, decoded: Decoded, subject: ProductRecord | None) -> Written:
-        slots = slots_of(decoded.text)
-        if subject is None:
-            return Written(decoded.text, decoded.finished, f"open slot {slots[0]}" if slots else None)
-        missing = [slot for slot in slots if slot not in subject.phrases()]
-        if missing:
-            return Written(decoded.text, decoded.finished, f"needs {missing[0]}, which the record does not have")
-        return Written(fill(decoded.text, subject), decoded.finished)
+    def _phrase_vectors(self, record: ProductRecord) -> dict[str, Tensor]:
+        """Return the sentence vector (S,) of each phrase of the record, encoded once."""
+        if self._phrases.get("record") is not record:
+            phrases = [phrase for phrase in subject_phrases(record) if phrase is not None]
+            self._phrases = {"record": record, "vectors": dict(zip(phrases, self.encoder.encode(phrases), strict=True))}
+        return self._phrases["vectors"]
 
     def _starts(self, texts: Sequence[str], sentence_vectors: Tensor, start: str) -> Tensor:
         if start == "token_mean":
@@ -239,6 +257,20 @@ class Space:
             "this model", parents[0].vectors, parents[0].sentence_vector, self.identity, True, 0.0, 0, "adapter"
         )
         check_same_space([reference, *parents])
+
+
+def _without_subject(decoded: Decoded) -> Written:
+    slots = slots_of(decoded.text)
+    return Written(decoded.text, decoded.finished, f"open slot {slots[0]}" if slots else None)
+
+
+def _filled(decoded: Decoded, record: ProductRecord, nearness: dict[str, float]) -> Written:
+    """Return the text with its slots filled; `nearness` says which of several phrases of one kind to take first."""
+    try:
+        slotted = choose_slots(decoded.text, record, nearness) if nearness else decoded.text
+        return Written(fill(slotted, record), decoded.finished)
+    except InputError as error:
+        return Written(decoded.text, decoded.finished, str(error))
 
 
 def is_new(text: str, parents: Sequence[str]) -> bool:

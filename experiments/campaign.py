@@ -58,6 +58,11 @@ class Campaign:
         """Recipes that were already written."""
         return {draft.recipe for draft in self.drafts}
 
+    def waiting(self, library: Sequence[Draft]) -> dict[str, Draft]:
+        """Return the drafts that passed the checks and are not on the slate yet, by text: `library`'s and its own."""
+        usable = {draft.text: draft for draft in [*library, *self.drafts] if not draft.refusals}
+        return {text: draft for text, draft in usable.items() if text not in self.texts}
+
     def admit(self, draft: Draft) -> None:
         """Add a written text to the slate."""
         self.texts.append(draft.text)

@@ -57,11 +57,11 @@ class ProposerConfig(_Strict):
         Probability of being shown at which a written text becomes a parent.
     """
 
-    every: PositiveInt = 2
+    every: PositiveInt = 3
     until: float = Field(0.7, gt=0, le=1)
-    shortlist: PositiveInt = 12
+    shortlist: PositiveInt = 8
     admit: PositiveInt = 3
-    warm_up: PositiveInt = 192
+    warm_up: PositiveInt = 448
     exploration: float = Field(0.5, ge=0)
     promote_at: float = Field(0.3, gt=0, le=1)
 
@@ -87,7 +87,7 @@ class RunConfig(_Strict):
     seeds: PositiveInt = 24
     rounds: PositiveInt = 40
     impressions: PositiveInt = 2500
-    features: PositiveInt = 16
+    features: PositiveInt = 32
     texts: Path | None = None
     column: str | None = None
     subject: Path | None = None

@@ -32,7 +32,7 @@ def run(study: Study, ledger: Ledger, progress: Callable[[int, int], None]) -> N
 def play_round(study: Study, sequence: int) -> list[RoundRecord]:
     """Play one round of every campaign and return what happened."""
     drafts = propose(study, sequence)  # parents and weights, mixed, decoded, checked
-    admitted = admit(study, drafts)  # the most promising new texts join the slate
+    admitted = admit(study, sequence)  # the most promising new texts join the slate
     promoted = promote(study, sequence)  # the most shown new texts become parents
 
     slates = Slates.of(study.campaigns, study.writer, study.reduce)
@@ -80,25 +80,26 @@ def propose(study: Study, sequence: int) -> list[list[Draft]]:
     return drafts
 
 
-def admit(study: Study, drafts: Sequence[Sequence[Draft]]) -> list[list[Draft]]:
-    """Add to each slate the new texts with the best upper bound, if above the best mean there; return them."""
-    admitted: list[list[Draft]] = [[] for _ in drafts]
-    rows = [row for row, found in enumerate(drafts) if found]
-    if not rows:
+def admit(study: Study, sequence: int) -> list[list[Draft]]:
+    """Add to each slate the unseen texts with the best upper bound; return them."""
+    admitted: list[list[Draft]] = [[] for _ in study.campaigns]
+    mixing = [row for row, campaign in enumerate(study.campaigns) if campaign.mixing]
+    if not mixing or not study.proposes_at(sequence):
         return admitted
-    campaigns = [study.campaigns[row] for row in rows]
+    campaigns = [study.campaigns[row] for row in mixing]
     posterior = fit(study, Slates.of(campaigns, study.writer, study.reduce))
-    best = torch.where(posterior.present, posterior.logits()[0], -torch.inf).amax(-1)
-    for number, row in enumerate(rows):
-        usable = {d.text: d for d in drafts[row] if not d.refusals and d.text not in study.campaigns[row].texts}
-        if not usable:
-            continue
-        features = study.reduce(study.writer.sentence_vectors(list(usable)))
-        mean, variance = posterior.predict(features)
-        bound = (mean + study.config.proposer.exploration * variance.sqrt())[number]
+    waiting = [campaign.waiting(study.library) for campaign in campaigns]
+    texts = list(dict.fromkeys(text for drafts in waiting for text in drafts))
+    if not texts:
+        return admitted
+    mean, variance = posterior.predict(study.reduce(study.writer.sentence_vectors(texts)))  # (S, texts)
+    bounds = mean + study.config.proposer.exploration * variance.sqrt()
+    for number, row in enumerate(mixing):
+        mine = torch.tensor([text in waiting[number] for text in texts])
+        bound = torch.where(mine, bounds[number], -torch.inf)
         for i in bound.argsort(descending=True, stable=True)[: study.config.proposer.admit].tolist():
-            if bound[i] > best[number]:
-                admitted[row].append(list(usable.values())[i])
+            if bound[i] > -torch.inf:
+                admitted[row].append(waiting[number][texts[i]])
                 study.campaigns[row].admit(admitted[row][-1])
     return admitted
 

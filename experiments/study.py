@@ -33,7 +33,7 @@ from experiments.campaign import Campaign
 from experiments.config import PolicyConfig, RunConfig
 from experiments.texts import MAX_TEXTS, name_subject, read_texts, shipped_claims
 from experiments.worlds import World, embedding_world, grammar_world
-from experiments.writer import Recipe, Writer
+from experiments.writer import Draft, Recipe, Writer
 from generator.checks import Checker
 from generator.grammar import Grammar
 from generator.reader import Reader
@@ -73,6 +73,8 @@ class Study:
     policy: Policy
     proposer: MixtureProposer
     notes: list[str]
+    library: list[Draft]
+    """Random mixtures written before the first impression; any campaign may show them."""
     parents: list[str] = field(default_factory=list)
     """All texts that any campaign may mix, in a fixed order."""
 
@@ -134,8 +136,8 @@ def build(config: RunConfig, engine: Engine, report: Report) -> Study:
     reader = Reader(Grammar.load(), subject) if subject else None
     writer = Writer(space, stored, subject, Checker(config.rules, texts, reader))
     report("writing the first mixtures", 0, 1)
-    pairs = _warm_up(config, writer, texts)
-    usable = [draft.text for draft in writer.drafts.values() if not draft.refusals]
+    library = _warm_up(config, writer, texts)
+    usable = [draft.text for draft in library if not draft.refusals]
     reduce = Reduction.fit(writer.sentence_vectors(list(dict.fromkeys([*slate, *usable]))), config.features)
     if subject is None or config.texts is not None:
         world = embedding_world(writer.sentence_vectors, slate)
@@ -157,9 +159,10 @@ def build(config: RunConfig, engine: Engine, report: Report) -> Study:
         policy=_policy(config.policy),
         proposer=MixtureProposer(weights=WEIGHTS, exploration=config.proposer.exploration),
         notes=notes,
+        library=library,
         parents=list(texts),
     )
-    study.channel = _channel(study, pairs)
+    study.channel = _channel(study, library)
     return study
 
 
@@ -190,8 +193,8 @@ def _stored(
     return [held[text] for text in texts]
 
 
-def _warm_up(config: RunConfig, writer: Writer, texts: Sequence[str]) -> list[Recipe]:
-    """Write each text alone, and random pairs; return the pairs."""
+def _warm_up(config: RunConfig, writer: Writer, texts: Sequence[str]) -> list[Draft]:
+    """Write each text alone, and random pairs; return the pairs' drafts."""
     rng = random.Random(f"{config.seed} warm-up")
     grid = sorted({pair for weights in WEIGHTS for pair in itertools.permutations(weights)})
     pairs = []
@@ -199,13 +202,13 @@ def _warm_up(config: RunConfig, writer: Writer, texts: Sequence[str]) -> list[Re
         first, second = sorted(rng.sample(range(len(texts)), 2))
         pairs.append(Recipe((texts[first], texts[second]), rng.choice(grid)))
     alone = [Recipe((text,), (1.0,)) for text in texts] if writer.subject else []
-    writer.write([*alone, *dict.fromkeys(pairs)])
-    return list(dict.fromkeys(pairs))
+    writer.write(alone)
+    return writer.write(list(dict.fromkeys(pairs)))
 
 
-def _channel(study: Study, recipes: Sequence[Recipe]) -> Channel:
-    """Return the map from wanted to realised features that the recipes' usable drafts teach."""
-    drafts = [draft for draft in study.writer.write(recipes) if not draft.refusals]
+def _channel(study: Study, library: Sequence[Draft]) -> Channel:
+    """Return the map from wanted to realised features that the usable drafts teach."""
+    drafts = [draft for draft in library if not draft.refusals]
     if not drafts:
         return study.channel
     points = torch.stack([study.base_points(draft.recipe.parents) for draft in drafts])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from embeddings.mixing import wanted_point
 from embeddings.space import Space
 from embeddings.summary import SummaryEmbedding
 from generator.checks import Checker, Refusal
@@ -64,7 +65,8 @@ class Writer:
         sentence_vectors = torch.stack([torch.stack([parent.sentence_vector for parent in row]) for row in parents])
         weights = torch.tensor([recipe.weights for recipe in recipes])
         mixed = self.space.mix_many(vectors, sentence_vectors, weights)
-        for recipe, written in zip(recipes, self.space.write(mixed, self.subject), strict=True):
+        wanted = wanted_point(sentence_vectors, weights)
+        for recipe, written in zip(recipes, self.space.write(mixed, self.subject, wanted), strict=True):
             if written.fault:
                 refusals = [Refusal("slot", written.fault)]
             else:

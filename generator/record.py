@@ -21,6 +21,7 @@ ARTICLE = "<a>"
 """The article that agrees with the word after it."""
 
 _SLOT = re.compile("|".join(re.escape(slot) for slot in (*SLOTS, ARTICLE)))
+_NUMBERED = re.compile(rf"<({'|'.join(KINDS)}) \d>")
 _SENTENCE_START = re.compile(r"(?:^|[.!?]\s)[\"']?$")
 _AN = re.compile(r"(?!(?:uni|use|usa|usu|uti|eu|one\b|once\b))[aeiou]|hour|honest|heir|honou?r|[8]|1[18]\b", re.IGNORECASE)
 
@@ -149,6 +150,41 @@ def fill(slotted: str, record: ProductRecord) -> str:
         return _capital_at_start(indefinite_article(match.string[match.end() :].lstrip()), match)
 
     return re.sub(re.escape(ARTICLE), article, _SLOT.sub(phrase, slotted))
+
+
+def choose_slots(slotted: str, record: ProductRecord, nearness: dict[str, float]) -> str:
+    """Return `slotted` with each slot's number chosen anew: the nearest phrase of its kind first, none twice.
+
+    Parameters
+    ----------
+    slotted : str
+    record : ProductRecord
+    nearness : dict of str to float
+        Of each phrase; the highest goes first.
+
+    Raises
+    ------
+    InputError
+        If the record has fewer phrases of a kind than the text has slots for.
+
+    Examples
+    --------
+    >>> mug = ProductRecord(name="mug", quality=["light", "sturdy"])
+    >>> choose_slots("<a> <quality 1> <name>.", mug, {"light": 0.1, "sturdy": 0.4})
+    '<a> <quality 2> <name>.'
+    """
+    left = {
+        kind: sorted(enumerate(getattr(record, kind), start=1), key=lambda item: -nearness[item[1]]) for kind in KINDS
+    }
+
+    def number(match: re.Match[str]) -> str:
+        kind = match[1]
+        if not left[kind]:
+            count = len(getattr(record, kind))
+            raise InputError(f"needs more than the {count} phrases of kind {kind!r} in the record of {record.name!r}")
+        return f"<{kind} {left[kind].pop(0)[0]}>"
+
+    return _NUMBERED.sub(number, slotted)
 
 
 def slots_of(slotted: str) -> list[str]:

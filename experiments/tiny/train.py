@@ -48,7 +48,7 @@ class TinyConfig(BaseModel):
     vectors: PositiveInt = 8
     adapter_width: PositiveInt = 768
     grammar_claims: PositiveInt = 100_000
-    steps: PositiveInt = 1800
+    steps: PositiveInt = 1200
     real_rows: int = 128
     plain_rows: int = 24
     mixture_rows: int = 16
