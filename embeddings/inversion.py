@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -25,6 +25,7 @@ Progress = Callable[[int, int], None]
 """Called with the number of texts finished and of texts in all."""
 
 _BUCKETS = (16, 32, 64, 128, 256, 512)
+_ROOMS = (64, 128, 256, 512)
 _BETAS = (0.9, 0.95)
 
 
@@ -126,24 +127,28 @@ def invert(
             found[index] = Inverted(vectors, least, steps + earlier, False)
             if not attempt:
                 progress(len(found), len(texts))
-        _accept(model, texts, found, pending)
+        decoded = decode_texts(model, [found[i].vectors for i in pending], [texts[i] for i in pending])
+        for index, text in zip(pending, decoded, strict=True):
+            found[index] = replace(found[index], exact=text == texts[index])
         pending = [index for index in pending if not found[index].exact]
         if not pending:
             break
     return [found[index] for index in range(len(texts))]
 
 
-def _accept(model: LanguageModel, texts: Sequence[str], found: dict[int, Inverted], indices: Sequence[int]) -> None:
-    """Mark as exact the texts that decoding their vectors alone returns."""
-    lengths = {index: len(model.tokenize(texts[index])) + 1 for index in indices}
-    for lower, upper in zip((0, 64, 128, 256), (64, 128, 256, 512), strict=True):
-        chosen = [index for index in indices if lower < lengths[index] <= upper]
-        if not chosen:
-            continue
-        decoded = decode(model, torch.stack([found[index].vectors for index in chosen]), max_tokens=upper)
-        for index, result in zip(chosen, decoded, strict=True):
-            exact = result.finished and result.text == texts[index]
-            found[index] = Inverted(found[index].vectors, found[index].margin, found[index].steps, exact)
+def decode_texts(model: LanguageModel, vectors: Sequence[Tensor], texts: Sequence[str]) -> list[str]:
+    """Return what each of `vectors` (P, D) decodes to, given the room that its text needs, in one of four shapes.
+
+    A text that does not come to its end comes back cut.
+    """
+    rooms = [next((room for room in _ROOMS if len(model.tokenize(text)) < room), _ROOMS[-1]) for text in texts]
+    decoded = [""] * len(texts)
+    for room in _ROOMS:
+        rows = [row for row, wanted in enumerate(rooms) if wanted == room]
+        found = decode(model, torch.stack([vectors[row] for row in rows]), max_tokens=room) if rows else []
+        for row, result in zip(rows, found, strict=True):
+            decoded[row] = result.text if result.finished else f"{result.text}..."
+    return decoded
 
 
 @dataclass

@@ -27,7 +27,7 @@ from embeddings.database import (
     text_id,
     writing,
 )
-from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding
+from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding, difference
 
 _LOOKUP = 500  # keys a query; every database takes so many parameters
 _log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class Pool:
     --------
     >>> import torch
     >>> from embeddings.database import open_database
-    >>> from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding
+    >>> from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding, difference
     >>> space = SpaceIdentity("tiny", "a1", "b2", "minilm", "", vectors=4, hidden_size=8)
     >>> def stored(text, lineage=None):
     ...     return SummaryEmbedding(
@@ -249,7 +249,7 @@ class Pool:
         if space != self.space:
             raise SpaceError(
                 f"the pool {self.name!r} is stored in {space}, but was opened in {self.space} "
-                f"({_difference(space, self.space)}); open it with its own model, or name a new pool"
+                f"({difference(space, self.space)}); open it with its own model, or name a new pool"
             )
         return row
 
@@ -263,18 +263,13 @@ class Pool:
         return connection.execute(select(PoolRow).where(PoolRow.name == self.name)).one()
 
 
-def _difference(first: SpaceIdentity, second: SpaceIdentity) -> str:
-    one, other = asdict(first), asdict(second)
-    return ", ".join(f"{key}: {one[key]} and {other[key]}" for key in one if one[key] != other[key])
-
-
 def _check(embedding: SummaryEmbedding, name: str, space: SpaceIdentity) -> None:
     """Raise unless `embedding` can be a member of the pool `name` in `space`."""
     shown = repr(embedding.text[:60])
     if embedding.space != space:
         raise SpaceError(
             f"the pool {name!r} is stored in {space}, {shown} in {embedding.space} "
-            f"({_difference(space, embedding.space)}); invert it with the pool's model before adding it"
+            f"({difference(space, embedding.space)}); invert it with the pool's model before adding it"
         )
     vectors, sentence, lineage = embedding.vectors, embedding.sentence_vector, embedding.lineage
     if vectors.shape != (space.vectors, space.hidden_size) or sentence.ndim != 1:

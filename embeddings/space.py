@@ -17,12 +17,12 @@ from torch import Tensor
 from copyloom import InputError
 from embeddings.adapter import Adapter
 from embeddings.encoder import ENCODER_ID, SentenceEncoder
-from embeddings.inversion import InversionConfig, Progress, check_texts, invert, token_mean_start
+from embeddings.inversion import InversionConfig, Progress, check_texts, decode_texts, invert, token_mean_start
 from embeddings.mixing import adapt, check_weights, mix, wanted_point
 from embeddings.subject import SUBJECT_SLOTS, SubjectAdapter, present_slots, subject_phrases
 from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding, check_same_space
 from generator.checks import normalised
-from generator.decoding import MAX_TOKENS, Decoded, Prefix, decode
+from generator.decoding import Decoded, Prefix, decode
 from generator.device import Device
 from generator.language_model import SHIPPED, SHIPPED_FOLDER, LanguageModel
 from generator.record import ProductRecord, choose_slots, fill, slots_of
@@ -171,7 +171,7 @@ class Space:
         SpaceError, InputError
             If a parent is of another space, or weights do not fit.
         """
-        self._check_mine(parents)
+        self.check_mine(parents)
         check_weights(weights, len(parents))
         stacked = torch.stack([parent.vectors for parent in parents])[None]
         sentence_vectors = torch.stack([parent.sentence_vector for parent in parents])[None]
@@ -194,9 +194,16 @@ class Space:
         """Return the vectors (B, P, D) of B mixtures; see `embeddings.mixing.mix` for the shapes."""
         return mix(vectors, sentence_vectors, weights, self.adapter)
 
-    def decode(self, vectors: Tensor, max_tokens: int = MAX_TOKENS) -> list[Decoded]:
-        """Return the texts of summary embeddings (B, P, D), by constant-shape greedy decoding."""
-        return decode(self.model, vectors, None, max_tokens)
+    def decode(self, embeddings: Sequence[SummaryEmbedding]) -> list[str]:
+        """Return the text that each embedding decodes to: its own, where it is exact.
+
+        Raises
+        ------
+        InputError, SpaceError
+            As `check_mine`.
+        """
+        self.check_mine(embeddings)
+        return decode_texts(self.model, [e.vectors for e in embeddings], [e.text for e in embeddings])
 
     def write(self, vectors: Tensor, subject: ProductRecord | None = None, wanted: Tensor | None = None) -> list[Written]:
         """Return what the model writes for mixed vectors (B, P, D).
@@ -250,13 +257,19 @@ class Space:
             raise InputError(f"model {self.model.name!r} has no adapter; use start='token_mean'")
         return adapt(self.adapter, sentence_vectors)
 
-    def _check_mine(self, parents: Sequence[SummaryEmbedding]) -> None:
-        if not parents:
-            raise InputError("no parents were given; a mixture needs at least one stored text")
-        reference = SummaryEmbedding(
-            "this model", parents[0].vectors, parents[0].sentence_vector, self.identity, True, 0.0, 0, "adapter"
-        )
-        check_same_space([reference, *parents])
+    def check_mine(self, embeddings: Sequence[SummaryEmbedding]) -> None:
+        """Raise unless every embedding is of this space.
+
+        Raises
+        ------
+        InputError
+            If there are none.
+        SpaceError
+            If one is of another space; the message names both.
+        """
+        if not embeddings:
+            raise InputError("no embeddings were given; a mixture needs at least one stored text")
+        check_same_space(embeddings, self.identity)
 
 
 def _without_subject(decoded: Decoded) -> Written:

@@ -88,21 +88,26 @@ class SummaryEmbedding:
     lineage: Lineage | None = field(default=None)
 
 
-def check_same_space(embeddings: Sequence[SummaryEmbedding]) -> SpaceIdentity:
-    """Return the space that all `embeddings` share.
+def check_same_space(embeddings: Sequence[SummaryEmbedding], space: SpaceIdentity | None = None) -> SpaceIdentity:
+    """Return the space that all `embeddings` share: `space`, or else the first one's.
 
     Raises
     ------
     SpaceError
-        If two of them differ; the message names both spaces and what differs.
+        If one is of another; the message names both spaces and what differs.
     """
-    first = embeddings[0].space
-    for other in embeddings[1:]:
-        if other.space != first:
-            mine, theirs = asdict(first), asdict(other.space)
-            differing = ", ".join(f"{key}: {mine[key]} and {theirs[key]}" for key in mine if mine[key] != theirs[key])
+    wanted = space or embeddings[0].space
+    whose = "this model" if space else repr(embeddings[0].text)
+    for other in embeddings:
+        if other.space != wanted:
             raise SpaceError(
-                f"{embeddings[0].text!r} is stored in {first}, {other.text!r} in {other.space} ({differing}); "
-                "invert both with the same model before mixing them"
+                f"{whose} works in {wanted}, {other.text!r} is stored in {other.space} "
+                f"({difference(wanted, other.space)}); invert the texts with one model before mixing them"
             )
-    return first
+    return wanted
+
+
+def difference(first: SpaceIdentity, second: SpaceIdentity) -> str:
+    """Return in words in which fields two spaces differ."""
+    one, other = asdict(first), asdict(second)
+    return ", ".join(f"{key}: {one[key]} and {other[key]}" for key in one if one[key] != other[key])

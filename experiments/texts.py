@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from copyloom import InputError
+from generator.checks import BrandRules
 from generator.record import ProductRecord
 
 MAX_TEXTS = 200
@@ -25,12 +26,26 @@ def shipped_claims() -> tuple[list[str], ProductRecord]:
 
 
 def read_texts(path: Path, column: str | None = None) -> list[str]:
-    """Return the distinct texts of a file in order: one a line, or a column of a CSV or Parquet file.
+    """Return the distinct texts of a file in order, white space made single; see `read_lines`.
 
     Raises
     ------
     InputError
-        If the file cannot be read, is binary, lacks the column, or holds fewer than two distinct texts.
+        As `read_lines`, and if there are fewer than two.
+    """
+    texts = list(dict.fromkeys(" ".join(line.split()) for line in read_lines(path, column)))
+    if len(texts) < 2:
+        raise InputError(f"{path} holds one distinct text only; a mixture needs at least two")
+    return texts
+
+
+def read_lines(path: Path, column: str | None = None) -> list[str]:
+    """Return the texts of a file that are not empty: one a line, or a column of a CSV or Parquet file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is binary, lacks the column, or holds no text.
     """
     if not path.is_file():
         raise InputError(f"there is no file {path}; give a text file with one text a line, a CSV or a Parquet file")
@@ -45,11 +60,25 @@ def read_texts(path: Path, column: str | None = None) -> list[str]:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     if any("\0" in line for line in lines):
         raise InputError(f"{path} is a binary file; give a text file with one text a line, a CSV or a Parquet file")
-    texts = list(dict.fromkeys(" ".join(line.split()) for line in lines if line.strip()))
-    if len(texts) < 2:
-        found = "no text" if not texts else "one distinct text only"
-        raise InputError(f"{path} holds {found}; a mixture needs at least two")
+    texts = [line.strip() for line in lines if line.strip()]
+    if not texts:
+        raise InputError(f"{path} is empty; write one text a line")
     return texts
+
+
+def rules_like(texts: Sequence[str], subject: bool) -> BrandRules:
+    """Return rules that hold new texts to what `texts` themselves do: half to twice their length, full stops or not.
+
+    With a subject, a new text may use only words of its record and of the grammar's frames.
+    """
+    stops = sum(text.rstrip("\"'”’)").endswith((".", "!", "?", "…")) for text in texts)
+    lengths = sorted(map(len, texts))
+    return BrandRules(
+        min_characters=max(1, lengths[0] // 2),
+        max_characters=max(2 * lengths[-1], 40),
+        full_stop=2 * stops > len(texts),
+        only_known_words=subject,
+    )
 
 
 def _column(path: Path, column: str | None) -> list[str]:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, PositiveInt
+import yaml
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -26,9 +27,10 @@ from embeddings.adapter import Adapter
 from embeddings.encoder import SentenceEncoder
 from embeddings.subject import SubjectAdapter, present_slots
 from experiments.tiny.examples import Claims, Example, phrases_of
-from experiments.tiny.real_texts import is_held_out, real_texts
+from experiments.tiny.real_texts import is_held_out, real_texts, shared_data
 from experiments.tiny.tokenizer import train_tokenizer
-from generator.grammar import Grammar
+from generator.device import Device
+from generator.grammar import Claim, Grammar
 
 Report = Callable[[str, int, int], None]
 """Called with a stage, the steps done and the steps in all."""
@@ -131,8 +133,7 @@ class Corpus:
         self.config = config
         self.real = [text for text in real_texts(data) if not is_held_out(text)] if data else []
         grammar = Grammar.load()
-        rng = random.Random(f"{config.seed} claims")
-        claims = [grammar.claim(rng, grammar.record(rng)) for _ in range(config.grammar_claims)]
+        claims = training_claims(config, grammar)
         self.claim_texts = [claim.text for claim in claims]
         phrases = phrases_of(claims)
         vectors = _sentence_vectors([*self.real, *self.claim_texts, *phrases], out / "vectors", report)
@@ -186,10 +187,16 @@ class Corpus:
         return self._tokens[text]
 
 
+def training_claims(config: TinyConfig, grammar: Grammar) -> list[Claim]:
+    """Return the grammar claims that a training of `config` sees."""
+    rng = random.Random(f"{config.seed} claims")
+    return [grammar.claim(rng, grammar.record(rng)) for _ in range(config.grammar_claims)]
+
+
 def train_tiny(
     config: TinyConfig, out: Path, data: Path | None, report: Report, device: torch.device | str = "cpu"
-) -> TinyModel:
-    """Train, or go on training, in the folder `out`, and return the model; its files are then in ``out / "model"``.
+) -> tuple[TinyModel, Corpus]:
+    """Train, or go on training, in the folder `out`, and return the model and what it was trained on.
 
     Parameters
     ----------
@@ -228,7 +235,7 @@ def train_tiny(
         if time.monotonic() - saved_at > config.checkpoint_seconds or step == config.steps:
             _checkpoint(out / "checkpoint.safetensors", model, optimisers, config, step)
             saved_at = time.monotonic()
-    return model
+    return model, corpus
 
 
 def _backward(model: TinyModel, batch: Batch, device: torch.device | str) -> float:
@@ -316,3 +323,34 @@ def _sentence_vectors(texts: Sequence[str], folder: Path, report: Report) -> Ten
         parts.append(load_file(path)["vectors"].float())
         report("sentence vectors", min(start + size, len(texts)), len(texts))
     return torch.cat(parts)
+
+
+def train_to_package(
+    path: Path | None, changes: dict[str, object], out: Path, data: Path | None, device: str, report: Report
+) -> dict[str, object]:
+    """Train with the settings at `path` and write the finished model to ``out / "model"``; return what was made.
+
+    Raises
+    ------
+    InputError
+        If the settings cannot be read or do not fit, or `out` holds a training of other settings.
+    """
+    from experiments.tiny.package import write_package
+
+    config = read_config(path, changes)
+    folder = data or shared_data()
+    model, corpus = train_tiny(config, out, folder, report, Device.choose(device).torch)
+    size = write_package(model, corpus.tokenizer, config, out / "model")
+    texts = f"{len(corpus.real):,} real texts and {config.grammar_claims:,} grammar claims"
+    if not corpus.real:
+        texts = f"{config.grammar_claims:,} grammar claims alone: no folder of real texts was found"
+    return {"model": str(out / "model"), "bytes": size, "steps": config.steps, "texts": texts}
+
+
+def read_config(path: Path | None, changes: dict[str, object]) -> TinyConfig:
+    """Return the training settings in a YAML file, with `changes` on top; InputError says what does not fit."""
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8")) if path else {}
+        return TinyConfig.model_validate({**given, **changes})
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, ValidationError) as error:
+        raise InputError(f"training settings {path or changes} do not fit: {error}") from error

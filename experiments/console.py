@@ -1,0 +1,71 @@
+"""What the command line prints: progress and tables for people, one JSON object for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+out = Console(highlight=False)
+notes = Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Yield a function (stage, done, total) that shows progress on standard error; plain lines if it is no terminal."""
+    if not notes.is_terminal:
+        yield _plain_lines()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=notes, transient=True) as bars:
+        task = bars.add_task("", total=None)
+
+        def show(stage: str, done: int, total: int) -> None:
+            bars.update(task, description=stage, completed=done, total=total)
+
+        yield show
+
+
+def _plain_lines() -> Callable[[str, int, int], None]:
+    last: dict[str, int] = {}
+
+    def show(stage: str, done: int, total: int) -> None:
+        tenth = 10 * done // max(total, 1)
+        if last.get(stage) != tenth:
+            last[stage] = tenth
+            notes.print(f"{stage}: {done} of {total}" if total > 1 else stage)
+
+    return show
+
+
+def print_json(data: dict[str, Any]) -> None:
+    """Print one JSON object on standard output."""
+    typer.echo(json.dumps(data, ensure_ascii=False))
+
+
+def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table; numbers that start a cell stand to the right."""
+    drawn = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
+    for i, column in enumerate(columns):
+        numeric = all(row[i][:1].isdigit() or row[i][:1] in "-+" for row in rows) and bool(rows)
+        drawn.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*map(escape, row))
+    out.print(drawn)
+
+
+def percent(value: float | None, signed: bool = False) -> str:
+    """Return a probability or ratio as a percentage for people."""
+    return "-" if value is None else f"{value:{'+' if signed else ''}.2%}"
+
+
+def interval(bounds: list[float] | None) -> str:
+    """Return the bounds of a ratio's interval for people."""
+    return "one seed: no interval" if bounds is None else f"{bounds[0]:+.1%} to {bounds[1]:+.1%}"

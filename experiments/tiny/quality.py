@@ -1,0 +1,157 @@
+"""Measure copyloom-tiny: what ``copyloom study tiny`` prints and the model card holds."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from embeddings.mixing import adapt, mix, wanted_point
+from embeddings.space import Space, Written, is_new
+from embeddings.summary import SummaryEmbedding
+from experiments.texts import shipped_claims
+from experiments.tiny.judge import Judge
+from experiments.tiny.real_texts import is_held_out, real_texts, shared_data
+from experiments.tiny.train import TinyConfig, training_claims
+from generator.checks import BrandRules, Checker
+from generator.decoding import decode
+from generator.grammar import Claim, Grammar
+from generator.reader import Reader
+from generator.record import ProductRecord
+
+Report = Callable[[str, int, int], None]
+
+HELD_OUT, MIXTURES = 500, 200
+
+
+def measure(out: Path, data: Path | None, device: str, report: Report) -> dict[str, Any]:
+    """Return the model's numbers, also written to ``out / "quality.json"``.
+
+    Parameters
+    ----------
+    out : Path
+        Keeps the judge between calls.
+    data : Path, optional
+        Folder of real texts; without it their numbers are None.
+    device : str
+    report : callable
+    """
+    space = Space.load(device=device)
+    claims = held_out_claims(HELD_OUT)
+    texts = held_out_real_texts(data)
+    found: dict[str, Any] = {}
+    found |= _exactness("shipped", space, shipped_claims()[0], report)
+    found |= _exactness("grammar", space, [claim.text for claim in claims], report)
+    found |= _exactness("real", space, texts, report) if texts else {"real_exact_share": None}
+    report("mixtures", 0, 1)
+    found |= subject_mixtures(space, claims)
+    found |= plain_mixtures(space, claims, Judge.trained(out / "judge", report))
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "quality.json").write_text(json.dumps(found, indent=2) + "\n")
+    return found
+
+
+def held_out_claims(count: int) -> list[Claim]:
+    """Return grammar claims whose texts the training never saw, one in ten about a held-out product."""
+    grammar, rng = Grammar.load(), random.Random("held out")
+    settings = json.loads(resources.files("generator").joinpath("copyloom_tiny/adapter.json").read_text())["training"]
+    seen = {claim.text for claim in training_claims(TinyConfig(**settings), grammar)}
+    found: dict[str, Claim] = {}
+    while len(found) < count:
+        product = 11 if rng.random() < 0.1 else None
+        claim = grammar.claim(rng, grammar.record(rng, product=product))
+        if claim.text not in seen:
+            found.setdefault(claim.text, claim)
+    return list(found.values())
+
+
+def held_out_real_texts(data: Path | None, count: int = HELD_OUT) -> list[str]:
+    """Return held-out real texts of 12 to 100 characters; none where the data are absent."""
+    folder = data or shared_data()
+    if folder is None:
+        return []
+    texts = [text for text in real_texts(folder) if is_held_out(text) and len(text) <= 100]
+    return random.Random("held out").sample(texts, count)
+
+
+def _exactness(name: str, space: Space, texts: Sequence[str], report: Report) -> dict[str, Any]:
+    """Return the shares of texts that are exact straight from the adapter and after refinement, and the cost."""
+    started = time.perf_counter()
+    found = space.invert(texts, None, lambda done, total: report(f"inverting {name} texts", done, total))
+    seconds = time.perf_counter() - started
+    assert space.adapter is not None  # the shipped model has one
+    vectors = adapt(space.adapter, torch.stack([embedding.sentence_vector for embedding in found]))
+    straight = [d.text == text for d, text in zip(decode(space.model, vectors), texts, strict=True)]
+    steps = sorted(embedding.steps for embedding in found)
+    return {
+        f"{name}_texts": len(texts),
+        f"{name}_exact_share": sum(embedding.exact for embedding in found) / len(texts),
+        f"{name}_exact_from_adapter": sum(straight) / len(texts),
+        f"{name}_median_steps": steps[len(steps) // 2],
+        f"{name}_texts_per_second": round(len(texts) / seconds, 2),
+    }
+
+
+def subject_mixtures(space: Space, claims: Sequence[Claim]) -> dict[str, Any]:
+    """Return how many equal mixtures of claims about other products are about the subject and true to its record."""
+    grammar, rng = Grammar.load(), random.Random("subjects")
+    stored = space.invert([claim.text for claim in claims[:120]])
+    known = [grammar.record(rng) for _ in range(10)]
+    data = yaml.safe_load(resources.files("experiments").joinpath("data/unseen_records.yaml").read_text(encoding="utf-8"))
+    found: dict[str, Any] = {}
+    for name, records in (("known", known), ("unseen", [ProductRecord(**record) for record in data])):
+        texts: list[str] = []
+        true = 0
+        for record in records:
+            checker = Checker(BrandRules(), [], Reader(grammar, record))
+            for written in _pairs(space, rng, claims, stored, record, MIXTURES // len(records)):
+                true += written.fault is None and not checker.refusals(written.text, written.finished)
+                texts.append(written.text)
+        found[f"{name}_subject_mixtures"] = len(texts)
+        found[f"{name}_subject_true_share"] = true / len(texts)
+        found[f"{name}_subject_distinct"] = len(set(texts))
+    return found
+
+
+def _pairs(
+    space: Space, rng: random.Random, claims: Sequence[Claim], stored: Sequence[SummaryEmbedding], record: ProductRecord,
+    count: int,
+) -> list[Written]:  # fmt: skip
+    """Return what equal mixtures of random pairs of claims about other products than `record`'s decode to."""
+    others = [e for claim, e in zip(claims, stored, strict=False) if claim.record.name != record.name]
+    pairs = [rng.sample(others, 2) for _ in range(count)]
+    vectors, wanted = _mixed(space, pairs)
+    return space.write(vectors, record, wanted)
+
+
+def plain_mixtures(space: Space, claims: Sequence[Claim], judge: Judge) -> dict[str, Any]:
+    """Return novelty and fluency of equal mixtures of random pairs of claims, no subject given."""
+    rng = random.Random("pairs")
+    stored = space.invert([claim.text for claim in claims[: 2 * MIXTURES]])
+    shuffled = rng.sample(stored, len(stored))
+    pairs = [shuffled[2 * i : 2 * i + 2] for i in range(MIXTURES)]
+    texts = [written.text for written in space.write(_mixed(space, pairs)[0])]
+    new = [is_new(text, [parent.text for parent in pair]) for text, pair in zip(texts, pairs, strict=True)]
+    real = judge.nats_per_token([claim.text for claim in claims]).mean()
+    mixed = judge.nats_per_token(texts).mean()
+    return {
+        "mixtures": len(texts),
+        "mixtures_new_share": sum(new) / len(texts),
+        "mixtures_nats_per_token": float(mixed),
+        "claims_nats_per_token": float(real),
+        "mixtures_nats_above_claims": float(mixed - real),
+    }
+
+
+def _mixed(space: Space, pairs: Sequence[Sequence[SummaryEmbedding]]) -> tuple[torch.Tensor, torch.Tensor]:
+    vectors = torch.stack([torch.stack([parent.vectors for parent in pair]) for pair in pairs])
+    sentence_vectors = torch.stack([torch.stack([parent.sentence_vector for parent in pair]) for pair in pairs])
+    weights = torch.full((len(pairs), 2), 0.5)
+    return mix(vectors, sentence_vectors, weights, space.adapter), wanted_point(sentence_vectors, weights)
