@@ -50,9 +50,7 @@ class Channel:
         features = finite_tensor("features", features).to(self.coefficients_.device)
         d = self.coefficients_.shape[-1]
         if features.ndim < 2 or features.shape[-1] != d:
-            raise InputError(
-                f"features has shape {tuple(features.shape)}; the channel was fitted on (..., Q, {d})"
-            )
+            raise InputError(f"features has shape {tuple(features.shape)}; the channel was fitted on (..., Q, {d})")
         rows = with_intercept(features)
         half = torch.linalg.solve_triangular(self.precision_cholesky_, rows.mT, upper=False)
         leverage = half.square_().sum(dim=-2)

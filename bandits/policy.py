@@ -42,14 +42,10 @@ class Allocation:
     def __post_init__(self) -> None:
         shapes = tuple(self.probabilities.shape), tuple(self.standard_error.shape)
         if shapes[0] != shapes[1]:
-            raise InputError(
-                f"probabilities have shape {shapes[0]} but standard errors {shapes[1]}; pass equal ones"
-            )
+            raise InputError(f"probabilities have shape {shapes[0]} but standard errors {shapes[1]}; pass equal ones")
         totals = self.probabilities.sum(dim=-1)
         if not bool((self.probabilities >= 0).all() and ((totals - 1).abs() <= 1e-9).all()):
-            raise InputError(
-                "probabilities are negative or do not sum to 1; pass one distribution per campaign"
-            )
+            raise InputError("probabilities are negative or do not sum to 1; pass one distribution per campaign")
 
 
 class Policy(Protocol):
@@ -109,9 +105,7 @@ def slate(posterior: Posterior, present: Tensor | None) -> Tensor:
         mask = mask_tensor("present", present, posterior.present.shape).to(posterior.present.device)
     if (mask & ~posterior.present).any():
         where = tuple((mask & ~posterior.present).nonzero()[0].tolist())
-        raise InputError(
-            f"text {where} is present but was absent from the fit; fit the posterior on it first"
-        )
+        raise InputError(f"text {where} is present but was absent from the fit; fit the posterior on it first")
     if not mask.any(dim=-1).all():
         raise InputError("a campaign has no present text; a slate needs at least one")
     return mask
@@ -162,7 +156,5 @@ def free_share(present: Tensor, floor: float) -> Tensor:
     free = 1 - floor * count.to(torch.float64)
     if (free < -1e-12).any():
         most = int(count.max())
-        raise InputError(
-            f"a floor of {floor:g} for {most} texts sums to more than 1; pass at most {1 / most:.4g}"
-        )
+        raise InputError(f"a floor of {floor:g} for {most} texts sums to more than 1; pass at most {1 / most:.4g}")
     return free.clamp(min=0)

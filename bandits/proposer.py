@@ -29,9 +29,7 @@ def mixture_key(parents: Sequence[int], weights: Sequence[float]) -> MixtureKey:
     ((2, 7), (0.7, 0.3))
     """
     if len(parents) != len(weights):
-        raise InputError(
-            f"{len(weights)} weights were given for {len(parents)} parents; pass one weight per parent"
-        )
+        raise InputError(f"{len(weights)} weights were given for {len(parents)} parents; pass one weight per parent")
     ordered = sorted(zip(map(int, parents), (round(float(w), 4) for w in weights), strict=True))
     return tuple(parent for parent, _ in ordered), tuple(weight for _, weight in ordered)
 
@@ -203,16 +201,12 @@ class MixtureProposer:
             score[..., part] = torch.where(length[:, 0] > _SHORTEST, bound, -torch.inf).cpu()
         return score
 
-    def _tried_cells(
-        self, tried: Sequence[Collection[MixtureKey]] | None, B: int, M: int
-    ) -> list[tuple[int, int]]:
+    def _tried_cells(self, tried: Sequence[Collection[MixtureKey]] | None, B: int, M: int) -> list[tuple[int, int]]:
         """(campaign, candidate) of the tried mixtures that are candidates."""
         if tried is None:
             return []
         if len(tried) != B:
-            raise InputError(
-                f"{len(tried)} collections of tried mixtures were given for {B} campaigns; pass one each"
-            )
+            raise InputError(f"{len(tried)} collections of tried mixtures were given for {B} campaigns; pass one each")
         place = {mixture_key((0, 1), pair)[1]: g for g, pair in enumerate(self.weights)}
         cells = []
         for row, keys in enumerate(tried):

@@ -168,23 +168,17 @@ class _LogPosterior:
         precision = self.design.mT @ ((weights * openness)[..., None] * self.design)
         factor, failures = torch.linalg.cholesky_ex(precision + torch.diag(self.prior_precision))
         if failures.any():
-            raise InputError(
-                "the posterior precision is not positive definite; whiten the features (variance 1)"
-            )
+            raise InputError("the posterior precision is not positive definite; whiten the features (variance 1)")
         return openness, factor
 
     def newton_step(self, coefficients: Tensor, effects: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Newton step in beta and v, and the squared distance to the mode it sees, in posterior sds, (B,)."""
         openness, factor = self.curvature(coefficients, effects)
         logits, misses = self._logits(coefficients, effects), self.impressions - self.clicks
-        residual = (
-            self.clicks * (-logits).sigmoid() - misses * logits.sigmoid()
-        )  # c - n p without cancellation
+        residual = self.clicks * (-logits).sigmoid() - misses * logits.sigmoid()  # c - n p without cancellation
         slope = _left(self.design, residual) - self.prior_precision * (coefficients - self.prior_mean)
         effect_slope = self.effect_sd * residual - effects
-        coupling = self.effect_sd * self._weights(
-            coefficients, effects
-        )  # diagonal of the cross Hessian, per row
+        coupling = self.effect_sd * self._weights(coefficients, effects)  # diagonal of the cross Hessian, per row
         reduced = slope - _left(self.design, coupling * openness * effect_slope)
         step = torch.cholesky_solve(reduced[..., None], factor)[..., 0]
         effect_step = openness * (effect_slope - coupling * _right(self.design, step))
@@ -241,9 +235,7 @@ def _step_size(
     halving = torch.ones_like(size, dtype=torch.bool)
     for _ in range(_MOST_HALVINGS):
         half = value(size / 2)
-        halving = halving & ~(
-            half <= best + 1e-12 * (1 + best.abs())
-        )  # concave: no better now, no better later
+        halving = halving & ~(half <= best + 1e-12 * (1 + best.abs()))  # concave: no better now, no better later
         if not halving.any():
             break
         size, best = torch.where(halving, size / 2, size), torch.where(halving, half, best)
@@ -260,9 +252,7 @@ def _left(design: Tensor, vector: Tensor) -> Tensor:
     return (design.mT @ vector[..., None])[..., 0]
 
 
-def _checked(
-    features: Any, impressions: Any, clicks: Any, present: Any
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _checked(features: Any, impressions: Any, clicks: Any, present: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Design with zeros in absent rows, counts and mask, with leading dimensions broadcast."""
     features = as_tensor("features", features)
     impressions, clicks = as_tensor("impressions", impressions), as_tensor("clicks", clicks)
@@ -278,18 +268,14 @@ def _checked(
     return torch.where(rows, with_intercept(features), 0), impressions, clicks, present
 
 
-def _count_shape(
-    features: torch.Size, impressions: torch.Size, clicks: torch.Size, present: Any
-) -> torch.Size:
+def _count_shape(features: torch.Size, impressions: torch.Size, clicks: torch.Size, present: Any) -> torch.Size:
     """The broadcast shape (..., N) of the counts."""
     shapes = [features[:-1], impressions, clicks]
     if present is not None:
         shapes.append(as_tensor("present", present).shape)
     given = f"features {tuple(features)}, others {', '.join(str(tuple(shape)) for shape in shapes[1:])}"
     if any(shape[-1:] != features[-2:-1] for shape in shapes):
-        raise InputError(
-            f"shapes do not fit: {given}; pass one number per row of features, (..., {features[-2]})"
-        )
+        raise InputError(f"shapes do not fit: {given}; pass one number per row of features, (..., {features[-2]})")
     try:
         return torch.Size(torch.broadcast_shapes(*shapes))
     except RuntimeError as error:

@@ -60,9 +60,7 @@ def standard_normal(draws: int, keep: Tensor, generators: Generators) -> Tensor:
     """
     streams = [generators] if isinstance(generators, torch.Generator) else list(generators)
     if len(streams) != keep.shape[0]:
-        raise InputError(
-            f"{len(streams)} generators were given for {keep.shape[0]} campaigns; pass one for each"
-        )
+        raise InputError(f"{len(streams)} generators were given for {keep.shape[0]} campaigns; pass one for each")
     noise = torch.zeros((keep.shape[0], draws, keep.shape[1]), dtype=torch.float64, device=keep.device)
     for rows, kept, stream in zip(noise, keep, streams, strict=True):
         size = (draws, int(kept.sum()))

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 class Adapter(nn.Module):
     """Map sentence vectors (B, S) to summary embeddings (B, P, D) with a two-layer perceptron.
 
-    The method is the adapter of ELM (Tennenholtz et al., ICLR 2024, section 3), trained with the language model by plain
-    cross-entropy.
+    The method is the adapter of ELM (Tennenholtz et al., ICLR 2024, section 3), trained with the language model by
+    plain cross-entropy.
 
     Parameters
     ----------
@@ -25,7 +25,12 @@ class Adapter(nn.Module):
 
     def __init__(self, sentence_size: int, vectors: int, hidden_size: int, width: int) -> None:
         super().__init__()
-        self.sentence_size, self.vectors, self.hidden_size, self.width = sentence_size, vectors, hidden_size, width
+        self.sentence_size, self.vectors, self.hidden_size, self.width = (
+            sentence_size,
+            vectors,
+            hidden_size,
+            width,
+        )
         self.inner = nn.Linear(sentence_size, width)
         self.outer = nn.Linear(width, vectors * hidden_size)
 

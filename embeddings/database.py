@@ -140,9 +140,7 @@ class LineageRow(Base):
     """One parent of a mixed text; of a text in a space, because weights mean nothing in another."""
 
     __tablename__ = "lineage"
-    __table_args__ = (
-        ForeignKeyConstraint(["text_id", "space_id"], ["embeddings.text_id", "embeddings.space_id"]),
-    )
+    __table_args__ = (ForeignKeyConstraint(["text_id", "space_id"], ["embeddings.text_id", "embeddings.space_id"]),)
     text_id: Mapped[str] = mapped_column(primary_key=True)
     space_id: Mapped[int] = mapped_column(primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
@@ -184,9 +182,7 @@ def text_id(text: str) -> str:
     try:
         return sha256(text.encode()).hexdigest()
     except UnicodeEncodeError as error:
-        raise InputError(
-            f"{text[:60]!r} is not valid Unicode ({error.reason}); remove those characters"
-        ) from None
+        raise InputError(f"{text[:60]!r} is not valid Unicode ({error.reason}); remove those characters") from None
 
 
 def open_database(path_or_url: str | Path, *, create: bool = True) -> Engine:
@@ -261,9 +257,7 @@ def _explained(engine: Engine) -> Iterator[None]:
         code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # the higher bytes are details
         if code not in _ADVICE:
             raise
-        raise InputError(
-            f"the database {_shown(engine)} cannot be used ({error.orig}); {_ADVICE[code]}"
-        ) from error
+        raise InputError(f"the database {_shown(engine)} cannot be used ({error.orig}); {_ADVICE[code]}") from error
 
 
 def _shown(engine: Engine) -> str:

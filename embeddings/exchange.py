@@ -64,18 +64,25 @@ def load_embeddings(path: Path) -> list[SummaryEmbedding]:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
-                raise InputError(f"{path} is not a file of Copyloom embeddings ({FORMAT}); `copyloom invert --out` writes one")
+                raise InputError(
+                    f"{path} is not a file of Copyloom embeddings ({FORMAT}); `copyloom invert --out` writes one"
+                )
             vectors, sentence_vectors = file.get_tensor("vectors"), file.get_tensor("sentence_vectors")
     except SafetensorError as error:
         raise InputError(f"{path} is not a safetensors file ({error}); `copyloom invert --out` writes one") from error
     space = SpaceIdentity(**json.loads(metadata["space"]))
     return [
         SummaryEmbedding(
-            **{**row, "lineage": _lineage(row["lineage"])}, vectors=vector, sentence_vector=sentence, space=space
+            **{**row, "lineage": _lineage(row["lineage"])},
+            vectors=vector,
+            sentence_vector=sentence,
+            space=space,
         )
         for row, vector, sentence in zip(json.loads(metadata["texts"]), vectors, sentence_vectors, strict=True)
     ]
 
 
 def _lineage(row: dict[str, list[object]] | None) -> Lineage | None:
-    return None if row is None else Lineage(tuple(map(str, row["parents"])), tuple(float(str(w)) for w in row["weights"]))
+    return (
+        None if row is None else Lineage(tuple(map(str, row["parents"])), tuple(float(str(w)) for w in row["weights"]))
+    )

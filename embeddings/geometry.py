@@ -12,7 +12,7 @@ from copyloom import InputError
 
 @dataclass(frozen=True, eq=False)
 class Reduction:
-    """A linear map from sentence vectors (n, S) to features (n, d) of mean 0 and variance 1 over the texts it was fitted on.
+    """A linear map from sentence vectors (n, S) to features (n, d), whitened over the texts it was fitted on.
 
     Examples
     --------

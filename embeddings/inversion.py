@@ -1,6 +1,7 @@
 """Inversion: find the vectors from which a frozen language model writes a given text, token for token.
 
-Adam moves the vectors alone; the model is frozen. A row leaves as soon as every token of its text, end-of-text included,
+Adam moves the vectors alone; the model is frozen. A row leaves as soon as every token of its text, end-of-text
+included,
 leads its best rival by the wanted logit margin, and the next text takes its place (design 4.1 and 4.2; margin against
 kernel differences: Tarasov et al. 2026).
 """
@@ -173,7 +174,11 @@ class _Rows:
 
 
 def _descend(
-    model: LanguageModel, texts: Sequence[str], starts: Tensor, indices: Sequence[int], config: InversionConfig
+    model: LanguageModel,
+    texts: Sequence[str],
+    starts: Tensor,
+    indices: Sequence[int],
+    config: InversionConfig,
 ) -> Iterator[tuple[int, Tensor, float, int]]:
     """Yield (index, vectors, least margin, steps) of each text, as each reaches the margin or its budget."""
     targets = {index: [*model.tokenize(texts[index]), model.end] for index in indices}
@@ -226,7 +231,9 @@ def _margins_and_gradient(model: LanguageModel, rows: _Rows, margin: float) -> t
     vectors = rows.vectors.detach().requires_grad_(True)
     length = rows.targets.shape[1]
     inputs = torch.cat([vectors, model.embed(rows.targets[:, :-1].clamp_min(0)).float()], 1)
-    logits = model.model(inputs_embeds=inputs.to(model.model.dtype), logits_to_keep=length, use_cache=False).logits.float()
+    logits = model.model(
+        inputs_embeds=inputs.to(model.model.dtype), logits_to_keep=length, use_cache=False
+    ).logits.float()
     chosen = rows.targets != -100
     target = logits.gather(-1, rows.targets.clamp_min(0)[..., None])
     rivals = logits.scatter(-1, rows.targets.clamp_min(0)[..., None], -torch.inf)

@@ -1,4 +1,4 @@
-"""Mixing: from the summary embeddings of several texts and their weights to the vectors of a new one (design 4.3, 4.5)."""
+"""Mixing: from summary embeddings of several texts and weights to the vectors of a new one (design 4.3, 4.5)."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def mix(vectors: Tensor, sentence_vectors: Tensor, weights: Tensor, adapter: Ada
     """Return the vectors of each mixture.
 
     With an adapter A, the adapter of the mixed sentence vector plus the mixed residuals: ``A(wanted point) + sum w r``
-    with ``r = e - A(z)``; exact where one weight is 1. Without, the weighted sum position by position, each scaled to the
-    weighted mean norm of its parents.
+    with ``r = e - A(z)``; exact where one weight is 1. Without, the weighted sum position by position, each scaled to
+    the weighted mean norm of its parents.
 
     Parameters
     ----------

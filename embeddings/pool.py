@@ -282,9 +282,7 @@ def _check(embedding: SummaryEmbedding, name: str, space: SpaceIdentity) -> None
     if isnan(embedding.margin) or not (torch.isfinite(vectors).all() and torch.isfinite(sentence).all()):
         raise InputError(f"{shown} has vectors or a margin that are not finite; invert it again")
     if lineage is not None and not (
-        lineage.parents
-        and len(lineage.parents) == len(lineage.weights)
-        and all(map(isfinite, lineage.weights))
+        lineage.parents and len(lineage.parents) == len(lineage.weights) and all(map(isfinite, lineage.weights))
     ):
         raise InputError(
             f"{shown} has {len(lineage.parents)} parents and weights {lineage.weights}; "
@@ -293,9 +291,7 @@ def _check(embedding: SummaryEmbedding, name: str, space: SpaceIdentity) -> None
 
 
 def _version(connection: Connection, pool_id: int) -> int:
-    return (
-        connection.scalar(select(func.max(PoolEventRow.version)).where(PoolEventRow.pool_id == pool_id)) or 0
-    )
+    return connection.scalar(select(func.max(PoolEventRow.version)).where(PoolEventRow.pool_id == pool_id)) or 0
 
 
 def _active(pool_id: int | None, version: int | None = None) -> Subquery:
@@ -316,9 +312,7 @@ def _active(pool_id: int | None, version: int | None = None) -> Subquery:
     )
 
 
-def _record(
-    connection: Connection, pool_id: int, ids: list[str], action: Action, reason: str, now: datetime
-) -> None:
+def _record(connection: Connection, pool_id: int, ids: list[str], action: Action, reason: str, now: datetime) -> None:
     common = {
         "pool_id": pool_id,
         "version": _version(connection, pool_id) + 1,
@@ -337,9 +331,7 @@ def _existing(
         yield from connection.execute(query.where(column.in_(ids[first : first + _LOOKUP])))
 
 
-def _store(
-    connection: Connection, space_id: int, embeddings: dict[str, SummaryEmbedding], now: datetime
-) -> None:
+def _store(connection: Connection, space_id: int, embeddings: dict[str, SummaryEmbedding], now: datetime) -> None:
     """Write the texts, embeddings and lineages that the database does not hold yet; the keys are text ids."""
     texts = {key: embedding.text for key, embedding in embeddings.items()}
     lineages = {key: e.lineage for key, e in embeddings.items() if e.lineage is not None}
@@ -376,9 +368,7 @@ def _store(
                     "weight": float(weight),
                 }
                 for key, lineage in lineages.items()
-                for position, (parent, weight) in enumerate(
-                    zip(lineage.parents, lineage.weights, strict=True)
-                )
+                for position, (parent, weight) in enumerate(zip(lineage.parents, lineage.weights, strict=True))
             ],
         )
 
@@ -400,9 +390,7 @@ def _to_row(key: str, space_id: int, embedding: SummaryEmbedding, now: datetime)
     }
 
 
-def _load(
-    connection: Connection, active: Subquery, space_id: int, space: SpaceIdentity
-) -> list[SummaryEmbedding]:
+def _load(connection: Connection, active: Subquery, space_id: int, space: SpaceIdentity) -> list[SummaryEmbedding]:
     parents: dict[str, list[tuple[str, float]]] = {}
     for key, parent, weight in connection.execute(
         select(LineageRow.text_id, TextRow.text, LineageRow.weight)

@@ -17,7 +17,14 @@ from torch import Tensor
 from copyloom import InputError
 from embeddings.adapter import Adapter
 from embeddings.encoder import ENCODER_ID, SentenceEncoder
-from embeddings.inversion import InversionConfig, Progress, check_texts, decode_texts, invert, token_mean_start
+from embeddings.inversion import (
+    InversionConfig,
+    Progress,
+    check_texts,
+    decode_texts,
+    invert,
+    token_mean_start,
+)
 from embeddings.mixing import adapt, check_weights, mix, wanted_point
 from embeddings.subject import SUBJECT_SLOTS, SubjectAdapter, present_slots, subject_phrases
 from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding, check_same_space
@@ -35,7 +42,7 @@ DEFAULT_VECTORS = 4
 
 @dataclass(frozen=True)
 class Written:
-    """What the model wrote for one mixture: text with the subject's facts filled in, and a fault where it cannot be used."""
+    """What the model wrote for one mixture, the subject's facts filled in; and a fault if it cannot be used."""
 
     text: str
     finished: bool
@@ -183,11 +190,12 @@ class Space:
         if not written:
             raise InputError("the mixture decodes to no usable text; try other parents, weights or subject")
         consistencies = self.encoder.encode([w.text for w in written]) @ wanted[0]
-        if subject is None:
-            best = int(consistencies.argmax())
-        else:
-            best = 0  # with a subject, the wanted point is about other products than the text
-        text, lineage = written[best].text, Lineage(tuple(p.text for p in parents), tuple(map(float, weights)))
+        # with a subject, the wanted point is about other products than the text: the plain decode stands
+        best = int(consistencies.argmax()) if subject is None else 0
+        text, lineage = (
+            written[best].text,
+            Lineage(tuple(p.text for p in parents), tuple(map(float, weights))),
+        )
         return Mixture(text, lineage, float(consistencies[best]), is_new(text, lineage.parents))
 
     def mix_many(self, vectors: Tensor, sentence_vectors: Tensor, weights: Tensor) -> Tensor:
@@ -205,15 +213,17 @@ class Space:
         self.check_mine(embeddings)
         return decode_texts(self.model, [e.vectors for e in embeddings], [e.text for e in embeddings])
 
-    def write(self, vectors: Tensor, subject: ProductRecord | None = None, wanted: Tensor | None = None) -> list[Written]:
+    def write(
+        self, vectors: Tensor, subject: ProductRecord | None = None, wanted: Tensor | None = None
+    ) -> list[Written]:
         """Return what the model writes for mixed vectors (B, P, D).
 
         Parameters
         ----------
         vectors : Tensor of shape (B, P, D)
         subject : ProductRecord, optional
-            What to write about. The model writes a sentence with slots; each slot takes the phrase of the record that lies
-            nearest to the wanted point.
+            What to write about. The model writes a sentence with slots; each slot takes the phrase of the record that
+            lies nearest to the wanted point.
         wanted : Tensor of shape (B, S), optional
             Wanted points; without them the model's own choice of phrase stands.
         """
@@ -221,7 +231,11 @@ class Space:
             return [_without_subject(result) for result in decode(self.model, vectors)]
         phrases = {} if wanted is None else self._phrase_vectors(subject)
         return [
-            _filled(result, subject, {} if wanted is None else {p: float(v @ wanted[row]) for p, v in phrases.items()})
+            _filled(
+                result,
+                subject,
+                {} if wanted is None else {p: float(v @ wanted[row]) for p, v in phrases.items()},
+            )
             for row, result in enumerate(decode(self.model, vectors, self.subject(subject)))
         ]
 
@@ -247,7 +261,10 @@ class Space:
         """Return the sentence vector (S,) of each phrase of the record, encoded once."""
         if self._phrases.get("record") is not record:
             phrases = [phrase for phrase in subject_phrases(record) if phrase is not None]
-            self._phrases = {"record": record, "vectors": dict(zip(phrases, self.encoder.encode(phrases), strict=True))}
+            self._phrases = {
+                "record": record,
+                "vectors": dict(zip(phrases, self.encoder.encode(phrases), strict=True)),
+            }
         return self._phrases["vectors"]
 
     def _starts(self, texts: Sequence[str], sentence_vectors: Tensor, start: str) -> Tensor:

@@ -1,0 +1,1 @@
+"""Where the parts meet: the loop (read `experiments.loop` first), studies, reports and the command line."""

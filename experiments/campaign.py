@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from copyloom import InputError
 from embeddings.geometry import Reduction
 from experiments.writer import Draft, Recipe, Writer
-from simulator.feed import Outcomes, RewardFeed, Snapshot
+from simulator import Outcomes, RewardFeed, SimulatedFeed, Snapshot
 
 
 @dataclass(eq=False)
@@ -57,6 +58,18 @@ class Campaign:
     def tried(self) -> set[Recipe]:
         """Recipes that were already written."""
         return {draft.recipe for draft in self.drafts}
+
+    def true_rates(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the true CTR of each text, an array of shape (n,); simulated shoppers alone can tell.
+
+        Raises
+        ------
+        InputError
+            If clicks come from elsewhere.
+        """
+        if not isinstance(self.feed, SimulatedFeed):
+            raise InputError(f"{self.name}: true rates are known of simulated shoppers only")
+        return self.feed.true_rates(texts)
 
     def waiting(self, library: Sequence[Draft]) -> dict[str, Draft]:
         """Return the drafts that passed the checks and are not on the slate yet, by text: `library`'s and its own."""

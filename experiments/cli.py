@@ -1,4 +1,4 @@
-"""The command line: ``copyloom --help`` lists what it can do. Each command prints for people, or JSON with ``--json``."""
+"""The command line, ``copyloom --help``: each command prints for people, or JSON with ``--json``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Commands(TyperGroup):
 
 
 app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-                  help="Writes new marketing copy out of copy that exists, and learns from clicks what to write next.")  # fmt: skip
+                  help="Writes new marketing copy from old, and learns from clicks what to write next.")  # fmt: skip
 train = typer.Typer(no_args_is_help=True, help="Train models.")
 study_app = typer.Typer(no_args_is_help=True, help="Measure.")
 app.add_typer(train, name="train")
@@ -61,8 +61,8 @@ def quickstart(
     """Run the main job: store texts, mix new ones, show them to simulated shoppers, learn, and report."""
     from experiments.config import RunConfig
 
-    given = {"texts": texts, "column": column, "subject": subject, "seeds": seeds, "rounds": rounds, "seed": seed,
-             "model": model, "device": device}  # fmt: skip
+    given: dict[str, Any] = {"texts": texts, "column": column, "subject": subject, "seeds": seeds, "rounds": rounds}
+    given |= {"seed": seed, "model": model, "device": device}
     if texts is not None:
         given["rules"] = _rules_for(texts, column, subject)
     config = RunConfig.checked(**{name: value for name, value in given.items() if value is not None})
@@ -110,7 +110,11 @@ def invert(
 
     given = _given_texts(text, texts, column)
     space = Space.load(model, device)
-    chosen = {"start": start or ("adapter" if space.adapter else "token_mean"), "margin": margin, "max_steps": max_steps}
+    chosen = {
+        "start": start or ("adapter" if space.adapter else "token_mean"),
+        "margin": margin,
+        "max_steps": max_steps,
+    }
     try:
         config = InversionConfig.model_validate({name: value for name, value in chosen.items() if value is not None})
     except ValueError as error:
@@ -217,7 +221,8 @@ def doctor(
 
 @train.command("tiny")
 def train_tiny_command(
-    out: Annotated[Path, typer.Option(help="Folder of checkpoints, log and the finished model.")] = DEFAULT_OUT / "tiny",
+    out: Annotated[Path, typer.Option(help="Folder of checkpoints, log and the finished model.")] = DEFAULT_OUT
+    / "tiny",
     data: Annotated[Path | None, typer.Option(help="Folder of real texts; grammar alone where there is none.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML settings.")] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps.", min=1)] = None,
@@ -270,7 +275,11 @@ def _study(config: Any, out: Path, as_json: bool) -> None:
     if summary["best_possible_ctr"] is not None:
         rows.append(["best text the grammar can write", console.percent(summary["best_possible_ctr"])])
     count = summary["seeds"]
-    console.table(f"Expected CTR over the last 20 % of impressions, mean of {count} simulated campaigns", ["shown", "CTR"], rows)
+    console.table(
+        f"Expected CTR over the last 20 % of impressions, mean of {count} simulated campaigns",
+        ["shown", "CTR"],
+        rows,
+    )
     uplift = console.percent(summary["uplift"], signed=True)
     console.out.print(f"\nUplift of mixing: {uplift} (95 % interval {console.interval(summary['uplift_interval'])})")
     if summary["loss_where_mixing_cannot_help"] is not None:
@@ -278,11 +287,17 @@ def _study(config: Any, out: Path, as_json: bool) -> None:
         bounds = console.interval(summary["loss_where_mixing_cannot_help_interval"])
         console.out.print(f"Loss where mixing cannot help: {loss} (95 % interval {bounds})")
     console.out.print(
-        f"{summary['texts_stored']} texts stored ({summary['exact_share']:.1%} exact), {summary['texts_written']} written, "
-        f"{summary['texts_refused']} refused, {summary['seconds']:.0f} s on {summary['device']}"
+        f"{summary['texts_stored']} texts stored ({summary['exact_share']:.1%} exact), "
+        f"{summary['texts_written']} written, {summary['texts_refused']} refused, {summary['seconds']:.0f} s on {summary['device']}"
     )
-    best = [[f"{row['share_of_impressions']:.1%}", row["text"],
-             " + ".join(f"{p['weight']:.2f} {p['text']}" for p in row["parents"])] for row in data["best_new"][:5]]
+    best = [
+        [
+            f"{row['share_of_impressions']:.1%}",
+            row["text"],
+            " + ".join(f"{p['weight']:.2f} {p['text']}" for p in row["parents"]),
+        ]
+        for row in data["best_new"][:5]
+    ]
     console.table("\nNew texts shown most", ["shown", "text", "mixed from"], best)
     for note in summary["notes"]:
         console.out.print(f"Note: {note}", markup=False)

@@ -1,7 +1,7 @@
 """The append-only record of a study: who was shown what with which probability, and who clicked.
 
-One transaction a round holds everything that happened in it, for all campaigns; a study that was killed goes on after the
-last whole round, and all that it knows is a fold over these rows.
+One transaction a round holds everything that happened in it, for all campaigns; a study that was killed goes on after
+the last whole round, and all that it knows is a fold over these rows.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from sqlalchemy import Engine, ForeignKey, func, insert, select
+from sqlalchemy import Engine, ForeignKey, func, insert, inspect, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from copyloom import InputError
-from embeddings.database import Base
+from embeddings.database import Base, reading, writing
 from experiments.campaign import Campaign
 from experiments.writer import Draft, Recipe
 from generator.checks import Refusal
@@ -85,7 +86,7 @@ class OutcomeRow(Base):
 
 @dataclass(frozen=True, eq=False)
 class RoundRecord:
-    """What happened in one round of one campaign: drafts in order, which of them joined the slate, promotions, outcomes."""
+    """What happened in one round of one campaign: drafts, those that joined the slate, promotions, outcomes."""
 
     drafts: list[Draft]
     admitted: list[Draft]
@@ -112,7 +113,7 @@ class Ledger:
 
     def __init__(self, engine: Engine, config: str) -> None:
         self._engine = engine
-        with engine.begin() as connection:
+        with writing(engine) as connection:
             known = connection.scalar(select(RunRow.config))
             if known is None:
                 connection.execute(insert(RunRow).values(id=1, config=config))
@@ -124,17 +125,19 @@ class Ledger:
     @property
     def rounds(self) -> int:
         """Whole rounds on record."""
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             last = connection.scalar(select(func.max(SnapshotRow.sequence)))
         return 0 if last is None else last + 1
 
     def append(self, campaigns: Sequence[Campaign], records: Sequence[RoundRecord]) -> None:
         """Record one round of all campaigns, in one transaction."""
-        rows: dict[type[Base], list[dict[str, object]]] = {t: [] for t in (DraftRow, PromotionRow, SnapshotRow, OutcomeRow)}
+        rows: dict[type[Base], list[dict[str, object]]] = {
+            t: [] for t in (DraftRow, PromotionRow, SnapshotRow, OutcomeRow)
+        }
         for number, record in enumerate(records):
             for table, found in _rows(number, record).items():
                 rows[table].extend(found)
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             if connection.scalar(select(func.count()).select_from(CampaignRow)) == 0:
                 names = [{"id": i, "name": campaign.name} for i, campaign in enumerate(campaigns)]
                 connection.execute(insert(CampaignRow), names)
@@ -148,29 +151,27 @@ class Ledger:
         for sequence in range(self.rounds):
             yield [self._round(number, sequence, slate, campaigns) for number, slate in enumerate(texts)]
 
-    def _round(
-        self, number: int, sequence: int, slate: list[str], campaigns: Sequence[Campaign]
-    ) -> RoundRecord:
-        def rows(table: type[Base], *order: object) -> list[object]:
-            query = select(table).where(table.campaign_id == number, table.sequence == sequence).order_by(*order)  # type: ignore[attr-defined, arg-type]
-            with self._engine.connect() as connection:
-                return list(connection.execute(query).all())
+    def _round(self, number: int, sequence: int, slate: list[str], campaigns: Sequence[Campaign]) -> RoundRecord:
+        def rows(table: type[Any]) -> list[Any]:
+            query = select(table).where(table.campaign_id == number, table.sequence == sequence)
+            with reading(self._engine) as connection:
+                return list(connection.execute(query.order_by(*inspect(table).primary_key)).all())
 
         drafts, admitted = [], []
-        for row in rows(DraftRow, DraftRow.number):
+        for row in rows(DraftRow):
             draft = _draft(row)
             drafts.append(draft)
-            if row.position is not None:  # type: ignore[attr-defined]
+            if row.position is not None:
                 admitted.append(draft)
                 slate.append(draft.text)
         shape = (len(slate), len(campaigns[number].feed.segments))
         impressions, clicks = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
         for row in rows(OutcomeRow):
-            impressions[row.position, row.segment] = row.impressions  # type: ignore[attr-defined]
-            clicks[row.position, row.segment] = row.clicks  # type: ignore[attr-defined]
-        shown = np.array([row.probability for row in rows(SnapshotRow, SnapshotRow.position)])  # type: ignore[attr-defined]
+            impressions[row.position, row.segment] = row.impressions
+            clicks[row.position, row.segment] = row.clicks
+        shown = np.array([row.probability for row in rows(SnapshotRow)])
         snapshot = Snapshot(sequence, tuple(slate), shown, int(impressions.sum()))
-        promoted = [row.text for row in rows(PromotionRow, PromotionRow.text)]  # type: ignore[attr-defined]
+        promoted = [row.text for row in rows(PromotionRow)]
         return RoundRecord(drafts, admitted, promoted, snapshot, Outcomes(sequence, impressions, clicks))
 
 
@@ -197,13 +198,19 @@ def _rows(campaign: int, record: RoundRecord) -> dict[type[Base], list[dict[str,
     ]
     impressions, clicks = record.outcomes.impressions, record.outcomes.clicks
     outcomes: list[dict[str, object]] = [
-        {**key, "position": int(i), "segment": int(g), "impressions": int(impressions[i, g]), "clicks": int(clicks[i, g])}
+        {
+            **key,
+            "position": int(i),
+            "segment": int(g),
+            "impressions": int(impressions[i, g]),
+            "clicks": int(clicks[i, g]),
+        }
         for i, g in np.argwhere(impressions > 0)
     ]
     return {DraftRow: drafts, PromotionRow: promotions, SnapshotRow: shown, OutcomeRow: outcomes}
 
 
-def _draft(row: object) -> Draft:
-    parents, weights = json.loads(row.parents), json.loads(row.weights)  # type: ignore[attr-defined]
-    refusals = tuple(Refusal(**refusal) for refusal in json.loads(row.refusals))  # type: ignore[attr-defined]
-    return Draft(Recipe(tuple(parents), tuple(weights)), row.text, refusals)  # type: ignore[attr-defined]
+def _draft(row: Any) -> Draft:
+    parents, weights = json.loads(row.parents), json.loads(row.weights)
+    refusals = tuple(Refusal(**refusal) for refusal in json.loads(row.refusals))
+    return Draft(Recipe(tuple(parents), tuple(weights)), row.text, refusals)

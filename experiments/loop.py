@@ -1,8 +1,8 @@
 """The loop: from stored texts to mixtures, to shoppers, to clicks, and back. Read this first.
 
 Two clocks. The slow one proposes: parents and weights are chosen, mixed, decoded, checked, and the most promising new
-texts join the slate. The fast one allocates: every impression draws one text of the slate. All campaigns of a study (one
-for each seed and policy) run side by side as rows of tensors.
+texts join the slate. The fast one allocates: every impression draws one text of the slate. All campaigns of a study
+(one for each seed and policy) run side by side as rows of tensors.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ def propose(study: Study, sequence: int) -> list[list[Draft]]:
         tried=[{mixture_key([place[p] for p in r.parents], r.weights) for r in c.tried} for c in campaigns],
         members=torch.tensor([[text in set(c.parents) for text in parents] for c in campaigns]),
     )
-    wanted = [_recipes(parents, *row) for row in zip(proposals.parents, proposals.weights, proposals.valid, strict=True)]
+    wanted = [
+        _recipes(parents, *row) for row in zip(proposals.parents, proposals.weights, proposals.valid, strict=True)
+    ]
     written = iter(study.writer.write([recipe for recipes in wanted for recipe in recipes]))
     for row, recipes in zip(mixing, wanted, strict=True):
         drafts[row] = [next(written) for _ in recipes]
@@ -110,10 +112,14 @@ def promote(study: Study, sequence: int) -> list[list[str]]:
     if not study.proposes_at(sequence + 1):
         return promoted
     for row, campaign in enumerate(study.campaigns):
-        shown = campaign.shown[-1] if campaign.shown else []
-        enough = [t for t, share in zip(campaign.texts, shown, strict=False) if share >= study.config.proposer.promote_at]
+        shown = campaign.shown[-1].tolist() if campaign.shown else []
+        enough = [
+            t for t, share in zip(campaign.texts, shown, strict=False) if share >= study.config.proposer.promote_at
+        ]
         promoted[row] = [text for text in enough if text in campaign.recipes and text not in campaign.parents]
-    study.add_parents({text: study.campaigns[row].recipes[text] for row, texts in enumerate(promoted) for text in texts})
+    study.add_parents(
+        {text: study.campaigns[row].recipes[text] for row, texts in enumerate(promoted) for text in texts}
+    )
     for campaign, texts in zip(study.campaigns, promoted, strict=True):
         campaign.parents.extend(texts)
     return promoted

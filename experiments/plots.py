@@ -138,9 +138,7 @@ def _draw_curves(
     return _svg(size, label, parts)
 
 
-def uplift_strip(
-    values: Sequence[float], mean: float | None, interval: Sequence[float] | None, label: str
-) -> Markup:
+def uplift_strip(values: Sequence[float], mean: float | None, interval: Sequence[float] | None, label: str) -> Markup:
     """Return one dot for each campaign's uplift, and below them their mean with its interval.
 
     Parameters
@@ -175,9 +173,7 @@ def _draw_strip(
     line = Markup('<path class="zero" d="M{:.1f} {:.1f}V{:.1f}"/>')
     parts.append(line.format(zero, frame.top - 6, frame.bottom))
     anchor = "start" if zero < size.width / 2 else "end"
-    parts.append(
-        _text(zero + (5 if anchor == "start" else -5), frame.top - 8, "no difference", anchor, "muted")
-    )
+    parts.append(_text(zero + (5 if anchor == "start" else -5), frame.top - 8, "no difference", anchor, "muted"))
     for (x, y), value in _swarm(frame, values, middle):
         dot = Markup('<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="5"><title>{}</title></circle>')
         parts.append(dot.format(x, y, percent(value, 1)))
@@ -322,9 +318,7 @@ def _mark(point: Mapping[str, Any], place: tuple[float, float], most: float) -> 
     return Markup("{}<title>{}</title></path>").format(shape, title)
 
 
-def interval_bar(
-    value: float | None, low: float | None, high: float | None, most: float, css: str = ""
-) -> Markup:
+def interval_bar(value: float | None, low: float | None, high: float | None, most: float, css: str = "") -> Markup:
     """Return a thin bar from `low` to `high` with a dot at `value`, on a scale from 0 to `most`.
 
     A bar that reaches beyond the scale ends in an arrow.
@@ -338,9 +332,7 @@ def interval_bar(
         line = Markup('<line class="interval" x1="{:.2f}%" x2="{:.2f}%" y1="50%" y2="50%"/>')
         parts.append(line.format(place(low), place(high)))
         if high > most * 1.0001:
-            parts.append(
-                Markup('<text class="beyond" x="100%" y="50%" dy=".36em" text-anchor="end">›</text>')
-            )
+            parts.append(Markup('<text class="beyond" x="100%" y="50%" dy=".36em" text-anchor="end">›</text>'))
     if value is not None:
         parts.append(Markup('<circle class="mean" cx="{:.2f}%" cy="50%" r="4.5"/>').format(place(value)))
     label = percent(value) + (f", 95 % interval {percent(low)} to {percent(high)}" if low is not None else "")
@@ -351,9 +343,7 @@ def interval_bar(
 def share_bar(share: float, css: str = "") -> Markup:
     """Return a bar as long as `share` of its width; a negative one is as long and marked by its class."""
     length = 100 * min(abs(share), 1.0)
-    bar = Markup(
-        '<svg class="bar share{}" aria-hidden="true"><rect width="{:.1f}%" height="100%" rx="2"/></svg>'
-    )
+    bar = Markup('<svg class="bar share{}" aria-hidden="true"><rect width="{:.1f}%" height="100%" rx="2"/></svg>')
     return bar.format((f" {css}" if css else "") + (" negative" if share < 0 else ""), length)
 
 
@@ -409,9 +399,7 @@ def _axes(frame: Frame, size: Size, x_name: str, y_name: str, y_ticks: Sequence[
 
 
 def _x_axis(frame: Frame, size: Size, name: str, labels: Sequence[tuple[float, str]]) -> Markup:
-    parts = [
-        Markup('<path class="base" d="M{:.1f} {:.1f}H{:.1f}"/>').format(frame.left, frame.bottom, frame.right)
-    ]
+    parts = [Markup('<path class="base" d="M{:.1f} {:.1f}H{:.1f}"/>').format(frame.left, frame.bottom, frame.right)]
     for value, label in labels[:: 2 if size.name == "narrow" and len(labels) > 5 else 1]:
         x = frame.at(value, 0)[0]
         parts.append(Markup('<path class="base" d="M{:.1f} {:.1f}v5"/>').format(x, frame.bottom))

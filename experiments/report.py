@@ -158,9 +158,7 @@ def render_report(data: Mapping[str, Any]) -> str:
     summary = page["summary"] = {**dict.fromkeys(_OPTIONAL), **page["summary"]}
     seeds = summary["seeds"]
     uplift = Change.of(summary["uplift"], summary["uplift_interval"], seeds)
-    over_best = Change.of(
-        summary["uplift_over_best_stored"], summary["uplift_over_best_stored_interval"], seeds
-    )
+    over_best = Change.of(summary["uplift_over_best_stored"], summary["uplift_over_best_stored_interval"], seeds)
     control = page["control"]
     loss = Change.of(control["loss"], control["loss_interval"], seeds) if control else None
     return (
@@ -203,9 +201,7 @@ def write_report(data: Mapping[str, Any], path: str | Path) -> None:
         unfinished.chmod(0o644)  # a temporary file is its owner's only; a report is passed on
         unfinished.replace(path)
     except OSError as error:
-        raise InputError(
-            f"cannot write the report to {path}: {error}; choose a folder that can be written"
-        ) from error
+        raise InputError(f"cannot write the report to {path}: {error}; choose a folder that can be written") from error
     finally:
         if unfinished:
             unfinished.unlink(missing_ok=True)

@@ -19,14 +19,20 @@ from experiments.ledger import Ledger
 from experiments.report import write_report
 from experiments.summary import report_data
 
-CONFIG, DATABASE, SUMMARY, REPORT_DATA, REPORT = "config.yaml", "study.sqlite", "summary.json", "report.json", "report.html"
+CONFIG, DATABASE, SUMMARY, REPORT_DATA, REPORT = (
+    "config.yaml",
+    "study.sqlite",
+    "summary.json",
+    "report.json",
+    "report.html",
+)
 
 
 def run_study(config: RunConfig, out: Path, report: study.Report) -> dict[str, Any]:
     """Run the study of `config` in the folder `out`, or go on with it, and return what the report shows.
 
-    A folder with an unfinished study of the same configuration is resumed; a finished one of the same configuration is run
-    again and replaced by the same numbers.
+    A folder with an unfinished study of the same configuration is resumed; a finished one of the same configuration
+    is run again and replaced by the same numbers.
 
     Raises
     ------
@@ -68,7 +74,9 @@ def render(out: Path) -> Path:
     """
     path = out / REPORT_DATA
     if not path.is_file():
-        raise InputError(f"{out} holds no finished run ({REPORT_DATA} is missing); give a folder such as runs/quickstart")
+        raise InputError(
+            f"{out} holds no finished run ({REPORT_DATA} is missing); give a folder such as runs/quickstart"
+        )
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -92,5 +100,3 @@ def _write(path: Path, content: str) -> None:
     partial = path.with_name(f"{path.name}.partial")
     partial.write_text(content, encoding="utf-8")
     os.replace(partial, path)
-
-

@@ -101,7 +101,7 @@ class Study:
         return text if self.subject is None or draft is None or draft.refusals else draft.text
 
     def add_parents(self, recipes: Mapping[str, Recipe]) -> None:
-        """Store written texts as parents: find their summary embeddings and put them into the pool with their lineage."""
+        """Store written texts as parents: their summary embeddings go into the pool, with their lineage."""
         fresh = {text: recipe for text, recipe in recipes.items() if text not in self.parents}
         if not fresh:
             return
@@ -130,8 +130,8 @@ def build(config: RunConfig, engine: Engine, report: Report) -> Study:
     slate = texts if subject is None else name_subject(texts, subject)
     if len(slate) < 2:
         raise InputError(
-            f"{len(slate)} of the {len(texts)} texts name the subject {subject.name if subject else ''!r}; at least two "
-            "must, so that there is something to compare new texts with"
+            f"{len(slate)} of the {len(texts)} texts name the subject {subject.name if subject else ''!r}; "
+            "at least two must, so that there is something to compare new texts with"
         )
     reader = Reader(Grammar.load(), subject) if subject else None
     writer = Writer(space, stored, subject, Checker(config.rules, texts, reader))

@@ -33,9 +33,7 @@ def report_data(study: Study, seconds: float) -> dict[str, Any]:
         "curves": _curves(study, mixing, fixed),
         "uplift_by_seed": _uplifts(mixing, fixed).tolist(),
         "control": _control(study),
-        "stored": [
-            {"text": e.text, "about_subject": e.text in study.slate, "exact": e.exact} for e in study.stored
-        ],
+        "stored": [{"text": e.text, "about_subject": e.text in study.slate, "exact": e.exact} for e in study.stored],
         "best_new": _best_new(mixing),
         "refused": _refused(study),
         "map": _map(study, mixing),
@@ -45,7 +43,7 @@ def report_data(study: Study, seconds: float) -> dict[str, Any]:
 
 def _summary(study: Study, mixing: Sequence[Campaign], fixed: Sequence[Campaign], seconds: float) -> dict[str, Any]:
     loop, off = _last(mixing), _last(fixed)
-    slate_rates = np.stack([campaign.feed.true_rates(study.slate) for campaign in mixing])
+    slate_rates = np.stack([campaign.true_rates(study.slate) for campaign in mixing])
     best_stored, uniform = slate_rates.max(1), slate_rates.mean(1)
     possible = _best_possible(study, mixing)
     uplift, over_best = loop / off - 1, loop / best_stored - 1
@@ -101,7 +99,7 @@ def _campaigns(study: Study, world: str) -> tuple[list[Campaign], list[Campaign]
 
 def _expected(campaign: Campaign) -> NDArray[np.float64]:
     """Return the expected CTR of what each snapshot showed, an array of shape (rounds,)."""
-    rates = campaign.feed.true_rates(campaign.texts)
+    rates = campaign.true_rates(campaign.texts)
     return np.array([float(shown @ rates[: len(shown)]) for shown in campaign.shown])
 
 
@@ -127,7 +125,7 @@ def _best_possible(study: Study, campaigns: Sequence[Campaign]) -> NDArray[np.fl
     """Return, for each campaign, the best CTR among the texts that the grammar can write about the subject."""
     if not study.world.writable:
         return None
-    return np.array([campaign.feed.true_rates(study.world.writable).max() for campaign in campaigns])
+    return np.array([campaign.true_rates(study.world.writable).max() for campaign in campaigns])
 
 
 def _regret(study: Study, campaigns: Sequence[Campaign], possible: NDArray[np.float64]) -> float:
@@ -164,9 +162,9 @@ def _curve(campaigns: Sequence[Campaign]) -> dict[str, list[float]]:
 
 
 def _curves(study: Study, mixing: Sequence[Campaign], fixed: Sequence[Campaign]) -> dict[str, Any]:
-    rates = np.stack([campaign.feed.true_rates(fixed[0].texts) for campaign in mixing])
+    rates = np.stack([campaign.true_rates(fixed[0].texts) for campaign in mixing])
     if mixing[0].world == SATURATED:  # each seed stores its own best text
-        rates = np.stack([c.feed.true_rates(f.texts[-len(study.slate) - 1 :]) for c, f in zip(mixing, fixed, strict=True)])
+        rates = np.stack([c.true_rates(f.texts[-len(study.slate) - 1 :]) for c, f in zip(mixing, fixed, strict=True)])
     possible = _best_possible(study, mixing)
     return {
         "impressions": [study.config.impressions * (i + 1) for i in range(study.config.rounds)],
@@ -184,7 +182,11 @@ def _control(study: Study) -> dict[str, Any] | None:
     if not mixing:
         return None
     loss = -_uplifts(mixing, fixed)
-    return {"loss": float(loss.mean()), "loss_interval": _interval(loss), "curves": _curves(study, mixing, fixed)}
+    return {
+        "loss": float(loss.mean()),
+        "loss_interval": _interval(loss),
+        "curves": _curves(study, mixing, fixed),
+    }
 
 
 def _parents(recipe: Recipe) -> list[dict[str, Any]]:
@@ -206,11 +208,11 @@ def _best_new(mixing: Sequence[Campaign]) -> list[dict[str, Any]]:
             if text in campaign.recipes and campaign.impressions[position]:
                 shown.setdefault(text, []).append((campaign, position))
     total = sum(int(campaign.impressions.sum()) for campaign in mixing)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for text, places in shown.items():
         impressions = sum(int(c.impressions[i]) for c, i in places)
         clicks = sum(int(c.clicks[i]) for c, i in places)
-        rate = sum(float(c.feed.true_rates([text])[0]) * int(c.impressions[i]) for c, i in places) / impressions
+        clicks_expected = sum(float(c.true_rates([text])[0]) * int(c.impressions[i]) for c, i in places)
         rows.append({
             "text": text,
             "parents": _parents(places[0][0].recipes[text]),
@@ -221,7 +223,7 @@ def _best_new(mixing: Sequence[Campaign]) -> list[dict[str, Any]]:
             "clicks": clicks,
             "ctr_observed": clicks / impressions,
             "ctr_interval": _wilson(clicks, impressions),
-            "ctr_true": rate,
+            "ctr_true": clicks_expected / impressions,
         })  # fmt: skip
     return sorted(rows, key=lambda row: (-row["impressions"], row["text"]))[:_BEST_NEW]
 
@@ -230,7 +232,8 @@ def _refused(study: Study) -> dict[str, Any]:
     drafts = _mixtures(study)
     refused = [draft for draft in drafts if draft.refusals]
     counts = Counter(code for draft in refused for code in sorted({refusal.code for refusal in draft.refusals}))
-    examples, seen = [], Counter[str]()
+    examples: list[dict[str, Any]] = []
+    seen = Counter[str]()
     for draft in refused:
         code = draft.refusals[0].code
         seen[code] += 1
@@ -250,7 +253,7 @@ def _map(study: Study, mixing: Sequence[Campaign]) -> list[dict[str, Any]]:
         recipes.update(campaign.recipes)
     total = sum(shown.values()) or 1
     stored = [embedding.text for embedding in study.stored]
-    written = sorted(recipes, key=lambda text: (-shown[text], text))[: _MAP_POINTS]
+    written = sorted(recipes, key=lambda text: (-shown[text], text))[:_MAP_POINTS]
     texts = [*stored, *written]
     vectors = study.writer.sentence_vectors(texts).double()
     centred = vectors - vectors.mean(0)
@@ -279,9 +282,9 @@ def _example(mixing: Sequence[Campaign], fixed: Sequence[Campaign]) -> dict[str,
     """Return one campaign in detail: the one with the median uplift."""
     order = np.argsort(_uplifts(mixing, fixed), kind="stable")
     campaign = mixing[int(order[(len(order) - 1) // 2])]
-    rates = campaign.feed.true_rates(campaign.texts)
+    rates = campaign.true_rates(campaign.texts)
     last = campaign.shown[-1]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "text": text,
             "kind": "written" if text in campaign.recipes else "stored",

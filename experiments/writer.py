@@ -45,7 +45,11 @@ class Writer:
     """
 
     def __init__(
-        self, space: Space, stored: Sequence[SummaryEmbedding], subject: ProductRecord | None, checker: Checker
+        self,
+        space: Space,
+        stored: Sequence[SummaryEmbedding],
+        subject: ProductRecord | None,
+        checker: Checker,
     ) -> None:
         self.space, self.subject, self.checker = space, subject, checker
         self.embeddings = {embedding.text: embedding for embedding in stored}

@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, PositiveInt
 from generator.reader import Reader, words_of
 
 _FINISHED = re.compile(r"[.!?…][\"'”’)]*$")
-_DANGLING = frozenset("a an the and or of with by that is are our your its as than".split())
+_DANGLING = frozenset(
+    ["a", "an", "the", "and", "or", "of", "with", "by", "that", "is", "are", "our", "your", "its", "as", "than"]
+)
 _DOUBLED = re.compile(r"\b(\w+) \1\b", re.IGNORECASE)
 
 
@@ -105,7 +107,9 @@ class Checker:
         trigrams = list(zip(words, words[1:], words[2:], strict=False))
         doubled = _DOUBLED.search(text)
         if doubled or len(set(trigrams)) < len(trigrams):
-            found.append(Refusal("repetition", f"repeats {doubled[0]!r}" if doubled else "repeats three words in a row"))
+            found.append(
+                Refusal("repetition", f"repeats {doubled[0]!r}" if doubled else "repeats three words in a row")
+            )
         dangling = not words or words[-1] in _DANGLING
         if not finished or dangling or (rules.full_stop and not _FINISHED.search(text)) or text.count('"') % 2:
             found.append(Refusal("unfinished", "not a finished sentence"))

@@ -1,8 +1,8 @@
 """Greedy decoding of summary embeddings in constant shape.
 
 Every step has the same number of rows and a key-value cache of the same length, whatever was asked for: a text depends
-on its own embedding alone, not on the batch (numerical background: Tarasov et al. 2026, appendix on decoding), and devices
-that compile or capture one graph a shape do so once.
+on its own embedding alone, not on the batch (numerical background: Tarasov et al. 2026, appendix on decoding), and
+devices that compile or capture one graph a shape do so once.
 """
 
 from __future__ import annotations

@@ -160,8 +160,11 @@ def _distinct(frame: Frame, picks: Sequence[int]) -> bool:
 
 
 def _draw_picks(rng: random.Random, frame: Frame, record: ProductRecord) -> tuple[int, ...]:
-    unused = {kind: rng.sample(range(1, len(getattr(record, kind)) + 1), frame.kinds.count(kind)) for kind in KINDS
-              if kind in frame.kinds}
+    unused = {
+        kind: rng.sample(range(1, len(getattr(record, kind)) + 1), frame.kinds.count(kind))
+        for kind in KINDS
+        if kind in frame.kinds
+    }
     return tuple(unused[kind].pop() for kind in frame.kinds)
 
 
@@ -169,31 +172,35 @@ def _proof(rng: random.Random) -> str:
     stars = f"4.{rng.randrange(10)}"
     thousands = rng.choice((2, 3, 5, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 75, 90, 100, 250))
     count = f"{rng.randrange(1, 60)},{rng.randrange(10)}00"
-    return rng.choice((
-        f"rated {stars} out of 5",
-        f"rated {stars} stars by {count} buyers",
-        f"trusted by over {thousands} thousand homes",
-        f"chosen by more than {thousands} thousand customers",
-        f"recommended by {rng.choice((7, 8, 9))} in 10 owners",
-        f"recommended by {rng.randrange(80, 100)} percent of buyers",
-        f"named best in test in {rng.randrange(2019, 2027)}",
-        f"backed by {count} glowing reviews",
-        f"tested by {rng.randrange(20, 900)} volunteers",
-        f"bought again by {rng.randrange(50, 96)} percent of customers",
-    ))
+    return rng.choice(
+        (
+            f"rated {stars} out of 5",
+            f"rated {stars} stars by {count} buyers",
+            f"trusted by over {thousands} thousand homes",
+            f"chosen by more than {thousands} thousand customers",
+            f"recommended by {rng.choice((7, 8, 9))} in 10 owners",
+            f"recommended by {rng.randrange(80, 100)} percent of buyers",
+            f"named best in test in {rng.randrange(2019, 2027)}",
+            f"backed by {count} glowing reviews",
+            f"tested by {rng.randrange(20, 900)} volunteers",
+            f"bought again by {rng.randrange(50, 96)} percent of customers",
+        )
+    )
 
 
 def _offer(rng: random.Random) -> str:
     percent = rng.choice((10, 15, 20, 25, 30, 35, 40, 50, 60, 70))
-    return rng.choice((
-        f"a {percent} percent discount",
-        f"a discount of {percent} percent",
-        f"{percent} percent off",
-        f"{rng.choice((5, 10, 15, 20, 25, 30, 50))} dollars off",
-        "free shipping",
-        "free returns",
-        "a free gift",
-        "free gift wrapping",
-        f"{rng.randrange(20, 121)} days to return it free of charge",
-        f"a {rng.randrange(2, 13)}-year warranty",
-    ))
+    return rng.choice(
+        (
+            f"a {percent} percent discount",
+            f"a discount of {percent} percent",
+            f"{percent} percent off",
+            f"{rng.choice((5, 10, 15, 20, 25, 30, 50))} dollars off",
+            "free shipping",
+            "free returns",
+            "a free gift",
+            "free gift wrapping",
+            f"{rng.randrange(20, 121)} days to return it free of charge",
+            f"a {rng.randrange(2, 13)}-year warranty",
+        )
+    )

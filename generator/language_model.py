@@ -83,7 +83,9 @@ class LanguageModel:
             tokenizer = AutoTokenizer.from_pretrained(source)
         except (OSError, ValueError, KeyError) as error:
             first = str(error).strip().partition("\n")[0]
-            message = f"model {name!r} cannot be loaded: {first} Give {SHIPPED!r}, a folder with a causal model, or a hub id"
+            message = (
+                f"model {name!r} cannot be loaded: {first} Give {SHIPPED!r}, a folder with a causal model, or a hub id"
+            )
             raise InputError(message) from error
         return cls(model, tokenizer, name, device or Device.choose())
 

@@ -13,9 +13,46 @@ from generator.record import KINDS, ProductRecord
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9'’.,&-]*(?<![.,'’-])|\d")
 _NUMBER_WORDS = frozenset(
-    "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen "
-    "twenty thirty forty fifty sixty seventy eighty ninety hundred hundreds thousand thousands million millions billion dozen "
-    "dozens half twice thrice".split()
+    [
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
+        "twenty",
+        "thirty",
+        "forty",
+        "fifty",
+        "sixty",
+        "seventy",
+        "eighty",
+        "ninety",
+        "hundred",
+        "hundreds",
+        "thousand",
+        "thousands",
+        "million",
+        "millions",
+        "billion",
+        "dozen",
+        "dozens",
+        "half",
+        "twice",
+        "thrice",
+    ]
 )
 _LONGEST_PHRASE = 12
 
@@ -122,7 +159,7 @@ class Reader:
         return found, rest
 
     def _foreign(self, rest: list[str]) -> tuple[str, ...]:
-        """Return the grammar's attributes and products, at least one word of them not the record's, that stand in `rest`."""
+        """Return the grammar's attributes and products in `rest` of which some word is not the record's."""
         lexicon = _lexicon(self.grammar)
         found: list[str] = []
         position = 0

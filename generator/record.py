@@ -23,7 +23,9 @@ ARTICLE = "<a>"
 _SLOT = re.compile("|".join(re.escape(slot) for slot in (*SLOTS, ARTICLE)))
 _NUMBERED = re.compile(rf"<({'|'.join(KINDS)}) \d>")
 _SENTENCE_START = re.compile(r"(?:^|[.!?]\s)[\"']?$")
-_AN = re.compile(r"(?!(?:uni|use|usa|usu|uti|eu|one\b|once\b))[aeiou]|hour|honest|heir|honou?r|[8]|1[18]\b", re.IGNORECASE)
+_AN = re.compile(
+    r"(?!(?:uni|use|usa|usu|uti|eu|one\b|once\b))[aeiou]|hour|honest|heir|honou?r|[8]|1[18]\b", re.IGNORECASE
+)
 
 
 def _check_phrase(phrase: str) -> str:

@@ -74,9 +74,10 @@ def draw_shoppers(
 ) -> Shoppers:
     """Return shoppers with a fresh taste, drawn independently of what is stored.
 
-    Each feature's taste is Gaussian; the sum is scaled so that the click logit varies by ``logit_sd`` over the reference
-    texts, and the intercept set so that their mean CTR is the base rate. Nothing rewards novelty: a text is worth what it
-    says.
+    Each feature's taste is Gaussian; the sum is scaled so that the click logit varies by ``logit_sd`` over the
+    reference
+    texts, and the intercept set so that their mean CTR is the base rate. Nothing rewards novelty: a text is worth
+    what it says.
 
     Parameters
     ----------
@@ -89,10 +90,9 @@ def draw_shoppers(
     values = features(reference)
     shares = np.array(config.segment_shares) / sum(config.segment_shares)
     common = rng.normal(size=values.shape[1])
-    own = rng.normal(size=(len(shares), values.shape[1]))
-    tastes = _scaled(values, common, config.logit_sd) + np.stack(
-        [_scaled(values, taste, config.logit_sd * config.segment_spread) for taste in own]
-    )
+    own: NDArray[np.float64] = rng.normal(size=(len(shares), values.shape[1]))
+    spread = config.logit_sd * config.segment_spread
+    tastes = _scaled(values, common, config.logit_sd) + np.stack([_scaled(values, taste, spread) for taste in own])
     logits = values @ tastes.T
     low, high = -30.0, 30.0
     for _ in range(80):  # bisection: the mean CTR grows with the intercept
@@ -103,6 +103,7 @@ def draw_shoppers(
 
 
 def _scaled(values: NDArray[np.float64], taste: NDArray[np.float64], spread: float) -> NDArray[np.float64]:
+    """Return `taste` scaled so that ``values @ taste`` has standard deviation `spread`."""
     deviation = float((values @ taste).std())
     return taste * (spread / deviation if deviation > 0 else 0.0)
 
@@ -110,8 +111,8 @@ def _scaled(values: NDArray[np.float64], taste: NDArray[np.float64], spread: flo
 class SimulatedFeed:
     """A `RewardFeed` of simulated shoppers.
 
-    The clicks of one text in one snapshot depend on the seed, the snapshot's number, the text and its impressions, and on
-    nothing else: another policy meets the same shoppers (common random numbers).
+    The clicks of one text in one snapshot depend on the seed, the snapshot's number, the text and its impressions,
+    and on nothing else: another policy meets the same shoppers (common random numbers).
 
     Parameters
     ----------

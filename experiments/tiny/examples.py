@@ -43,7 +43,12 @@ class Claims:
     def __init__(
         self, grammar: Grammar, claims: Sequence[Claim], vectors: Tensor, phrase_vectors: dict[str, Tensor]
     ) -> None:
-        self.grammar, self.claims, self.vectors, self.phrase_vectors = grammar, claims, vectors, phrase_vectors
+        self.grammar, self.claims, self.vectors, self.phrase_vectors = (
+            grammar,
+            claims,
+            vectors,
+            phrase_vectors,
+        )
 
     def plain(self, rng: random.Random) -> Example:
         """Return a claim to be written from its own vector."""

@@ -104,7 +104,9 @@ def subject_mixtures(space: Space, claims: Sequence[Claim]) -> dict[str, Any]:
     grammar, rng = Grammar.load(), random.Random("subjects")
     stored = space.invert([claim.text for claim in claims[:120]])
     known = [grammar.record(rng) for _ in range(10)]
-    data = yaml.safe_load(resources.files("experiments").joinpath("data/unseen_records.yaml").read_text(encoding="utf-8"))
+    data = yaml.safe_load(
+        resources.files("experiments").joinpath("data/unseen_records.yaml").read_text(encoding="utf-8")
+    )
     found: dict[str, Any] = {}
     for name, records in (("known", known), ("unseen", [ProductRecord(**record) for record in data])):
         texts: list[str] = []
@@ -121,8 +123,8 @@ def subject_mixtures(space: Space, claims: Sequence[Claim]) -> dict[str, Any]:
 
 
 def _pairs(
-    space: Space, rng: random.Random, claims: Sequence[Claim], stored: Sequence[SummaryEmbedding], record: ProductRecord,
-    count: int,
+    space: Space, rng: random.Random, claims: Sequence[Claim], stored: Sequence[SummaryEmbedding], record:
+    ProductRecord, count: int,
 ) -> list[Written]:  # fmt: skip
     """Return what equal mixtures of random pairs of claims about other products than `record`'s decode to."""
     others = [e for claim, e in zip(claims, stored, strict=False) if claim.record.name != record.name]

@@ -137,9 +137,7 @@ class Corpus:
         self.claim_texts = [claim.text for claim in claims]
         phrases = phrases_of(claims)
         vectors = _sentence_vectors([*self.real, *self.claim_texts, *phrases], out / "vectors", report)
-        self.real_vectors, claim_vectors, phrase_vectors = vectors.split(
-            [len(self.real), len(claims), len(phrases)]
-        )
+        self.real_vectors, claim_vectors, phrase_vectors = vectors.split([len(self.real), len(claims), len(phrases)])
         self.claims = Claims(grammar, claims, claim_vectors, dict(zip(phrases, phrase_vectors, strict=True)))
         self.tokenizer = train_tokenizer([*self.real, *self.claim_texts[:30_000]], config.vocabulary)
         self._tokens: dict[str, list[int]] = {}
@@ -246,8 +244,9 @@ def _backward(model: TinyModel, batch: Batch, device: torch.device | str) -> flo
 
 
 def _to(batch: Batch, device: torch.device | str) -> Batch:
-    moved = {name: value if value is None else value.to(device) for name, value in vars(batch).items()}
-    return Batch(**moved)
+    subject = None if batch.subject is None else batch.subject.to(device)
+    present = None if batch.present is None else batch.present.to(device)
+    return Batch(batch.vectors.to(device), batch.tokens.to(device), batch.targets.to(device), subject, present)
 
 
 def _optimisers(model: TinyModel, config: TinyConfig) -> list[torch.optim.Optimizer]:
@@ -283,9 +282,7 @@ def _checkpoint(
     os.replace(partial, path)
 
 
-def _resume(
-    path: Path, model: TinyModel, optimisers: Sequence[torch.optim.Optimizer], config: TinyConfig
-) -> int:
+def _resume(path: Path, model: TinyModel, optimisers: Sequence[torch.optim.Optimizer], config: TinyConfig) -> int:
     """Load a checkpoint of the same configuration, if there is one, and return the step it was taken at."""
     if not path.exists():
         return 0

@@ -29,9 +29,7 @@ def test_without_pairs_it_predicts_what_was_wanted():
 def test_it_is_the_ridge_solution_towards_the_identity():
     """Against least squares on the data with the prior appended as extra rows."""
     wanted, realised, _ = random_pairs(20)
-    channel = RealisedFeatureMap(strength=4.0, residual_variance=0.5, residual_strength=6.0).fit(
-        wanted, realised
-    )
+    channel = RealisedFeatureMap(strength=4.0, residual_variance=0.5, residual_strength=6.0).fit(wanted, realised)
     design = np.vstack([np.c_[np.ones(20), wanted], 2 * np.eye(4)])
     target = np.vstack([realised, 2 * np.eye(4)[:, 1:]])
     solution, residual, *_ = np.linalg.lstsq(design, target, rcond=None)

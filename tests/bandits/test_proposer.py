@@ -71,9 +71,7 @@ def test_chunks_do_not_show(posterior):
     """A pool whose mixtures fill several chunks, against brute force."""
     pool = normalize(torch.randn(24, S_ENC, generator=torch.Generator().manual_seed(1)), dim=-1).double()
     shared = RealisedFeatureMap().fit(torch.empty(0, D), torch.empty(0, D))
-    found = MixtureProposer(weights=((0.6, 0.4),), max_per_parent=99).propose(
-        pool, project, shared, posterior, 5
-    )
+    found = MixtureProposer(weights=((0.6, 0.4),), max_per_parent=99).propose(pool, project, shared, posterior, 5)
     scores = brute_force(posterior, shared, 1, [(0.6, 0.4), (0.4, 0.6)], 0.5, pool)
     assert len(scores) > 512
     assert keys(found, 1) == sorted(scores, key=scores.__getitem__, reverse=True)[:5]
@@ -126,9 +124,7 @@ def test_a_campaign_in_a_batch_gets_what_it_gets_alone(posterior):
 
 def test_single_precision_pools_give_the_same_mixtures(posterior, channel):
     exact = MixtureProposer().propose(POOL, project, channel, posterior, 5)
-    single = MixtureProposer().propose(
-        POOL.float().numpy(), lambda z: z @ PROJECTION.float(), channel, posterior, 5
-    )
+    single = MixtureProposer().propose(POOL.float().numpy(), lambda z: z @ PROJECTION.float(), channel, posterior, 5)
     assert torch.equal(single.parents, exact.parents)
     torch.testing.assert_close(single.score, exact.score, rtol=0, atol=1e-5)
 
@@ -148,9 +144,7 @@ def test_a_campaign_that_runs_out_says_so(posterior, channel):
 
 def test_parents_that_cancel_are_not_mixed(posterior, channel):
     opposite = torch.stack([POOL[0], -POOL[0]])
-    found = MixtureProposer(weights=((0.5, 0.5), (0.7, 0.3))).propose(
-        opposite, project, channel, posterior, 3
-    )
+    found = MixtureProposer(weights=((0.5, 0.5), (0.7, 0.3))).propose(opposite, project, channel, posterior, 3)
     assert found.valid.sum(-1).tolist() == [2, 2, 2]
 
 

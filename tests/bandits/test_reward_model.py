@@ -88,9 +88,7 @@ def test_intercept_and_slope_agree_with_quadrature():
     centred = points - exact_mean
     exact_covariance = np.einsum("ij,ija,ijb->ab", density, centred, centred)
     np.testing.assert_allclose((mean - exact_mean) / sds, 0, atol=0.03)
-    np.testing.assert_allclose(
-        covariance / np.outer(sds, sds), exact_covariance / np.outer(sds, sds), atol=0.03
-    )
+    np.testing.assert_allclose(covariance / np.outer(sds, sds), exact_covariance / np.outer(sds, sds), atol=0.03)
 
 
 def test_without_data_the_posterior_is_the_prior():
@@ -112,9 +110,7 @@ def test_whitened_features_give_a_logit_spread_of_logit_sd():
     features = torch.randn(20_000, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     posterior = LogisticRewardModel(PRIOR).fit(torch.zeros(0, 8), torch.zeros(0), torch.zeros(0))
     _, variance = posterior.predict(features, new_text_effect=False)
-    assert variance.mean().item() - 0.25 == pytest.approx(
-        PRIOR.logit_sd**2, rel=0.02
-    )  # 4 sds of a mean of chi2
+    assert variance.mean().item() - 0.25 == pytest.approx(PRIOR.logit_sd**2, rel=0.02)  # 4 sds of a mean of chi2
 
 
 @settings(max_examples=30, deadline=None)

@@ -23,16 +23,12 @@ def test_two_texts_share_as_the_normal_distribution_says(scale):
     features = torch.randn(200, 2, 3, generator=stream, dtype=torch.float64)
     clicks = torch.randint(15, 35, (200, 2), generator=stream)
     posterior = MODEL.fit(features, torch.full((200, 2), 1000), clicks)
-    contrast = torch.cat(
-        [features[:, 1] - features[:, 0], torch.tensor([[-1.0, 1.0]]).expand(200, 2)], dim=-1
-    )
+    contrast = torch.cat([features[:, 1] - features[:, 0], torch.tensor([[-1.0, 1.0]]).expand(200, 2)], dim=-1)
     contrast = torch.cat([torch.zeros(200, 1), contrast], dim=-1)  # no intercept in a difference
     difference = (contrast * posterior.mean).sum(-1)
     sd = (contrast[:, None] @ posterior.covariance @ contrast[..., None])[:, 0, 0].sqrt()
     exact = torch.from_numpy(norm.cdf((difference / (scale * sd)).numpy()))
-    allocation = ThompsonSampling(scale=scale, draws=4096).allocate(
-        posterior, None, seeded_generators(8, 200)
-    )
+    allocation = ThompsonSampling(scale=scale, draws=4096).allocate(posterior, None, seeded_generators(8, 200))
     z = (allocation.probabilities[:, 1] - exact) / allocation.standard_error[:, 1]
     assert z.abs().max() < 4.5
     assert abs(z.square().mean().item() - 1) < 0.4
@@ -41,9 +37,7 @@ def test_two_texts_share_as_the_normal_distribution_says(scale):
 def test_half_the_scale_is_bolder_than_the_whole():
     posterior = MODEL.fit(torch.eye(2), [1000, 1000], [20, 30])
     best = [
-        ThompsonSampling(scale=scale, draws=4096)
-        .allocate(posterior, None, torch.Generator())
-        .probabilities[1]
+        ThompsonSampling(scale=scale, draws=4096).allocate(posterior, None, torch.Generator()).probabilities[1]
         for scale in (1.0, 0.5, 0.0)
     ]
     assert best[0] + 0.05 < best[1]

@@ -61,9 +61,7 @@ def test_another_version_is_refused_by_name(tmp_path):
     with writing(engine) as connection:
         connection.execute(update(MetaRow).values(value="7"))
     engine.dispose()
-    with pytest.raises(
-        SpaceError, match=r"copyloom\.db' has schema version 7, this Copyloom needs 1; open it"
-    ):
+    with pytest.raises(SpaceError, match=r"copyloom\.db' has schema version 7, this Copyloom needs 1; open it"):
         open_database(path)
 
 
@@ -71,9 +69,7 @@ def test_another_version_is_refused_by_name(tmp_path):
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path, content):
     path = tmp_path / "claims.txt"
     path.write_bytes(content)
-    with pytest.raises(
-        InputError, match=r"claims\.txt' cannot be used \(file is not a database\); give the path"
-    ):
+    with pytest.raises(InputError, match=r"claims\.txt' cannot be used \(file is not a database\); give the path"):
         open_database(path)
     assert path.read_bytes() == content
 

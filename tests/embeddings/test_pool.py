@@ -191,15 +191,11 @@ def test_history_tells_who_came_and_went(pool):
 
 
 def test_another_space_is_an_error_that_names_both(pool):
-    with pytest.raises(
-        SpaceError, match=r"tiny \(parameters a1.*'b' in tiny \(parameters a9.*a1 and a9.*invert"
-    ):
+    with pytest.raises(SpaceError, match=r"tiny \(parameters a1.*'b' in tiny \(parameters a9.*a1 and a9.*invert"):
         pool.add([embedding("a"), embedding("b", space=OTHER)])
     assert pool.version == 0
     pool.add([embedding("a")])
-    with pytest.raises(
-        SpaceError, match=r"'claims' is stored in tiny \(parameters a1.*opened in tiny \(parameters a9"
-    ):
+    with pytest.raises(SpaceError, match=r"'claims' is stored in tiny \(parameters a1.*opened in tiny \(parameters a9"):
         Pool(pool.engine, "claims", OTHER)
 
 
@@ -287,9 +283,7 @@ add("half-way")
 
 def test_processes_that_add_at_once_succeed_and_one_that_is_killed_leaves_nothing(pool):
     path, pipe = str(pool.engine.url.database), subprocess.PIPE
-    with subprocess.Popen(
-        [sys.executable, "-c", WRITER, path], stdin=pipe, stdout=pipe, text=True, cwd=ROOT
-    ) as writer:
+    with subprocess.Popen([sys.executable, "-c", WRITER, path], stdin=pipe, stdout=pipe, text=True, cwd=ROOT) as writer:
         assert writer.stdout.readline() == "ready\n"
         writer.stdin.write("go\n")
         writer.stdin.flush()
@@ -297,8 +291,6 @@ def test_processes_that_add_at_once_succeed_and_one_that_is_killed_leaves_nothin
             assert pool.add([embedding(f"ours {number}")]) == 1
         writer.communicate(timeout=60)
     assert writer.returncode == 9
-    assert sorted(texts(pool)) == sorted(
-        f"{who} {number}" for who in ("ours", "theirs") for number in range(20)
-    )
+    assert sorted(texts(pool)) == sorted(f"{who} {number}" for who in ("ours", "theirs") for number in range(20))
     assert sorted(e.version for e in pool.history()) == list(range(1, 41))
     assert pool.add([embedding("half-way")]) == 1

@@ -140,8 +140,7 @@ def invent_data(seeds=24, rounds=20, stored=60, points=340, impressions=40_000):
             "counts": dict(zip(REASONS, range(150, 0, -14), strict=False)),
             "written": 1642,
             "examples": [
-                {"text": f"{t} And", "reason": "not a finished sentence", "parents": parents()}
-                for t in new[40:52]
+                {"text": f"{t} And", "reason": "not a finished sentence", "parents": parents()} for t in new[40:52]
             ],
         },
         "map": [spot(i) for i in range(min(points, stored + len(new)))],
@@ -236,18 +235,14 @@ def test_a_full_report_has_every_section_and_its_numbers():
         "200 of 3,000 texts were sampled.",
     ):
         assert words in page.text
-    every_text = [
-        t["text"] for t in (*data["stored"], *data["best_new"], *data["example"]["texts"], *data["map"])
-    ]
+    every_text = [t["text"] for t in (*data["stored"], *data["best_new"], *data["example"]["texts"], *data["map"])]
     assert all(text in page.text for text in every_text)
 
 
 def test_texts_are_escaped_wherever_they_stand():
     data = replaced(invent_data(), NASTY)
     data["summary"] |= {"world": "grammar", "not_exact": [NASTY], "notes": [NASTY], "device_reason": NASTY}
-    for point, kind in zip(
-        data["map"], ("written", "stored, other", "stored, about the subject") * 200, strict=False
-    ):
+    for point, kind in zip(data["map"], ("written", "stored, other", "stored, about the subject") * 200, strict=False):
         point["kind"] = kind
     for row in data["example"]["texts"]:
         row["kind"] = "written"
@@ -382,9 +377,7 @@ def test_a_bound_of_exactly_zero_is_not_evidence():
 def test_areas_of_a_round_fill_it_even_with_negative_weights():
     weights = {
         "impressions": [10, 20],
-        "parents": [
-            {"text": str(i), "weight": [0.0, w]} for i, w in enumerate((0.5, -0.1, 0.2, 0.1, 0.1, 0.1, 0.05))
-        ],
+        "parents": [{"text": str(i), "weight": [0.0, w]} for i, w in enumerate((0.5, -0.1, 0.2, 0.1, 0.1, 0.1, 0.05))],
         "others": [0.0, 0.05],
         "stored_share": [1.0, 0.0],
     }

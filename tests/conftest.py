@@ -1,0 +1,75 @@
+"""What the tests of several packages share: the shipped model loaded once, small random models, data that lies beside the repository."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test needs the network, and none may wait for it
+
+
+@pytest.fixture(scope="session")
+def space() -> Any:
+    """The space of the shipped model, on the CPU."""
+    from embeddings.space import Space
+
+    return Space.load(device="cpu")
+
+
+@pytest.fixture(scope="session")
+def grammar() -> Any:
+    """The shipped grammar."""
+    from generator.grammar import Grammar
+
+    return Grammar.load()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data, ``../shared/data``; tests that need it are skipped where it is absent."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no folder {folder}: the real data is not part of the repository")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def byte_tokenizer() -> Any:
+    """A tokenizer of 257 tokens: end-of-text (0) and every byte."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {"<|end|>": 0} | {letter: number for number, letter in enumerate(alphabet, start=1)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>")
+
+
+@pytest.fixture(scope="session")
+def random_model(byte_tokenizer: Any) -> Callable[..., Any]:
+    """A function from the name of a Hugging Face configuration class to a model of it: 16 wide, random parameters."""
+    import torch
+    import transformers
+    from transformers import AutoModelForCausalLM
+
+    from generator.device import Device
+    from generator.language_model import LanguageModel
+
+    def build(architecture: str = "LlamaConfig", **changes: Any) -> LanguageModel:
+        sizes = {
+            "vocab_size": len(byte_tokenizer), "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "num_key_value_heads": 2, "intermediate_size": 32, "max_position_embeddings": 64,
+            "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0,
+        }  # fmt: skip
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(getattr(transformers, architecture)(**sizes | changes))
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                torch.nn.init.normal_(parameter, std=0.3)  # logits far apart, so that rounding decides nothing
+        return LanguageModel(model, byte_tokenizer, f"random {architecture}", Device.choose("cpu"))
+
+    return build

@@ -1,0 +1,37 @@
+"""The adapter is a two-layer perceptron over sentence vectors of unit variance."""
+
+import math
+
+import torch
+
+from embeddings.adapter import Adapter
+from embeddings.mixing import MIX_ROWS, adapt
+
+
+def test_the_output_is_the_formula():
+    torch.manual_seed(0)
+    adapter = Adapter(sentence_size=6, vectors=3, hidden_size=4, width=5).double()
+    z = torch.randn(7, 6, dtype=torch.float64)
+    inner = z * math.sqrt(6) @ adapter.inner.weight.T + adapter.inner.bias
+    hidden = inner * 0.5 * (1 + torch.erf(inner / math.sqrt(2)))
+    expected = (hidden @ adapter.outer.weight.T + adapter.outer.bias).reshape(7, 3, 4)
+    torch.testing.assert_close(adapter(z), expected)
+
+
+def test_the_shipped_adapter_fits_the_shipped_model(space):
+    assert space.adapter.sentence_size == space.encoder.size
+    assert space.adapter.hidden_size == space.model.hidden_size
+    assert space.adapter.vectors == space.vectors
+    assert not any(parameter.requires_grad for parameter in space.adapter.parameters())
+
+
+def test_a_text_is_the_same_bytes_in_any_company(space):
+    z = torch.nn.functional.normalize(torch.randn(MIX_ROWS + 5, 384, generator=torch.Generator().manual_seed(0)), dim=1)
+    together = adapt(space.adapter, z)
+    assert together.shape == (MIX_ROWS + 5, space.vectors, space.model.hidden_size)
+    assert torch.equal(adapt(space.adapter, z.flip(0)).flip(0), together)
+    assert torch.equal(adapt(space.adapter, z[9:10]), together[9:10])
+
+
+def test_no_rows_give_no_rows(space):
+    assert adapt(space.adapter, torch.zeros(0, 384)).shape == (0, space.vectors, space.model.hidden_size)

@@ -1,0 +1,106 @@
+"""The command line: JSON for programs, one clear line for what people got wrong, never a traceback."""
+
+import json
+import os
+import sqlite3
+from pathlib import Path
+
+from typer.testing import CliRunner, Result
+
+from experiments.cli import app
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def fails(*arguments: str) -> str:
+    """Return the error of a command that must fail with one line and no traceback."""
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    assert result.stderr.startswith("error: ")
+    return result.stderr
+
+
+def test_invert_and_decode(tmp_path: Path) -> None:
+    file = tmp_path / "claims.safetensors"
+    inverted = run(
+        "invert",
+        "--text",
+        "A quiet kettle.",
+        "--text",
+        "Ünïcode 😀 tea",
+        "--out",
+        str(file),
+        "--device",
+        "cpu",
+        "--json",
+    )
+    found = json.loads(inverted.stdout)
+    assert (found["texts"], found["exact_share"], found["not_exact"]) == (2, 1.0, [])
+    decoded = json.loads(run("decode", str(file), "--device", "cpu", "--json").stdout)
+    assert decoded["texts"] == ["A quiet kettle.", "Ünïcode 😀 tea"]
+
+
+def test_mix_takes_weights_in_one_option() -> None:
+    pair = ("--text", "A quiet kettle for cold days.", "--text", "Hurry: free shipping on the mug.")
+    result = run("mix", *pair, "--weights", "0.7", "0.3", "--device", "cpu", "--json")
+    found = json.loads(result.stdout)
+    assert found["weights"] == [0.7, 0.3]
+    assert set(found) >= {"text", "parents", "weights", "semantic_consistency", "new"}
+    assert json.loads(run("mix", *pair, "--weights", "1.15", "-0.15", "--device", "cpu", "--json").stdout)["text"]
+
+
+def test_mix_refuses_weights_that_do_not_fit() -> None:
+    pair = ("--text", "A quiet kettle.", "--text", "A loud mug.")
+    assert "pass one weight per parent" in fails("mix", *pair, "--weights", "1.0")
+    assert "must sum to 1" in fails("mix", *pair, "--weights", "0.5", "0.6")
+    assert "at least two" in fails("mix", "--text", "A quiet kettle.")
+
+
+def test_bad_texts(tmp_path: Path) -> None:
+    empty, long, binary = tmp_path / "empty.txt", tmp_path / "long.txt", tmp_path / "binary.txt"
+    empty.write_text("")
+    long.write_text("word " * 2000 + "\nshort text\n")
+    binary.write_bytes(os.urandom(64) + b"\xff\x00")
+    assert "is empty" in fails("quickstart", "--texts", str(empty), "--out", str(tmp_path / "a"))
+    assert "shorten it" in fails("quickstart", "--texts", str(long), "--out", str(tmp_path / "b"))
+    assert "text file" in fails("quickstart", "--texts", str(binary), "--out", str(tmp_path / "c"))
+    assert "no text was given" in fails("invert")
+
+
+def test_unknown_model_and_device() -> None:
+    assert "no model folder" in fails("invert", "--text", "a", "--model", "/nowhere/model")
+    assert "is unknown" in fails("doctor", "--device", "abacus")
+    assert "is not there" in fails("doctor", "--device", "neuron")
+
+
+def test_output_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    assert "cannot be written" in fails("quickstart", "--out", str(file / "run"))
+    if os.geteuid() == 0:
+        return  # root may write everywhere
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    assert "cannot be written" in fails("quickstart", "--out", str(closed / "run"))
+
+
+def test_database_of_another_version(tmp_path: Path) -> None:
+    run_folder = tmp_path / "run"
+    run_folder.mkdir()
+    with sqlite3.connect(run_folder / "study.sqlite") as connection:
+        connection.execute("CREATE TABLE meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL)")
+        connection.execute("INSERT INTO meta VALUES ('schema_version', '999')")
+    assert "999" in fails("quickstart", "--out", str(run_folder))
+
+
+def test_doctor_says_device_and_why() -> None:
+    found = json.loads(run("doctor", "--device", "cpu", "--json").stdout)
+    assert found["device"] == "cpu: asked for"
+    assert "copyloom-tiny" in found["model"]
+
+
+def test_report_of_nothing(tmp_path: Path) -> None:
+    assert "no finished run" in fails("report", str(tmp_path))

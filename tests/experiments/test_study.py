@@ -1,0 +1,151 @@
+"""The main job: its numbers repeat, survive a kill, and mean what they say."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import func, select
+
+from copyloom import InputError
+from embeddings.database import open_database, reading
+from embeddings.pool import Pool
+from embeddings.space import Space
+from experiments.config import RunConfig
+from experiments.ledger import DraftRow, OutcomeRow, SnapshotRow
+from experiments.runs import DATABASE, REPORT, SUMMARY, render, run_study
+
+SMALL: dict[str, Any] = {
+    "seeds": 2,
+    "rounds": 8,
+    "impressions": 400,
+    "device": "cpu",
+    "proposer": {"every": 2, "until": 1.0, "shortlist": 3, "admit": 2, "warm_up": 24, "promote_at": 0.05},
+}
+
+
+def quiet(stage: str, done: int, total: int) -> None:
+    """Hear of progress and say nothing."""
+
+
+def numbers(folder: Path) -> str:
+    summary = json.loads((folder / SUMMARY).read_text())
+    del summary["seconds"]
+    return json.dumps(summary)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a small finished study."""
+    folder = tmp_path_factory.mktemp("study")
+    run_study(RunConfig(**SMALL), folder, quiet)
+    return folder
+
+
+def test_summary_has_the_promised_keys(finished: Path) -> None:
+    summary = json.loads((finished / SUMMARY).read_text())
+    promised = (
+        "ctr_loop ctr_best_stored ctr_uniform uplift uplift_interval seeds texts_stored texts_written exact_share"
+    )
+    assert set(f"{promised} seconds device versions config".split()) <= set(summary)
+    assert summary["ctr_uniform"] <= summary["ctr_best_stored"] <= summary["best_possible_ctr"]
+    assert summary["exact_share"] == 1.0
+    assert "<svg" in (finished / REPORT).read_text()
+
+
+def test_same_seed_gives_the_same_bytes(finished: Path, tmp_path: Path) -> None:
+    run_study(RunConfig(**SMALL), tmp_path, quiet)
+    assert numbers(tmp_path) == numbers(finished)
+
+
+def test_running_a_finished_study_again_replaces_it_by_the_same(finished: Path) -> None:
+    before = numbers(finished)
+    run_study(RunConfig(**SMALL), finished, quiet)
+    assert numbers(finished) == before
+
+
+@pytest.mark.parametrize("stop_after", [1, 5])
+def test_stopped_and_resumed_ends_like_one_that_was_not(finished: Path, tmp_path: Path, stop_after: int) -> None:
+    def stop(stage: str, done: int, total: int) -> None:
+        if stage == "showing texts to shoppers" and done == stop_after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study(RunConfig(**SMALL), tmp_path, stop)
+    stages: list[str] = []
+    run_study(RunConfig(**SMALL), tmp_path, lambda stage, done, total: stages.append(stage))
+    assert f"resuming after round {stop_after}" in stages
+    assert numbers(tmp_path) == numbers(finished)
+
+
+def test_ledger_holds_every_impression_and_probabilities_sum_to_one(finished: Path) -> None:
+    engine = open_database(finished / DATABASE)
+    with reading(engine) as connection:
+        shown = connection.execute(
+            select(OutcomeRow.campaign_id, OutcomeRow.sequence, func.sum(OutcomeRow.impressions)).group_by(
+                OutcomeRow.campaign_id, OutcomeRow.sequence
+            )
+        ).all()
+        totals = connection.scalars(
+            select(func.sum(SnapshotRow.probability)).group_by(SnapshotRow.campaign_id, SnapshotRow.sequence)
+        ).all()
+        clicks, impressions = connection.execute(
+            select(func.sum(OutcomeRow.clicks), func.sum(OutcomeRow.impressions))
+        ).one()
+    assert len(shown) == 8 * 8  # two worlds, two seeds, with and without mixing; eight rounds
+    assert {count for *_, count in shown} == {400}
+    np.testing.assert_allclose(totals, 1.0, atol=1e-9)
+    assert 0 < clicks < impressions
+
+
+def test_texts_without_mixing_are_the_stored_ones(finished: Path) -> None:
+    with reading(open_database(finished / DATABASE)) as connection:
+        mixing = set(connection.scalars(select(DraftRow.campaign_id)))
+    assert mixing
+    assert all(campaign % 2 == 0 for campaign in mixing)  # mixing comes first in every pair of campaigns
+
+
+def test_promoted_texts_join_the_pool_with_their_lineage(finished: Path, space: Space) -> None:
+    members = Pool(open_database(finished / DATABASE), "study", space.identity).members()
+    promoted = [embedding for embedding in members if embedding.lineage]
+    assert len(members) == 60 + len(promoted)
+    assert promoted
+    assert all(abs(sum(embedding.lineage.weights) - 1) < 1e-6 for embedding in promoted if embedding.lineage)
+
+
+def test_other_settings_in_the_same_folder_are_refused(finished: Path) -> None:
+    before = numbers(finished)
+    with pytest.raises(InputError, match="other settings"):
+        run_study(RunConfig(**{**SMALL, "seeds": 3}), finished, quiet)
+    assert numbers(finished) == before
+
+
+def test_report_can_be_drawn_again(finished: Path, tmp_path: Path) -> None:
+    before = (finished / REPORT).read_text()
+    assert render(finished).read_text() == before
+    with pytest.raises(InputError, match="no finished run"):
+        render(tmp_path)
+
+
+def test_own_texts_without_subject(tmp_path: Path) -> None:
+    texts = tmp_path / "claims.txt"
+    texts.write_text("\n".join([
+        "Double room close to the old town", "Sunny flat with a view of the river", "Quiet studio near the station",
+        "Cosy loft in the heart of the city", "Modern apartment with free parking", "Charming cottage by the sea",
+    ]))  # fmt: skip
+    rules = {"full_stop": False, "only_known_words": False, "min_characters": 5}
+    data = run_study(RunConfig(**{**SMALL, "texts": texts, "rules": rules}), tmp_path / "run", quiet)
+    summary = data["summary"]
+    assert summary["world"] == "sentence space"
+    assert summary["best_possible_ctr"] is None
+    assert data["control"] is None
+    assert summary["texts_stored"] == 6
+
+
+def test_subject_that_no_text_names(tmp_path: Path) -> None:
+    texts, record = tmp_path / "claims.txt", tmp_path / "record.yaml"
+    texts.write_text("Sunny flat\nQuiet studio\n")
+    record.write_text("name: teapot\n")
+    with pytest.raises(InputError, match="0 of the 2 texts name the subject 'teapot'"):
+        run_study(RunConfig(**{**SMALL, "texts": texts, "subject": record}), tmp_path / "run", quiet)

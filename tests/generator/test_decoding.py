@@ -1,0 +1,146 @@
+"""A decoded text depends on its own embedding alone, and is what a plain greedy loop would write."""
+
+import pytest
+import torch
+
+from copyloom import InputError
+from generator.decoding import Prefix, decode
+
+ARCHITECTURES = ["LlamaConfig", "GPT2Config", "GPTNeoXConfig", "Qwen2Config", "MistralConfig", "BloomConfig"]
+SPECIFIC = {"Qwen2Config": {"num_key_value_heads": 1}, "MistralConfig": {"sliding_window": 5},
+            "OPTConfig": {"word_embed_proj_dim": 16, "ffn_dim": 32}, "GPTNeoConfig": {"attention_types": [[["global", "local"], 1]], "window_size": 4, "num_layers": 2}}  # fmt: skip
+UNFIT = {
+    "OPTConfig": "its positions are summed over the whole mask, which already covers the cache: RuntimeError",
+    "GPTNeoConfig": "its local attention counts positions from the cache's length: other tokens, without a word",
+}
+TOKENS = 12
+
+
+def naive(model, vectors, max_tokens=TOKENS):
+    """Return ids and whether the text ended: everything computed anew at each step, one row, no cache, no mask."""
+    inputs, ids = vectors[None], []
+    for _ in range(max_tokens):
+        token = int(model.model(inputs_embeds=inputs, use_cache=False).logits[0, -1].argmax())
+        if token == model.end:
+            return tuple(ids), True
+        ids.append(token)
+        inputs = torch.cat([inputs, model.embed(torch.tensor([[token]]))], 1)
+    return tuple(ids), False
+
+
+def plain(decoded):
+    return [(result.ids, result.finished) for result in decoded]
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [*ARCHITECTURES, *(pytest.param(name, marks=pytest.mark.xfail(reason=why)) for name, why in UNFIT.items())],
+)
+@torch.inference_mode()
+def test_decoding_is_the_naive_loop_token_for_token(random_model, architecture):
+    """70 rows: one full chunk and a filled one."""
+    model = random_model(architecture, **SPECIFIC.get(architecture, {}))
+    vectors = torch.randn(70, 3, model.hidden_size, generator=torch.Generator().manual_seed(1))
+    decoded = decode(model, vectors, max_tokens=TOKENS)
+    assert plain(decoded) == [naive(model, row) for row in vectors]
+    assert len({result.ids for result in decoded}) > 30
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@torch.inference_mode()
+def test_a_prefix_is_only_vectors_in_front(random_model, architecture):
+    model = random_model(architecture, **SPECIFIC.get(architecture, {}))
+    front, vectors = torch.randn(5, 16), torch.randn(6, 3, 16)
+    decoded = decode(model, vectors, Prefix(front, torch.ones(5, dtype=torch.bool)), TOKENS)
+    assert plain(decoded) == [naive(model, torch.cat([front, row])) for row in vectors]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("present", [[True, False, True, False], [False, True, True, True], [False] * 4])
+def test_masked_positions_are_not_seen(random_model, architecture, present):
+    model = random_model(architecture, **SPECIFIC.get(architecture, {}))
+    vectors, front = torch.randn(6, 3, 16), torch.randn(4, 16)
+    mask = torch.tensor(present)
+    other = torch.where(mask[:, None], front, 9 * torch.randn(4, 16))
+    with_one, with_other = (decode(model, vectors, Prefix(values, mask), TOKENS) for values in (front, other))
+    assert with_one == with_other
+
+
+def test_rows_do_not_depend_on_the_batch(space):
+    """The shipped model, vectors of all scales; 1, 3 and 64 rows, and any order, return the same texts."""
+    scale = torch.linspace(0.01, 2, 67)[:, None, None]
+    sentence_vectors = torch.nn.functional.normalize(
+        torch.randn(67, 384, generator=torch.Generator().manual_seed(0)), dim=1
+    )
+    vectors = scale * space.adapter(sentence_vectors).detach()
+    texts = decode(space.model, vectors, max_tokens=20)
+    assert decode(space.model, vectors.flip(0), max_tokens=20)[::-1] == texts
+    assert decode(space.model, vectors[5:8], max_tokens=20) == texts[5:8]
+    assert [decode(space.model, vectors[i : i + 1], max_tokens=20)[0] for i in (0, 33, 66)] == [
+        texts[i] for i in (0, 33, 66)
+    ]
+    order = torch.randperm(67, generator=torch.Generator().manual_seed(2))
+    assert decode(space.model, vectors[order], max_tokens=20) == [texts[i] for i in order]
+
+
+def test_copies_of_a_row_are_copies_of_a_text(space):
+    vectors = space.adapter(torch.nn.functional.normalize(torch.randn(1, 384), dim=1)).detach()
+    assert len(set(decode(space.model, vectors.expand(10, -1, -1)))) == 1
+
+
+def test_a_shorter_limit_cuts_the_same_text(random_model):
+    model = random_model("GPT2Config")
+    vectors = torch.randn(20, 3, 16, generator=torch.Generator().manual_seed(3))
+    whole, cut = decode(model, vectors, max_tokens=40), decode(model, vectors, max_tokens=7)
+    for long, short in zip(whole, cut, strict=True):
+        assert short.ids == long.ids[:7]
+        assert short.finished == (long.finished and len(long.ids) < 7)
+        assert short.text == model.detokenize(short.ids)
+
+
+def test_end_of_text_is_not_part_of_the_text(random_model):
+    """A model whose head prefers the end: every text is empty and finished, in one step."""
+    model = random_model("GPTNeoXConfig")
+    with torch.no_grad():
+        model.model.get_output_embeddings().weight.zero_()  # all logits equal: ties go to the lowest id, the end
+    (result,) = decode(model, torch.ones(1, 2, 16), max_tokens=TOKENS)
+    assert (result.text, result.ids, result.finished) == ("", (), True)
+
+
+def test_what_does_not_fit_is_refused_with_its_shape(random_model):
+    model = random_model("LlamaConfig")
+    for shape in [(3, 16), (2, 3, 15), (16,), (1, 2, 3, 16)]:
+        with pytest.raises(
+            InputError, match=rf"embeddings has shape \({shape[0]},.*'random LlamaConfig' decodes \(B, P, 16\)"
+        ):
+            decode(model, torch.zeros(shape))
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_numbers_that_are_none_are_refused(random_model, value):
+    vectors = torch.zeros(2, 3, 16)
+    vectors[1, 2, 3] = value
+    with pytest.raises(InputError, match="NaN or infinite"):
+        decode(random_model(), vectors)
+
+
+def test_what_is_too_long_is_refused_with_the_sum(random_model):
+    model = random_model()
+    assert len(decode(model, torch.zeros(1, 4, 16), max_tokens=60)) == 1
+    with pytest.raises(InputError, match="max_tokens=61 need 65 positions; 'random LlamaConfig' has 64"):
+        decode(model, torch.zeros(1, 4, 16), max_tokens=61)
+    with pytest.raises(InputError, match="need 66 positions"):
+        decode(model, torch.zeros(1, 4, 16), Prefix(torch.zeros(2, 16), torch.ones(2, dtype=torch.bool)), 60)
+
+
+def test_no_rows_give_no_texts(random_model):
+    assert decode(random_model(), torch.zeros(0, 3, 16), max_tokens=5) == []
+
+
+@pytest.mark.xfail(
+    reason="_check looks at the embeddings alone; a prefix of NaN decodes to token 0, of another size to RuntimeError"
+)
+@pytest.mark.parametrize("front", [torch.zeros(2, 15), torch.full((2, 16), torch.nan)])
+def test_a_prefix_that_does_not_fit_is_refused(random_model, front):
+    with pytest.raises(InputError):
+        decode(random_model(), torch.zeros(1, 3, 16), Prefix(front, torch.ones(2, dtype=torch.bool)), TOKENS)

@@ -1,0 +1,64 @@
+"""A device is there and says why it was chosen, or the error says what is there."""
+
+import pytest
+import torch
+
+from copyloom import DeviceError
+from generator import device
+from generator.device import Device
+
+
+@pytest.fixture
+def only(monkeypatch):
+    """Make a machine with the given devices, and the CPU."""
+
+    def make(*kinds):
+        for kind in device._AVAILABLE:
+            monkeypatch.setitem(device._AVAILABLE, kind, lambda kind=kind: kind in (*kinds, "cpu"))
+
+    return make
+
+
+def test_the_cpu_is_always_there(only):
+    only()
+    assert Device.choose() == Device.choose("auto")
+    assert Device.choose().type == Device.choose("cpu").type == "cpu"
+    assert Device.choose("cpu").torch == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("there", "best"),
+    [(["cuda"], "cuda"), (["mps"], "mps"), (["neuron", "cuda"], "neuron"), (["cuda", "mps"], "cuda")],
+)
+def test_auto_takes_the_fastest_and_says_so(only, there, best):
+    only(*there)
+    chosen = Device.choose("auto")
+    assert chosen.type == best
+    assert "fastest" in chosen.reason
+    assert best in chosen.reason
+    assert chosen.decode_rows > 0
+
+
+@pytest.mark.parametrize("name", ["tpu", "", "CPU", "auto:1", "gpu"])
+def test_unknown_names_are_refused_with_the_known_ones(name):
+    with pytest.raises(DeviceError, match=f"device {name!r} is unknown; use auto, neuron, cuda, mps, cpu"):
+        Device.choose(name)
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:1", "mps", "neuron"])
+def test_a_device_that_is_not_there_is_refused_with_those_that_are(only, name):
+    only()
+    with pytest.raises(DeviceError, match=f"device {name!r} is not there; this machine has cpu$"):
+        Device.choose(name)
+
+
+@pytest.mark.xfail(reason="the number after the colon is dropped: cuda:1 runs on cuda:0, and cpu:banana is taken")
+def test_the_number_of_a_device_is_kept(only):
+    only("cuda")
+    assert Device.choose("cuda:1").torch == torch.device("cuda:1")
+
+
+@pytest.mark.xfail(reason="the number after the colon is not read")
+def test_what_follows_the_colon_must_be_a_number():
+    with pytest.raises(DeviceError, match="cpu:banana"):
+        Device.choose("cpu:banana")
