@@ -288,7 +288,8 @@ def _study(config: Any, out: Path, as_json: bool) -> None:
         console.out.print(f"Loss where mixing cannot help: {loss} (95 % interval {bounds})")
     console.out.print(
         f"{summary['texts_stored']} texts stored ({summary['exact_share']:.1%} exact), "
-        f"{summary['texts_written']} written, {summary['texts_refused']} refused, {summary['seconds']:.0f} s on {summary['device']}"
+        f"{summary['texts_written']} written, {summary['texts_refused']} refused, "
+        f"{summary['seconds']:.0f} s on {summary['device']}"
     )
     best = [
         [

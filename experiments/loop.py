@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 
-from bandits import Posterior, mixture_key, seeded_generators
+from bandits import Posterior, mixture_key
 from experiments.campaign import Campaign, Slates
 from experiments.ledger import Ledger, RoundRecord
 from experiments.study import Study
@@ -37,8 +38,8 @@ def play_round(study: Study, sequence: int) -> list[RoundRecord]:
 
     slates = Slates.of(study.campaigns, study.writer, study.reduce)
     posterior = fit(study, slates)  # what all clicks so far say about each text
-    streams = seeded_generators(study.config.seed * 100_003 + sequence, len(study.seeds))
-    allocation = study.policy.allocate(posterior, slates.present, [streams[c.seed] for c in study.campaigns])
+    streams = [_stream(study.config.seed, campaign.seed, sequence) for campaign in study.campaigns]
+    allocation = study.policy.allocate(posterior, slates.present, streams)  # how often to show each
 
     records = []
     for row, campaign in enumerate(study.campaigns):
@@ -134,6 +135,12 @@ def learn(study: Study, campaign: Campaign, record: RoundRecord) -> None:
     study.add_parents({text: campaign.recipes[text] for text in record.promoted})
     campaign.parents.extend(record.promoted)
     campaign.learn(record.snapshot, record.outcomes)
+
+
+def _stream(*seeds: int) -> torch.Generator:
+    """Return a generator of its own for one campaign and round: the same whatever runs beside it."""
+    state = np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
 
 def _recipes(parents: Sequence[str], rows: torch.Tensor, weights: torch.Tensor, valid: torch.Tensor) -> list[Recipe]:

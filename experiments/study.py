@@ -78,11 +78,6 @@ class Study:
     parents: list[str] = field(default_factory=list)
     """All texts that any campaign may mix, in a fixed order."""
 
-    @property
-    def seeds(self) -> range:
-        """The seeds of the campaigns."""
-        return range(self.config.seeds)
-
     def proposes_at(self, sequence: int) -> bool:
         """Say whether new mixtures are proposed before round `sequence`."""
         settings = self.config.proposer

@@ -92,7 +92,7 @@ def draw_shoppers(
     common = rng.normal(size=values.shape[1])
     own: NDArray[np.float64] = rng.normal(size=(len(shares), values.shape[1]))
     spread = config.logit_sd * config.segment_spread
-    tastes = _scaled(values, common, config.logit_sd) + np.stack([_scaled(values, taste, spread) for taste in own])
+    tastes = _scaled(values, common, config.logit_sd) + np.stack([_scaled(values, own[g], spread) for g in range(len(shares))])
     logits = values @ tastes.T
     low, high = -30.0, 30.0
     for _ in range(80):  # bisection: the mean CTR grows with the intercept

@@ -1,4 +1,4 @@
-"""What the tests of several packages share: the shipped model loaded once, small random models, data that lies beside the repository."""
+"""The shipped model loaded once, small random models, and the data that lies beside the repository."""
 
 import os
 from collections.abc import Callable

@@ -17,6 +17,7 @@ from embeddings.mixing import adapt, mix, wanted_point
 from embeddings.space import Space, Written, is_new
 from embeddings.summary import SummaryEmbedding
 from experiments.texts import shipped_claims
+from experiments.tiny.card import model_card
 from experiments.tiny.judge import Judge
 from experiments.tiny.real_texts import is_held_out, real_texts, shared_data
 from experiments.tiny.train import TinyConfig, training_claims
@@ -32,7 +33,7 @@ HELD_OUT, MIXTURES = 500, 200
 
 
 def measure(out: Path, data: Path | None, device: str, report: Report) -> dict[str, Any]:
-    """Return the model's numbers, also written to ``out / "quality.json"``.
+    """Return the model's numbers, also written to ``quality.json`` and ``model_card.md`` in `out`.
 
     Parameters
     ----------
@@ -46,7 +47,8 @@ def measure(out: Path, data: Path | None, device: str, report: Report) -> dict[s
     space = Space.load(device=device)
     claims = held_out_claims(HELD_OUT)
     texts = held_out_real_texts(data)
-    found: dict[str, Any] = {}
+    parameters = sum(parameter.numel() for parameter in space.model.model.parameters())
+    found: dict[str, Any] = {"device": space.model.device.type, "parameters": parameters}
     found |= _exactness("shipped", space, shipped_claims()[0], report)
     found |= _exactness("grammar", space, [claim.text for claim in claims], report)
     found |= _exactness("real", space, texts, report) if texts else {"real_exact_share": None}
@@ -55,6 +57,7 @@ def measure(out: Path, data: Path | None, device: str, report: Report) -> dict[s
     found |= plain_mixtures(space, claims, Judge.trained(out / "judge", report))
     out.mkdir(parents=True, exist_ok=True)
     (out / "quality.json").write_text(json.dumps(found, indent=2) + "\n")
+    (out / "model_card.md").write_text(model_card(found), encoding="utf-8")
     return found
 
 

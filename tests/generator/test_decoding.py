@@ -7,8 +7,12 @@ from copyloom import InputError
 from generator.decoding import Prefix, decode
 
 ARCHITECTURES = ["LlamaConfig", "GPT2Config", "GPTNeoXConfig", "Qwen2Config", "MistralConfig", "BloomConfig"]
-SPECIFIC = {"Qwen2Config": {"num_key_value_heads": 1}, "MistralConfig": {"sliding_window": 5},
-            "OPTConfig": {"word_embed_proj_dim": 16, "ffn_dim": 32}, "GPTNeoConfig": {"attention_types": [[["global", "local"], 1]], "window_size": 4, "num_layers": 2}}  # fmt: skip
+SPECIFIC = {
+    "Qwen2Config": {"num_key_value_heads": 1},
+    "MistralConfig": {"sliding_window": 5},
+    "OPTConfig": {"word_embed_proj_dim": 16, "ffn_dim": 32},
+    "GPTNeoConfig": {"attention_types": [[["global", "local"], 1]], "window_size": 4, "num_layers": 2},
+}
 UNFIT = {
     "OPTConfig": "its positions are summed over the whole mask, which already covers the cache: RuntimeError",
     "GPTNeoConfig": "its local attention counts positions from the cache's length: other tokens, without a word",

@@ -26,14 +26,16 @@ NEARNESS = {phrase: 0.0 for _, phrase in MACHINE.attributes()}
         ("<a> <quality 1> <name>.", "A compact espresso machine."),
         ("Choose <a> <quality 2> <name>.", "Choose an honest espresso machine."),
         ("Choose <a> <quality 3> <name>.", "Choose a useful espresso machine."),
-        ("<names> for all. <names>? <names>! <name>", "Espresso machines for all. Espresso machines? Espresso machines! "
-         "Espresso machine"),
+        (
+            "<names> for all. <names>? <names>! <name>",
+            "Espresso machines for all. Espresso machines? Espresso machines! Espresso machine",
+        ),
         ("Today: <offer 1>. <a> <name>.", "Today: 20 percent off. An espresso machine."),
         ('"<quality 1>" is the word. "<a> <name>"', '"Compact" is the word. "An espresso machine"'),
         ("No slots, <b>just</b> text.", "No slots, <b>just</b> text."),
         ("<name 1> and <quality 4> are no slots.", "<name 1> and <quality 4> are no slots."),
     ],
-)  # fmt: skip
+)
 def test_fill(slotted, text):
     assert fill(slotted, MACHINE) == text
 
@@ -54,12 +56,26 @@ def test_text_without_slots_stays_as_it_is(text):
 @pytest.mark.parametrize(
     ("phrase", "article"),
     [
-        ("oak desk", "an"), ("Umbrella", "an"), ("usher", "an"), ("hourglass", "an"), ("heirloom pan", "an"),
-        ("8-cup pot", "an"), ("11-inch pan", "an"), ("18 litre bag", "an"), ("80 percent", "an"),
-        ("unisex watch", "a"), ("useful mug", "a"), ("utility belt", "a"), ("one-piece suit", "a"),
-        ("euro plug", "a"), ("110-volt plug", "a"), ("house", "a"), ("chef knife", "a"), ("", "a"),
+        ("oak desk", "an"),
+        ("Umbrella", "an"),
+        ("usher", "an"),
+        ("hourglass", "an"),
+        ("heirloom pan", "an"),
+        ("8-cup pot", "an"),
+        ("11-inch pan", "an"),
+        ("18 litre bag", "an"),
+        ("80 percent", "an"),
+        ("unisex watch", "a"),
+        ("useful mug", "a"),
+        ("utility belt", "a"),
+        ("one-piece suit", "a"),
+        ("euro plug", "a"),
+        ("110-volt plug", "a"),
+        ("house", "a"),
+        ("chef knife", "a"),
+        ("", "a"),
     ],
-)  # fmt: skip
+)
 def test_articles_go_by_sound(phrase, article):
     assert indefinite_article(phrase) == article
 
@@ -69,9 +85,17 @@ def test_articles_go_by_sound(phrase, article):
 )
 @pytest.mark.parametrize(
     ("phrase", "article"),
-    [("usb hub", "a"), ("uninterrupted view", "an"), ("unimposing lamp", "an"), ("UV-resistant tent", "a"), ("ubiquitous mug", "a"),
-     ("U-shaped pillow", "a"), ("LED lamp", "an"), ("X-ray box", "an")],
-)  # fmt: skip
+    [
+        ("usb hub", "a"),
+        ("uninterrupted view", "an"),
+        ("unimposing lamp", "an"),
+        ("UV-resistant tent", "a"),
+        ("ubiquitous mug", "a"),
+        ("U-shaped pillow", "a"),
+        ("LED lamp", "an"),
+        ("X-ray box", "an"),
+    ],
+)
 def test_articles_of_negations_and_letters(phrase, article):
     assert indefinite_article(phrase) == article
 
@@ -100,8 +124,13 @@ def test_slots_come_in_order_of_appearance_without_articles():
 
 def test_phrases_follow_the_order_of_kinds():
     assert [slot for slot, _ in MACHINE.attributes()] == [
-        "<quality 1>", "<quality 2>", "<quality 3>", "<feature 1>", "<proof 1>", "<offer 1>",
-    ]  # fmt: skip
+        "<quality 1>",
+        "<quality 2>",
+        "<quality 3>",
+        "<feature 1>",
+        "<proof 1>",
+        "<offer 1>",
+    ]
     assert MACHINE.phrases() == {
         "<name>": "espresso machine",
         "<names>": "espresso machines",
