@@ -41,7 +41,7 @@ class InversionConfig(BaseModel):
     margin : float
         Least lead, in logits, of every token over its best rival.
     max_steps : int
-        Budget of a row; one that needs more is tried once more with twice the rate, then reported as not exact.
+        Budget of a row at each of three attempts (with other rates); what is not exact then is reported so.
     rate : float
         Learning rate, as a share of the root mean square of the start.
     rows : int
@@ -87,7 +87,7 @@ def check_texts(model: LanguageModel, texts: Sequence[str], config: InversionCon
     for number, text in enumerate(texts, start=1):
         if not text.strip():
             raise InputError(f"text {number} is empty; remove it or write something")
-        allowed = min(config.max_tokens, model.positions // 2)
+        allowed = most_tokens(model, config)
         tokens = len(model.tokenize(text)) if len(text) < 40 * allowed else len(text) // 4
         if tokens > allowed:
             raise InputError(
@@ -137,18 +137,25 @@ def invert(
     return [found[index] for index in range(len(texts))]
 
 
+def most_tokens(model: LanguageModel, config: InversionConfig) -> int:
+    """Return the number of tokens up to which texts are inverted: the configuration's limit, or half the positions."""
+    return min(config.max_tokens, model.positions // 2, _BUCKETS[-1] - 1)
+
+
 def decode_texts(model: LanguageModel, vectors: Sequence[Tensor], texts: Sequence[str]) -> list[str]:
     """Return what each of `vectors` (P, D) decodes to, given the room that its text needs, in one of four shapes.
 
     A text that does not come to its end comes back cut.
     """
-    rooms = [next((room for room in _ROOMS if len(model.tokenize(text)) < room), _ROOMS[-1]) for text in texts]
+    free = model.positions - (len(vectors[0]) if len(vectors) else 0)
+    shapes = sorted({min(room, free) for room in _ROOMS})
+    rooms = [next((room for room in shapes if len(model.tokenize(text)) < room), shapes[-1]) for text in texts]
     decoded = [""] * len(texts)
-    for room in _ROOMS:
+    for room in shapes:
         rows = [row for row, wanted in enumerate(rooms) if wanted == room]
         found = decode(model, torch.stack([vectors[row] for row in rows]), max_tokens=room) if rows else []
         for row, result in zip(rows, found, strict=True):
-            decoded[row] = result.text if result.finished else f"{result.text}..."
+            decoded[row] = result.text if result.finished else f"{result.text} [cut]"
     return decoded
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -179,6 +180,8 @@ class Space:
             If a parent is of another space, or weights do not fit.
         """
         self.check_mine(parents)
+        if decodes < 1:
+            raise InputError(f"decodes is {decodes}; ask for at least one")
         check_weights(weights, len(parents))
         stacked = torch.stack([parent.vectors for parent in parents])[None]
         sentence_vectors = torch.stack([parent.sentence_vector for parent in parents])[None]
@@ -310,7 +313,22 @@ def is_new(text: str, parents: Sequence[str]) -> bool:
 
 
 def load_adapters(folder: Path) -> tuple[Adapter, SubjectAdapter | None]:
-    """Return the adapter, and the subject adapter if there is one, that lie beside a model."""
+    """Return the adapter, and the subject adapter if there is one, that lie beside a model.
+
+    Raises
+    ------
+    InputError
+        If their files are damaged or do not fit together.
+    """
+    try:
+        return _read_adapters(folder)
+    except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
+        raise InputError(
+            f"the adapter in {folder} cannot be used ({error}); train it again, or remove its files"
+        ) from error
+
+
+def _read_adapters(folder: Path) -> tuple[Adapter, SubjectAdapter | None]:
     settings = json.loads((folder / ADAPTER_SETTINGS).read_text())
     tensors = {name: value.float() for name, value in load_file(folder / ADAPTER_FILE).items()}
     adapter = Adapter(settings["sentence_size"], settings["vectors"], settings["hidden_size"], settings["width"])

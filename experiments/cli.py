@@ -276,12 +276,14 @@ def _study(config: Any, out: Path, as_json: bool) -> None:
         rows.append(["best text the grammar can write", console.percent(summary["best_possible_ctr"])])
     count = summary["seeds"]
     console.table(
-        f"Expected CTR over the last 20 % of impressions, mean of {count} simulated campaigns",
+        f"Expected CTR at the end, {count} simulated campaigns",
         ["shown", "CTR"],
         rows,
     )
     uplift = console.percent(summary["uplift"], signed=True)
-    console.out.print(f"\nUplift of mixing: {uplift} (95 % interval {console.interval(summary['uplift_interval'])})")
+    console.out.print(
+        f"\nUplift of mixing over the last 20 % of impressions: {uplift} (95 % interval {console.interval(summary['uplift_interval'])})"
+    )
     if summary["loss_where_mixing_cannot_help"] is not None:
         loss = console.percent(summary["loss_where_mixing_cannot_help"], signed=True)
         bounds = console.interval(summary["loss_where_mixing_cannot_help_interval"])

@@ -23,7 +23,7 @@ class PolicyConfig(_Strict):
     """Which policy allocates impressions, and its settings."""
 
     name: Literal["thompson", "ucb", "uniform"] = "thompson"
-    scale: float = Field(0.5, gt=0)
+    scale: float = Field(0.75, gt=0)
     floor: float = Field(0.0, ge=0, lt=0.1)
 
 
@@ -86,7 +86,7 @@ class RunConfig(_Strict):
     seed: int = 0
     seeds: PositiveInt = 24
     rounds: PositiveInt = 40
-    impressions: PositiveInt = 2500
+    impressions: PositiveInt = 3000
     features: PositiveInt = 32
     texts: Path | None = None
     column: str | None = None

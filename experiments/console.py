@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -51,10 +52,10 @@ def print_json(data: dict[str, Any]) -> None:
 
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table; numbers that start a cell stand to the right."""
+    """Print a table; columns of numbers stand to the right."""
     drawn = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
     for i, column in enumerate(columns):
-        numeric = all(row[i][:1].isdigit() or row[i][:1] in "-+" for row in rows) and bool(rows)
+        numeric = bool(rows) and all(re.fullmatch(r"[-+]?[\d.,]+ ?%?", row[i]) for row in rows)
         drawn.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*map(escape, row))

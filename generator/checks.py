@@ -81,7 +81,9 @@ class Checker:
     def __init__(self, rules: BrandRules, stored: Iterable[str], reader: Reader | None = None) -> None:
         self.rules, self.reader = rules, reader
         self._stored = {normalised(text): text for text in stored}
-        self._banned = [(word, re.compile(rf"\b{re.escape(word)}\b", re.IGNORECASE)) for word in rules.banned_words]
+        self._banned = [
+            (word, re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)) for word in rules.banned_words
+        ]
 
     def refusals(self, text: str, finished: bool = True) -> list[Refusal]:
         """Return every reason against `text`; none if it may be shown.
@@ -132,7 +134,7 @@ class Checker:
         for phrase in reading.foreign:
             found.append(Refusal("foreign attribute", f"claims {phrase!r}, which the record does not have"))
         for number in reading.invented_numbers:
-            found.append(Refusal("invented number", f"the number {number!r} is not in the record"))
+            found.append(Refusal("invented number", f"the number {number!r} does not stand in a phrase of the record"))
         if self.rules.only_known_words:
             for word in reading.unknown_words:
                 if not found:

@@ -99,10 +99,12 @@ def _greedy(model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max
     cache = StaticCache(config=model.model.config, max_cache_len=mask.shape[1])
     ids = torch.full((len(inputs), max_tokens), model.end, device=device)
     done = torch.zeros(len(inputs), dtype=torch.bool, device=device)
+    seen = inputs.shape[1]
     for step in range(max_tokens):
         logits = model.model(
             inputs_embeds=inputs,
             attention_mask=mask,
+            **_positions(model, len(inputs), 0 if step == 0 else seen + step - 1, inputs.shape[1]),
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
@@ -114,6 +116,16 @@ def _greedy(model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max
             break
         inputs = model.embed(token[:, None])
     return ids.cpu()
+
+
+def _positions(model: LanguageModel, rows: int, first: int, count: int) -> dict[str, Tensor]:
+    """Return the positions of the inputs as keyword arguments, for the models that take them.
+
+    Some, such as OPT, would otherwise count them in the mask, which covers the whole cache.
+    """
+    if not model.takes_positions:
+        return {}
+    return {"position_ids": torch.arange(first, first + count, device=model.device.torch).expand(rows, -1)}
 
 
 def _texts(model: LanguageModel, ids: Tensor) -> Iterator[Decoded]:
@@ -130,6 +142,14 @@ def _check(model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max_
         )
     if not bool(torch.isfinite(embeddings).all()):
         raise InputError("embeddings holds NaN or infinite values; invert the text again")
+    if prefix is not None and (
+        prefix.vectors.shape != (*prefix.present.shape, model.hidden_size)
+        or not bool(torch.isfinite(prefix.vectors).all())
+    ):
+        raise InputError(
+            f"the prefix has vectors of shape {tuple(prefix.vectors.shape)} and {tuple(prefix.present.shape)} flags, "
+            f"or NaN; model {model.name!r} needs finite (L, {model.hidden_size}) and (L,)"
+        )
     length = embeddings.shape[1] + max_tokens + (len(prefix.present) if prefix else 0)
     if length > model.positions:
         raise InputError(

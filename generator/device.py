@@ -22,11 +22,14 @@ class Device:
         In words, for ``copyloom doctor`` and the report.
     decode_rows : int
         Rows of every decoding step; constant, so that a text never depends on the texts beside it.
+    number : int, optional
+        Which one, where there are several.
     """
 
     type: str
     reason: str
     decode_rows: int
+    number: int | None = None
 
     @classmethod
     def choose(cls, name: str = "auto") -> Device:
@@ -46,18 +49,20 @@ class Device:
             found = next(kind for kind, there in _AVAILABLE.items() if there())
             missing = [kind for kind in _AVAILABLE if kind not in (found, "cpu")]
             return cls(found, f"fastest one found (looked for {', '.join([found, *missing])})", _ROWS[found])
-        kind = name.partition(":")[0]
-        if kind not in _AVAILABLE:
-            raise DeviceError(f"device {name!r} is unknown; use auto, {', '.join(_AVAILABLE)}")
+        kind, _, number = name.partition(":")
+        if kind not in _AVAILABLE or (name != kind and not number.isdecimal()):
+            raise DeviceError(
+                f"device {name!r} is unknown; use auto, {', '.join(_AVAILABLE)}, or one of several as cuda:1"
+            )
         if not _AVAILABLE[kind]():
             there = [kind for kind, is_there in _AVAILABLE.items() if is_there()]
             raise DeviceError(f"device {name!r} is not there; this machine has {', '.join(there)}")
-        return cls(kind, "asked for", _ROWS[kind])
+        return cls(kind, "asked for", _ROWS[kind], int(number) if number else None)
 
     @property
     def torch(self) -> torch.device:
         """The device as torch knows it."""
-        return torch.device(self.type)
+        return torch.device(self.type) if self.number is None else torch.device(self.type, self.number)
 
 
 def _neuron() -> bool:

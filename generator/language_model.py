@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -19,6 +21,13 @@ from generator.device import Device
 
 SHIPPED = "copyloom-tiny"
 SHIPPED_FOLDER = Path(__file__).parent / "copyloom_tiny"
+
+_UNFIT = {
+    "gpt_neo": "its local attention cannot use a cache of constant length; convert it or choose another model",
+    "mamba": "it keeps a state instead of a key-value cache, which is not supported yet",
+    "mamba2": "it keeps a state instead of a key-value cache, which is not supported yet",
+}
+"""Kinds of models that constant-shape decoding would get wrong, and why."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,10 @@ class LanguageModel:
     def __init__(self, model: Any, tokenizer: Any, name: str, device: Device) -> None:
         if tokenizer.eos_token_id is None:
             raise InputError(f"model {name!r} has no end-of-text token; Copyloom needs one to know where a text ends")
+        if model.config.model_type in _UNFIT:
+            raise InputError(f"model {name!r} is of type {model.config.model_type}: {_UNFIT[model.config.model_type]}")
         self.name, self.device, self.tokenizer = name, device, tokenizer
+        self.takes_positions = "position_ids" in inspect.signature(model.forward).parameters
         self.model = model.to(device.torch).eval().requires_grad_(False)
         self.end = int(tokenizer.eos_token_id)
         self.hidden_size = int(model.get_input_embeddings().embedding_dim)
@@ -81,7 +93,7 @@ class LanguageModel:
         try:
             model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
             tokenizer = AutoTokenizer.from_pretrained(source)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
             first = str(error).strip().partition("\n")[0]
             message = (
                 f"model {name!r} cannot be loaded: {first} Give {SHIPPED!r}, a folder with a causal model, or a hub id"
@@ -107,7 +119,17 @@ class LanguageModel:
         return int(getattr(self.model.config, "max_position_embeddings", 0) or 1_000_000)
 
     def tokenize(self, text: str) -> list[int]:
-        """Return the token ids of `text`; names of special tokens inside it are plain letters."""
+        """Return the token ids of `text`; names of special tokens inside it are plain letters.
+
+        Raises
+        ------
+        InputError
+            If `text` is not Unicode: half a surrogate pair.
+        """
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise InputError(
+                f"{text[:30]!r} holds half a surrogate pair, so it is not Unicode text; decode its bytes again"
+            )
         ids = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
         return [int(token) for token in ids]
 

@@ -11,48 +11,11 @@ from functools import cached_property, lru_cache
 from generator.grammar import Grammar
 from generator.record import KINDS, ProductRecord
 
-_WORD = re.compile(r"[a-z0-9][a-z0-9'’.,&-]*(?<![.,'’-])|\d")
+_WORD = re.compile(r"[^\W_][\w'.,&-]*(?<![.,'-])")
 _NUMBER_WORDS = frozenset(
-    [
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-        "thirteen",
-        "fourteen",
-        "fifteen",
-        "sixteen",
-        "seventeen",
-        "eighteen",
-        "nineteen",
-        "twenty",
-        "thirty",
-        "forty",
-        "fifty",
-        "sixty",
-        "seventy",
-        "eighty",
-        "ninety",
-        "hundred",
-        "hundreds",
-        "thousand",
-        "thousands",
-        "million",
-        "millions",
-        "billion",
-        "dozen",
-        "dozens",
-        "half",
-        "twice",
-        "thrice",
-    ]
+    """zero two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+    eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred hundreds hundredth thousand
+    thousands thousandth million millions billion dozen dozens half twice thrice""".split()  # noqa: SIM905
 )
 _LONGEST_PHRASE = 12
 
@@ -136,7 +99,7 @@ class Reader:
             slots=frozenset(slots - names),
             foreign=self._foreign(rest),
             unknown_words=tuple(w for w in plain if w not in self._vocabulary and w not in self._own_words),
-            invented_numbers=tuple(w for w in plain if w[0].isdigit() or w in _NUMBER_WORDS - self._vocabulary),
+            invented_numbers=tuple(w for w in plain if _is_number(w, _NUMBER_WORDS - self._vocabulary)),
             words=len(words),
         )
 
@@ -208,6 +171,11 @@ def _frame_vectors(grammar: Grammar) -> _FrameVectors:
         norm = math.sqrt(sum(value**2 for value in vector.values())) or 1.0
         vectors.append((style, {key: value / norm for key, value in vector.items()}))
     return _FrameVectors(vectors, weight)
+
+
+def _is_number(word: str, number_words: frozenset[str]) -> bool:
+    """Say whether a word holds a digit of any script, or a part that is a number word: "forty-five"."""
+    return any(letter.isnumeric() for letter in word) or not number_words.isdisjoint(word.split("-"))
 
 
 def _frame_tokens(text: str) -> list[str]:

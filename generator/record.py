@@ -23,9 +23,9 @@ ARTICLE = "<a>"
 _SLOT = re.compile("|".join(re.escape(slot) for slot in (*SLOTS, ARTICLE)))
 _NUMBERED = re.compile(rf"<({'|'.join(KINDS)}) \d>")
 _SENTENCE_START = re.compile(r"(?:^|[.!?]\s)[\"']?$")
-_AN = re.compile(
-    r"(?!(?:uni|use|usa|usu|uti|eu|one\b|once\b))[aeiou]|hour|honest|heir|honou?r|[8]|1[18]\b", re.IGNORECASE
-)
+_A = re.compile(r"uni(?![nm])|use|usa|usu|uti|usb|ubiq|uv\b|uk\b|us\b|u-|eu|one\b|once\b", re.IGNORECASE)
+_AN = re.compile(r"(?i:[aeiou]|hour|honest|heir|honou?r|8|1[18]\b|[fhlmnrsx]-)|[FHLMNRSX][A-Z0-9]+\b")
+"""Vowels that sound like consonants, which take "a"; and what takes "an" otherwise."""
 
 
 def _check_phrase(phrase: str) -> str:
@@ -128,7 +128,7 @@ def indefinite_article(phrase: str) -> str:
     >>> [indefinite_article(word) for word in ("oak desk", "useful mug", "hour", "8-cup pot")]
     ['an', 'a', 'an', 'an']
     """
-    return "an" if _AN.match(phrase) else "a"
+    return "an" if _AN.match(phrase) and not _A.match(phrase) else "a"
 
 
 def fill(slotted: str, record: ProductRecord) -> str:

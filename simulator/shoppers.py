@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ class ShopperConfig(BaseModel):
     logit_sd : float
         Standard deviation of the click logit over the reference texts, for the average shopper.
     segment_shares : tuple of float
-        Share of impressions of each segment; sums to 1.
+        Share of impressions of each segment, in proportion.
     segment_spread : float
         How far a segment's taste lies from the common one, as a share of ``logit_sd``.
     """
@@ -37,7 +38,7 @@ class ShopperConfig(BaseModel):
 
     base_rate: float = Field(0.02, gt=0, lt=1)
     logit_sd: float = Field(0.4, ge=0)
-    segment_shares: tuple[float, ...] = (0.5, 0.3, 0.2)
+    segment_shares: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (0.5, 0.3, 0.2)
     segment_spread: float = Field(0.5, ge=0)
 
 
@@ -92,7 +93,9 @@ def draw_shoppers(
     common = rng.normal(size=values.shape[1])
     own: NDArray[np.float64] = rng.normal(size=(len(shares), values.shape[1]))
     spread = config.logit_sd * config.segment_spread
-    tastes = _scaled(values, common, config.logit_sd) + np.stack([_scaled(values, own[g], spread) for g in range(len(shares))])
+    tastes = _scaled(values, common, config.logit_sd) + np.stack(
+        [_scaled(values, own[g], spread) for g in range(len(shares))]
+    )
     logits = values @ tastes.T
     low, high = -30.0, 30.0
     for _ in range(80):  # bisection: the mean CTR grows with the intercept
@@ -104,8 +107,10 @@ def draw_shoppers(
 
 def _scaled(values: NDArray[np.float64], taste: NDArray[np.float64], spread: float) -> NDArray[np.float64]:
     """Return `taste` scaled so that ``values @ taste`` has standard deviation `spread`."""
-    deviation = float((values @ taste).std())
-    return taste * (spread / deviation if deviation > 0 else 0.0)
+    logits = values @ taste
+    deviation = float(logits.std())
+    varies = deviation > 1e-12 * max(float(np.abs(logits).max()), 1e-300)
+    return taste * (spread / deviation if varies else 0.0)
 
 
 class SimulatedFeed:

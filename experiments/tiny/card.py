@@ -11,40 +11,43 @@ from experiments.summary import versions
 
 _CARD = """# copyloom-tiny
 
-A decoder-only Llama-class language model of {parameters:,} parameters with a byte-level tokenizer of {vocabulary:,} tokens,
-an adapter from all-MiniLM-L6-v2 sentence vectors to summary embeddings of {vectors} vectors, and a subject adapter that puts
-one vector for each attribute of a product record in front. All bfloat16. It writes short marketing claims; it is no chat
-model and knows nothing of the world.
+A decoder-only Llama-class language model of {parameters:,} parameters with a byte-level tokenizer of {vocabulary:,}
+tokens, an adapter from all-MiniLM-L6-v2 sentence vectors to summary embeddings of {vectors} vectors, and a subject
+adapter that puts one vector for each attribute of a product record in front. All bfloat16. It writes short
+marketing claims; it is no chat model and knows nothing of the world.
 
 ## Training
 
-`copyloom train tiny`: tokenizer, model and both adapters together, from nothing, by plain cross-entropy, {steps:,} steps on
-two CPU cores. Settings: `adapter.json`. A first version; its quality on real texts is what a small model learns in an hour.
+`copyloom train tiny`: tokenizer, model and both adapters together, from nothing, by plain cross-entropy, {steps:,}
+steps on two CPU cores. Settings: `adapter.json`. A first version; its quality on real texts is what a small model
+learns in an hour.
 
-- {claims:,} claims written by the project's own grammar (200 sentence frames in 10 styles, 26 categories, 12 products each of
-  which training never sees the last), also rewritten for other products and as mixtures of two.
-- About 116,000 real short texts (12 to 110 characters; 2 % held out by a hash): Upworthy Research Archive headlines (Matias,
-  Munger, Aubin Le Quere, Ebersole 2021, CC BY 4.0), HuffPost News Category Dataset (R. Misra, CC BY 4.0), Inside Airbnb
-  listing titles (CC BY 4.0), ABC "A Million News Headlines" (CC0), the clickbait headlines of Chakraborty et al. 2016 (MIT),
-  product texts of AWS Retail Demo Store (MIT-0) and of the women's fashion catalogue of Arcada LLC (MIT). The package holds
-  no sentence of them.
+- {claims:,} claims written by the project's own grammar (200 sentence frames in 10 styles, 26 categories, 12
+  products each of which training never sees the last), also rewritten for other products and as mixtures of two.
+- About 116,000 real short texts (12 to 110 characters; 2 % held out by a hash): Upworthy Research Archive headlines
+  (Matias, Munger, Aubin Le Quere, Ebersole 2021, CC BY 4.0), HuffPost News Category Dataset (R. Misra, CC BY 4.0),
+  Inside Airbnb listing titles (CC BY 4.0), ABC "A Million News Headlines" (CC0), the clickbait headlines of
+  Chakraborty et al. 2016 (MIT), product texts of AWS Retail Demo Store (MIT-0) and of the women's fashion catalogue
+  of Arcada LLC (MIT). The package holds no sentence of them.
 
 ## Measured
 
-`copyloom study tiny`, {where}. *Exact*: constant-shape greedy decoding of the stored embedding alone returns the text.
+`copyloom study tiny`, {where}. *Exact*: constant-shape greedy decoding of the stored embedding alone returns the
+text.
 
 | what | value |
 |---|---|
 {rows}
 
-*True to the record*: about the subject, and neither a foreign attribute nor an invented number nor an unknown word, as
-`generator.checks` reads it. *Nats above claims*: loss per token under a GPT-2-class judge trained on other claims with its own
-tokenizer, minus that of held-out claims.
+*True to the record*: about the subject, and neither a foreign attribute nor an invented number nor an unknown word,
+as `generator.checks` reads it. *Nats above claims*: loss per token under a GPT-2-class judge trained on other
+claims with its own tokenizer, minus that of held-out claims.
 
 ## Limits
 
-English. Texts of the lengths it was trained on (up to about 45 tokens). Without a subject a mixture may mix up facts. Which
-attribute of the record a slot takes is decided by sentence vectors, not by the model. Never ran on Trainium.
+English. Texts of the lengths it was trained on (up to about 45 tokens). Without a subject a mixture may mix up
+facts. Which attribute of the record a slot takes is decided by sentence vectors, not by the model. Never ran on
+Trainium.
 """
 
 _ROWS = {
@@ -57,7 +60,7 @@ _ROWS = {
     "real_exact_from_adapter": "held-out real texts, exact straight from the adapter",
     "real_median_steps": "held-out real texts, median optimisation steps",
     "real_texts_per_second": "held-out real texts, texts a second",
-    "known_subject_true_share": "equal mixtures of claims about other products, true to the record: products of the grammar",
+    "known_subject_true_share": "equal mixtures of claims about other products, true to the record",
     "known_subject_distinct": "... distinct texts among 200",
     "unseen_subject_true_share": "the same, records in words that training never saw",
     "unseen_subject_distinct": "... distinct texts among 200",

@@ -162,22 +162,15 @@ def test_settings_must_be_positive_and_known(key):
         InversionConfig(steps=5)
 
 
-@pytest.mark.xfail(
-    reason="a text is decoded with the bucket's limit (64 tokens), not with its own, so the model seems too short"
-)
 def test_models_of_few_positions_hold_short_texts(random_model):
     invert(random_model(), ["ab"], torch.ones(1, 2, 16), InversionConfig(start="token_mean", max_steps=1))
 
 
-@pytest.mark.xfail(
-    reason="with the end it has 129 tokens, falls into the bucket of 256, and P + 256 positions are not there"
-)
 def test_the_longest_text_allowed_can_be_inverted(random_model):
     model = random_model(max_position_embeddings=256)
     invert(model, ["a" * 128], torch.ones(1, 2, 16), InversionConfig(start="token_mean", max_steps=1))
 
 
-@pytest.mark.xfail(reason="no bucket beyond 512 tokens: KeyError instead of a result or an InputError")
 def test_texts_beyond_the_last_bucket_are_inverted_or_refused(random_model):
     config = InversionConfig(start="token_mean", max_steps=1, max_tokens=1000)
     model = random_model(max_position_embeddings=4096)

@@ -80,9 +80,6 @@ def test_articles_go_by_sound(phrase, article):
     assert indefinite_article(phrase) == article
 
 
-@pytest.mark.xfail(
-    reason="the rule for a vowel that sounds like a consonant takes 'un' + 'i...' for 'uni' and knows no letters"
-)
 @pytest.mark.parametrize(
     ("phrase", "article"),
     [
