@@ -281,9 +281,8 @@ def _study(config: Any, out: Path, as_json: bool) -> None:
         rows,
     )
     uplift = console.percent(summary["uplift"], signed=True)
-    console.out.print(
-        f"\nUplift of mixing over the last 20 % of impressions: {uplift} (95 % interval {console.interval(summary['uplift_interval'])})"
-    )
+    bounds = console.interval(summary["uplift_interval"])
+    console.out.print(f"\nUplift of mixing over the last 20 % of impressions: {uplift} (95 % interval {bounds})")
     if summary["loss_where_mixing_cannot_help"] is not None:
         loss = console.percent(summary["loss_where_mixing_cannot_help"], signed=True)
         bounds = console.interval(summary["loss_where_mixing_cannot_help_interval"])

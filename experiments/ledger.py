@@ -40,7 +40,7 @@ class CampaignRow(Base):
 
 
 class DraftRow(Base):
-    """A text written for a campaign; `position` is its place on the slate if it was admitted."""
+    """A text written for a campaign, refused or not."""
 
     __tablename__ = "drafts"
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), primary_key=True)
@@ -50,7 +50,18 @@ class DraftRow(Base):
     weights: Mapped[str]
     text: Mapped[str]
     refusals: Mapped[str]
-    position: Mapped[int | None]
+
+
+class AdmissionRow(Base):
+    """A written text that joined a campaign's slate, and its place there."""
+
+    __tablename__ = "admissions"
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    sequence: Mapped[int]
+    parents: Mapped[str]
+    weights: Mapped[str]
+    text: Mapped[str]
 
 
 class PromotionRow(Base):
@@ -131,9 +142,8 @@ class Ledger:
 
     def append(self, campaigns: Sequence[Campaign], records: Sequence[RoundRecord]) -> None:
         """Record one round of all campaigns, in one transaction."""
-        rows: dict[type[Base], list[dict[str, object]]] = {
-            t: [] for t in (DraftRow, PromotionRow, SnapshotRow, OutcomeRow)
-        }
+        tables = (DraftRow, AdmissionRow, PromotionRow, SnapshotRow, OutcomeRow)
+        rows: dict[type[Base], list[dict[str, object]]] = {table: [] for table in tables}
         for number, record in enumerate(records):
             for table, found in _rows(number, record).items():
                 rows[table].extend(found)
@@ -157,13 +167,9 @@ class Ledger:
             with reading(self._engine) as connection:
                 return list(connection.execute(query.order_by(*inspect(table).primary_key)).all())
 
-        drafts, admitted = [], []
-        for row in rows(DraftRow):
-            draft = _draft(row)
-            drafts.append(draft)
-            if row.position is not None:
-                admitted.append(draft)
-                slate.append(draft.text)
+        drafts = [_draft(row, json.loads(row.refusals)) for row in rows(DraftRow)]
+        admitted = [_draft(row, []) for row in rows(AdmissionRow)]
+        slate.extend(draft.text for draft in admitted)
         shape = (len(slate), len(campaigns[number].feed.segments))
         impressions, clicks = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
         for row in rows(OutcomeRow):
@@ -179,18 +185,17 @@ def _rows(campaign: int, record: RoundRecord) -> dict[type[Base], list[dict[str,
     """Return the rows of one campaign's round, by table."""
     key = {"campaign_id": campaign, "sequence": record.snapshot.sequence}
     position = {text: i for i, text in enumerate(record.snapshot.texts)}
-    admitted = {draft.recipe for draft in record.admitted}
     drafts: list[dict[str, object]] = [
         {
             **key,
+            **_recipe_columns(draft),
             "number": number,
-            "parents": json.dumps(draft.recipe.parents, ensure_ascii=False),
-            "weights": json.dumps(draft.recipe.weights),
-            "text": draft.text,
             "refusals": json.dumps([vars(refusal) for refusal in draft.refusals], ensure_ascii=False),
-            "position": position[draft.text] if draft.recipe in admitted else None,
         }
         for number, draft in enumerate(record.drafts)
+    ]
+    admissions: list[dict[str, object]] = [
+        {**key, **_recipe_columns(draft), "position": position[draft.text]} for draft in record.admitted
     ]
     promotions: list[dict[str, object]] = [{**key, "text": text} for text in record.promoted]
     shown: list[dict[str, object]] = [
@@ -207,10 +212,20 @@ def _rows(campaign: int, record: RoundRecord) -> dict[type[Base], list[dict[str,
         }
         for i, g in np.argwhere(impressions > 0)
     ]
-    return {DraftRow: drafts, PromotionRow: promotions, SnapshotRow: shown, OutcomeRow: outcomes}
+    return {
+        DraftRow: drafts,
+        AdmissionRow: admissions,
+        PromotionRow: promotions,
+        SnapshotRow: shown,
+        OutcomeRow: outcomes,
+    }
 
 
-def _draft(row: Any) -> Draft:
-    parents, weights = json.loads(row.parents), json.loads(row.weights)
-    refusals = tuple(Refusal(**refusal) for refusal in json.loads(row.refusals))
-    return Draft(Recipe(tuple(parents), tuple(weights)), row.text, refusals)
+def _recipe_columns(draft: Draft) -> dict[str, object]:
+    parents, weights = draft.recipe.parents, draft.recipe.weights
+    return {"parents": json.dumps(parents, ensure_ascii=False), "weights": json.dumps(weights), "text": draft.text}
+
+
+def _draft(row: Any, refusals: list[dict[str, str]]) -> Draft:
+    recipe = Recipe(tuple(json.loads(row.parents)), tuple(json.loads(row.weights)))
+    return Draft(recipe, row.text, tuple(Refusal(**refusal) for refusal in refusals))

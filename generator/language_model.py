@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from copyloom import InputError
 from generator.device import Device
@@ -87,6 +88,7 @@ class LanguageModel:
         InputError
             If there is no such model, or it is not a causal language model.
         """
+        transformers_logging.disable_progress_bar()  # loading takes a moment; commands show their own progress
         source = str(SHIPPED_FOLDER) if name == SHIPPED else name
         if source.startswith((".", "/", "~")) and not Path(source).expanduser().is_dir():
             raise InputError(f"no model folder at {name!r}; give {SHIPPED!r}, a folder or a hub id such as 'gpt2'")

@@ -90,7 +90,7 @@ def draw_shoppers(
     """
     values = features(reference)
     shares = np.array(config.segment_shares) / sum(config.segment_shares)
-    common = rng.normal(size=values.shape[1])
+    common: NDArray[np.float64] = rng.normal(size=values.shape[1])
     own: NDArray[np.float64] = rng.normal(size=(len(shares), values.shape[1]))
     spread = config.logit_sd * config.segment_spread
     tastes = _scaled(values, common, config.logit_sd) + np.stack(

@@ -14,7 +14,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from generator.grammar import Grammar
 
-_VOCABULARY, _CLAIMS, _STEPS, _ROWS, _LENGTH = 1500, 60_000, 700, 128, 48
+_VOCABULARY, _CLAIMS, _STEPS, _ROWS, _LENGTH = 1500, 40_000, 700, 96, 40
 
 
 class Judge:
@@ -31,7 +31,7 @@ class Judge:
 
     @classmethod
     def trained(cls, folder: Path, report: Callable[[str, int, int], None]) -> Judge:
-        """Return the judge in `folder`, trained first if there is none: about four minutes on two cores."""
+        """Return the judge in `folder`, trained first if there is none: about two minutes on two cores."""
         if not (folder / "config.json").exists():
             _train(folder, report)
         return cls(GPT2LMHeadModel.from_pretrained(folder), PreTrainedTokenizerFast.from_pretrained(folder))
@@ -57,7 +57,7 @@ def _train(folder: Path, report: Callable[[str, int, int], None]) -> None:
     tokenizer = _tokenizer(texts)
     torch.manual_seed(1)
     end = tokenizer.eos_token_id
-    shape: dict[str, Any] = {"n_positions": 128, "n_embd": 160, "n_layer": 4, "n_head": 4}
+    shape: dict[str, Any] = {"n_positions": 128, "n_embd": 128, "n_layer": 3, "n_head": 4}
     model = GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), bos_token_id=end, eos_token_id=end, **shape))
     optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=_STEPS)

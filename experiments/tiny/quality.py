@@ -49,12 +49,13 @@ def measure(out: Path, data: Path | None, device: str, report: Report) -> dict[s
     texts = held_out_real_texts(data)
     parameters = sum(parameter.numel() for parameter in space.model.model.parameters())
     found: dict[str, Any] = {"device": space.model.device.type, "parameters": parameters}
-    found |= _exactness("shipped", space, shipped_claims()[0], report)
-    found |= _exactness("grammar", space, [claim.text for claim in claims], report)
-    found |= _exactness("real", space, texts, report) if texts else {"real_exact_share": None}
+    found |= _exactness("shipped", space, shipped_claims()[0], report)[0]
+    exactness, stored = _exactness("grammar", space, [claim.text for claim in claims], report)
+    found |= exactness
+    found |= _exactness("real", space, texts, report)[0] if texts else {"real_exact_share": None}
     report("mixtures", 0, 1)
-    found |= subject_mixtures(space, claims)
-    found |= plain_mixtures(space, claims, Judge.trained(out / "judge", report))
+    found |= subject_mixtures(space, claims, stored)
+    found |= plain_mixtures(space, stored, Judge.trained(out / "judge", report))
     out.mkdir(parents=True, exist_ok=True)
     (out / "quality.json").write_text(json.dumps(found, indent=2) + "\n")
     (out / "model_card.md").write_text(model_card(found), encoding="utf-8")
@@ -84,8 +85,10 @@ def held_out_real_texts(data: Path | None, count: int = HELD_OUT) -> list[str]:
     return random.Random("held out").sample(texts, count)
 
 
-def _exactness(name: str, space: Space, texts: Sequence[str], report: Report) -> dict[str, Any]:
-    """Return the shares of texts that are exact straight from the adapter and after refinement, and the cost."""
+def _exactness(
+    name: str, space: Space, texts: Sequence[str], report: Report
+) -> tuple[dict[str, Any], list[SummaryEmbedding]]:
+    """Return how many texts are exact, straight from the adapter and refined, at which cost; and the embeddings."""
     started = time.perf_counter()
     found = space.invert(texts, None, lambda done, total: report(f"inverting {name} texts", done, total))
     seconds = time.perf_counter() - started
@@ -93,19 +96,19 @@ def _exactness(name: str, space: Space, texts: Sequence[str], report: Report) ->
     vectors = adapt(space.adapter, torch.stack([embedding.sentence_vector for embedding in found]))
     straight = [d.text == text for d, text in zip(decode(space.model, vectors), texts, strict=True)]
     steps = sorted(embedding.steps for embedding in found)
-    return {
+    numbers = {
         f"{name}_texts": len(texts),
         f"{name}_exact_share": sum(embedding.exact for embedding in found) / len(texts),
         f"{name}_exact_from_adapter": sum(straight) / len(texts),
         f"{name}_median_steps": steps[len(steps) // 2],
         f"{name}_texts_per_second": round(len(texts) / seconds, 2),
     }
+    return numbers, found
 
 
-def subject_mixtures(space: Space, claims: Sequence[Claim]) -> dict[str, Any]:
+def subject_mixtures(space: Space, claims: Sequence[Claim], stored: Sequence[SummaryEmbedding]) -> dict[str, Any]:
     """Return how many equal mixtures of claims about other products are about the subject and true to its record."""
     grammar, rng = Grammar.load(), random.Random("subjects")
-    stored = space.invert([claim.text for claim in claims[:120]])
     known = [grammar.record(rng) for _ in range(10)]
     data = yaml.safe_load(
         resources.files("experiments").joinpath("data/unseen_records.yaml").read_text(encoding="utf-8")
@@ -130,21 +133,19 @@ def _pairs(
     ProductRecord, count: int,
 ) -> list[Written]:  # fmt: skip
     """Return what equal mixtures of random pairs of claims about other products than `record`'s decode to."""
-    others = [e for claim, e in zip(claims, stored, strict=False) if claim.record.name != record.name]
+    others = [e for claim, e in zip(claims, stored, strict=True) if claim.record.name != record.name]
     pairs = [rng.sample(others, 2) for _ in range(count)]
     vectors, wanted = _mixed(space, pairs)
     return space.write(vectors, record, wanted)
 
 
-def plain_mixtures(space: Space, claims: Sequence[Claim], judge: Judge) -> dict[str, Any]:
+def plain_mixtures(space: Space, stored: Sequence[SummaryEmbedding], judge: Judge) -> dict[str, Any]:
     """Return novelty and fluency of equal mixtures of random pairs of claims, no subject given."""
-    rng = random.Random("pairs")
-    stored = space.invert([claim.text for claim in claims[: 2 * MIXTURES]])
-    shuffled = rng.sample(stored, len(stored))
+    shuffled = random.Random("pairs").sample(stored, 2 * MIXTURES)
     pairs = [shuffled[2 * i : 2 * i + 2] for i in range(MIXTURES)]
     texts = [written.text for written in space.write(_mixed(space, pairs)[0])]
     new = [is_new(text, [parent.text for parent in pair]) for text, pair in zip(texts, pairs, strict=True)]
-    real = judge.nats_per_token([claim.text for claim in claims]).mean()
+    real = judge.nats_per_token([embedding.text for embedding in stored]).mean()
     mixed = judge.nats_per_token(texts).mean()
     return {
         "mixtures": len(texts),

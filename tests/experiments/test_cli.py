@@ -19,7 +19,7 @@ def fails(*arguments: str) -> str:
     result = run(*arguments)
     assert result.exit_code == 2, result.output
     assert "Traceback" not in result.output
-    assert result.stderr.startswith("error: ")
+    assert result.stderr.splitlines()[-1].startswith("error: ")
     return result.stderr
 
 
