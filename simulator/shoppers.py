@@ -90,8 +90,8 @@ def draw_shoppers(
     """
     values = features(reference)
     shares = np.array(config.segment_shares) / sum(config.segment_shares)
-    common: NDArray[np.float64] = rng.normal(size=values.shape[1])
-    own: NDArray[np.float64] = rng.normal(size=(len(shares), values.shape[1]))
+    common = rng.normal(size=(values.shape[1],))
+    own = rng.normal(size=(len(shares), values.shape[1]))
     spread = config.logit_sd * config.segment_spread
     tastes = _scaled(values, common, config.logit_sd) + np.stack(
         [_scaled(values, own[g], spread) for g in range(len(shares))]
