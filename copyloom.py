@@ -1,5 +1,12 @@
 """Copyloom's version and the root of its errors: the one module that every package may import."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 __version__ = "0.1.0"
 
 
@@ -17,3 +24,19 @@ class SpaceError(CopyloomError):
 
 class DeviceError(CopyloomError):
     """A device that was asked for and is not there."""
+
+
+def in_words(error: ValidationError) -> str:
+    """Return what does not fit in one line: each setting with what was given and what is allowed."""
+    found = []
+    for problem in error.errors():
+        where, context = ".".join(map(str, problem["loc"])), problem.get("ctx", {})
+        what = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "too_long":
+            what = f"{context['actual_length']} were given, at most {context['max_length']} are allowed"
+        elif problem["type"] == "tuple_type":
+            what = "give a list, such as [leak-proof, light]"
+        elif problem["type"] == "extra_forbidden":
+            what = "there is no such setting"
+        found.append(f"{where}: {what}" if where else what)
+    return "; ".join(found)

@@ -39,6 +39,8 @@ class Reduction:
         mean = values.mean(0)
         _, scale, directions = torch.linalg.svd(values - mean, full_matrices=False)
         kept = min(features, len(values) - 1, int((scale > 1e-9 * scale[0]).sum()))
+        if not kept:
+            raise InputError("all texts have the same meaning to the sentence encoder; add texts that differ")
         directions = directions[:kept]
         signs = torch.sign(directions.gather(1, directions.abs().argmax(1, keepdim=True)))  # one sign on every machine
         deviation = scale[:kept] / (len(values) - 1) ** 0.5

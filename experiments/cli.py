@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 from typer.core import TyperGroup
 
-from copyloom import CopyloomError, InputError
+from copyloom import CopyloomError, InputError, in_words
 from experiments import console
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: threads that spin slow whatever shares the cores
@@ -66,8 +67,6 @@ def quickstart(
 
     given: dict[str, Any] = {"texts": texts, "column": column, "subject": subject, "seeds": seeds, "rounds": rounds}
     given |= {"seed": seed, "model": model, "device": device}
-    if texts is not None:
-        given["rules"] = _rules_for(texts, column, subject)
     config = RunConfig.checked(**{name: value for name, value in given.items() if value is not None})
     _study(config, out or DEFAULT_OUT / (texts.stem if texts else "quickstart"), as_json)
 
@@ -120,8 +119,8 @@ def invert(
     }
     try:
         config = InversionConfig.model_validate({name: value for name, value in chosen.items() if value is not None})
-    except ValueError as error:
-        raise InputError(f"--start, --margin or --max-steps does not fit: {error}") from error
+    except ValidationError as error:
+        raise InputError(f"settings of the inversion: {in_words(error)}") from error
     started = time.perf_counter()
     with console.progress() as show:
         found = space.invert(given, config, lambda done, total: show("inverting", done, total))
@@ -158,6 +157,10 @@ def mix(
     """Write a new text from a mixture of others."""
     from embeddings.mixing import check_weights
     from embeddings.space import Space
+    from experiments.texts import rules_like
+    from generator.checks import Checker
+    from generator.grammar import Grammar
+    from generator.reader import Reader
     from generator.record import ProductRecord
 
     parents = text or []
@@ -170,16 +173,23 @@ def mix(
     with console.progress() as show:
         stored = space.invert(parents, None, lambda done, total: show("inverting", done, total))
     mixture = space.mix(stored, chosen, record, decodes)
+    reader = Reader(Grammar.load(), record) if record else None
+    refusals = [
+        refusal.reason for refusal in Checker(rules_like(parents, False), parents, reader).refusals(mixture.text)
+    ]
     if as_json:
         console.print_json({"text": mixture.text, "parents": list(mixture.lineage.parents), "weights": chosen,
                             "semantic_consistency": mixture.semantic_consistency, "new": mixture.new,
-                            "parents_exact": [embedding.exact for embedding in stored]})  # fmt: skip
+                            "refusals": refusals,
+                "parents_exact": [embedding.exact for embedding in stored]})  # fmt: skip
         return
     for parent, weight in zip(stored, chosen, strict=True):
         console.out.print(f"{weight:+.2f}  {parent.text}", markup=False)
     console.out.print(f"   ->  {mixture.text}", markup=False)
     new = "new text" if mixture.new else "not new: a parent's text"
     console.out.print(f"semantic consistency {mixture.semantic_consistency:.2f}, {new}")
+    for reason in refusals:
+        console.out.print(f"a study would refuse it: {reason}", markup=False)
 
 
 @app.command()
@@ -316,10 +326,3 @@ def _given_texts(text: list[str] | None, file: Path | None, column: str | None) 
     if not given:
         raise InputError("no text was given; use --text '...' or --texts FILE")
     return given
-
-
-def _rules_for(texts: Path, column: str | None, subject: Path | None) -> dict[str, Any]:
-    """Return brand rules that a person's own texts keep themselves: their lengths, and full stops if most have them."""
-    from experiments.texts import read_texts, rules_like
-
-    return rules_like(read_texts(texts, column), subject is not None).model_dump()

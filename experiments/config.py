@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
-from copyloom import InputError
+from copyloom import InputError, in_words
 from embeddings.inversion import InversionConfig
 from generator.checks import BrandRules
 from generator.language_model import SHIPPED
@@ -81,9 +81,11 @@ class RunConfig(_Strict):
         Snapshots of a campaign, and impressions of each.
     features : int
         d, of the reward model.
+    rules : BrandRules, optional
+        Those that the stored texts keep themselves, unless given: see `experiments.texts.rules_like`.
     """
 
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     seeds: PositiveInt = 24
     rounds: PositiveInt = 40
     impressions: PositiveInt = 3000
@@ -97,7 +99,7 @@ class RunConfig(_Strict):
     prior: PriorConfig = PriorConfig()
     proposer: ProposerConfig = ProposerConfig()
     shoppers: ShopperConfig = ShopperConfig()
-    rules: BrandRules = BrandRules()
+    rules: BrandRules | None = None
     inversion: InversionConfig | None = None
 
     @classmethod
@@ -123,5 +125,6 @@ class RunConfig(_Strict):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise InputError(f"settings from {source}: {problems}. Allowed: {', '.join(cls.model_fields)}") from error
+            raise InputError(
+                f"settings from {source}: {in_words(error)}. Allowed: {', '.join(cls.model_fields)}"
+            ) from error

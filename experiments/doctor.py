@@ -41,9 +41,9 @@ def _database(path: Path | None) -> str:
         return f"SQLite, schema version {SCHEMA_VERSION}; look at one with --database runs/quickstart/study.sqlite"
     try:
         engine = open_database(path, create=False)
+        with reading(engine) as connection:
+            texts = connection.scalar(select(func.count()).select_from(TextRow))
+            embeddings = connection.scalar(select(func.count()).select_from(EmbeddingRow))
     except CopyloomError as error:
         return f"cannot be used: {error}"
-    with reading(engine) as connection:
-        texts = connection.scalar(select(func.count()).select_from(TextRow))
-        embeddings = connection.scalar(select(func.count()).select_from(EmbeddingRow))
     return f"{path}: schema version {SCHEMA_VERSION}, {texts} texts, {embeddings} embeddings"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Engine, ForeignKey, func, insert, inspect, select
+from sqlalchemy import Engine, ForeignKey, func, insert, inspect, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from copyloom import InputError
@@ -24,7 +24,7 @@ from simulator.feed import Outcomes, Snapshot
 
 
 class RunRow(Base):
-    """The resolved configuration that the database belongs to."""
+    """The settings, texts and subject that the database belongs to."""
 
     __tablename__ = "runs"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -69,8 +69,9 @@ class PromotionRow(Base):
 
     __tablename__ = "promotions"
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), primary_key=True)
-    text: Mapped[str] = mapped_column(primary_key=True)
-    sequence: Mapped[int]
+    sequence: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str]
 
 
 class SnapshotRow(Base):
@@ -114,7 +115,7 @@ class Ledger:
     engine : Engine
         From `embeddings.database.open_database`.
     config : str
-        The resolved configuration as JSON; a database of another one is refused.
+        What makes the study this one: settings, texts and subject; a database with rounds of another is refused.
 
     Raises
     ------
@@ -128,10 +129,13 @@ class Ledger:
             known = connection.scalar(select(RunRow.config))
             if known is None:
                 connection.execute(insert(RunRow).values(id=1, config=config))
-            elif known != config:
+            elif known != config and connection.scalar(select(func.count()).select_from(CampaignRow)):
                 raise InputError(
-                    "the run folder holds a study of another configuration; choose another --out, or delete the folder"
+                    "the run folder holds a study with other settings or texts; "
+                    "choose another --out, or delete the folder"
                 )
+            else:
+                connection.execute(update(RunRow).values(config=config))
 
     @property
     def rounds(self) -> int:
@@ -197,7 +201,9 @@ def _rows(campaign: int, record: RoundRecord) -> dict[type[Base], list[dict[str,
     admissions: list[dict[str, object]] = [
         {**key, **_recipe_columns(draft), "position": position[draft.text]} for draft in record.admitted
     ]
-    promotions: list[dict[str, object]] = [{**key, "text": text} for text in record.promoted]
+    promotions: list[dict[str, object]] = [
+        {**key, "number": number, "text": text} for number, text in enumerate(record.promoted)
+    ]
     shown: list[dict[str, object]] = [
         {**key, "position": i, "probability": float(p)} for i, p in enumerate(record.snapshot.probabilities)
     ]

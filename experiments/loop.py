@@ -65,7 +65,7 @@ def propose(study: Study, sequence: int) -> list[list[Draft]]:
     parents = study.parents  # of all campaigns; each may use its own
     place = {text: i for i, text in enumerate(parents)}
     proposals = study.proposer.propose(
-        study.base_points(parents),
+        study.writer.base_points(parents),
         study.reduce,
         study.channel,
         fit(study, Slates.of(campaigns, study.writer, study.reduce)),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
+from filelock import FileLock, Timeout
 
 from copyloom import InputError
 from embeddings.database import open_database
@@ -40,28 +42,39 @@ def run_study(config: RunConfig, out: Path, report: study.Report) -> dict[str, A
         If the folder cannot be written or holds a study of another configuration.
     """
     started = time.perf_counter()
-    resolved = config.model_dump(mode="json")
-    _prepare(out, resolved)
-    torch.manual_seed(config.seed)
-    database = out / DATABASE
-    if (out / SUMMARY).exists():
-        for file in out.glob(f"{DATABASE}*"):
-            file.unlink()
-        (out / SUMMARY).unlink()
-    engine = open_database(database)
-    try:
-        ledger = Ledger(engine, json.dumps(resolved, sort_keys=True))
-        if ledger.rounds:
-            report(f"resuming after round {ledger.rounds}", ledger.rounds, config.rounds)
-        prepared = study.build(config, engine, report)
-        loop.run(prepared, ledger, lambda done, total: report("showing texts to shoppers", done, total))
-        data = report_data(prepared, time.perf_counter() - started)
-    finally:
-        engine.dispose()
+    with _locked(out):
+        data = _run(config, out, report, started)
     _write(out / REPORT_DATA, json.dumps(data, ensure_ascii=False, indent=1))
     write_report(data, out / REPORT)
     _write(out / SUMMARY, json.dumps(data["summary"], ensure_ascii=False, indent=2) + "\n")
     return data
+
+
+def _run(config: RunConfig, out: Path, report: study.Report, started: float) -> dict[str, Any]:
+    texts, subject, _ = study.given_texts(config)
+    identity = json.dumps(
+        {"config": config.model_dump(mode="json"), "texts": texts, "subject": subject and subject.model_dump()},
+        sort_keys=True,
+        ensure_ascii=False,
+    )
+    if (out / SUMMARY).exists():
+        engine = open_database(out / DATABASE)
+        Ledger(engine, identity)  # refuses other settings before anything is deleted
+        engine.dispose()
+        for file in (*out.glob(f"{DATABASE}*"), *(out / name for name in (SUMMARY, REPORT_DATA, REPORT))):
+            file.unlink(missing_ok=True)
+    engine = open_database(out / DATABASE)
+    try:
+        ledger = Ledger(engine, identity)
+        if ledger.rounds:
+            report(f"resuming after round {ledger.rounds}", ledger.rounds, config.rounds)
+        prepared = study.build(config, engine, report)
+        resolved = prepared.config.model_dump(mode="json")
+        _write(out / CONFIG, yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
+        loop.run(prepared, ledger, lambda done, total: report("showing texts to shoppers", done, total))
+        return report_data(prepared, time.perf_counter() - started)
+    finally:
+        engine.dispose()
 
 
 def render(out: Path) -> Path:
@@ -81,22 +94,34 @@ def render(out: Path) -> Path:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{path} is damaged ({error}); run the study again") from error
-    write_report(data, out / REPORT)
+    try:
+        write_report(data, out / REPORT)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is damaged ({error!r} is missing or wrong); run the study again") from error
     return out / REPORT
 
 
-def _prepare(out: Path, resolved: dict[str, Any]) -> None:
-    config = out / CONFIG
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Make the folder and hold it for one run at a time."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        if config.exists() and yaml.safe_load(config.read_text(encoding="utf-8")) != resolved:
-            raise InputError(f"{out} holds a run with other settings; choose another --out, or delete the folder")
-        _write(config, yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
+        lock = FileLock(out / ".lock", timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        raise InputError(f"another run is writing to {out}; wait for it, or choose another --out") from error
     except OSError as error:
         raise InputError(f"the folder {out} cannot be written ({error.strerror}); choose another --out") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _write(path: Path, content: str) -> None:
     partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(content, encoding="utf-8")
-    os.replace(partial, path)
+    try:
+        partial.write_text(content, encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}); free some space and run again") from error

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 from sqlalchemy import Engine
-from torch import Tensor
 
 from bandits import (
     Channel,
@@ -31,10 +30,10 @@ from embeddings.space import Space
 from embeddings.summary import Lineage, SummaryEmbedding
 from experiments.campaign import Campaign
 from experiments.config import PolicyConfig, RunConfig
-from experiments.texts import MAX_TEXTS, name_subject, read_texts, shipped_claims
+from experiments.texts import MAX_TEXTS, name_subject, read_texts, rules_like, shipped_claims
 from experiments.worlds import World, embedding_world, grammar_world
 from experiments.writer import Draft, Recipe, Writer
-from generator.checks import Checker
+from generator.checks import BrandRules, Checker
 from generator.grammar import Grammar
 from generator.reader import Reader
 from generator.record import ProductRecord
@@ -83,18 +82,6 @@ class Study:
         settings = self.config.proposer
         return sequence > 0 and sequence % settings.every == 0 and sequence < settings.until * self.config.rounds
 
-    def base_points(self, texts: Sequence[str]) -> Tensor:
-        """Return the points (n, S) between which mixtures are wanted.
-
-        Without a subject a text's point is its sentence vector. With one, a stored text about another product stands
-        where it lands when it is rewritten for the subject.
-        """
-        return self.writer.sentence_vectors([self._landing(text) for text in texts])
-
-    def _landing(self, text: str) -> str:
-        draft = self.writer.drafts.get(Recipe((text,), (1.0,)))
-        return text if self.subject is None or draft is None or draft.refusals else draft.text
-
     def add_parents(self, recipes: Mapping[str, Recipe]) -> None:
         """Store written texts as parents: their summary embeddings go into the pool, with their lineage."""
         fresh = {text: recipe for text, recipe in recipes.items() if text not in self.parents}
@@ -119,7 +106,7 @@ def build(config: RunConfig, engine: Engine, report: Report) -> Study:
     """
     report("loading the model", 0, 1)
     space = Space.load(config.model, config.device)
-    texts, subject, notes = _texts(config)
+    texts, subject, notes = given_texts(config)
     pool = Pool(engine, "study", space.identity)
     stored = _stored(pool, texts, config, space, report)
     slate = texts if subject is None else name_subject(texts, subject)
@@ -129,17 +116,18 @@ def build(config: RunConfig, engine: Engine, report: Report) -> Study:
             "at least two must, so that there is something to compare new texts with"
         )
     reader = Reader(Grammar.load(), subject) if subject else None
-    writer = Writer(space, stored, subject, Checker(config.rules, texts, reader))
+    rules = config.rules or (rules_like(texts, subject is not None) if config.texts else BrandRules())
+    writer = Writer(space, stored, subject, Checker(rules, texts, reader))
     report("writing the first mixtures", 0, 1)
     library = _warm_up(config, writer, texts)
     usable = [draft.text for draft in library if not draft.refusals]
     reduce = Reduction.fit(writer.sentence_vectors(list(dict.fromkeys([*slate, *usable]))), config.features)
     if subject is None or config.texts is not None:
-        world = embedding_world(writer.sentence_vectors, slate)
+        world = embedding_world(writer.sentence_vectors, list(dict.fromkeys([*slate, *usable])))
     else:
         world = grammar_world(subject)
-    study = Study(
-        config=config,
+    return Study(
+        config=config.model_copy(update={"rules": rules}),
         space=space,
         pool=pool,
         stored=stored,
@@ -147,7 +135,7 @@ def build(config: RunConfig, engine: Engine, report: Report) -> Study:
         slate=slate,
         writer=writer,
         reduce=reduce,
-        channel=RealisedFeatureMap().fit(torch.empty(0, reduce.features), torch.empty(0, reduce.features)),
+        channel=_channel(writer, reduce, library),
         world=world,
         campaigns=_campaigns(config, world, slate, texts),
         reward_model=LogisticRewardModel(RewardPrior(**config.prior.model_dump())),
@@ -157,11 +145,16 @@ def build(config: RunConfig, engine: Engine, report: Report) -> Study:
         library=library,
         parents=list(texts),
     )
-    study.channel = _channel(study, library)
-    return study
 
 
-def _texts(config: RunConfig) -> tuple[list[str], ProductRecord | None, list[str]]:
+def given_texts(config: RunConfig) -> tuple[list[str], ProductRecord | None, list[str]]:
+    """Return the stored texts, the subject, and notes for the report.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used.
+    """
     if config.texts is None:
         texts, subject = shipped_claims()
         if config.subject is not None:
@@ -201,15 +194,15 @@ def _warm_up(config: RunConfig, writer: Writer, texts: Sequence[str]) -> list[Dr
     return writer.write(list(dict.fromkeys(pairs)))
 
 
-def _channel(study: Study, library: Sequence[Draft]) -> Channel:
+def _channel(writer: Writer, reduce: Reduction, library: Sequence[Draft]) -> Channel:
     """Return the map from wanted to realised features that the usable drafts teach."""
     drafts = [draft for draft in library if not draft.refusals]
     if not drafts:
-        return study.channel
-    points = torch.stack([study.base_points(draft.recipe.parents) for draft in drafts])
+        return RealisedFeatureMap().fit(torch.empty(0, reduce.features), torch.empty(0, reduce.features))
+    points = torch.stack([writer.base_points(draft.recipe.parents) for draft in drafts])
     weights = torch.tensor([draft.recipe.weights for draft in drafts])
-    realised = study.writer.sentence_vectors([draft.text for draft in drafts])
-    return RealisedFeatureMap().fit(study.reduce(wanted_point(points, weights)), study.reduce(realised))
+    realised = writer.sentence_vectors([draft.text for draft in drafts])
+    return RealisedFeatureMap().fit(reduce(wanted_point(points, weights)), reduce(realised))
 
 
 def _campaigns(config: RunConfig, world: World, slate: Sequence[str], parents: Sequence[str]) -> list[Campaign]:

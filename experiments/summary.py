@@ -47,6 +47,7 @@ def _summary(study: Study, mixing: Sequence[Campaign], fixed: Sequence[Campaign]
     best_stored, uniform = slate_rates.max(1), slate_rates.mean(1)
     possible = _best_possible(study, mixing)
     uplift, over_best = loop / off - 1, loop / best_stored - 1
+    control = _control(study) or {}
     drafts = _mixtures(study)
     usable = {draft.text for draft in drafts if not draft.refusals}
     return {
@@ -62,8 +63,8 @@ def _summary(study: Study, mixing: Sequence[Campaign], fixed: Sequence[Campaign]
         "uplift_interval": _interval(uplift),
         "uplift_over_best_stored": float(over_best.mean()),
         "uplift_over_best_stored_interval": _interval(over_best),
-        "loss_where_mixing_cannot_help": (_control(study) or {}).get("loss"),
-        "loss_where_mixing_cannot_help_interval": (_control(study) or {}).get("loss_interval"),
+        "loss_where_mixing_cannot_help": control.get("loss"),
+        "loss_where_mixing_cannot_help_interval": control.get("loss_interval"),
         "seeds": study.config.seeds,
         "rounds": study.config.rounds,
         "impressions": study.config.rounds * study.config.impressions,
@@ -162,16 +163,14 @@ def _curve(campaigns: Sequence[Campaign]) -> dict[str, list[float]]:
 
 
 def _curves(study: Study, mixing: Sequence[Campaign], fixed: Sequence[Campaign]) -> dict[str, Any]:
-    rates = np.stack([campaign.true_rates(fixed[0].texts) for campaign in mixing])
-    if mixing[0].world == SATURATED:  # each seed stores its own best text
-        rates = np.stack([c.true_rates(f.texts[-len(study.slate) - 1 :]) for c, f in zip(mixing, fixed, strict=True)])
+    rates = [campaign.true_rates(campaign.texts) for campaign in fixed]  # the stored texts: nothing joins them
     possible = _best_possible(study, mixing)
     return {
         "impressions": [study.config.impressions * (i + 1) for i in range(study.config.rounds)],
         "loop": _curve(mixing),
         "mixing_off": _curve(fixed),
-        "best_stored": float(rates.max(1).mean()),
-        "uniform": float(rates.mean()),
+        "best_stored": float(np.mean([each.max() for each in rates])),
+        "uniform": float(np.mean([each.mean() for each in rates])),
         "best_possible": None if possible is None else float(possible.mean()),
     }
 

@@ -91,13 +91,19 @@ def _column(path: Path, column: str | None) -> list[str]:
         raise InputError(f"{path} has the columns {', '.join(names)}; say which holds the texts with --column")
     if column is not None and column not in names:
         raise InputError(f"{path} has no column {column!r}; it has {', '.join(names)}")
-    return [str(value) for value in table[column or names[0]].to_pylist() if value is not None]
+    chosen = table[column or names[0]]
+    if not (pa.types.is_string(chosen.type) or pa.types.is_large_string(chosen.type) or pa.types.is_null(chosen.type)):
+        raise InputError(
+            f"column {column or names[0]!r} of {path} holds {chosen.type}, not text in UTF-8; "
+            "choose another with --column, or save the file as UTF-8"
+        )
+    return [value for value in chosen.to_pylist() if value is not None]
 
 
 def name_subject(texts: Sequence[str], record: ProductRecord) -> list[str]:
     """Return those of `texts` that name the record's product."""
-    names = (f" {record.name.lower()} ", f" {record.plural.lower()} ")
-    padded = ((text, " " + " ".join(_plain(text).split()) + " ") for text in texts)
+    names = [f" {' '.join(_plain(name).split())} " for name in (record.name, record.plural)]
+    padded = ((text, f" {' '.join(_plain(text).split())} ") for text in texts)
     return [text for text, words in padded if any(name in words for name in names)]
 
 

@@ -83,6 +83,18 @@ class Writer:
         self._vectors.update(zip(fresh, self.space.encoder.encode(fresh), strict=True))
         return torch.stack([self._vectors[text] for text in texts])
 
+    def base_points(self, texts: Sequence[str]) -> Tensor:
+        """Return the points (n, S) between which mixtures are wanted.
+
+        Without a subject a text's point is its sentence vector. With one, a stored text about another product stands
+        where it lands when it is rewritten for the subject.
+        """
+        return self.sentence_vectors([self._landing(text) for text in texts])
+
+    def _landing(self, text: str) -> str:
+        draft = self.drafts.get(Recipe((text,), (1.0,)))
+        return text if self.subject is None or draft is None or draft.refusals else draft.text
+
     def embed(self, texts: Sequence[str]) -> list[SummaryEmbedding]:
         """Return the summary embeddings of written texts that become parents, inverting those not yet inverted."""
         fresh = [text for text in dict.fromkeys(texts) if text not in self.embeddings]

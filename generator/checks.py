@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
 
 from generator.reader import Reader, words_of
 
@@ -40,6 +41,12 @@ class BrandRules(BaseModel):
     banned_words: tuple[str, ...] = ()
     full_stop: bool = True
     only_known_words: bool = True
+
+    @model_validator(mode="after")
+    def _lengths_fit(self) -> Self:
+        if self.min_characters > self.max_characters:
+            raise ValueError(f"min_characters {self.min_characters} is above max_characters {self.max_characters}")
+        return self
 
 
 @dataclass(frozen=True)

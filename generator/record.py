@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from copyloom import InputError
+from copyloom import InputError, in_words
 
 KINDS = ("quality", "material", "feature", "benefit", "audience", "use", "proof", "offer")
 """The kinds of attributes, in the order in which a prompt lists them."""
@@ -40,7 +40,14 @@ def _check_phrase(phrase: str) -> str:
 
 
 Phrase = Annotated[str, AfterValidator(_check_phrase)]
-Phrases = Annotated[tuple[Phrase, ...], Field(max_length=SLOTS_PER_KIND)]
+
+
+def _as_list(phrases: object) -> object:
+    """Return a single phrase as a list of one, nothing as an empty list."""
+    return (phrases,) if isinstance(phrases, str) else phrases or ()
+
+
+Phrases = Annotated[tuple[Phrase, ...], Field(max_length=SLOTS_PER_KIND), BeforeValidator(_as_list)]
 
 
 class ProductRecord(BaseModel):
@@ -105,9 +112,8 @@ class ProductRecord(BaseModel):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             allowed = "name, plural, category, " + ", ".join(KINDS)
-            raise InputError(f"{path} is not a product record: {problems}. Allowed keys: {allowed}") from error
+            raise InputError(f"{path} is not a product record: {in_words(error)}. Allowed keys: {allowed}") from error
 
     def attributes(self) -> Iterator[tuple[str, str]]:
         """Yield (slot, phrase) of every attribute, in the order of `KINDS`."""

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from copyloom import InputError
+from copyloom import InputError, in_words
 from embeddings.adapter import Adapter
 from embeddings.encoder import SentenceEncoder
 from embeddings.subject import SubjectAdapter, present_slots
@@ -349,5 +349,7 @@ def read_config(path: Path | None, changes: dict[str, object]) -> TinyConfig:
     try:
         given = yaml.safe_load(path.read_text(encoding="utf-8")) if path else {}
         return TinyConfig.model_validate({**given, **changes})
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, ValidationError) as error:
+    except ValidationError as error:
+        raise InputError(f"training settings {path or changes}: {in_words(error)}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
         raise InputError(f"training settings {path or changes} do not fit: {error}") from error

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from sqlalchemy import func, select
 
 from copyloom import InputError
@@ -137,6 +138,33 @@ def test_own_texts_without_subject(tmp_path: Path) -> None:
     assert summary["best_possible_ctr"] is None
     assert data["control"] is None
     assert summary["texts_stored"] == 6
+
+
+def test_texts_that_changed_since_a_run_was_stopped_are_refused(tmp_path: Path) -> None:
+    def stop(stage: str, done: int, total: int) -> None:
+        if stage == "showing texts to shoppers":
+            raise KeyboardInterrupt
+
+    texts = tmp_path / "claims.txt"
+    texts.write_text("Sunny flat by the river\nQuiet studio near the station\nCosy loft in town\n")
+    config = RunConfig(**{**SMALL, "texts": texts})
+    with pytest.raises(KeyboardInterrupt):
+        run_study(config, tmp_path / "run", stop)
+    texts.write_text("Quiet studio near the station\nSunny flat by the river\nCosy loft in town\n")
+    with pytest.raises(InputError, match="other settings or texts"):
+        run_study(config, tmp_path / "run", quiet)
+
+
+def test_two_runs_at_once_in_one_folder(tmp_path: Path) -> None:
+    with FileLock(tmp_path / ".lock"), pytest.raises(InputError, match="another run is writing"):
+        run_study(RunConfig(**SMALL), tmp_path, quiet)
+
+
+def test_texts_that_mean_the_same(tmp_path: Path) -> None:
+    texts = tmp_path / "claims.txt"
+    texts.write_text("A QUIET KETTLE\na quiet kettle\n")
+    data = run_study(RunConfig(**{**SMALL, "texts": texts}), tmp_path / "run", quiet)
+    assert data["summary"]["texts_stored"] == 2
 
 
 def test_subject_that_no_text_names(tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ def test_column_of_csv_and_parquet(tmp_path: Path) -> None:
         ("nul.txt", b"a\x00b\nc\n", None, "binary"),
         ("bad.parquet", b"not parquet", None, "cannot be read as PARQUET"),
         ("two.csv", "a,b\n1,2\n", None, "--column"),
+        ("latin.csv", "a\nCafé\nThé\n".encode("latin-1"), None, "not text in UTF-8"),
+        ("numbers.csv", "a\n1\n2\n", None, "holds int64, not text"),
         ("two.csv", "a,b\n1,2\n", "c", "no column 'c'; it has a, b"),
     ],
 )
@@ -57,6 +59,8 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 
 def test_subject_is_named_as_words_not_letters() -> None:
     record = ProductRecord(name="mug", plural="mugs")
+    marked = ProductRecord(name="ÉcoKettle™ & Co")
+    assert name_subject(["Buy the ÉcoKettle™ & Co today", "Buy tea"], marked) == ["Buy the ÉcoKettle™ & Co today"]
     assert name_subject(["A mug!", "Our Mugs.", "A smug look", "Tea"], record) == ["A mug!", "Our Mugs."]
 
 

@@ -164,7 +164,6 @@ def test_every_slot_of_a_record_fills(data):
         ("name: ''", "an attribute is empty; write a phrase or leave it out"),
         ("name: mug\nquality: [light, '  ']", "an attribute is empty"),
         ("name: mug\nquality: [a, b, c, d]", "quality: .* at most 3"),
-        ("name: mug\nquality: light", "quality"),
         ("name: mug\ncolour: red", "colour: .*Allowed keys: name, plural, category, quality, material"),
         (f"name: {'m' * 81}", "has 81 characters; an attribute has at most 80"),
         ("name: mug\noffer: ['<name> for free']", "contains the name of a slot; leave the angle brackets out"),
@@ -193,3 +192,10 @@ def test_a_file_gives_the_record(tmp_path):
     path = tmp_path / "mug.yaml"
     path.write_text("name: mug\nplural: mugs\nmaterial: [grès]\noffer: [free shipping]\n", encoding="utf-8")
     assert ProductRecord.from_yaml(path) == ProductRecord(name="mug", material=["grès"], offer=["free shipping"])
+
+
+def test_one_phrase_needs_no_list_and_nothing_is_an_empty_one(tmp_path):
+    path = tmp_path / "record.yaml"
+    path.write_text("name: mug\nquality: light\nfeature:\n")
+    record = ProductRecord.from_yaml(path)
+    assert (record.quality, record.feature) == (("light",), ())
