@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,8 +12,6 @@ from typer.core import TyperGroup
 
 from copyloom import CopyloomError, InputError, in_words
 from experiments import console
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: threads that spin slow whatever shares the cores
 
 DEFAULT_OUT = Path("runs")
 

@@ -76,4 +76,4 @@ _AVAILABLE: dict[str, Callable[[], bool]] = {
     "mps": torch.backends.mps.is_available,
     "cpu": lambda: True,
 }
-_ROWS = {"neuron": 64, "cuda": 512, "mps": 64, "cpu": 64}
+_ROWS = {"neuron": 64, "cuda": 512, "mps": 64, "cpu": 128}

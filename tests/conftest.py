@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin slow whatever shares the cores
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test needs the network, and none may wait for it
 
 
