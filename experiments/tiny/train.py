@@ -148,7 +148,7 @@ class Corpus:
         rng = random.Random(f"{self.config.seed} step {step}")
         noise = torch.Generator().manual_seed(rng.getrandbits(63))
         config, claims = self.config, self.claims
-        plain = [*self._real(rng, config.real_rows if self.real else 0)]
+        plain = self._real(rng, config.real_rows) if self.real and config.real_rows else []
         plain += [claims.plain(rng) for _ in range(config.plain_rows)]
         plain += [claims.mixture(rng) for _ in range(config.mixture_rows)]
         subject = [claims.about_subject(rng) for _ in range(config.subject_rows)]

@@ -1,0 +1,80 @@
+"""The training recipe: stopped and resumed it makes the same model, and what it makes can be loaded."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from copyloom import InputError
+from embeddings.space import Space, load_adapters
+from experiments.tiny.package import write_package
+from experiments.tiny.real_texts import is_held_out, real_texts
+from experiments.tiny.train import TinyConfig, TinyModel, read_config, train_tiny
+from generator.device import Device
+from generator.language_model import LanguageModel
+
+SMALL = TinyConfig(
+    vocabulary=600, hidden_size=32, layers=1, heads=2, feed_forward=64, vectors=2, adapter_width=32, grammar_claims=120,
+    steps=4, real_rows=0, plain_rows=4, mixture_rows=4, subject_rows=4, subject_mixture_rows=4, checkpoint_seconds=0.0,
+)  # fmt: skip
+
+
+def quiet(stage: str, done: int, total: int) -> None:
+    """Hear of progress and say nothing."""
+
+
+def weights(model: TinyModel) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def test_stopped_and_resumed_makes_the_same_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, space: Space
+) -> None:
+    whole, corpus = train_tiny(SMALL, tmp_path / "whole", None, quiet)
+    monkeypatch.setattr("experiments.tiny.train._schedule", stop_at_third_call())
+    with pytest.raises(KeyboardInterrupt):
+        train_tiny(SMALL, tmp_path / "broken", None, quiet)
+    monkeypatch.undo()
+    resumed, _ = train_tiny(SMALL, tmp_path / "broken", None, quiet)
+    for name, value in weights(whole).items():
+        torch.testing.assert_close(weights(resumed)[name], value, rtol=0, atol=0, msg=name)
+    with pytest.raises(InputError, match="another configuration"):
+        train_tiny(SMALL.model_copy(update={"steps": 5}), tmp_path / "broken", None, quiet)
+
+    folder = tmp_path / "model"
+    assert write_package(whole, corpus.tokenizer, SMALL, folder) == sum(f.stat().st_size for f in folder.iterdir())
+    model = LanguageModel.load(str(folder), Device.choose("cpu"))
+    loaded = Space(model, space.encoder, *load_adapters(folder))
+    assert loaded.identity.vectors == 2
+    assert len(loaded.write(torch.randn(3, 2, 32))) == 3
+    shutil.rmtree(tmp_path)
+
+
+def stop_at_third_call() -> object:
+    """Return a schedule that is interrupted in the second step: each step asks it once for every group."""
+    from experiments.tiny.train import _schedule
+
+    calls = []
+
+    def schedule(done: float, warmup: float) -> float:
+        calls.append(done)
+        if len(calls) > 4:  # two optimisers, one group each
+            raise KeyboardInterrupt
+        return _schedule(done, warmup)
+
+    return schedule
+
+
+def test_settings_that_do_not_fit() -> None:
+    with pytest.raises(InputError, match="steps"):
+        read_config(None, {"steps": 0})
+
+
+def test_real_texts_are_short_distinct_and_two_percent_are_held_out(shared_data: Path) -> None:
+    texts = real_texts(shared_data)
+    assert len(texts) == len(set(texts)) > 100_000
+    assert all(12 <= len(text) <= 110 for text in texts)
+    share = sum(map(is_held_out, texts)) / len(texts)
+    assert abs(share - 0.02) < 0.002  # five standard deviations are 0.002
+    assert is_held_out(texts[0]) == is_held_out(texts[0].upper())
