@@ -50,7 +50,7 @@ facts. Which attribute of the record a slot takes is decided by sentence vectors
 Trainium.
 """
 
-_ROWS = {
+ROWS = {
     "shipped_exact_share": "shipped claims, exact",
     "grammar_exact_share": "held-out grammar claims, exact",
     "grammar_exact_from_adapter": "held-out grammar claims, exact straight from the adapter",
@@ -73,7 +73,7 @@ def model_card(found: Mapping[str, Any]) -> str:
     """Return the card in Markdown; `found` is what `experiments.tiny.quality.measure` returns."""
     folder = resources.files("generator").joinpath("copyloom_tiny")
     settings = json.loads(folder.joinpath("adapter.json").read_text())["training"]
-    rows = [f"| {words} | {_shown(key, found[key])} |" for key, words in _ROWS.items() if found.get(key) is not None]
+    rows = [f"| {words} | {_shown(key, found[key])} |" for key, words in ROWS.items() if found.get(key) is not None]
     used = versions()
     return _CARD.format(
         parameters=found["parameters"],

@@ -1,11 +1,11 @@
 """What the shipped model must reach: see its card. Slow: inverts a thousand texts and trains a judge."""
 
-import json
-from pathlib import Path
+import re
 from typing import Any
 
 import pytest
 
+from experiments.tiny.card import ROWS
 from experiments.tiny.package import MAX_BYTES
 from experiments.tiny.quality import measure
 from experiments.tiny.real_texts import shared_data
@@ -51,7 +51,9 @@ def test_mixtures_are_new_and_fluent(quality: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 def test_card_holds_what_was_measured(quality: dict[str, Any]) -> None:
-    card = (Path(SHIPPED_FOLDER) / "README.md").read_text(encoding="utf-8")
-    for key in ("known_subject_true_share", "mixtures_new_share", "grammar_exact_share"):
-        assert f"{quality[key]:.1%}" in card, key
-    assert json.dumps(quality)
+    """Up to three points: another processor rounds otherwise, and a mixture near a tie may read otherwise."""
+    card = (SHIPPED_FOLDER / "README.md").read_text(encoding="utf-8")
+    for key in ("grammar_exact_share", "known_subject_true_share", "unseen_subject_true_share", "mixtures_new_share"):
+        stated = re.search(rf"\| {re.escape(ROWS[key])} \| ([\d.]+)% \|", card)
+        assert stated, key
+        assert abs(float(stated[1]) / 100 - quality[key]) <= 0.03, key
