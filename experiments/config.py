@@ -86,7 +86,7 @@ class RunConfig(_Strict):
     """
 
     seed: int = Field(0, ge=0)
-    seeds: PositiveInt = 24
+    seeds: PositiveInt = 20
     rounds: PositiveInt = 40
     impressions: PositiveInt = 3000
     features: PositiveInt = 32

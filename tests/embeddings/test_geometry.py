@@ -60,7 +60,8 @@ def test_new_vectors_are_mapped_one_by_one_in_any_shape():
 def test_directions_without_variance_are_left_out():
     line = torch.outer(torch.linspace(-1, 1, 9), torch.ones(4))
     assert Reduction.fit(line, 3).features == 1
-    assert Reduction.fit(vectors(1, 5).expand(4, -1), 3).features == 0  # one text four times
+    with pytest.raises(InputError, match="add texts that differ"):
+        Reduction.fit(vectors(1, 5).expand(4, -1), 3)  # one text four times
 
 
 @pytest.mark.parametrize("count", [0, 1])
