@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 COMMAND = [sys.executable, "-c", "from experiments.cli import app; app()", "quickstart", "--device", "cpu",
-           "--seeds", "2", "--rounds", "12", "--out"]  # fmt: skip
+           "--seeds", "2", "--rounds", "8", "--out"]  # fmt: skip
 
 
 @pytest.mark.slow
