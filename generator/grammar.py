@@ -126,14 +126,14 @@ class Grammar:
 
     def claim(self, rng: random.Random, record: ProductRecord, style: str | None = None) -> Claim:
         """Return a claim about `record` drawn at random, in `style` if one is given."""
-        frames = [f for f in self.frames if style in (None, f.style) and _fits(f, record)]
+        frames = [f for f in self.frames if style in (None, f.style) and fits(f, record)]
         frame = rng.choice(frames)
-        return Claim(frame, record, _draw_picks(rng, frame, record))
+        return Claim(frame, record, draw_picks(rng, frame, record))
 
     def claims_about(self, record: ProductRecord) -> Iterator[Claim]:
         """Yield every claim that the grammar can write about `record`."""
         for frame in self.frames:
-            if not _fits(frame, record):
+            if not fits(frame, record):
                 continue
             choices = [range(1, len(getattr(record, kind)) + 1) for kind in frame.kinds]
             for picks in itertools.product(*choices):
@@ -150,7 +150,8 @@ def _category(lexicon: dict[str, object]) -> Category:
     )
 
 
-def _fits(frame: Frame, record: ProductRecord) -> bool:
+def fits(frame: Frame, record: ProductRecord) -> bool:
+    """Say whether `record` has a phrase for every slot of `frame`."""
     return all(len(getattr(record, kind)) >= frame.kinds.count(kind) for kind in frame.kinds)
 
 
@@ -159,7 +160,8 @@ def _distinct(frame: Frame, picks: Sequence[int]) -> bool:
     return len(set(pairs)) == len(pairs)
 
 
-def _draw_picks(rng: random.Random, frame: Frame, record: ProductRecord) -> tuple[int, ...]:
+def draw_picks(rng: random.Random, frame: Frame, record: ProductRecord) -> tuple[int, ...]:
+    """Return a random pick for each of the frame's slots, no phrase twice."""
     unused = {
         kind: rng.sample(range(1, len(getattr(record, kind)) + 1), frame.kinds.count(kind))
         for kind in KINDS

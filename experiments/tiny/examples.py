@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from embeddings.subject import SUBJECT_SLOTS, subject_phrases
-from generator.grammar import Claim, Grammar, _draw_picks, _fits
+from generator.grammar import Claim, Grammar, draw_picks, fits
 from generator.record import KINDS, ProductRecord, fill
 
 _RECOMBINE_BELOW = 0.8
@@ -101,10 +101,10 @@ class Claims:
     def _transfer(self, rng: random.Random, claim: Claim, record: ProductRecord, angle: Claim) -> str:
         """Return `claim`'s frame with slots of `record`, for the phrases that `angle` or else `claim` mentions."""
         frame = claim.frame
-        if not _fits(frame, record):
-            frames = [f for f in self.grammar.frames if f.style == frame.style and _fits(f, record)]
-            frame = rng.choice(frames or [f for f in self.grammar.frames if _fits(f, record)])
-        picks = list(_draw_picks(rng, frame, record))
+        if not fits(frame, record):
+            frames = [f for f in self.grammar.frames if f.style == frame.style and fits(f, record)]
+            frame = rng.choice(frames or [f for f in self.grammar.frames if fits(f, record)])
+        picks = list(draw_picks(rng, frame, record))
         for position, kind in enumerate(frame.kinds):
             wanted = angle.phrase(kind) or claim.phrase(kind)
             if wanted is not None and frame.kinds.index(kind) == position:

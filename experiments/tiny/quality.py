@@ -23,7 +23,7 @@ from experiments.tiny.real_texts import is_held_out, real_texts, shared_data
 from experiments.tiny.train import TinyConfig, training_claims
 from generator.checks import BrandRules, Checker
 from generator.decoding import decode
-from generator.grammar import Claim, Grammar
+from generator.grammar import HELD_OUT_PRODUCT, Claim, Grammar
 from generator.reader import Reader
 from generator.record import ProductRecord
 
@@ -69,7 +69,7 @@ def held_out_claims(count: int) -> list[Claim]:
     seen = {claim.text for claim in training_claims(TinyConfig(**settings), grammar)}
     found: dict[str, Claim] = {}
     while len(found) < count:
-        product = 11 if rng.random() < 0.1 else None
+        product = HELD_OUT_PRODUCT if rng.random() < 0.1 else None
         claim = grammar.claim(rng, grammar.record(rng, product=product))
         if claim.text not in seen:
             found.setdefault(claim.text, claim)
