@@ -1,8 +1,8 @@
 """Greedy decoding of summary embeddings in constant shape.
 
-Every step has the same number of rows and a key-value cache of the same length, whatever was asked for: a text depends
-on its own embedding alone, not on the batch (numerical background: Tarasov et al. 2026, appendix on decoding), and
-devices that compile or capture one graph a shape do so once.
+Every step has the same number of rows and a key-value cache whose length depends on the step alone, whatever was asked
+for: a text depends on its own embedding, not on the batch (numerical background: Tarasov et al. 2026, appendix on
+decoding). Devices that compile one graph a shape see one shape of step; see `generator.cache`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import StaticCache
 
 from copyloom import InputError
+from generator.cache import Reader
 from generator.language_model import LanguageModel
 
 MAX_TOKENS = 64
@@ -29,7 +29,7 @@ class Prefix:
     ----------
     vectors : Tensor of shape (L, D)
     present : Tensor of shape (L,)
-        bool; positions that are False are masked.
+        bool; positions that are False are masked, or left out for models that keep a state.
     """
 
     vectors: Tensor
@@ -38,11 +38,24 @@ class Prefix:
 
 @dataclass(frozen=True)
 class Decoded:
-    """A text that a model wrote, its token ids without end-of-text, and whether it came to its end."""
+    """A text that a model wrote.
+
+    Parameters
+    ----------
+    text : str
+    ids : tuple of int
+        Its tokens, without end-of-text.
+    finished : bool
+        Whether it came to its end.
+    margin : float
+        The least lead, in logits, of an emitted token over its best rival, end-of-text included; infinite if nothing
+        was emitted.
+    """
 
     text: str
     ids: tuple[int, ...]
     finished: bool
+    margin: float
 
 
 def decode(
@@ -69,6 +82,11 @@ def decode(
     InputError
         If the shape or a value of `embeddings` does not fit the model.
 
+    Notes
+    -----
+    In a mixture of experts the rows share matrix products of changing shapes: there, margins depend on the batch in
+    their last digits, and so would tokens that lead by no more.
+
     Examples
     --------
     >>> model = LanguageModel.load()
@@ -81,58 +99,55 @@ def decode(
     for start in range(0, len(embeddings), rows):
         chunk = embeddings[start : start + rows]
         padding = chunk[-1:].expand(rows - len(chunk), -1, -1)
-        ids = _greedy(model, torch.cat([chunk, padding]), prefix, max_tokens)
-        decoded.extend(_texts(model, ids[: len(chunk)]))
+        ids, margins = _greedy(model, torch.cat([chunk, padding]), prefix, max_tokens)
+        decoded.extend(_texts(model, ids[: len(chunk)], margins))
     return decoded
 
 
 @torch.inference_mode()
-def _greedy(model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max_tokens: int) -> Tensor:
-    """Return token ids (rows, max_tokens) for exactly `Device.decode_rows` embeddings."""
+def _greedy(model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max_tokens: int) -> tuple[Tensor, Tensor]:
+    """Return token ids (rows, max_tokens) and margins (rows,) for exactly `Device.decode_rows` embeddings."""
     device = model.device.torch
-    inputs = embeddings.to(device, model.model.dtype)
-    mask = torch.ones(len(inputs), inputs.shape[1] + (len(prefix.present) if prefix else 0) + max_tokens, device=device)
-    if prefix is not None:
-        front = prefix.vectors.to(device, inputs.dtype).expand(len(inputs), -1, -1)
-        inputs = torch.cat([front, inputs], 1)
-        mask[:, : front.shape[1]] = prefix.present.to(device).float()
-    cache = StaticCache(config=model.model.config, max_cache_len=mask.shape[1])
+    reader, inputs = _after_prefix(model, embeddings.to(device, model.model.dtype), prefix, max_tokens)
     ids = torch.full((len(inputs), max_tokens), model.end, device=device)
+    margins = torch.full((len(inputs),), torch.inf, device=device)
     done = torch.zeros(len(inputs), dtype=torch.bool, device=device)
-    seen = inputs.shape[1]
+    check_every = 1 if device.type == "cpu" else _CHECK_EVERY
     for step in range(max_tokens):
-        logits = model.model(
-            inputs_embeds=inputs,
-            attention_mask=mask,
-            **_positions(model, len(inputs), 0 if step == 0 else seen + step - 1, inputs.shape[1]),
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        ).logits[:, -1]
-        token = torch.where(done, model.end, logits.float().argmax(-1))  # argmax takes the first of equals
+        logits = reader.read(inputs)
+        best, token = logits.max(-1)  # takes the first of equals
+        lead = best - logits.scatter_(1, token[:, None], -torch.inf).amax(-1)
+        margins = torch.where(done, margins, margins.minimum(lead))
+        token = torch.where(done, model.end, token)
         ids[:, step] = token
         done |= token == model.end
-        if step % _CHECK_EVERY == _CHECK_EVERY - 1 and bool(done.all()):
+        if (step + 1) % check_every == 0 and bool(done.all()):
             break
         inputs = model.embed(token[:, None])
-    return ids.cpu()
+    return ids.cpu(), margins.cpu()
 
 
-def _positions(model: LanguageModel, rows: int, first: int, count: int) -> dict[str, Tensor]:
-    """Return the positions of the inputs as keyword arguments, for the models that take them.
+def _after_prefix(
+    model: LanguageModel, vectors: Tensor, prefix: Prefix | None, max_tokens: int
+) -> tuple[Reader, Tensor]:
+    """Return a reader and what it is to read first: it has read the prefix once, for all rows, where that can be."""
+    length = vectors.shape[1] + max_tokens
+    if prefix is None or not len(prefix.present):
+        return Reader(model, length), vectors
+    front, present = prefix.vectors.to(vectors)[None], prefix.present.to(vectors.device)
+    reader = Reader(model, front.shape[1] + length)
+    if reader.is_recurrent:  # a state cannot skip a position
+        return reader, torch.cat([front[:, present].expand(len(vectors), -1, -1), vectors], 1)
+    reader.read(front, present)
+    reader.repeat(len(vectors))
+    return reader, vectors
 
-    Some, such as OPT, would otherwise count them in the mask, which covers the whole cache.
-    """
-    if not model.takes_positions:
-        return {}
-    return {"position_ids": torch.arange(first, first + count, device=model.device.torch).expand(rows, -1)}
 
-
-def _texts(model: LanguageModel, ids: Tensor) -> Iterator[Decoded]:
-    for row in ids.tolist():
+def _texts(model: LanguageModel, ids: Tensor, margins: Tensor) -> Iterator[Decoded]:
+    for row, margin in zip(ids.tolist(), margins.tolist(), strict=False):
         finished = model.end in row
         kept = row[: row.index(model.end)] if finished else row
-        yield Decoded(model.detokenize(kept), tuple(kept), finished)
+        yield Decoded(model.detokenize(kept), tuple(kept), finished, margin)
 
 
 def _check(model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max_tokens: int) -> None:

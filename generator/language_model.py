@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from copyloom import InputError
@@ -23,12 +23,14 @@ from generator.device import Device
 SHIPPED = "copyloom-tiny"
 SHIPPED_FOLDER = Path(__file__).parent / "copyloom_tiny"
 
-_UNFIT = {
-    "gpt_neo": "its local attention cannot use a cache of constant length; convert it or choose another model",
-    "mamba": "it keeps a state instead of a key-value cache, which is not supported yet",
-    "mamba2": "it keeps a state instead of a key-value cache, which is not supported yet",
-}
-"""Kinds of models that constant-shape decoding would get wrong, and why."""
+_UNFIT = {"xlstm": "it keeps a state of its own kind"}
+"""Kinds of models that cannot be decoded, and why."""
+
+_LIMITS = ("max_position_embeddings", "n_positions", "max_seq_len")
+"""What configurations call the most positions."""
+
+_LOUD = 1000.0
+"""How much `LanguageModel.linear_head` amplifies hidden states, so that a soft cap shows."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,20 @@ class ModelIdentity:
     hidden_size: int
 
 
+@dataclass(frozen=True)
+class LinearHead:
+    """The last layer of a model: ``hidden @ weight.T + bias`` are its logits.
+
+    Parameters
+    ----------
+    weight : Tensor of shape (V, H)
+    bias : Tensor of shape (V,), optional
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+
 class LanguageModel:
     """A Hugging Face causal model with frozen parameters, and its tokenizer.
 
@@ -69,15 +85,14 @@ class LanguageModel:
     """
 
     def __init__(self, model: Any, tokenizer: Any, name: str, device: Device) -> None:
-        if tokenizer.eos_token_id is None:
-            raise InputError(f"model {name!r} has no end-of-text token; Copyloom needs one to know where a text ends")
-        if model.config.model_type in _UNFIT:
-            raise InputError(f"model {name!r} is of type {model.config.model_type}: {_UNFIT[model.config.model_type]}")
         self.name, self.device, self.tokenizer = name, device, tokenizer
-        self.takes_positions = "position_ids" in inspect.signature(model.forward).parameters
+        self.takes = frozenset(inspect.signature(model.forward).parameters)
+        self.cache_name = next((kind for kind in ("past_key_values", "cache_params") if kind in self.takes), "")
         self.model = model.to(device.torch).eval().requires_grad_(False)
-        self.end = int(tokenizer.eos_token_id)
-        self.hidden_size = int(model.get_input_embeddings().embedding_dim)
+        self._check_kind()
+        table = model.get_input_embeddings()
+        self.hidden_size = int(table.weight.shape[1])
+        self.end = _end_of_text(model, tokenizer, len(table.weight), name)
 
     @classmethod
     def load(cls, name: str = SHIPPED, device: Device | None = None) -> LanguageModel:
@@ -86,14 +101,18 @@ class LanguageModel:
         Raises
         ------
         InputError
-            If there is no such model, or it is not a causal language model.
+            If there is no such model, or it is not a causal language model that reads vectors as it reads tokens, or
+            parts of it are missing.
         """
         transformers_logging.disable_progress_bar()  # loading takes a moment; commands show their own progress
         source = str(SHIPPED_FOLDER) if name == SHIPPED else name
         if source.startswith((".", "/", "~")) and not Path(source).expanduser().is_dir():
             raise InputError(f"no model folder at {name!r}; give {SHIPPED!r}, a folder or a hub id such as 'gpt2'")
         try:
-            model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
+            config = AutoConfig.from_pretrained(source)
+            if getattr(config, "is_encoder_decoder", False):  # of some, Transformers would load the decoder alone
+                raise _unfit(name, config, "it needs an encoder")
+            loading: Any = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, output_loading_info=True)
             tokenizer = AutoTokenizer.from_pretrained(source)
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             first = str(error).strip().partition("\n")[0]
@@ -101,7 +120,12 @@ class LanguageModel:
                 f"model {name!r} cannot be loaded: {first} Give {SHIPPED!r}, a folder with a causal model, or a hub id"
             )
             raise InputError(message) from error
-        return cls(model, tokenizer, name, device or Device.choose())
+        model, report = loading
+        if missing := sorted(report["missing_keys"]):
+            raise InputError(f"model {name!r} lacks {len(missing)} of its tensors, such as {missing[0]}; save it whole")
+        loaded = cls(model, tokenizer, name, device or Device.choose())
+        loaded._check_reading()
+        return loaded
 
     @cached_property
     def identity(self) -> ModelIdentity:
@@ -118,7 +142,8 @@ class LanguageModel:
     @cached_property
     def positions(self) -> int:
         """The most positions (prefix, vectors and text together) that the model can attend to."""
-        return int(getattr(self.model.config, "max_position_embeddings", 0) or 1_000_000)
+        config = self.model.config.get_text_config(decoder=True)
+        return int(next((limit for kind in _LIMITS if (limit := getattr(config, kind, None))), 1_000_000))
 
     def tokenize(self, text: str) -> list[int]:
         """Return the token ids of `text`; names of special tokens inside it are plain letters.
@@ -143,3 +168,83 @@ class LanguageModel:
         """Return the input embeddings (..., D) of token ids (...)."""
         embedded: Tensor = self.model.get_input_embeddings()(ids.to(self.device.torch))
         return embedded
+
+    def hidden(self, inputs_embeds: Tensor) -> Tensor:
+        """Return the last hidden states (B, T, H) for inputs (B, T, D), differentiable with respect to them."""
+        states: Tensor = self.model.base_model(inputs_embeds=self._as_input(inputs_embeds), use_cache=False)[0]
+        return states
+
+    def logits(self, inputs_embeds: Tensor) -> Tensor:
+        """Return the logits (B, T, V) for inputs (B, T, D); use `hidden` and `linear_head` where few are needed."""
+        logits: Tensor = self.model(inputs_embeds=self._as_input(inputs_embeds), use_cache=False).logits
+        return logits
+
+    @cached_property
+    def linear_head(self) -> LinearHead | None:
+        """The layer from `hidden` to `logits`, or None where there is more between them, such as a soft cap."""
+        head = self.model.get_output_embeddings()
+        if head is None or self.model.base_model is self.model:
+            return None
+        noise = torch.randn(2, 3, self.hidden_size, generator=torch.Generator().manual_seed(0))
+        with torch.inference_mode():
+            hidden = _LOUD * self.hidden(noise)
+            with head.register_forward_pre_hook(lambda _, inputs: (_LOUD * inputs[0],)):
+                logits = self.logits(noise)
+            bias = getattr(head, "bias", None)
+            if hidden.shape[-1] != head.weight.shape[-1] or logits.shape[-1] != len(head.weight):
+                return None
+            difference = (torch.nn.functional.linear(hidden, head.weight, bias) - logits).abs().amax()
+            close = difference <= 100 * torch.finfo(logits.dtype).eps * logits.abs().amax()
+        return LinearHead(head.weight, bias) if bool(close) else None
+
+    def _as_input(self, inputs_embeds: Tensor) -> Tensor:
+        return inputs_embeds.to(self.device.torch, self.model.dtype)
+
+    def _check_kind(self) -> None:
+        """Raise where the kind of model tells that it cannot be decoded."""
+        kind = self.model.config.model_type
+        reason = _UNFIT.get(kind)
+        if "inputs_embeds" not in self.takes:
+            reason = "its forward takes no inputs_embeds, so it cannot read vectors"
+        elif not self.cache_name:
+            reason = "it keeps no cache of what it has read"
+        elif kind == "gpt_neo" and self.device.compiles_shapes:
+            reason = f"its local attention cannot use the cache of fixed length that {self.device.type} needs"
+        elif getattr(self.model.config, "is_encoder_decoder", False):
+            reason = "it needs an encoder"
+        if reason:
+            raise _unfit(self.name, self.model.config, reason)
+
+    @torch.inference_mode()
+    def _check_reading(self) -> None:
+        """Raise unless vectors read as their tokens do, and no position depends on a later one."""
+        tokens = len(self.model.get_input_embeddings().weight)
+        ids = torch.arange(1, 5, device=self.device.torch)[None] * (tokens // 5)
+        from_ids, vectors = self.model(input_ids=ids, use_cache=False).logits, self.embed(ids)
+        for read, reason in (
+            (self.logits(vectors), "it reads vectors otherwise than the tokens that they stand for"),
+            (self.logits(vectors[:, :-1]), "it looks ahead, so it is no causal model"),
+        ):
+            difference = (read - from_ids[:, : read.shape[1]]).abs().amax()
+            if not bool(difference <= 1e-3 * from_ids.abs().amax()):
+                raise _unfit(self.name, self.model.config, reason)
+
+
+def _unfit(name: str, config: Any, reason: str) -> InputError:
+    return InputError(
+        f"model {name!r} is of type {config.model_type}: {reason}; choose a decoder-only model, such as one of the "
+        "GPT-2, Llama, Qwen or Mamba families"
+    )
+
+
+def _end_of_text(model: Any, tokenizer: Any, tokens: int, name: str) -> int:
+    """Return the first end-of-text token that tokenizer, generation settings or configuration name, below `tokens`."""
+    settings = (tokenizer, getattr(model, "generation_config", None), model.config.get_text_config(decoder=True))
+    for found in (getattr(source, "eos_token_id", None) for source in settings):
+        first = found[0] if isinstance(found, (list, tuple)) and found else found
+        if isinstance(first, int) and 0 <= first < tokens:
+            return first
+    raise InputError(
+        f"model {name!r} has no end-of-text token, so Copyloom cannot know where a text ends; set eos_token in its "
+        "tokenizer_config.json, or eos_token_id in its config.json"
+    )

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,11 @@ def random_model(byte_tokenizer: Any) -> Callable[..., Any]:
             "num_key_value_heads": 2, "intermediate_size": 32, "max_position_embeddings": 64,
             "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0,
         }  # fmt: skip
+        kind = getattr(transformers, architecture)
+        known = {field.name for field in fields(kind)} | set(kind.attribute_map)
         torch.manual_seed(0)
-        model = AutoModelForCausalLM.from_config(getattr(transformers, architecture)(**sizes | changes))
+        config = kind(**{name: size for name, size in sizes.items() if name in known} | changes)
+        model = AutoModelForCausalLM.from_config(config)
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 torch.nn.init.normal_(parameter, std=0.3)  # logits far apart, so that rounding decides nothing

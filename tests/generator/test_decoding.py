@@ -1,4 +1,6 @@
-"""A decoded text depends on its own embedding alone, and is what a plain greedy loop would write."""
+"""A decoded text depends on its own embedding alone; see `test_any_model` for what it is."""
+
+import math
 
 import pytest
 import torch
@@ -6,74 +8,7 @@ import torch
 from copyloom import InputError
 from generator.decoding import Prefix, decode
 
-ARCHITECTURES = [
-    "LlamaConfig",
-    "GPT2Config",
-    "GPTNeoXConfig",
-    "Qwen2Config",
-    "MistralConfig",
-    "BloomConfig",
-    "OPTConfig",
-]
-SPECIFIC = {
-    "Qwen2Config": {"num_key_value_heads": 1},
-    "MistralConfig": {"sliding_window": 5},
-    "OPTConfig": {"word_embed_proj_dim": 16, "ffn_dim": 32},
-    "GPTNeoConfig": {"attention_types": [[["global", "local"], 1]], "window_size": 4, "num_layers": 2},
-}
 TOKENS = 12
-
-
-def naive(model, vectors, max_tokens=TOKENS):
-    """Return ids and whether the text ended: everything computed anew at each step, one row, no cache, no mask."""
-    inputs, ids = vectors[None], []
-    for _ in range(max_tokens):
-        token = int(model.model(inputs_embeds=inputs, use_cache=False).logits[0, -1].argmax())
-        if token == model.end:
-            return tuple(ids), True
-        ids.append(token)
-        inputs = torch.cat([inputs, model.embed(torch.tensor([[token]]))], 1)
-    return tuple(ids), False
-
-
-def plain(decoded):
-    return [(result.ids, result.finished) for result in decoded]
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@torch.inference_mode()
-def test_decoding_is_the_naive_loop_token_for_token(random_model, architecture):
-    """70 rows: one full chunk and a filled one."""
-    model = random_model(architecture, **SPECIFIC.get(architecture, {}))
-    vectors = torch.randn(70, 3, model.hidden_size, generator=torch.Generator().manual_seed(1))
-    decoded = decode(model, vectors, max_tokens=TOKENS)
-    assert plain(decoded) == [naive(model, row) for row in vectors]
-    assert len({result.ids for result in decoded}) > 30
-
-
-def test_a_model_that_the_cache_would_mislead_is_refused(random_model):
-    with pytest.raises(InputError, match=r"gpt_neo.*cache of constant length"):
-        random_model("GPTNeoConfig", **SPECIFIC["GPTNeoConfig"])
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@torch.inference_mode()
-def test_a_prefix_is_only_vectors_in_front(random_model, architecture):
-    model = random_model(architecture, **SPECIFIC.get(architecture, {}))
-    front, vectors = torch.randn(5, 16), torch.randn(6, 3, 16)
-    decoded = decode(model, vectors, Prefix(front, torch.ones(5, dtype=torch.bool)), TOKENS)
-    assert plain(decoded) == [naive(model, torch.cat([front, row])) for row in vectors]
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("present", [[True, False, True, False], [False, True, True, True], [False] * 4])
-def test_masked_positions_are_not_seen(random_model, architecture, present):
-    model = random_model(architecture, **SPECIFIC.get(architecture, {}))
-    vectors, front = torch.randn(6, 3, 16), torch.randn(4, 16)
-    mask = torch.tensor(present)
-    other = torch.where(mask[:, None], front, 9 * torch.randn(4, 16))
-    with_one, with_other = (decode(model, vectors, Prefix(values, mask), TOKENS) for values in (front, other))
-    assert with_one == with_other
 
 
 def test_rows_do_not_depend_on_the_batch(space):
@@ -106,6 +41,7 @@ def test_a_shorter_limit_cuts_the_same_text(random_model):
         assert short.ids == long.ids[:7]
         assert short.finished == (long.finished and len(long.ids) < 7)
         assert short.text == model.detokenize(short.ids)
+        assert short.margin >= long.margin
 
 
 def test_end_of_text_is_not_part_of_the_text(random_model):
@@ -114,7 +50,25 @@ def test_end_of_text_is_not_part_of_the_text(random_model):
     with torch.no_grad():
         model.model.get_output_embeddings().weight.zero_()  # all logits equal: ties go to the lowest id, the end
     (result,) = decode(model, torch.ones(1, 2, 16), max_tokens=TOKENS)
-    assert (result.text, result.ids, result.finished) == ("", (), True)
+    assert (result.text, result.ids, result.finished, result.margin) == ("", (), True, 0.0)
+
+
+def test_nothing_emitted_has_an_infinite_margin(random_model):
+    (result,) = decode(random_model(), torch.ones(1, 2, 16), max_tokens=0)
+    assert (result.ids, result.finished, result.margin) == ((), False, math.inf)
+
+
+@pytest.mark.parametrize("token", [1, 2, 256])
+def test_ties_go_to_the_lowest_token(random_model, token):
+    """A model all of whose logits are equal from `token` on, and lower before."""
+    model = random_model("PhiConfig")
+    head = model.model.get_output_embeddings()
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias.copy_((torch.arange(257) >= token).float())
+    (result,) = decode(model, torch.ones(1, 2, 16), max_tokens=TOKENS)
+    assert result.ids == (token,) * TOKENS
+    assert result.margin == (1.0 if token == 256 else 0.0)
 
 
 def test_what_does_not_fit_is_refused_with_its_shape(random_model):

@@ -60,3 +60,13 @@ def test_the_number_of_a_device_is_kept(only):
 def test_what_follows_the_colon_must_be_a_number():
     with pytest.raises(DeviceError, match="cpu:banana"):
         Device.choose("cpu:banana")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_rate_of_products_is_one_of_this_century(dtype):
+    assert 1e8 < Device.choose("cpu").matmul_rate(dtype) < 1e16
+
+
+def test_one_shape_is_kept_where_shapes_are_compiled(only):
+    only("cuda", "mps", "neuron")
+    assert [kind for kind in device._AVAILABLE if Device.choose(kind).compiles_shapes] == ["neuron", "mps"]

@@ -1,13 +1,16 @@
 """Any causal model behind one class: frozen, identified by its parameters, reading text as plain letters."""
 
+import copy
 import shutil
 
 import pytest
 import torch
+import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 
 from copyloom import InputError
+from generator.decoding import decode
 from generator.device import Device
 from generator.language_model import SHIPPED_FOLDER, LanguageModel
 from generator.record import SLOTS
@@ -17,6 +20,22 @@ TEXTS = st.one_of(
     st.text(max_size=60),
     st.lists(st.one_of(st.sampled_from(SPECIAL), st.text(max_size=5)), max_size=8).map("".join),
 )
+
+SMALL = {
+    "Bert": transformers.BertConfig(
+        vocab_size=257, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
+    ),
+    "T5": transformers.T5Config(vocab_size=257, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2),
+    "Bart": transformers.BartConfig(
+        vocab_size=257, d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32,
+    ),
+    "Gemma3nText": transformers.Gemma3nTextConfig(
+        vocab_size=257, vocab_size_per_layer_input=257, hidden_size=16, hidden_size_per_layer_input=8, head_dim=8,
+        num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2, intermediate_size=32, laurel_rank=4,
+        num_kv_shared_layers=0, layer_types=["full_attention"] * 2, activation_sparsity_pattern=None,
+    ),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +125,14 @@ def copied(folder):
     return folder
 
 
+def test_a_folder_without_the_last_layer_is_refused(tmp_path, random_model, byte_tokenizer):
+    """Transformers would make up random parameters for it."""
+    random_model("LlamaConfig").model.base_model.save_pretrained(tmp_path)
+    byte_tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"lacks 1 of its tensors, such as lm_head\.weight"):
+        LanguageModel.load(str(tmp_path), Device.choose("cpu"))
+
+
 @pytest.mark.parametrize("file", ["config.json", "tokenizer.json"])
 def test_broken_folders_are_refused(tmp_path, file):
     copied(tmp_path).joinpath(file).write_text("{")
@@ -128,12 +155,67 @@ def test_truncated_weights_are_refused(tmp_path):
         LanguageModel.load(str(tmp_path))
 
 
-def test_a_model_without_end_of_text_is_refused(random_model):
-    class Endless:
-        eos_token_id = None
+class Endless:
+    """A tokenizer without end-of-text."""
 
-    with pytest.raises(InputError, match="'endless' has no end-of-text token"):
-        LanguageModel(random_model().model, Endless(), "endless", Device.choose("cpu"))
+    eos_token_id = None
+
+
+@pytest.mark.parametrize(
+    ("generation", "configuration", "end"), [(7, 9, 7), ([11, 12], 9, 11), (None, [9, 8], 9), (257, 9, 9), ([], 5, 5)]
+)
+def test_the_end_of_text_comes_from_the_settings_where_the_tokenizer_has_none(
+    random_model, generation, configuration, end
+):
+    """The model has 257 tokens, so 257 is none of them."""
+    model = random_model().model
+    model.generation_config.eos_token_id, model.config.eos_token_id = generation, configuration
+    assert LanguageModel(model, Endless(), "endless", Device.choose("cpu")).end == end
+
+
+@pytest.mark.parametrize("end", [None, 257, -1, []])
+def test_a_model_without_end_of_text_is_refused_with_what_to_do(random_model, end):
+    model = random_model().model
+    model.generation_config.eos_token_id = model.config.eos_token_id = end
+    with pytest.raises(InputError, match=r"'endless' has no end-of-text token.*set eos_token in its tokenizer_config"):
+        LanguageModel(model, Endless(), "endless", Device.choose("cpu"))
+
+
+def test_neither_padding_nor_end_in_the_tokenizer_is_needed_to_decode(byte_tokenizer, random_model):
+    tokenizer = copy.deepcopy(byte_tokenizer)
+    tokenizer.eos_token = None
+    assert tokenizer.pad_token_id is None
+    found = LanguageModel(random_model().model, tokenizer, "plain", Device.choose("cpu"))
+    assert found.end == 0
+    assert decode(found, torch.ones(2, 3, 16), max_tokens=5) == decode(
+        random_model(), torch.ones(2, 3, 16), max_tokens=5
+    )
+
+
+def test_tokens_that_the_tokenizer_lacks_are_written_as_nothing(random_model):
+    """Many models have more rows in their tables than their tokenizers have tokens."""
+    model = random_model(vocab_size=300)
+    assert model.detokenize([*model.tokenize("a"), 299, *model.tokenize("b")]) == "ab"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("Bert", "is of type bert: it looks ahead"),
+        ("T5", "is of type t5: it needs an encoder"),
+        ("Bart", "is of type bart: it needs an encoder"),
+        ("Gemma3nText", "is of type gemma3n_text: it reads vectors otherwise than the tokens"),
+    ],
+)
+def test_saved_models_of_other_kinds_are_refused_with_the_reason(tmp_path, byte_tokenizer, name, reason):
+    with_head = name in ("Bert", "Gemma3nText")
+    model = (transformers.AutoModelForCausalLM if with_head else transformers.AutoModel).from_config(SMALL[name])
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    model.save_pretrained(tmp_path)
+    byte_tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=f"{reason}.*choose a decoder-only model"):
+        LanguageModel.load(str(tmp_path), Device.choose("cpu"))
 
 
 def test_a_lone_surrogate_is_refused(model):
