@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from copyloom import InputError
 from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding, check_same_space
@@ -28,6 +29,28 @@ def save_embeddings(embeddings: Sequence[SummaryEmbedding], path: Path) -> None:
     InputError
         If there are none, or the file cannot be written.
     """
+    write_file(embeddings, path, FORMAT, {})
+
+
+def load_embeddings(path: Path) -> list[SummaryEmbedding]:
+    """Return the embeddings in a file that `save_embeddings` wrote.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is not one of Copyloom's.
+    """
+    return read_file(path, FORMAT, "copyloom invert --out")[0]
+
+
+def write_file(embeddings: Sequence[SummaryEmbedding], path: Path, kind: str, more: dict[str, str]) -> None:
+    """Write embeddings of one space to `path`, all or nothing, as a file of the format `kind` with `more` metadata.
+
+    Raises
+    ------
+    SpaceError, InputError
+        As `save_embeddings`.
+    """
     if not embeddings:
         raise InputError("no embeddings were given; there is nothing to write")
     space = check_same_space(embeddings)
@@ -36,7 +59,7 @@ def save_embeddings(embeddings: Sequence[SummaryEmbedding], path: Path) -> None:
          "lineage": None if e.lineage is None else asdict(e.lineage)}
         for e in embeddings
     ]  # fmt: skip
-    metadata = {"format": FORMAT, "space": json.dumps(asdict(space)), "texts": json.dumps(rows)}
+    metadata = {"format": kind, "space": json.dumps(asdict(space)), "texts": json.dumps(rows), **more}
     tensors = {
         "vectors": torch.stack([e.vectors for e in embeddings]),
         "sentence_vectors": torch.stack([e.sentence_vector for e in embeddings]),
@@ -50,27 +73,33 @@ def save_embeddings(embeddings: Sequence[SummaryEmbedding], path: Path) -> None:
         raise InputError(f"{path} cannot be written ({error}); choose another --out") from error
 
 
-def load_embeddings(path: Path) -> list[SummaryEmbedding]:
-    """Return the embeddings in a file that `save_embeddings` wrote.
+def read_file(path: Path, kind: str, command: str) -> tuple[list[SummaryEmbedding], dict[str, str]]:
+    """Return the embeddings and the metadata of a file of the format `kind`, which `command` writes.
 
     Raises
     ------
     InputError
-        If there is no such file, or it is not one of Copyloom's.
+        If there is no such file, or it is of another format or damaged.
     """
     if not path.is_file():
-        raise InputError(f"there is no file {path}; write one with `copyloom invert --out {path}`")
+        raise InputError(f"there is no file {path}; write one with `{command} {path}`")
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise InputError(
-                    f"{path} is not a file of Copyloom embeddings ({FORMAT}); `copyloom invert --out` writes one"
-                )
+            if metadata.get("format") != kind:
+                raise InputError(f"{path} is not a file of the format {kind!r}; `{command}` writes one")
             vectors, sentence_vectors = file.get_tensor("vectors"), file.get_tensor("sentence_vectors")
+        return _embeddings(metadata, vectors, sentence_vectors), metadata
     except SafetensorError as error:
-        raise InputError(f"{path} is not a safetensors file ({error}); `copyloom invert --out` writes one") from error
+        raise InputError(f"{path} is not a safetensors file of embeddings ({error}); `{command}` writes one") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({type(error).__name__}: {error}); write it again: `{command}`") from error
+
+
+def _embeddings(metadata: dict[str, str], vectors: Tensor, sentence_vectors: Tensor) -> list[SummaryEmbedding]:
     space = SpaceIdentity(**json.loads(metadata["space"]))
+    if vectors.shape[1:] != (space.vectors, space.hidden_size):
+        raise ValueError(f"vectors of shape {tuple(vectors.shape)} in {space}")
     return [
         SummaryEmbedding(
             **{**row, "lineage": _lineage(row["lineage"])},

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +21,20 @@ from copyloom import InputError
 from embeddings.adapter import Adapter
 from embeddings.encoder import ENCODER_ID, SentenceEncoder
 from embeddings.inversion import (
+    Context,
     InversionConfig,
+    Inverter,
     Progress,
+    Refused,
+    Start,
+    Target,
     check_texts,
     decode_texts,
-    invert,
-    token_mean_start,
+    fault,
+    in_context,
 )
 from embeddings.mixing import adapt, check_weights, mix, wanted_point
+from embeddings.starts import random_start, token_mean_start
 from embeddings.subject import SUBJECT_SLOTS, SubjectAdapter, present_slots, subject_phrases
 from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding, check_same_space
 from generator.checks import normalised
@@ -39,6 +47,8 @@ ADAPTER_FILE = "adapter.safetensors"
 ADAPTER_SETTINGS = "adapter.json"
 DEFAULT_VECTORS = 4
 """P for models without an adapter."""
+_READ_AHEAD = 64
+"""Texts that are encoded together on their way to inversion."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,9 @@ class Space:
     subject_adapter : SubjectAdapter, optional
     vectors : int
         P, for models without an adapter.
+    context : tuple of str
+        Texts that always stand before and after the vectors: a product, an author, a channel. Embeddings learn what
+        they do not say, and belong to a space of their own.
     """
 
     def __init__(
@@ -91,15 +104,24 @@ class Space:
         adapter: Adapter | None = None,
         subject_adapter: SubjectAdapter | None = None,
         vectors: int = DEFAULT_VECTORS,
+        context: tuple[str, str] = ("", ""),
     ) -> None:
-        self.model, self.encoder = model, encoder
+        self.model, self.encoder, self.context = model, encoder, context
+        before, after = (tuple(model.tokenize(text)) for text in context)
+        self._context = Context(before, after)
         self.adapter, self.subject_adapter = adapter, subject_adapter
         self.vectors = adapter.vectors if adapter else vectors
         self._phrases: dict[str, Any] = {}
 
     @classmethod
-    def load(cls, name: str = SHIPPED, device: str = "auto") -> Space:
-        """Return the space of the shipped model, or of the causal model at a path or hub id.
+    def load(
+        cls,
+        name: str = SHIPPED,
+        device: str = "auto",
+        vectors: int = DEFAULT_VECTORS,
+        context: tuple[str, str] = ("", ""),
+    ) -> Space:
+        """Return the space of the shipped model, or of the causal model at a path or hub id; see `Space`.
 
         Raises
         ------
@@ -113,12 +135,13 @@ class Space:
         for part in (adapter, subject_adapter):
             if part is not None:
                 part.to(chosen.torch).eval().requires_grad_(False)
-        return cls(model, SentenceEncoder(chosen.torch), adapter, subject_adapter)
+        return cls(model, SentenceEncoder(chosen.torch), adapter, subject_adapter, vectors, context)
 
     @cached_property
     def identity(self) -> SpaceIdentity:
         """What embeddings of this space carry, so that they are never mixed with others."""
         model = self.model.identity
+        between = " between {!r} and {!r}".format(*self.context) if any(self.context) else ""
         return SpaceIdentity(
             model=model.model,
             parameters=model.parameters,
@@ -127,6 +150,7 @@ class Space:
             adapter=_hash(self.adapter) if self.adapter else "",
             vectors=self.vectors,
             hidden_size=model.hidden_size,
+            decoding=f"greedy, constant shape{between}",
         )
 
     def invert(
@@ -134,25 +158,87 @@ class Space:
         texts: Sequence[str],
         config: InversionConfig | None = None,
         progress: Progress = lambda done, total: None,
+        starts: Tensor | None = None,
     ) -> list[SummaryEmbedding]:
         """Return the summary embedding of each text; one that stays inexact is returned and says so.
+
+        Parameters
+        ----------
+        texts : sequence of str
+        config : InversionConfig, optional
+        progress : callable
+        starts : Tensor of shape (B, P, D), optional
+            Where to start, with ``start="given"``: vectors found under another version of the model, say.
 
         Raises
         ------
         InputError
-            If a text is empty or too long, or the adapter start is asked of a model without adapter.
+            If a text cannot be inverted, or the adapter start is asked of a model without adapter.
         """
-        config = config or InversionConfig(start="adapter" if self.adapter else "token_mean")
+        config = config or self.default_inversion
         check_texts(self.model, texts, config)
-        if not texts:
-            return []
-        sentence_vectors = self.encoder.encode(texts)
-        starts = self._starts(texts, sentence_vectors, config.start)
-        found = invert(self.model, texts, starts, config, progress)
-        return [
-            SummaryEmbedding(text, i.vectors, z, self.identity, i.exact, i.margin, i.steps, config.start)
-            for text, z, i in zip(texts, sentence_vectors, found, strict=True)
-        ]
+        self._check_start(config, texts, starts)
+        found: dict[int, SummaryEmbedding] = {}
+        for index, embedding in self.stream(texts, config, starts):
+            if isinstance(embedding, SummaryEmbedding):
+                found[index] = embedding
+            progress(len(found), len(texts))
+        return [found[index] for index in range(len(texts))]
+
+    def stream(
+        self, texts: Iterable[str], config: InversionConfig | None = None, starts: Tensor | None = None
+    ) -> Iterator[tuple[int, SummaryEmbedding | Refused]]:
+        """Yield (number, embedding) of each text as it is finished, in any order; of unfit ones what is wrong.
+
+        Texts are read a few hundred ahead, so that memory does not grow with their number.
+
+        Raises
+        ------
+        InputError
+            If the adapter start is asked of a model without adapter.
+        """
+        config = config or self.default_inversion
+        self._check_start(config, None, starts)
+        refused: deque[Refused] = deque()
+        known: dict[int, tuple[str, Tensor]] = {}
+        targets = self._targets(enumerate(texts), config, starts, known, refused)
+        for result in Inverter(self.model, config, self._context).run(targets):
+            while refused:
+                yield refused[0].index, refused.popleft()
+            text, sentence_vector = known.pop(result.index)
+            yield (
+                result.index,
+                SummaryEmbedding(
+                    *(text, result.vectors, sentence_vector, self.identity),
+                    *(result.exact, result.margin, result.steps, config.start),
+                ),
+            )
+        yield from ((refusal.index, refusal) for refusal in refused)
+
+    def _targets(
+        self, texts: Iterator[tuple[int, str]], config: InversionConfig, starts: Tensor | None,
+        known: dict[int, tuple[str, Tensor]], refused: deque[Refused],
+    ) -> Iterator[Target]:  # fmt: skip
+        """Yield the targets of fit texts, noting each in `known`, and the unfit ones in `refused`."""
+        while chunk := list(islice(texts, _READ_AHEAD)):
+            fit = []
+            for index, text in chunk:
+                reason = _fault(self.model, text, config)
+                if reason is None:
+                    fit.append((index, text))
+                else:
+                    refused.append(Refused(index, text, reason))
+            sentence_vectors = self.encoder.encode([text for _, text in fit])
+            given = None if starts is None else starts[[index for index, _ in fit]]
+            first = self._starts(fit, sentence_vectors, config.start) if given is None else given
+            for (index, text), sentence_vector, start in zip(fit, sentence_vectors, first, strict=True):
+                known[index] = (text, sentence_vector)
+                yield Target(index, text, [*self.model.tokenize(text), self.model.end], start)
+
+    @property
+    def default_inversion(self) -> InversionConfig:
+        """Inversion from the adapter where there is one, else from the token mean."""
+        return InversionConfig(start="adapter" if self.adapter else "token_mean")
 
     def mix(
         self,
@@ -214,7 +300,7 @@ class Space:
             As `check_mine`.
         """
         self.check_mine(embeddings)
-        return decode_texts(self.model, [e.vectors for e in embeddings], [e.text for e in embeddings])
+        return decode_texts(self.model, [e.vectors for e in embeddings], [e.text for e in embeddings], self._context)
 
     def write(
         self, vectors: Tensor, subject: ProductRecord | None = None, wanted: Tensor | None = None
@@ -230,6 +316,7 @@ class Space:
         wanted : Tensor of shape (B, S), optional
             Wanted points; without them the model's own choice of phrase stands.
         """
+        vectors = in_context(self.model, vectors, self._context)
         if subject is None:
             return [_without_subject(result) for result in decode(self.model, vectors)]
         phrases = {} if wanted is None else self._phrase_vectors(subject)
@@ -270,12 +357,25 @@ class Space:
             }
         return self._phrases["vectors"]
 
-    def _starts(self, texts: Sequence[str], sentence_vectors: Tensor, start: str) -> Tensor:
-        if start == "token_mean":
-            return torch.stack([token_mean_start(self.model, text, self.vectors).cpu() for text in texts])
-        if self.adapter is None:
+    def _starts(self, texts: Sequence[tuple[int, str]], sentence_vectors: Tensor, start: Start) -> Tensor:
+        if start == "adapter" and self.adapter is not None:
+            return adapt(self.adapter, sentence_vectors)
+        if start == "random":
+            rows = [random_start(self.model, index, self.vectors) for index, _ in texts]
+        else:
+            rows = [token_mean_start(self.model, text, self.vectors) for _, text in texts]
+        return torch.stack(rows) if rows else torch.zeros(0, self.vectors, self.model.hidden_size)
+
+    def _check_start(self, config: InversionConfig, texts: Sequence[str] | None, starts: Tensor | None) -> None:
+        if config.start == "adapter" and self.adapter is None:
             raise InputError(f"model {self.model.name!r} has no adapter; use start='token_mean'")
-        return adapt(self.adapter, sentence_vectors)
+        if (config.start == "given") != (starts is not None):
+            raise InputError(f"start is {config.start!r}; pass starts with start='given', and only with it")
+        shape = (len(texts) if texts is not None else "any", self.vectors, self.model.hidden_size)
+        if starts is not None and (starts.shape[1:] != shape[1:] or (texts is not None and len(starts) != shape[0])):
+            raise InputError(
+                f"starts has shape {tuple(starts.shape)}; {self.identity} needs ({', '.join(map(str, shape))})"
+            )
 
     def check_mine(self, embeddings: Sequence[SummaryEmbedding]) -> None:
         """Raise unless every embedding is of this space.
@@ -290,6 +390,14 @@ class Space:
         if not embeddings:
             raise InputError("no embeddings were given; a mixture needs at least one stored text")
         check_same_space(embeddings, self.identity)
+
+
+def _fault(model: LanguageModel, text: str, config: InversionConfig) -> str | None:
+    """Return why a text cannot be inverted, half a surrogate pair included, or None."""
+    try:
+        return fault(model, text, config)
+    except InputError as error:
+        return str(error)
 
 
 def _without_subject(decoded: Decoded) -> Written:

@@ -7,8 +7,9 @@ import torch
 from pydantic import ValidationError
 
 from copyloom import InputError
-from embeddings.inversion import InversionConfig, check_texts, invert, token_mean_start
+from embeddings.inversion import InversionConfig, check_texts, invert
 from embeddings.space import Space
+from embeddings.starts import token_mean_start
 from generator.decoding import decode
 
 TEXTS = [
