@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import time
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 from typer.core import TyperGroup
 
-from copyloom import CopyloomError, InputError, in_words
+from copyloom import CopyloomError
 from experiments import console
+from experiments.dataset_commands import dataset_app
+from experiments.document_commands import document_app
+from experiments.inversion_commands import decode, invert, merge
+from experiments.mix_command import mix
+from experiments.options import Column, DeviceName, File, Json, Model, Subject
 
 DEFAULT_OUT = Path("runs")
 
@@ -26,7 +30,7 @@ class _Commands(TyperGroup):
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(2) from error
         except KeyboardInterrupt:
-            typer.echo("stopped; the same command goes on from here", err=True)
+            typer.echo("stopped; what has a run folder goes on from here with the same command", err=True)
             raise typer.Exit(130) from None
 
 
@@ -35,15 +39,11 @@ app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, pre
 train = typer.Typer(no_args_is_help=True, help="Train models.")
 study_app = typer.Typer(no_args_is_help=True, help="Measure.")
 app.add_typer(train, name="train")
+bench_app = typer.Typer(no_args_is_help=True, help="Measure speed, beside a baseline in the same run.")
 app.add_typer(study_app, name="study")
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-Model = Annotated[str, typer.Option(help="copyloom-tiny, a folder, or the hub id of a causal model.")]
-DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps or neuron.")]
-Subject = Annotated[Path | None, typer.Option(help="YAML record of the product that new texts are about.")]
-Texts = Annotated[list[str] | None, typer.Option("--text", help="A text; give the option once for each.")]
-File = Annotated[Path | None, typer.Option("--texts", help="One text a line, or a CSV or Parquet file.")]
-Column = Annotated[str | None, typer.Option(help="Column of a CSV or Parquet file.")]
+app.add_typer(dataset_app, name="dataset")
+app.add_typer(document_app, name="document")
+app.add_typer(bench_app, name="bench")
 
 
 @app.command()
@@ -89,125 +89,10 @@ def report(run: Annotated[Path, typer.Argument(help="Run folder.")], as_json: Js
     console.print_json({"report": str(path)}) if as_json else console.out.print(f"Report: {path}")
 
 
-@app.command()
-def invert(
-    text: Texts = None,
-    texts: File = None,
-    column: Column = None,
-    out: Annotated[Path | None, typer.Option(help="Write the embeddings to this safetensors file.")] = None,
-    start: Annotated[str | None, typer.Option(help="adapter or token_mean.")] = None,
-    margin: Annotated[float | None, typer.Option(help="Least lead of every token, in logits.")] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Optimisation steps of a text.")] = None,
-    model: Model = "copyloom-tiny",
-    device: DeviceName = "auto",
-    as_json: Json = False,
-) -> None:
-    """Find the summary embedding of each text, and say which decode back exactly."""
-    from embeddings.exchange import save_embeddings
-    from embeddings.inversion import InversionConfig
-    from embeddings.space import Space
-
-    given = _given_texts(text, texts, column)
-    space = Space.load(model, device)
-    chosen = {
-        "start": start or ("adapter" if space.adapter else "token_mean"),
-        "margin": margin,
-        "max_steps": max_steps,
-    }
-    try:
-        config = InversionConfig.model_validate({name: value for name, value in chosen.items() if value is not None})
-    except ValidationError as error:
-        raise InputError(f"settings of the inversion: {in_words(error)}") from error
-    started = time.perf_counter()
-    with console.progress() as show:
-        found = space.invert(given, config, lambda done, total: show("inverting", done, total))
-    seconds = time.perf_counter() - started
-    if out is not None:
-        save_embeddings(found, out)
-    not_exact = [embedding.text for embedding in found if not embedding.exact]
-    exact_share = 1 - len(not_exact) / len(found)
-    if as_json:
-        console.print_json({"texts": len(found), "exact_share": exact_share, "seconds": round(seconds, 3),
-                            "texts_per_second": round(len(found) / seconds, 3), "not_exact": not_exact,
-                            "out": None if out is None else str(out)})  # fmt: skip
-        return
-    rows = [["yes" if e.exact else "NO", str(e.steps), f"{e.margin:.2f}", e.text] for e in found[:50]]
-    console.table(f"{len(found)} texts in {space.identity}", ["exact", "steps", "margin", "text"], rows)
-    if len(found) > 50:
-        console.out.print(f"... and {len(found) - 50} more")
-    console.out.print(f"exact {exact_share:.1%}, {len(found) / seconds:.1f} texts a second ({seconds:.1f} s)")
-    if out is not None:
-        console.out.print(f"Embeddings: {out}")
-
-
-@app.command(context_settings={"ignore_unknown_options": True})
-def mix(
-    text: Texts = None,
-    weights: Annotated[list[float] | None, typer.Option(help="One a text, summing to 1: --weights 0.5 0.5")] = None,
-    more: Annotated[list[float] | None, typer.Argument(hidden=True)] = None,
-    subject: Subject = None,
-    decodes: Annotated[int, typer.Option(help="Deterministic decodes, of which the nearest is kept.", min=1)] = 9,
-    model: Model = "copyloom-tiny",
-    device: DeviceName = "auto",
-    as_json: Json = False,
-) -> None:
-    """Write a new text from a mixture of others."""
-    from embeddings.mixing import check_weights
-    from embeddings.space import Space
-    from experiments.texts import rules_like
-    from generator.checks import Checker
-    from generator.grammar import Grammar
-    from generator.reader import Reader
-    from generator.record import ProductRecord
-
-    parents = text or []
-    if len(parents) < 2:
-        raise InputError(f"{len(parents)} texts were given; a mixture needs at least two: --text '...' --text '...'")
-    chosen = [*(weights or []), *(more or [])] or [1 / len(parents)] * len(parents)
-    check_weights(chosen, len(parents))
-    record = ProductRecord.from_yaml(subject) if subject else None
-    space = Space.load(model, device)
-    with console.progress() as show:
-        stored = space.invert(parents, None, lambda done, total: show("inverting", done, total))
-    mixture = space.mix(stored, chosen, record, decodes)
-    reader = Reader(Grammar.load(), record) if record else None
-    refusals = [
-        refusal.reason for refusal in Checker(rules_like(parents, False), parents, reader).refusals(mixture.text)
-    ]
-    if as_json:
-        console.print_json({"text": mixture.text, "parents": list(mixture.lineage.parents), "weights": chosen,
-                            "semantic_consistency": mixture.semantic_consistency, "new": mixture.new,
-                            "refusals": refusals,
-                "parents_exact": [embedding.exact for embedding in stored]})  # fmt: skip
-        return
-    for parent, weight in zip(stored, chosen, strict=True):
-        console.out.print(f"{weight:+.2f}  {parent.text}", markup=False)
-    console.out.print(f"   ->  {mixture.text}", markup=False)
-    new = "new text" if mixture.new else "not new: a parent's text"
-    console.out.print(f"semantic consistency {mixture.semantic_consistency:.2f}, {new}")
-    for reason in refusals:
-        console.out.print(f"a study would refuse it: {reason}", markup=False)
-
-
-@app.command()
-def decode(
-    file: Annotated[Path, typer.Argument(help="A safetensors file that `copyloom invert --out` wrote.")],
-    model: Model = "copyloom-tiny",
-    device: DeviceName = "auto",
-    as_json: Json = False,
-) -> None:
-    """Decode stored embeddings and say which give their text back."""
-    from embeddings.exchange import load_embeddings
-    from embeddings.space import Space
-
-    stored = load_embeddings(file)
-    space = Space.load(model, device)
-    decoded = space.decode(stored)
-    same = [found == embedding.text for found, embedding in zip(decoded, stored, strict=True)]
-    if as_json:
-        console.print_json({"texts": decoded, "exact_share": sum(same) / len(same), "file": str(file)})
-        return
-    console.table(str(file), ["exact", "text"], [["yes" if s else "NO", t] for s, t in zip(same, decoded, strict=True)])
+app.command()(invert)
+app.command()(merge)
+app.command()(decode)
+app.command(context_settings={"ignore_unknown_options": True})(mix)
 
 
 @app.command()
@@ -269,6 +154,26 @@ def study_tiny(
                                                           for k, v in found.items()])  # fmt: skip
 
 
+@bench_app.command("inversion")
+def bench_inversion(
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer texts: within 10 minutes on 2 cores.")] = False,
+    data: Annotated[Path | None, typer.Option(help="Folder of real texts; grammar claims where there is none.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the numbers to this JSON file.")] = None,
+    device: DeviceName = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure inversion: exactness, texts a second, one text at a time, where the time goes, memory."""
+    from experiments.bench.inversion import measure
+    from experiments.bench.inversion_tables import show
+
+    with console.progress() as report:
+        found = measure(quick, data, device, report)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(found, indent=1))
+    console.print_json(found) if as_json else show(found)
+
+
 def _study(config: Any, out: Path, as_json: bool) -> None:
     from experiments.runs import REPORT, run_study
 
@@ -310,16 +215,8 @@ def _study(config: Any, out: Path, as_json: bool) -> None:
         ]
         for row in data["best_new"][:5]
     ]
-    console.table("\nNew texts shown most", ["shown", "text", "mixed from"], best)
+    console.out.print()
+    console.table("New texts shown most", ["shown", "text", "mixed from"], best)
     for note in summary["notes"]:
         console.out.print(f"Note: {note}", markup=False)
     console.out.print(f"\nReport: {out / REPORT}", markup=False)
-
-
-def _given_texts(text: list[str] | None, file: Path | None, column: str | None) -> list[str]:
-    from experiments.texts import read_lines
-
-    given = [*(text or []), *(read_lines(file, column) if file else [])]
-    if not given:
-        raise InputError("no text was given; use --text '...' or --texts FILE")
-    return given

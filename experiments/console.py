@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 out = Console(highlight=False)
 notes = Console(stderr=True, highlight=False)
@@ -24,7 +26,7 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
     if not notes.is_terminal:
         yield _plain_lines()
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), _Speed())
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=notes, transient=True) as bars:
         task = bars.add_task("", total=None)
 
@@ -34,14 +36,27 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
+class _Speed(ProgressColumn):
+    """How many a second, over the last of them."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f}/s" if task.speed else "", style="progress.data.speed")
+
+
 def _plain_lines() -> Callable[[str, int, int], None]:
     last: dict[str, int] = {}
+    began: dict[str, tuple[float, int]] = {}
 
     def show(stage: str, done: int, total: int) -> None:
+        began_at, first = began.setdefault(stage, (time.perf_counter(), done))
         tenth = 10 * done // max(total, 1)
-        if last.get(stage) != tenth:
-            last[stage] = tenth
-            notes.print(f"{stage}: {done} of {total}" if total > 1 else stage)
+        if last.get(stage) == tenth:
+            return
+        last[stage] = tenth
+        passed = time.perf_counter() - began_at
+        speed = (done - first) / passed if passed > 1 else 0.0
+        pace = f", {speed:.1f} a second, {(total - done) / speed:.0f} s left" if speed else ""
+        notes.print(f"{stage}: {done} of {total}{pace}" if total > 1 else stage)
 
     return show
 
@@ -53,7 +68,8 @@ def print_json(data: dict[str, Any]) -> None:
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     """Print a table; columns of numbers stand to the right."""
-    drawn = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
+    out.print(title, style="italic", markup=False)  # a title of its own would be folded to the table's width
+    drawn = Table(show_edge=False, pad_edge=False)
     for i, column in enumerate(columns):
         numeric = bool(rows) and all(re.fullmatch(r"[-+]?[\d.,]+ ?%?", row[i]) for row in rows)
         drawn.add_column(column, justify="right" if numeric else "left", overflow="fold")

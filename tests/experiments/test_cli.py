@@ -23,26 +23,6 @@ def fails(*arguments: str) -> str:
     return result.stderr
 
 
-def test_invert_and_decode(tmp_path: Path) -> None:
-    file = tmp_path / "claims.safetensors"
-    inverted = run(
-        "invert",
-        "--text",
-        "A quiet kettle.",
-        "--text",
-        "Ünïcode 😀 tea",
-        "--out",
-        str(file),
-        "--device",
-        "cpu",
-        "--json",
-    )
-    found = json.loads(inverted.stdout)
-    assert (found["texts"], found["exact_share"], found["not_exact"]) == (2, 1.0, [])
-    decoded = json.loads(run("decode", str(file), "--device", "cpu", "--json").stdout)
-    assert decoded["texts"] == ["A quiet kettle.", "Ünïcode 😀 tea"]
-
-
 def test_mix_takes_weights_in_one_option() -> None:
     pair = ("--text", "A quiet kettle for cold days.", "--text", "Hurry: free shipping on the mug.")
     result = run("mix", *pair, "--weights", "0.7", "0.3", "--device", "cpu", "--json")

@@ -1,0 +1,18 @@
+"""Options that several commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Model = Annotated[str, typer.Option(help="copyloom-tiny, a folder, or the hub id of a causal model.")]
+DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps or neuron.")]
+Subject = Annotated[Path | None, typer.Option(help="YAML record of the product that new texts are about.")]
+Texts = Annotated[list[str] | None, typer.Option("--text", help="A text; give the option once for each.")]
+File = Annotated[Path | None, typer.Option("--texts", help="One text a line, or a CSV or Parquet file.")]
+Column = Annotated[str | None, typer.Option(help="Column of a CSV or Parquet file.")]
+Database = Annotated[str | None, typer.Option(help="Also add them to a pool: path of a SQLite file, or URL.")]
+PoolName = Annotated[str, typer.Option("--pool", help="Name of that pool.")]
