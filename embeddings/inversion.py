@@ -1,25 +1,26 @@
 """Inversion: find the vectors from which a frozen language model writes a given text, token for token.
 
 Texts stream through a fixed number of slots. A text leaves its slot when every token, end-of-text included, leads its
-best rival by the wanted logit margin, or when its budget is spent; the next text of about its length takes the slot.
+best rival by the wanted logit margin, or when its budget is spent; a text of about its length takes the slot.
 Whether a text is exact is decided by free greedy decoding, never by the optimisation (design 4.1 and 4.2; margin
 against kernel differences: Tarasov et al. 2026).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from copyloom import InputError
-from embeddings.lbfgs import RowwiseLBFGS
 from embeddings.objective import Objective
+from embeddings.relational import relational_loss
+from embeddings.slots import ATTEMPTS, Slots, Target, Waiting
 from generator.decoding import Decoded, decode
 from generator.language_model import LanguageModel
 
@@ -31,8 +32,10 @@ Progress = Callable[[int, int], None]
 _ROOMS = (64, 128, 256, 512)
 _FINE_LENGTHS = (*range(8, 64, 4), *range(64, 128, 16), *range(128, 513, 64))
 _FEW_LENGTHS = (16, 32, 64, 128, 256, 512)
-_ATTEMPTS = (1.0, 0.5, 2.0)
-"""Factors of the trust radius at the first, second and third attempt."""
+_AHEAD = 8
+"""Texts that wait for a slot, so many for each: among them are some of about the length of those in slots."""
+_DECODES = 2
+"""Batches of texts that wait to be decoded, so that each can hold texts of about one length."""
 _BFLOAT16_GAIN = 3.0
 """Matrix products must be so many times faster in bfloat16: the work between them is not, and rounding costs steps."""
 _ROUNDING = {torch.float32: 1e-3, torch.bfloat16: 0.1}
@@ -55,8 +58,11 @@ class InversionConfig(BaseModel):
         Shortens the budget of easy texts: to 20 steps, and so many for each nat of surprisal at the start.
     radius : float, optional
         Longest step, as a share of the root mean square of the start or of the model's token embeddings, whichever
-        is larger. By default 0.1 from the adapter, which keeps vectors near it, and 0.5 from elsewhere;
+        is larger. By default 0.1 from the adapter, which keeps vectors near it, or given starts, and 2 from elsewhere;
         `embeddings.probe` finds the fastest for a model.
+    relational_weight : float
+        Of `embeddings.relational.relational_loss` among the texts in the slots of one length; 0 leaves it out, and
+        vectors then do not depend on the texts that are inverted beside them.
     rows : int
         Slots: texts optimised at a time. Memory grows with them, not with the number of texts.
     max_tokens : int
@@ -76,6 +82,7 @@ class InversionConfig(BaseModel):
     max_steps: PositiveInt = 300
     steps_per_nat: PositiveFloat | None = None
     radius: PositiveFloat | None = None
+    relational_weight: NonNegativeFloat = 0
     rows: PositiveInt = 64
     max_tokens: PositiveInt = 160
     precision: Precision = "float32"
@@ -84,7 +91,7 @@ class InversionConfig(BaseModel):
     @property
     def longest_step(self) -> float:
         """The radius, given or by default."""
-        return self.radius or (0.1 if self.start == "adapter" else 0.5)
+        return self.radius or (0.1 if self.start in ("adapter", "given") else 2.0)
 
 
 @dataclass(frozen=True)
@@ -93,30 +100,6 @@ class Context:
 
     before: tuple[int, ...] = ()
     after: tuple[int, ...] = ()
-
-
-@dataclass(eq=False)
-class Target:
-    """A text on its way through the slots.
-
-    Parameters
-    ----------
-    index : int
-        The caller's number for it.
-    text : str
-    ids : list of int
-        Its tokens, end-of-text included.
-    start : Tensor of shape (P, D)
-    """
-
-    index: int
-    text: str
-    ids: list[int]
-    start: Tensor
-    attempt: int = 0
-    steps: int = 0
-    surprisal: float = 0.0
-    margin_factor: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -165,7 +148,8 @@ class Inverter:
     config : InversionConfig
     context : Context, optional
     lengths : sequence of int, optional
-        Lengths, in tokens, of the buckets; a device that compiles does so once for each length and level of rows.
+        Lengths, in tokens, to which texts are padded; a device that compiles does so once for each length and level of
+        rows.
     parameter_gradients : bool
         Also compute the gradients that inversion does not need, for a benchmark.
 
@@ -188,12 +172,11 @@ class Inverter:
         front, back = (model.embed(torch.tensor(ids, dtype=torch.long)) for ids in _sides(self.context))
         self.dtype = compute_dtype(model, config.precision)
         self.objective = Objective(model, self.dtype, front, back, config.compiled, parameter_gradients)
-        few = config.compiled or model.device.compiles_shapes
+        few = model.device.compiles_shapes
         self._lengths = lengths or (_FEW_LENGTHS if few else _FINE_LENGTHS)
         self._levels = sorted({-(-config.rows * part // 8) for part in ((2, 8) if few else range(1, 9))})
-        table = model.model.get_input_embeddings().weight
-        self._scale = float(table.float().square().mean().sqrt())
-        self._buckets: dict[int, _Bucket] = {}
+        self._waiting = Waiting()
+        self._slots: Slots | None = None
         self._finished: dict[int, list[tuple[Target, Tensor, float]]] = defaultdict(list)
 
     def run(self, targets: Iterable[Target]) -> Iterator[Inverted]:
@@ -203,53 +186,51 @@ class Inverter:
         """
         source, more = iter(targets), True
         while True:
-            while more and self._waiting() < 8 * self.config.rows:
+            while more and len(self._waiting) < _AHEAD * self.config.rows:
                 target = next(source, None)
                 more = target is not None
                 if target is not None:
-                    self._bucket(target).queue.append(target)
-            if loaded := [bucket for bucket in self._buckets.values() if bucket.load]:
-                self._turn(max(loaded, key=lambda bucket: (min(bucket.load, self.config.rows), len(bucket.active))))
-                yield from self._verified(self.model.device.decode_rows)
+                    self._slots = self._slots or self._new_slots(*target.start.shape)
+                    self._waiting.add(target)
+            if self._slots and (len(self._waiting) or self._slots.active):
+                self._turn(self._slots)
+                yield from self._verified(_DECODES * self.model.device.decode_rows)
             elif any(self._finished.values()):
                 yield from self._verified(1)
             else:
                 return
 
-    def _waiting(self) -> int:
-        return sum(len(bucket.queue) for bucket in self._buckets.values())
+    def _new_slots(self, vectors: int, size: int) -> Slots:
+        device, prefix = self.model.device, vectors + sum(map(len, _sides(self.context)))
+        longest = most_tokens(self.model, self.config, prefix) + 1
+        return Slots(self.config.rows, longest, (vectors, size), device.torch, device.compiles_shapes)
 
-    def _bucket(self, target: Target) -> _Bucket:
-        length = next(length for length in self._lengths if len(target.ids) <= length)
-        if length not in self._buckets:
-            self._buckets[length] = _Bucket(self, length, *target.start.shape)
-        return self._buckets[length]
-
-    def _turn(self, bucket: _Bucket) -> None:
-        """Fill the bucket's slots, take one step in all of them, and take out what is done."""
-        bucket.fill(self._scale)
-        rows = next(level for level in self._levels if level >= len(bucket.active))
-        vectors = bucket.vectors(rows)
-        leads, surprisals, gradients = self.objective(
-            vectors, bucket.embedded[:rows], bucket.targets[:rows], bucket.margins[:rows]
-        )
+    def _turn(self, slots: Slots) -> None:
+        """Fill the slots, take one step in all of them, and take out what is done."""
+        wanted = self.config.margin + _ROUNDING[self.dtype]
+        slots.fill(self._waiting, wanted, self.config.longest_step, self.model.embedding_rms)
+        rows = next(level for level in self._levels if level >= len(slots.active))
+        longest = max(len(target.ids) for target in slots.active)
+        length = next(length for length in (*self._lengths, longest) if length >= longest)
+        vectors, margins = slots.vectors(rows), slots.margins[:rows]
+        leads, surprisals, gradients = self.objective(vectors, slots.targets[:rows, :length], margins)
         broken = ~(gradients.isfinite().all((1, 2)) & leads.isfinite())
-        ready = (leads >= bucket.margins[:rows]) & ~broken
-        leaving = []
-        nats = surprisals.tolist()
-        for row, (target, is_ready, is_broken) in enumerate(
-            zip(bucket.active, ready.tolist(), broken.tolist(), strict=False)
-        ):
-            if bucket.taken[row] == 0 and target.attempt == 0:
+        if self.config.relational_weight:
+            _, pull = relational_loss(vectors[: len(slots.active)], slots.sentence_vectors())
+            gradients[: len(slots.active)] += self.config.relational_weight * pull.nan_to_num()  # of a broken row
+        ready = ((leads >= margins) & ~broken).tolist()
+        stopped, nats, leaving = broken.tolist(), surprisals.tolist(), []
+        for row, target in enumerate(slots.active):
+            if target.taken == 0 and target.attempt == 0:
                 target.surprisal = nats[row]
-            if is_ready or is_broken or bucket.taken[row] >= self._budget(target):
+            if ready[row] or stopped[row] or target.taken >= self._budget(target):
                 leaving.append(row)
-                self._leave(target, vectors[row].cpu(), float(leads[row]), is_ready, is_broken)
+                self._leave(target, vectors[row].cpu(), float(leads[row]), ready[row], stopped[row])
             else:
                 target.steps += 1
-                bucket.taken[row] += 1
-        bucket.descent.step(gradients.nan_to_num().flatten(1))
-        bucket.close_up(leaving)
+                target.taken += 1
+        slots.descent.step(gradients.nan_to_num().flatten(1))
+        slots.close_up(leaving)
 
     def _budget(self, target: Target) -> float:
         if self.config.steps_per_nat is None:
@@ -258,9 +239,9 @@ class Inverter:
 
     def _leave(self, target: Target, vectors: Tensor, lead: float, ready: bool, broken: bool) -> None:
         """Put a text that left its slot among the finished, or try again from its start."""
-        if not ready and target.attempt + 1 < len(_ATTEMPTS):
+        if not ready and target.attempt + 1 < len(ATTEMPTS):
             target.attempt += 1
-            self._bucket(target).queue.append(target)
+            self._waiting.add(target)
             return
         vectors = target.start.float().cpu() if broken else vectors.clone()
         lead = -torch.inf if broken else lead
@@ -271,87 +252,30 @@ class Inverter:
 
     def _verified(self, least: int) -> Iterator[Inverted]:
         """Decode what is finished, once `least` texts are, and yield it; what decodes to another text tries again."""
+        rows = self.model.device.decode_rows
         for room, finished in self._finished.items():
-            while len(finished) >= least:
-                batch = [finished.pop() for _ in range(min(len(finished), self.model.device.decode_rows))]
+            if len(finished) < least:
+                continue
+            finished.sort(key=lambda one: len(one[0].ids))  # a batch takes the steps of its longest text
+            batches = [finished[first : first + rows] for first in range(0, len(finished), rows)]
+            finished.clear()
+            for batch in batches:
                 vectors = torch.stack([vectors for _, vectors, _ in batch])
                 for (target, found, lead), decoded in zip(
                     batch, decode_vectors(self.model, vectors, room, self.context), strict=True
                 ):
                     exact = decoded.finished and decoded.text == target.text
                     safe = exact and decoded.margin >= self.config.margin
-                    if not safe and lead >= self.config.margin and target.attempt + 1 < len(_ATTEMPTS):
+                    if not safe and lead >= self.config.margin and target.attempt + 1 < len(ATTEMPTS):
                         target.attempt, target.start = target.attempt + 1, found
                         target.margin_factor *= 1.25 if exact else 2
-                        self._bucket(target).queue.append(target)
+                        self._waiting.add(target)
                         continue
                     margin = decoded.margin if exact else lead
                     yield Inverted(target.index, found, margin, target.steps, target.surprisal, exact)
 
 
-class _Bucket:
-    """The slots of one length: the texts in them lie in the first rows."""
-
-    def __init__(self, inverter: Inverter, length: int, vectors: int, size: int) -> None:
-        config, device = inverter.config, inverter.model.device.torch
-        self.queue: deque[Target] = deque()
-        self.active: list[Target] = []
-        self.taken: list[int] = []  # steps of this attempt
-        self.descent = RowwiseLBFGS(config.rows, vectors * size, device)
-        self.targets = torch.full((config.rows, length), -100, device=device)
-        self.embedded = torch.zeros(config.rows, length - 1, size, dtype=inverter.dtype, device=device)
-        self.margins = torch.ones(config.rows, device=device)
-        self._embed, self._shape = inverter.objective.embed, (vectors, size)
-        self._margin, self._radius = config.margin + _ROUNDING[inverter.dtype], config.longest_step
-
-    @property
-    def load(self) -> int:
-        """The number of texts in slots or waiting for one."""
-        return len(self.queue) + len(self.active)
-
-    def vectors(self, rows: int) -> Tensor:
-        """Return the vectors (rows, P, D) of the first rows."""
-        return self.descent.points[:rows].view(rows, *self._shape)
-
-    def fill(self, scale: float) -> None:
-        """Put waiting texts into the free slots; `scale` is the least by which their radii are multiplied."""
-        first = len(self.active)
-        taken = [self.queue.popleft() for _ in range(min(len(self.targets) - first, len(self.queue)))]
-        if not taken:
-            return
-        padded = torch.full((len(taken), self.targets.shape[1]), -100)
-        for row, target in enumerate(taken):
-            padded[row, : len(target.ids)] = torch.tensor(target.ids)
-        device = self.targets.device
-        rows = torch.arange(first, first + len(taken), device=device)
-        self.targets[rows] = padded.to(device)
-        self.embedded[rows] = self._embed(self.targets[rows])
-        self.margins[rows] = self._margin * torch.tensor([t.margin_factor for t in taken], device=device)
-        starts = torch.stack([target.start for target in taken]).to(device, torch.float32).flatten(1)
-        factors = torch.tensor([self._radius * _ATTEMPTS[target.attempt] for target in taken], device=device)
-        self.descent.put(rows, starts, factors * starts.square().mean(1).sqrt().clamp_min(scale))
-        self.active += taken
-        self.taken += [0] * len(taken)
-
-    def close_up(self, leaving: Sequence[int]) -> None:
-        """Free the rows `leaving`; texts at the end move into the gaps."""
-        kept = len(self.active) - len(leaving)
-        gone = set(leaving)
-        source = [row for row in range(kept, len(self.active)) if row not in gone]
-        gaps = [row for row in leaving if row < kept]
-        for row, gap in zip(source, gaps, strict=True):
-            self.active[gap], self.taken[gap] = self.active[row], self.taken[row]
-        if source:
-            device = self.targets.device
-            rows, to = torch.tensor(source, device=device), torch.tensor(gaps, device=device)
-            self.descent.move(rows, to)
-            for state in (self.targets, self.embedded, self.margins):
-                state[to] = state[rows]
-        del self.active[kept:], self.taken[kept:]
-        self.targets[kept:] = -100
-
-
-def fault(model: LanguageModel, text: str, config: InversionConfig) -> str | None:
+def fault(model: LanguageModel, text: str, config: InversionConfig, prefix: int = 0) -> str | None:
     """Return why `text` cannot be inverted, in words that follow its name, or None.
 
     Raises
@@ -361,7 +285,7 @@ def fault(model: LanguageModel, text: str, config: InversionConfig) -> str | Non
     """
     if not text.strip():
         return "is empty; remove it or write something"
-    allowed = most_tokens(model, config)
+    allowed = most_tokens(model, config, prefix)
     ids = model.tokenize(text) if len(text) < 40 * allowed else None
     tokens = len(text) // 4 if ids is None else len(ids)
     if ids is None or tokens > allowed:
@@ -377,7 +301,7 @@ def fault(model: LanguageModel, text: str, config: InversionConfig) -> str | Non
     return None
 
 
-def check_texts(model: LanguageModel, texts: Sequence[str], config: InversionConfig) -> None:
+def check_texts(model: LanguageModel, texts: Sequence[str], config: InversionConfig, prefix: int = 0) -> None:
     """Raise unless every text can be inverted.
 
     Raises
@@ -387,7 +311,7 @@ def check_texts(model: LanguageModel, texts: Sequence[str], config: InversionCon
         tokenizer.
     """
     for number, text in enumerate(texts, start=1):
-        if (reason := fault(model, text, config)) is not None:
+        if (reason := fault(model, text, config, prefix)) is not None:
             raise InputError(f"text {number} {reason}")
 
 
@@ -415,7 +339,7 @@ def invert(
     InputError
         From `check_texts`.
     """
-    check_texts(model, texts, config)
+    check_texts(model, texts, config, starts.shape[1] + sum(map(len, _sides(context or Context()))))
     targets = (
         Target(index, text, [*model.tokenize(text), model.end], start)
         for index, (text, start) in enumerate(zip(texts, starts, strict=True))
@@ -427,9 +351,13 @@ def invert(
     return [found[index] for index in range(len(texts))]
 
 
-def most_tokens(model: LanguageModel, config: InversionConfig) -> int:
-    """Return the number of tokens up to which texts are inverted: the configuration's limit, or half the positions."""
-    return min(config.max_tokens, model.positions // 2, _FINE_LENGTHS[-1] - 1)
+def most_tokens(model: LanguageModel, config: InversionConfig, prefix: int = 0) -> int:
+    """Return the number of tokens up to which texts are inverted.
+
+    That is the configuration's limit, half of the model's positions, or what `prefix` vectors and tokens of a context
+    leave of them with the end-of-text token.
+    """
+    return max(0, min(config.max_tokens, model.positions // 2, _FINE_LENGTHS[-1] - 1, model.positions - prefix - 1))
 
 
 def compute_dtype(model: LanguageModel, precision: Precision) -> torch.dtype:

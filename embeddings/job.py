@@ -106,8 +106,8 @@ def run_shard(
 ) -> ShardReport:
     """Invert a shard of `texts` into `folder`, going on where an earlier run of it stopped.
 
-    Finished texts lie in parts of at most 128, each there as a whole or not at all; a worker that is killed loses what
-    it finished in the last ten seconds. A part that is damaged is set aside and its texts are done again.
+    Finished texts lie in parts of at most 128, each there as a whole or not at all; a worker that is killed loses the
+    few hundred texts that it had in hand. A part that is damaged is set aside and its texts are done again.
 
     Parameters
     ----------
@@ -151,6 +151,7 @@ def run_shard(
                 heard(len(writer.stored))
         finally:
             writer.flush()
+        _check_source(place, source.digest.hexdigest())
         report = ShardReport(
             source.count, source.digest.hexdigest(), len(writer.stored), exact, resumed, refused,
             time.perf_counter() - began,
@@ -188,7 +189,7 @@ def merge(folder: Path) -> Iterator[tuple[int, SummaryEmbedding | Refused]]:
 
 def _places(place: Path, refused: Sequence[dict[str, Any]]) -> Iterator[tuple[int, tuple[Path, int] | Refused]]:
     """Yield the number of each text of a shard, and its part and row there, or why it was refused."""
-    for path, numbers, _ in _parts(place):
+    for path, numbers, _ in stored_parts(place):
         yield from ((number, (path, row)) for row, number in enumerate(numbers))
     yield from ((row["index"], Refused(**row)) for row in refused)
 
@@ -237,7 +238,7 @@ class _Parts:
         self._place, self._keep = place, keep
         self._waiting: list[tuple[int, SummaryEmbedding]] = []
         self._next, self._flushed_at = len(list(place.glob("part-*"))), time.perf_counter()
-        for path, numbers, embeddings in _parts(place):
+        for path, numbers, embeddings in stored_parts(place):
             self._next = max(self._next, int(path.stem.removeprefix("part-")) + 1)
             self.stored |= {n: _hash(e.text) for n, e in zip(numbers, embeddings, strict=True)}
             self.exact += sum(embedding.exact for embedding in embeddings)
@@ -262,7 +263,7 @@ class _Parts:
             self._keep(embeddings)
 
 
-def _parts(place: Path) -> Iterator[tuple[Path, list[int], list[SummaryEmbedding]]]:
+def stored_parts(place: Path) -> Iterator[tuple[Path, list[int], list[SummaryEmbedding]]]:
     """Yield the parts of a shard, with the numbers of their texts; those that cannot be read are set aside."""
     for path in sorted(place.glob("part-*.safetensors")):
         try:
@@ -292,6 +293,13 @@ def _check_job(folder: Path, space: SpaceIdentity, config: InversionConfig, shar
     for key in ("config", "shards"):
         if job[key] != mine[key]:
             raise InputError(f"the job in {folder} was begun with {key} {job[key]}, not {mine[key]}; use a new folder")
+
+
+def _check_source(place: Path, source: str) -> None:
+    """Raise where an earlier run of the shard came to the end of other texts."""
+    done = place / "done.json"
+    if done.is_file() and _read_json(done, place)["source"] != source:
+        raise InputError(f"{place} was finished with other texts; give the same texts, or a new folder")
 
 
 @contextmanager

@@ -15,13 +15,18 @@ _CHUNK_ELEMENTS = 16_000_000
 """Logits that are held at a time; more positions go through the vocabulary in several parts."""
 
 
+_RELIEF = 3.0
+"""Nats by which a token's loss fades before the margin: with 1 (cross-entropy at margin 1) texts take more steps and
+move further from the adapter."""
+
+
 class Objective:
     """Margins of given texts under a frozen language model, and the gradient with respect to their vectors.
 
-    The loss of a token is softplus(logsumexp(rivals) - target + margin - 1): cross-entropy at a margin of 1, and at a
-    larger one a cross-entropy that fades later. The model's parameters get no gradient, and the
-    vocabulary is seen only where a token is wanted: its part of the backward pass is written by hand, in place, and in
-    chunks, so that no gradient of logits is stored.
+    The loss of a token is softplus(logsumexp(rivals) - target + margin - 3): cross-entropy at a margin of 3, and at a
+    smaller one a cross-entropy that fades sooner, so that tokens which lead by enough leave the steps to the others.
+    The model's parameters get no gradient, and the vocabulary is seen only where a token is wanted: its part of the
+    backward pass is written by hand, in place, and in chunks, so that no gradient of logits is stored.
 
     Parameters
     ----------
@@ -46,8 +51,9 @@ class Objective:
         parameter_gradients: bool = False,
     ) -> None:
         _check_finite(model)
-        self.dtype = dtype
+        self.dtype, self._fixed = dtype, model.device.compiles_shapes
         self._model = _computing_copy(model, dtype, compiled, own=parameter_gradients)
+        self._lead = torch.compile(_lead, dynamic=not self._fixed) if compiled else _lead
         self._useless = list(self._model.model.requires_grad_().parameters()) if parameter_gradients else []
         self._head = _head_in(model.linear_head, dtype)
         nothing = torch.zeros(0, model.hidden_size)
@@ -58,20 +64,12 @@ class Objective:
         self.shapes: set[tuple[int, ...]] = set()
         """Shapes in which the model was run; a device that compiles does so once for each."""
 
-    def embed(self, targets: Tensor) -> Tensor:
-        """Return the embeddings (B, L-1, D) that follow the vectors, for targets (B, L) with -100 after the end."""
-        return self._model.embed(targets[:, :-1].clamp_min(0)).to(self.dtype)
-
-    def __call__(
-        self, vectors: Tensor, embedded: Tensor, targets: Tensor, margins: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def __call__(self, vectors: Tensor, targets: Tensor, margins: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return each row's least lead (B,), its text's surprisal in nats (B,), and its gradient (B, P, D), float32.
 
         Parameters
         ----------
         vectors : Tensor of shape (B, P, D)
-        embedded : Tensor of shape (B, L-1, D)
-            From `embed`.
         targets : Tensor of shape (B, L)
             Token ids, end-of-text included, -100 after it.
         margins : Tensor of shape (B,)
@@ -79,6 +77,7 @@ class Objective:
         """
         leaf = vectors.detach().requires_grad_(True)
         rows, length = targets.shape
+        embedded = self._model.embed(targets[:, :-1].clamp_min(0)).to(self.dtype)
         parts = [self._front.expand(rows, -1, -1), leaf.to(self.dtype), self._back.expand(rows, -1, -1), embedded]
         inputs = torch.cat([part for part in parts if part.shape[1]], 1)
         self.shapes.add(tuple(inputs.shape))
@@ -87,7 +86,13 @@ class Objective:
         else:
             states = self._model.hidden(inputs)[:, -length:]
         wanted = targets >= 0
-        slack = (margins - 1)[:, None].expand_as(targets)[wanted]
+        if self._fixed:
+            leads, nats, pulls = self._everywhere(states.detach(), targets.clamp_min(0), margins)
+            (gradient, *_) = torch.autograd.grad(
+                states, [leaf, *self._useless], pulls * wanted[..., None], allow_unused=True
+            )
+            return leads.where(wanted, torch.inf).amin(1), nats.where(wanted, 0).sum(1), gradient
+        slack = (margins - _RELIEF)[:, None].expand_as(targets)[wanted]
         leads, nats, pull = self._vocabulary(states.detach()[wanted], targets[wanted], slack)
         pulls = torch.zeros_like(states)
         pulls[wanted] = pull
@@ -96,6 +101,12 @@ class Objective:
         surprisal = torch.zeros(targets.shape, device=leads.device)
         least[wanted], surprisal[wanted] = leads, nats
         return least.amin(1), surprisal.sum(1), gradient
+
+    def _everywhere(self, states: Tensor, targets: Tensor, margins: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what `_vocabulary` does at every position (B, L), padding too, so that one shape serves all texts."""
+        slack = (margins - _RELIEF)[:, None].expand_as(targets)
+        leads, nats, pulls = self._vocabulary(states.flatten(0, 1), targets.flatten(), slack.flatten())
+        return leads.view_as(targets), nats.view_as(targets), pulls.view_as(states)
 
     @torch.no_grad()
     def _vocabulary(self, states: Tensor, targets: Tensor, slack: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -107,20 +118,25 @@ class Objective:
         return torch.cat(leads), torch.cat(nats), torch.cat(pulls)
 
     def _part(self, states: Tensor, targets: Tensor, slack: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        ids = targets[:, None]
         logits = states.clone() if self._head is None else linear(states, self._head.weight, self._head.bias)
-        target = logits.gather(1, ids).float()[:, 0]
-        logits.scatter_(1, ids, -torch.inf)
-        rival = logits.amax(1, keepdim=True)
-        logits.sub_(rival).exp_()  # of the rivals alone, the largest 1
-        total = logits.sum(1).float()
-        rival = rival.float()[:, 0]
-        deficit = rival + total.log() - target
-        strength = torch.sigmoid(deficit + slack)
-        logits.mul_((strength / total).to(logits.dtype)[:, None])
-        logits.scatter_(1, ids, -strength.to(logits.dtype)[:, None])
-        pull = logits if self._head is None else logits @ self._head.weight
-        return target - rival, softplus(deficit), pull
+        leads, nats, pull = self._lead(logits, targets, slack)
+        return leads, nats, pull if self._head is None else pull @ self._head.weight
+
+
+def _lead(logits: Tensor, targets: Tensor, slack: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return leads (N,), surprisals (N,) and the loss's gradient (N, V) in the place of `logits` (N, V)."""
+    ids = targets[:, None]
+    target = logits.gather(1, ids).float()[:, 0]
+    logits.scatter_(1, ids, -torch.inf)
+    rival = logits.amax(1, keepdim=True)
+    logits.sub_(rival).exp_()  # of the rivals alone, the largest 1
+    total = logits.sum(1).float()
+    rival = rival.float()[:, 0]
+    deficit = rival + total.log() - target
+    strength = torch.sigmoid(deficit + slack)
+    logits.mul_((strength / total).to(logits.dtype)[:, None])
+    logits.scatter_(1, ids, -strength.to(logits.dtype)[:, None])
+    return target - rival, softplus(deficit), logits
 
 
 def _computing_copy(model: LanguageModel, dtype: torch.dtype, compiled: bool, own: bool) -> LanguageModel:
@@ -133,7 +149,7 @@ def _computing_copy(model: LanguageModel, dtype: torch.dtype, compiled: bool, ow
     if model.device.type == "cpu" and getattr(module, "_supports_sdpa", False):
         module.set_attn_implementation("eager")  # the fused kernel's backward pass is slow on short texts
     if compiled:
-        module.base_model.forward = torch.compile(module.base_model.forward, dynamic=False)
+        module.base_model.forward = torch.compile(module.base_model.forward, dynamic=not model.device.compiles_shapes)
     return LanguageModel(module, model.tokenizer, model.name, model.device)
 
 

@@ -27,13 +27,13 @@ from embeddings.inversion import (
     Progress,
     Refused,
     Start,
-    Target,
     check_texts,
     decode_texts,
     fault,
     in_context,
 )
 from embeddings.mixing import adapt, check_weights, mix, wanted_point
+from embeddings.slots import Target
 from embeddings.starts import random_start, token_mean_start
 from embeddings.subject import SUBJECT_SLOTS, SubjectAdapter, present_slots, subject_phrases
 from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding, check_same_space
@@ -111,6 +111,7 @@ class Space:
         self._context = Context(before, after)
         self.adapter, self.subject_adapter = adapter, subject_adapter
         self.vectors = adapter.vectors if adapter else vectors
+        self._prefix = self.vectors + len(before) + len(after)
         self._phrases: dict[str, Any] = {}
 
     @classmethod
@@ -176,7 +177,7 @@ class Space:
             If a text cannot be inverted, or the adapter start is asked of a model without adapter.
         """
         config = config or self.default_inversion
-        check_texts(self.model, texts, config)
+        check_texts(self.model, texts, config, self._prefix)
         self._check_start(config, texts, starts)
         found: dict[int, SummaryEmbedding] = {}
         for index, embedding in self.stream(texts, config, starts):
@@ -223,17 +224,17 @@ class Space:
         while chunk := list(islice(texts, _READ_AHEAD)):
             fit = []
             for index, text in chunk:
-                reason = _fault(self.model, text, config)
+                reason = _fault(self.model, text, config, self._prefix)
                 if reason is None:
                     fit.append((index, text))
                 else:
                     refused.append(Refused(index, text, reason))
             sentence_vectors = self.encoder.encode([text for _, text in fit])
             given = None if starts is None else starts[[index for index, _ in fit]]
-            first = self._starts(fit, sentence_vectors, config.start) if given is None else given
+            first = self.starts(fit, sentence_vectors, config.start) if given is None else given
             for (index, text), sentence_vector, start in zip(fit, sentence_vectors, first, strict=True):
                 known[index] = (text, sentence_vector)
-                yield Target(index, text, [*self.model.tokenize(text), self.model.end], start)
+                yield Target(index, text, [*self.model.tokenize(text), self.model.end], start, sentence_vector)
 
     @property
     def default_inversion(self) -> InversionConfig:
@@ -357,7 +358,8 @@ class Space:
             }
         return self._phrases["vectors"]
 
-    def _starts(self, texts: Sequence[tuple[int, str]], sentence_vectors: Tensor, start: Start) -> Tensor:
+    def starts(self, texts: Sequence[tuple[int, str]], sentence_vectors: Tensor, start: Start) -> Tensor:
+        """Return where the inversion of numbered texts starts, (B, P, D), given their sentence vectors (B, S)."""
         if start == "adapter" and self.adapter is not None:
             return adapt(self.adapter, sentence_vectors)
         if start == "random":
@@ -392,10 +394,10 @@ class Space:
         check_same_space(embeddings, self.identity)
 
 
-def _fault(model: LanguageModel, text: str, config: InversionConfig) -> str | None:
+def _fault(model: LanguageModel, text: str, config: InversionConfig, prefix: int) -> str | None:
     """Return why a text cannot be inverted, half a surrogate pair included, or None."""
     try:
-        return fault(model, text, config)
+        return fault(model, text, config, prefix)
     except InputError as error:
         return str(error)
 

@@ -7,18 +7,23 @@ from torch import Tensor
 
 from generator.language_model import LanguageModel
 
+SCALE = 10.0
+"""Root mean square of starts, in that of the model's token embeddings. Models normalise what they read, so the scale
+is free. With copyloom-tiny, 10 takes half the steps of the plain mean, whose scale is 1/3, and mixtures keep more of
+both texts."""
+
 
 def token_mean_start(model: LanguageModel, text: str, vectors: int) -> Tensor:
-    """Return the mean of the text's token embeddings, `vectors` times: a Tensor of shape (P, D)."""
+    """Return the mean of the text's token embeddings, scaled, `vectors` times: a Tensor of shape (P, D)."""
     mean = model.embed(torch.tensor(model.tokenize(text))).float().mean(0)
-    return mean.expand(vectors, -1).cpu().clone()
+    scaled = mean * (SCALE * model.embedding_rms / mean.square().mean().sqrt().clamp_min(1e-12))
+    return scaled.expand(vectors, -1).cpu().clone()
 
 
 def random_start(model: LanguageModel, seed: int, vectors: int) -> Tensor:
-    """Return Gaussian vectors with the spread of the token embeddings, a Tensor of shape (P, D).
+    """Return Gaussian vectors, scaled as those of `token_mean_start`: a Tensor of shape (P, D).
 
-    The start of Kuratov et al. (ACL 2025).
+    The start of Kuratov et al. (ACL 2025), but for the scale.
     """
-    table = model.model.get_input_embeddings().weight
     noise = torch.randn(vectors, model.hidden_size, generator=torch.Generator().manual_seed(seed))
-    return noise * float(table.float().std())
+    return noise * SCALE * model.embedding_rms

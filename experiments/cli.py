@@ -16,6 +16,7 @@ from experiments.document_commands import document_app
 from experiments.inversion_commands import decode, invert, merge
 from experiments.mix_command import mix
 from experiments.options import Column, DeviceName, File, Json, Model, Subject
+from experiments.probe_commands import radius, transfer, vectors
 
 DEFAULT_OUT = Path("runs")
 
@@ -152,6 +153,11 @@ def study_tiny(
         return
     console.table("copyloom-tiny", ["measure", "value"], [[k, f"{v:.4g}" if isinstance(v, float) else str(v)]
                                                           for k, v in found.items()])  # fmt: skip
+
+
+study_app.command()(radius)
+study_app.command()(vectors)
+study_app.command()(transfer)
 
 
 @bench_app.command("inversion")

@@ -29,6 +29,9 @@ _UNFIT = {"xlstm": "it keeps a state of its own kind"}
 _LIMITS = ("max_position_embeddings", "n_positions", "max_seq_len")
 """What configurations call the most positions."""
 
+_SAMPLE = 4096
+"""Tokens that stand for all of a vocabulary."""
+
 _LOUD = 1000.0
 """How much `LanguageModel.linear_head` amplifies hidden states, so that a soft cap shows."""
 
@@ -168,6 +171,13 @@ class LanguageModel:
         """Return the input embeddings (..., D) of token ids (...)."""
         embedded: Tensor = self.model.get_input_embeddings()(ids.to(self.device.torch))
         return embedded
+
+    @cached_property
+    def embedding_rms(self) -> float:
+        """Root mean square of the input embeddings, over at most 4,096 tokens."""
+        tokens = len(self.model.get_input_embeddings().weight)
+        sample = torch.arange(0, tokens, -(-tokens // _SAMPLE))
+        return float(self.embed(sample).float().square().mean().sqrt())
 
     def hidden(self, inputs_embeds: Tensor) -> Tensor:
         """Return the last hidden states (B, T, H) for inputs (B, T, D), differentiable with respect to them."""

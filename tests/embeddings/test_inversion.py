@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from copyloom import InputError
 from embeddings.inversion import InversionConfig, check_texts, invert
+from embeddings.relational import relational_loss
 from embeddings.space import Space
 from embeddings.starts import token_mean_start
 from generator.decoding import decode
@@ -99,12 +100,13 @@ def test_an_inexact_text_says_so(random_model):
     assert all(map(torch.equal, before, model.model.parameters()))  # the model stays frozen
 
 
-def test_the_token_mean_start_is_the_mean_of_the_embedded_tokens(random_model):
+def test_the_token_mean_start_points_where_the_mean_of_the_embedded_tokens_does(random_model):
     model = random_model()
     start = token_mean_start(model, "abca", 3)
     table = model.model.get_input_embeddings().weight
     a, b, c = (table[model.tokenize(letter)[0]] for letter in "abc")
-    torch.testing.assert_close(start, ((2 * a + b + c) / 4).expand(3, 16))
+    mean = (2 * a + b + c) / 4
+    torch.testing.assert_close(start, (10 * table.norm() / len(table) ** 0.5 * mean / mean.norm()).expand(3, 16))
 
 
 def test_a_foreign_model_is_inverted_from_the_token_mean(space, shared_data):
@@ -149,6 +151,26 @@ def test_the_adapter_start_needs_an_adapter(space, random_model):
     bare = Space(random_model(max_position_embeddings=256), space.encoder)
     with pytest.raises(InputError, match="'random LlamaConfig' has no adapter; use start='token_mean'"):
         bare.invert(["text"], InversionConfig(start="adapter"))
+
+
+def test_a_relational_weight_brings_likeness_to_vectors_and_keeps_texts_exact(space):
+    texts = ["Save on mugs now.", "Win a mug today!", "Café ☕ or tea?"]
+    losses = []
+    for weight in (0, 300):
+        config = InversionConfig(start="token_mean", relational_weight=weight)
+        found = space.invert(texts, config)
+        assert all(embedding.exact for embedding in found)
+        vectors, meanings = (
+            torch.stack([getattr(embedding, name) for embedding in found]) for name in ("vectors", "sentence_vector")
+        )
+        losses.append(float(relational_loss(vectors, meanings)[0].mean()))
+    assert losses[1] < 0.5 * losses[0]
+
+
+def test_a_relational_weight_needs_sentence_vectors(random_model):
+    config = InversionConfig(start="token_mean", relational_weight=1)
+    with pytest.raises(InputError, match=r"no sentence vector, .*; use Space.invert, or set 0"):
+        invert(random_model(), ["ab"], torch.ones(1, 2, 16), config)
 
 
 def test_no_texts_give_no_embeddings(space):

@@ -114,6 +114,15 @@ def test_shards_of_different_texts_are_not_merged(space, tmp_path):
         contents(tmp_path)
 
 
+def test_a_finished_shard_refuses_other_texts_and_is_left_as_it_was(space, tmp_path):
+    run_shard(space, TEXTS[:2], tmp_path)
+    before = (tmp_path / "shard-0-of-1" / "done.json").read_bytes()
+    with pytest.raises(InputError, match="was finished with other texts"):
+        run_shard(space, [TEXTS[0], " "], tmp_path)
+    assert (tmp_path / "shard-0-of-1" / "done.json").read_bytes() == before
+    assert run_shard(space, TEXTS[:2], tmp_path).resumed == 1
+
+
 def test_two_workers_cannot_take_one_shard(space, tmp_path):
     class Meddling(list):
         def __iter__(self):
@@ -127,7 +136,7 @@ def test_two_workers_cannot_take_one_shard(space, tmp_path):
 def test_what_finished_before_an_error_is_kept(space, tmp_path):
     def failing():
         yield from TEXTS[:3]
-        yield from (f"Filler number {i} for you." for i in range(600))
+        yield from (f"Filler number {i} for you." for i in range(400))
         raise RuntimeError("the disk is gone")
 
     config = InversionConfig(rows=8)

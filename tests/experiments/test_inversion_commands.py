@@ -70,3 +70,21 @@ def test_mistakes_have_a_clear_error(file: str, tmp_path: Path) -> None:
     assert "radius" in fails("invert", "--text", "a", "--radius", "-1")
     assert "Input should be 'adapter', 'token_mean'" in fails("invert", "--text", "a", "--start", "nowhere")
     assert "begin one" in fails("merge", str(tmp_path / "nothing"))
+
+
+def test_the_radius_with_the_fewest_steps_is_found() -> None:
+    found = data("study", "radius", "--text", TEXTS[0], "--text", TEXTS[3], "--device", "cpu")
+    best = min(found["trials"], key=lambda trial: (-trial["exact_share"], trial["steps"], trial["radius"]))
+    assert found["radius"] == best["radius"]
+    assert "start 'given' is unknown" in fails("study", "radius", "--text", "a", "--start", "given")
+
+
+def test_the_number_of_vectors_is_the_adapters(tmp_path: Path) -> None:
+    assert "adapter" in fails("study", "vectors", "--text", "a", "--device", "cpu")
+
+
+def test_embeddings_carry_over_to_the_same_model_unchanged(tmp_path: Path) -> None:
+    out = str(tmp_path / "e.safetensors")
+    data("invert", "--text", TEXTS[0], "--text", TEXTS[3], "--out", out, "--device", "cpu")
+    found = data("study", "transfer", out, "--model", "copyloom-tiny", "--device", "cpu")
+    assert (found["exact_unchanged"], found["exact_carried"], found["steps_carried"]) == (1.0, 1.0, 0.0)

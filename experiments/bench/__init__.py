@@ -1,0 +1,1 @@
+"""Benchmarks: each prints a table and writes JSON, every number beside a baseline of the same run."""

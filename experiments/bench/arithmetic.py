@@ -1,0 +1,68 @@
+"""The share of a machine's matrix-product rate that inversion reaches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
+
+from embeddings.objective import Objective
+from generator.device import Device
+from generator.language_model import LanguageModel
+
+_LLAMA: dict[str, Any] = {"vocab_size": 16384, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
+          "intermediate_size": 2048, "max_position_embeddings": 512}  # fmt: skip
+_SHAPES = {"GPT-2 small": GPT2Config(), "Llama, 98 million": LlamaConfig(**_LLAMA)}
+_ROWS, _VECTORS, _TOKENS = 64, 4, 28
+
+
+def flop_rates(device: Device, report: Callable[[str, int, int], None]) -> list[dict[str, Any]]:
+    """Return, for models of random parameters and each precision, the rate reached and the machine's own.
+
+    Counted are 4 operations a parameter of blocks and head, times positions that are not padding: the forward pass and
+    the backward pass to the vectors. The head works on text positions only. Attention and norms count nothing.
+    """
+    rows: list[dict[str, Any]] = []
+    for name, config in _SHAPES.items():
+        for dtype in (torch.float32, torch.bfloat16):
+            rows.append({"shape": name, "dtype": str(dtype).removeprefix("torch."), **_rate(config, dtype, device)})
+            report("floating-point rate", len(rows), 2 * len(_SHAPES))
+    return rows
+
+
+def _rate(config: Any, dtype: torch.dtype, device: Device) -> dict[str, float]:
+    torch.manual_seed(0)
+    module = AutoModelForCausalLM.from_config(config)
+    table = module.get_input_embeddings().weight.numel()
+    blocks = sum(p.numel() for p in module.base_model.parameters() if p.ndim == 2) - table
+    if config.model_type == "gpt2":
+        blocks -= module.base_model.wpe.weight.numel()
+    model = LanguageModel(module, _NoTokenizer(), "random", device)
+    objective = Objective(model, dtype)
+    targets = torch.randint(0, config.vocab_size, (_ROWS, _TOKENS), device=device.torch)
+    vectors = torch.randn(_ROWS, _VECTORS, model.hidden_size, device=device.torch)
+    margins = torch.ones(_ROWS, device=device.torch)
+    seconds = _seconds(lambda: objective(vectors, targets, margins), device)
+    operations = 4 * _ROWS * (blocks * (_VECTORS + _TOKENS - 1) + table * _TOKENS)
+    machine = device.matmul_rate(dtype)
+    return {"parameters": blocks + table, "rate": operations / seconds, "machine_rate": machine,
+            "share": operations / seconds / machine, "steps_per_second": _ROWS / seconds}  # fmt: skip
+
+
+def _seconds(work: Callable[[], object], device: Device, least: float = 3.0) -> float:
+    """Return how long one call takes, on average over `least` seconds after a warm-up."""
+    work()
+    calls, began = 0, time.perf_counter()
+    while (passed := time.perf_counter() - began) < least:
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        calls += 1
+    return passed / calls
+
+
+class _NoTokenizer:
+    eos_token_id = 0
