@@ -7,6 +7,7 @@ import copy
 import torch
 from torch import Tensor
 from torch.nn.functional import linear, softplus
+from transformers.activations import NewGELUActivation
 
 from copyloom import InputError
 from generator.language_model import LanguageModel, LinearHead
@@ -148,6 +149,8 @@ def _computing_copy(model: LanguageModel, dtype: torch.dtype, compiled: bool, ow
         module = copy.deepcopy(model.model).to(dtype)
     if model.device.type == "cpu" and getattr(module, "_supports_sdpa", False):
         module.set_attn_implementation("eager")  # the fused kernel's backward pass is slow on short texts
+    for parent in [part for part in module.modules() if isinstance(getattr(part, "act", None), NewGELUActivation)]:
+        parent.act = torch.nn.GELU(approximate="tanh")  # the same function in one pass over memory instead of eight
     if compiled:
         module.base_model.forward = torch.compile(module.base_model.forward, dynamic=not model.device.compiles_shapes)
     return LanguageModel(module, model.tokenizer, model.name, model.device)

@@ -13,11 +13,22 @@ is free. With copyloom-tiny, 10 takes half the steps of the plain mean, whose sc
 both texts."""
 
 
-def token_mean_start(model: LanguageModel, text: str, vectors: int) -> Tensor:
-    """Return the mean of the text's token embeddings, scaled, `vectors` times: a Tensor of shape (P, D)."""
+def token_mean_start(model: LanguageModel, text: str, vectors: int, scale: float | None = SCALE) -> Tensor:
+    """Return the mean of the text's token embeddings, `vectors` times: a Tensor of shape (P, D).
+
+    Parameters
+    ----------
+    model : LanguageModel
+    text : str
+    vectors : int
+        P.
+    scale : float, optional
+        Root mean square of the result, in that of the model's token embeddings; None leaves the mean as it is.
+    """
     mean = model.embed(torch.tensor(model.tokenize(text))).float().mean(0)
-    scaled = mean * (SCALE * model.embedding_rms / mean.square().mean().sqrt().clamp_min(1e-12))
-    return scaled.expand(vectors, -1).cpu().clone()
+    if scale is not None:
+        mean = mean * (scale * model.embedding_rms / mean.square().mean().sqrt().clamp_min(1e-12))
+    return mean.expand(vectors, -1).cpu().clone()
 
 
 def random_start(model: LanguageModel, seed: int, vectors: int) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import torch
@@ -19,21 +20,23 @@ _SHAPES = {"GPT-2 small": GPT2Config(), "Llama, 98 million": LlamaConfig(**_LLAM
 _ROWS, _VECTORS, _TOKENS = 64, 4, 28
 
 
-def flop_rates(device: Device, report: Callable[[str, int, int], None]) -> list[dict[str, Any]]:
+def flop_rates(device: Device, compiled: bool, report: Callable[[str, int, int], None]) -> list[dict[str, Any]]:
     """Return, for models of random parameters and each precision, the rate reached and the machine's own.
 
     Counted are 4 operations a parameter of blocks and head, times positions that are not padding: the forward pass and
     the backward pass to the vectors. The head works on text positions only. Attention and norms count nothing.
     """
     rows: list[dict[str, Any]] = []
-    for name, config in _SHAPES.items():
-        for dtype in (torch.float32, torch.bfloat16):
-            rows.append({"shape": name, "dtype": str(dtype).removeprefix("torch."), **_rate(config, dtype, device)})
-            report("floating-point rate", len(rows), 2 * len(_SHAPES))
+    ways = (False, True) if compiled else (False,)
+    cases = list(product(_SHAPES.items(), (torch.float32, torch.bfloat16), ways))
+    for (name, config), dtype, way in cases:
+        case = {"shape": name, "dtype": str(dtype).removeprefix("torch."), "compiled": way}
+        rows.append({**case, **_rate(config, dtype, way, device)})
+        report("floating-point rate", len(rows), len(cases))
     return rows
 
 
-def _rate(config: Any, dtype: torch.dtype, device: Device) -> dict[str, float]:
+def _rate(config: Any, dtype: torch.dtype, compiled: bool, device: Device) -> dict[str, float]:
     torch.manual_seed(0)
     module = AutoModelForCausalLM.from_config(config)
     table = module.get_input_embeddings().weight.numel()
@@ -41,7 +44,7 @@ def _rate(config: Any, dtype: torch.dtype, device: Device) -> dict[str, float]:
     if config.model_type == "gpt2":
         blocks -= module.base_model.wpe.weight.numel()
     model = LanguageModel(module, _NoTokenizer(), "random", device)
-    objective = Objective(model, dtype)
+    objective = Objective(model, dtype, compiled=compiled)
     targets = torch.randint(0, config.vocab_size, (_ROWS, _TOKENS), device=device.torch)
     vectors = torch.randn(_ROWS, _VECTORS, model.hidden_size, device=device.torch)
     margins = torch.ones(_ROWS, device=device.torch)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from torch import Tensor
 from embeddings.inversion import InversionConfig, Inverted, Inverter, decode_texts
 from embeddings.slots import Target
 from embeddings.space import Space
-from embeddings.starts import token_mean_start
+from embeddings.starts import SCALE, random_start, token_mean_start
 from embeddings.summary import SummaryEmbedding
 from experiments.bench.arithmetic import flop_rates
 from experiments.bench.one_at_a_time import PUBLISHED_RATE, best_rate, invert_one
@@ -27,6 +29,8 @@ from generator.language_model import LanguageModel
 
 Report = Callable[[str, int, int], None]
 AUTO = InversionConfig(precision="auto")
+_WARM_UP = [f"Number {'one ' * count}of {count}." for count in range(40)]
+"""Short and longer texts, after which a compiler has seen what it needs to."""
 
 
 def measure(quick: bool, data: Path | None, device: str, report: Report) -> dict[str, Any]:
@@ -44,24 +48,33 @@ def measure(quick: bool, data: Path | None, device: str, report: Report) -> dict
     space = Space.load(device=device)
     texts, source = _texts(data or shared_data())
     many, few, alone, ladder = (1000, 200, 60, 96) if quick else (10_000, 500, 500, 256)
-    mean = _from_token_mean(space, texts[:few], report)
+    compiled = any(shutil.which(compiler) for compiler in ("c++", "g++", "clang++"))
+    memory = _memory(space, texts, 1000 if quick else 5000, report)
+    ways = {"eager": _from_token_mean(space, texts[:few], False, report)}
+    if compiled:
+        ways["compiled"] = _from_token_mean(space, texts[:few], True, report)
+    mean = max(ways.values(), key=itemgetter("texts_per_second"))
     baseline = _one_at_a_time(space.model, texts[:alone], space.vectors, report)
-    adapter, embeddings = _from_adapter(space, texts[:many], report)
-    rates = flop_rates(space.model.device, report)
+    adapter, embeddings = _from_adapter(space, texts[:many], compiled, report)
+    rates = flop_rates(space.model.device, compiled and not quick, report)
     return {
         "exact_share": mean["exact_share"],
         "texts_per_second": mean["texts_per_second"],
         "one_at_a_time_texts_per_second": baseline["published"]["texts_per_second"],
         "speedup": mean["texts_per_second"] / baseline["published"]["texts_per_second"],
-        "flop_rate_share": max(row["share"] for row in rates if row["parameters"] >= 90e6),
-        "from_token_mean": mean,
+        "flop_rate_share": max(row["share"] for row in rates if row["dtype"] == "float32"),
+        "from_token_mean": ways,
         "from_adapter": adapter,
         "one_at_a_time": baseline,
-        "ratios": {name: _ratios(mean, adapter, row) for name, row in baseline.items()},
+        "ratios": [
+            {"baseline": name, "way": way, **_ratios(row, adapter, single)}
+            for name, single in baseline.items()
+            for way, row in ways.items()
+        ],
         "false_exact": _false_exact(space, embeddings, report),
         "ladder": _ladder(space, texts[:ladder], report),
         "flop_rates": rates,
-        "memory": _memory(space, texts, 1000 if quick else 5000, report),
+        "memory": memory,
         "texts": source,
         "threads": torch.get_num_threads(),
         "device": space.model.device.type,
@@ -89,28 +102,30 @@ def _targets(model: LanguageModel, texts: Sequence[str], starts: Tensor) -> Iter
         yield Target(index, text, [*model.tokenize(text), model.end], start)
 
 
-def _mean_starts(model: LanguageModel, texts: Sequence[str], vectors: int) -> Tensor:
-    return torch.stack([token_mean_start(model, text, vectors) for text in texts])
+def _mean_starts(model: LanguageModel, texts: Sequence[str], vectors: int, scale: float | None = SCALE) -> Tensor:
+    return torch.stack([token_mean_start(model, text, vectors, scale) for text in texts])
 
 
-def _from_token_mean(space: Space, texts: Sequence[str], report: Report) -> dict[str, Any]:
-    """Time from texts to vectors whose exactness is known, decoding included."""
-    config = InversionConfig(start="token_mean", precision="auto")
+def _from_token_mean(space: Space, texts: Sequence[str], compiled: bool, report: Report) -> dict[str, Any]:
+    """Time from texts to vectors whose exactness is known, decoding included; compilation is timed apart."""
+    inverter = Inverter(space.model, InversionConfig(start="token_mean", precision="auto", compiled=compiled))
     began = time.perf_counter()
-    found = _run(space.model, texts, config, space.vectors, lambda done: report("token mean", done, len(texts)))
-    return _row(found, time.perf_counter() - began)
+    if compiled:
+        list(inverter.run(_targets(space.model, _WARM_UP, _mean_starts(space.model, _WARM_UP, space.vectors))))
+    warm_up, began = time.perf_counter() - began, time.perf_counter()
+    found = []
+    for result in inverter.run(_targets(space.model, texts, _mean_starts(space.model, texts, space.vectors))):
+        found.append(result)
+        report("from the token mean", len(found), len(texts))
+    return {**_row(found, time.perf_counter() - began), "warm_up_seconds": warm_up}
 
 
 def _run(
-    model: LanguageModel, texts: Sequence[str], config: InversionConfig, vectors: int,
-    heard: Callable[[int], None] = lambda done: None, **more: Any,
+    model: LanguageModel, texts: Sequence[str], config: InversionConfig, vectors: int, scale: float | None = SCALE,
+    **more: Any,
 ) -> list[Inverted]:  # fmt: skip
-    targets = _targets(model, texts, _mean_starts(model, texts, vectors))
-    found = []
-    for result in Inverter(model, config, **more).run(targets):
-        found.append(result)
-        heard(len(found))
-    return found
+    targets = _targets(model, texts, _mean_starts(model, texts, vectors, scale))
+    return list(Inverter(model, config, **more).run(targets))
 
 
 def _row(found: Sequence[Inverted | SummaryEmbedding], seconds: float) -> dict[str, Any]:
@@ -128,15 +143,19 @@ def _row(found: Sequence[Inverted | SummaryEmbedding], seconds: float) -> dict[s
 
 
 def _one_at_a_time(model: LanguageModel, texts: Sequence[str], vectors: int, report: Report) -> dict[str, Any]:
-    """Time the baseline at its published and its best learning rate; its decoding is not counted."""
-    starts = _mean_starts(model, texts, vectors)
-    best = best_rate(model, texts[:12], starts[:12])
+    """Time the baseline as published, at its best learning rate, and from our start; decoding is not counted."""
+    plain, scaled = (_mean_starts(model, texts, vectors, scale) for scale in (None, SCALE))
+    cases = {
+        "published": (plain, PUBLISHED_RATE),
+        "best rate": (plain, best_rate(model, texts[:12], plain[:12])),
+        "best rate, scaled start": (scaled, best_rate(model, texts[:12], scaled[:12])),
+    }
     rows = {}
-    for name, rate in (("published", PUBLISHED_RATE), ("best_rate", best)):
+    for name, (starts, rate) in cases.items():
         began, solved = time.perf_counter(), []
         for text, start in zip(texts, starts, strict=True):
             solved.append(invert_one(model, text, start, rate))
-            report(f"one at a time, rate {rate:g}", len(solved), len(texts))
+            report(f"one at a time: {name}", len(solved), len(texts))
         seconds = time.perf_counter() - began
         decoded = decode_texts(model, [row.vectors for row in solved], texts)
         found = [Inverted(i, row.vectors, 0.0, row.steps, 0.0, decoded[i] == texts[i]) for i, row in enumerate(solved)]
@@ -154,10 +173,13 @@ def _ratios(mean: dict[str, Any], adapter: dict[str, Any], baseline: dict[str, A
     }
 
 
-def _from_adapter(space: Space, texts: Sequence[str], report: Report) -> tuple[dict[str, Any], list[SummaryEmbedding]]:
-    """Time the whole way from texts to summary embeddings, sentence encoder included."""
+def _from_adapter(
+    space: Space, texts: Sequence[str], compiled: bool, report: Report
+) -> tuple[dict[str, Any], list[SummaryEmbedding]]:
+    """Time the whole way from texts to summary embeddings, sentence encoder and compilation included."""
+    config = InversionConfig(precision="auto", compiled=compiled)
     began = time.perf_counter()
-    found = space.invert(texts, AUTO, lambda done, total: report("adapter", done, total))
+    found = space.invert(texts, config, lambda done, total: report("from the adapter", done, total))
     row = _row(found, time.perf_counter() - began)
     held_out = [embedding for embedding in found if is_held_out(embedding.text)]
     row["held_out_texts"] = len(held_out)
@@ -200,6 +222,10 @@ def _ladder(space: Space, texts: Sequence[str], report: Report) -> list[dict[str
         targets = _targets(model, texts, _mean_starts(model, texts, space.vectors))
         return list(Inverter(model, config, parameter_gradients=True).run(targets))
 
+    def at_random() -> list[Inverted]:
+        starts = torch.stack([random_start(model, index, space.vectors) for index in range(len(texts))])
+        return list(Inverter(model, alone(start="random")).run(_targets(model, texts, starts)))
+
     whole = Inverter(model, config).dtype
     other = "float32" if whole == torch.bfloat16 else "bfloat16"
     cases: list[tuple[str, int, Callable[[], Sequence[Inverted | SummaryEmbedding]]]] = [
@@ -207,11 +233,13 @@ def _ladder(space: Space, texts: Sequence[str], report: Report) -> list[dict[str
         ("one slot instead of 64", len(sample), lambda: _run(model, sample, alone(rows=1), space.vectors)),
         ("groups of 64 instead of refill", len(texts), in_groups),
         ("with parameter gradients", len(texts), with_parameters),
-        ("one length instead of buckets", len(texts),
+        ("all padded to the longest", len(texts),
          lambda: _run(model, texts, config, space.vectors, lengths=(longest,))),
         (f"{other} instead of {str(whole).removeprefix('torch.')}", len(texts),
          lambda: _run(model, texts, alone(precision=other), space.vectors)),
-        ("from the adapter, radius 0.1", len(texts), lambda: space.invert(texts, InversionConfig(precision="auto"))),
+        ("the mean as it is, not scaled", len(texts), lambda: _run(model, texts, config, space.vectors, None)),
+        ("random start", len(texts), at_random),
+        ("from the adapter, radius 0.1", len(texts), lambda: space.invert(texts, AUTO)),
         ("from the adapter, radius 0.4", len(texts),
          lambda: space.invert(texts, InversionConfig(precision="auto", radius=0.4))),
     ]  # fmt: skip
