@@ -125,7 +125,7 @@ def invert_documents(
     if isinstance(texts, str):
         raise InputError("one text was given for a list of texts; pass [text]")
     config = config or space.default_inversion
-    allowed = most_tokens(space.model, config)
+    allowed = most_tokens(space.model, config, space.prefix)
     if most is not None and most > allowed:
         raise InputError(f"spans of {most} tokens were asked for; a summary embedding holds at most {allowed} here")
     most = min(SPAN_TOKENS, allowed) if most is None else most

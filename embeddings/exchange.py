@@ -70,7 +70,7 @@ def write_file(embeddings: Sequence[SummaryEmbedding], path: Path, kind: str, mo
         save_file(tensors, partial, metadata)
         os.replace(partial, path)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{path} cannot be written ({error}); choose another --out") from error
+        raise InputError(f"{path} cannot be written ({error}); choose another place") from error
 
 
 def read_file(path: Path, kind: str, command: str) -> tuple[list[SummaryEmbedding], dict[str, str]]:

@@ -61,18 +61,18 @@ class InversionConfig(BaseModel):
         is larger. By default 0.1 from the adapter, which keeps vectors near it, or given starts, and 2 from elsewhere;
         `embeddings.probe` finds the fastest for a model.
     relational_weight : float
-        Of `embeddings.relational.relational_loss` among the texts in the slots of one length; 0 leaves it out, and
-        vectors then do not depend on the texts that are inverted beside them.
+        Of `embeddings.relational.relational_loss` among the texts in the slots; 0 leaves it out, and vectors then do
+        not depend on the texts that are inverted beside them, but for rounding.
     rows : int
         Slots: texts optimised at a time. Memory grows with them, not with the number of texts.
     max_tokens : int
         Longer texts are refused; see `embeddings.documents` for those.
     precision : {"auto", "float32", "bfloat16"}
         Of the model while it is optimised through; vectors are float32 and exactness is decided in the decoder's
-        precision. float32 gives the same vectors, but for rounding, on every machine. "auto", which the command line
-        takes, is bfloat16 where the device multiplies matrices at least three times faster in it.
+        precision. float32 gives the same vectors, but for rounding, on every machine. "auto", which
+        ``copyloom invert`` takes, is bfloat16 where the device multiplies matrices at least three times faster in it.
     compiled : bool
-        Use `torch.compile`: worth its wait for many thousand texts. Needs a C++ compiler on CPUs.
+        Use `torch.compile`: worth its wait, at each call, for many thousand texts. Needs a C++ compiler on CPUs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -179,17 +179,20 @@ class Inverter:
         self._slots: Slots | None = None
         self._finished: dict[int, list[tuple[Target, Tensor, float]]] = defaultdict(list)
 
-    def run(self, targets: Iterable[Target]) -> Iterator[Inverted]:
+    def run(self, targets: Iterable[Target | Refused]) -> Iterator[Inverted | Refused]:
         """Yield what is found for each target, in the order in which they finish; every one comes out.
 
-        Targets are read as slots fall free, a few hundred ahead.
+        Targets are read eight for each slot ahead; two batches of the decoder may wait to be decoded. What was refused
+        before passes through.
         """
         source, more = iter(targets), True
         while True:
             while more and len(self._waiting) < _AHEAD * self.config.rows:
                 target = next(source, None)
                 more = target is not None
-                if target is not None:
+                if isinstance(target, Refused):
+                    yield target
+                elif target is not None:
                     self._slots = self._slots or self._new_slots(*target.start.shape)
                     self._waiting.add(target)
             if self._slots and (len(self._waiting) or self._slots.active):
@@ -219,13 +222,13 @@ class Inverter:
             _, pull = relational_loss(vectors[: len(slots.active)], slots.sentence_vectors())
             gradients[: len(slots.active)] += self.config.relational_weight * pull.nan_to_num()  # of a broken row
         ready = ((leads >= margins) & ~broken).tolist()
-        stopped, nats, leaving = broken.tolist(), surprisals.tolist(), []
+        least, stopped, nats, leaving = leads.tolist(), broken.tolist(), surprisals.tolist(), []
         for row, target in enumerate(slots.active):
             if target.taken == 0 and target.attempt == 0:
                 target.surprisal = nats[row]
             if ready[row] or stopped[row] or target.taken >= self._budget(target):
                 leaving.append(row)
-                self._leave(target, vectors[row].cpu(), float(leads[row]), ready[row], stopped[row])
+                self._leave(target, vectors[row].cpu(), least[row], ready[row], stopped[row])
             else:
                 target.steps += 1
                 target.taken += 1
@@ -239,12 +242,13 @@ class Inverter:
 
     def _leave(self, target: Target, vectors: Tensor, lead: float, ready: bool, broken: bool) -> None:
         """Put a text that left its slot among the finished, or try again from its start."""
+        if not broken and (target.best is None or lead > target.best[0]):
+            target.best = lead, vectors.clone()
         if not ready and target.attempt + 1 < len(ATTEMPTS):
             target.attempt += 1
             self._waiting.add(target)
             return
-        vectors = target.start.float().cpu() if broken else vectors.clone()
-        lead = -torch.inf if broken else lead
+        lead, vectors = target.best or (-torch.inf, target.start.float().cpu())
         self._finished[room_for(self.model, len(target.ids), self._prefix(target))].append((target, vectors, lead))
 
     def _prefix(self, target: Target) -> int:
@@ -266,8 +270,9 @@ class Inverter:
                 ):
                     exact = decoded.finished and decoded.text == target.text
                     safe = exact and decoded.margin >= self.config.margin
-                    if not safe and lead >= self.config.margin and target.attempt + 1 < len(ATTEMPTS):
+                    if not safe and target.attempt + 1 < len(ATTEMPTS):
                         target.attempt, target.start = target.attempt + 1, found
+                        target.best = target.best if exact else None
                         target.margin_factor *= 1.25 if exact else 2
                         self._waiting.add(target)
                         continue
@@ -278,15 +283,17 @@ class Inverter:
 def fault(model: LanguageModel, text: str, config: InversionConfig, prefix: int = 0) -> str | None:
     """Return why `text` cannot be inverted, in words that follow its name, or None.
 
-    Raises
-    ------
-    InputError
-        If `text` is not Unicode.
+    `prefix` is the number of its vectors and of tokens of a context.
     """
     if not text.strip():
         return "is empty; remove it or write something"
     allowed = most_tokens(model, config, prefix)
-    ids = model.tokenize(text) if len(text) < 40 * allowed else None
+    if not allowed:
+        return f"has no room: vectors and context take {prefix} of {model.positions} positions; shorten the context"
+    try:
+        ids = model.tokenize(text) if len(text) < 40 * allowed else None
+    except InputError as error:
+        return f"is not Unicode: {error}"
     tokens = len(text) // 4 if ids is None else len(ids)
     if ids is None or tokens > allowed:
         return (
@@ -354,8 +361,8 @@ def invert(
 def most_tokens(model: LanguageModel, config: InversionConfig, prefix: int = 0) -> int:
     """Return the number of tokens up to which texts are inverted.
 
-    That is the configuration's limit, half of the model's positions, or what `prefix` vectors and tokens of a context
-    leave of them with the end-of-text token.
+    That is the least of the configuration's limit, 511, half of the model's positions, and what `prefix` vectors and
+    tokens of a context leave of them with the end-of-text token.
     """
     return max(0, min(config.max_tokens, model.positions // 2, _FINE_LENGTHS[-1] - 1, model.positions - prefix - 1))
 

@@ -25,6 +25,7 @@ from embeddings.space import Space
 from embeddings.summary import SpaceIdentity, SummaryEmbedding, difference
 
 PART = "copyloom part 1"
+_FORMAT = "copyloom job 1"
 _PART_ROWS = 128
 _PART_SECONDS = 10.0
 _COMMAND = "copyloom invert --run"
@@ -132,14 +133,16 @@ def run_shard(
     """
     began = time.perf_counter()
     config = config or space.default_inversion
+    space.check_start(config, None, None)
     place = folder / str(shard)
     with _locked(place):
         _check_job(folder, space.identity, config, shard)
         writer = _Parts(place, keep)
-        source = _Source(texts, shard, writer.stored)
-        resumed, exact = len(writer.stored), writer.exact
+        refused, ended = _finished(place)
+        known = writer.stored | {row.index: _hash(row.text) for row in refused}
+        source = _Source(texts, shard, known, ended)
+        resumed, exact = writer.count, writer.exact
         heard(resumed)
-        refused = []
         try:
             for number, result in space.stream(source, config):
                 actual = source.numbers.pop(number)
@@ -148,12 +151,17 @@ def run_shard(
                     continue
                 writer.add(actual, result)
                 exact += result.exact
-                heard(len(writer.stored))
+                heard(writer.count)
         finally:
             writer.flush()
-        _check_source(place, source.digest.hexdigest())
+        wanted = len(range(shard.index, source.count, shard.count))
+        if writer.count + len(refused) != wanted:
+            raise InputError(
+                f"{place} holds {writer.count + len(refused)} texts, the source {wanted}; "
+                "give the texts that this job began with, or a new folder"
+            )
         report = ShardReport(
-            source.count, source.digest.hexdigest(), len(writer.stored), exact, resumed, refused,
+            source.count, source.digest.hexdigest(), writer.count, exact, resumed, refused,
             time.perf_counter() - began,
         )  # fmt: skip
         _write_json(place / "done.json", asdict(report))
@@ -168,7 +176,7 @@ def merge(folder: Path) -> Iterator[tuple[int, SummaryEmbedding | Refused]]:
     InputError
         If a shard is missing or unfinished, shards saw different texts, or a text is lost or doubled.
     """
-    job = _read_json(folder / "job.json", folder)
+    job = _job(folder)
     shards = [Shard(index, job["shards"]) for index in range(job["shards"])]
     unfinished = [str(shard) for shard in shards if not (folder / str(shard) / "done.json").is_file()]
     if unfinished:
@@ -184,7 +192,7 @@ def merge(folder: Path) -> Iterator[tuple[int, SummaryEmbedding | Refused]]:
             places[number] = place
     if len(places) != reports[0]["texts"]:
         raise InputError(f"{reports[0]['texts'] - len(places)} texts are missing in {folder}; start the workers again")
-    yield from _in_order(places)
+    yield from _in_order(places, 8 * len(shards))
 
 
 def _places(place: Path, refused: Sequence[dict[str, Any]]) -> Iterator[tuple[int, tuple[Path, int] | Refused]]:
@@ -194,9 +202,11 @@ def _places(place: Path, refused: Sequence[dict[str, Any]]) -> Iterator[tuple[in
     yield from ((row["index"], Refused(**row)) for row in refused)
 
 
-def _in_order(places: dict[int, tuple[Path, int] | Refused]) -> Iterator[tuple[int, SummaryEmbedding | Refused]]:
-    """Yield what lies at `places` by number, with a few parts in memory: texts finish nearly in order."""
-    read = lru_cache(maxsize=64)(lambda path: read_file(path, PART, _COMMAND)[0])
+def _in_order(
+    places: dict[int, tuple[Path, int] | Refused], parts: int
+) -> Iterator[tuple[int, SummaryEmbedding | Refused]]:
+    """Yield what lies at `places` by number, with `parts` in memory: texts finish nearly in order."""
+    read = lru_cache(maxsize=parts)(lambda path: read_file(path, PART, _COMMAND)[0])
     for number, place in sorted(places.items(), key=itemgetter(0)):
         yield number, place if isinstance(place, Refused) else read(place[0])[place[1]]
 
@@ -204,14 +214,16 @@ def _in_order(places: dict[int, tuple[Path, int] | Refused]) -> Iterator[tuple[i
 class _Source:
     """The texts of a shard that are not stored yet, numbered anew; counts and hashes the whole source on its way."""
 
-    def __init__(self, texts: Iterable[str], shard: Shard, stored: dict[int, str]) -> None:
+    def __init__(self, texts: Iterable[str], shard: Shard, stored: dict[int, str], ended: int | None) -> None:
         self.numbers: dict[int, int] = {}
         self.count, self.digest = 0, hashlib.sha256()
-        self._texts, self._shard, self._stored = texts, shard, stored
+        self._texts, self._shard, self._stored, self._ended = texts, shard, stored, ended
 
     def __iter__(self) -> Iterator[str]:
         passed = 0
         for number, text in enumerate(self._texts):
+            if self._ended is not None and number >= self._ended:
+                raise InputError("the shard was finished with fewer texts; give the same texts, or a new folder")
             hashed = _hash(text)
             self.count = number + 1
             self.digest.update(hashed.encode())
@@ -233,21 +245,22 @@ class _Parts:
     """The parts of a shard: what earlier runs stored, and where new embeddings gather until they make a part."""
 
     def __init__(self, place: Path, keep: Keep | None) -> None:
-        self.stored: dict[int, str] = {}  # number of each stored text and its hash
-        self.exact = 0
+        self.stored: dict[int, str] = {}  # number and hash of each text of earlier runs
+        self.count, self.exact = 0, 0
         self._place, self._keep = place, keep
         self._waiting: list[tuple[int, SummaryEmbedding]] = []
         self._next, self._flushed_at = len(list(place.glob("part-*"))), time.perf_counter()
         for path, numbers, embeddings in stored_parts(place):
             self._next = max(self._next, int(path.stem.removeprefix("part-")) + 1)
             self.stored |= {n: _hash(e.text) for n, e in zip(numbers, embeddings, strict=True)}
+            self.count += len(embeddings)
             self.exact += sum(embedding.exact for embedding in embeddings)
             if keep is not None:
                 keep(embeddings)
 
     def add(self, number: int, embedding: SummaryEmbedding) -> None:
         self._waiting.append((number, embedding))
-        self.stored[number] = _hash(embedding.text)
+        self.count += 1
         if len(self._waiting) >= _PART_ROWS or time.perf_counter() - self._flushed_at > _PART_SECONDS:
             self.flush()
 
@@ -278,12 +291,12 @@ def stored_parts(place: Path) -> Iterator[tuple[Path, list[int], list[SummaryEmb
 def _check_job(folder: Path, space: SpaceIdentity, config: InversionConfig, shard: Shard) -> None:
     """Write what the job is, or check that it is the same as for the shards before."""
     path = folder / "job.json"
-    mine = {"format": "copyloom job 1", "space": asdict(space), "config": config.model_dump(), "shards": shard.count}
+    mine = {"format": _FORMAT, "space": asdict(space), "config": config.model_dump(), "shards": shard.count}
     with FileLock(folder / ".job.lock"):
         if not path.is_file():
             _write_json(path, mine)
             return
-    job = _read_json(path, folder)
+    job = _job(folder)
     if job["space"] != mine["space"]:
         began = SpaceIdentity(**job["space"])
         raise SpaceError(
@@ -295,11 +308,19 @@ def _check_job(folder: Path, space: SpaceIdentity, config: InversionConfig, shar
             raise InputError(f"the job in {folder} was begun with {key} {job[key]}, not {mine[key]}; use a new folder")
 
 
-def _check_source(place: Path, source: str) -> None:
-    """Raise where an earlier run of the shard came to the end of other texts."""
-    done = place / "done.json"
-    if done.is_file() and _read_json(done, place)["source"] != source:
-        raise InputError(f"{place} was finished with other texts; give the same texts, or a new folder")
+def _job(folder: Path) -> dict[str, Any]:
+    job = _read_json(folder / "job.json", folder)
+    if job.get("format") != _FORMAT:
+        raise InputError(f"job.json in {folder} is not of the format {_FORMAT!r}; give another folder")
+    return job
+
+
+def _finished(place: Path) -> tuple[list[Refused], int | None]:
+    """Return what an earlier run that came to its end refused, and how many texts its source had."""
+    if not (place / "done.json").is_file():
+        return [], None
+    done = _read_json(place / "done.json", place)
+    return [Refused(**row) for row in done["refused"]], done["texts"]
 
 
 @contextmanager

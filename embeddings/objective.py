@@ -56,7 +56,8 @@ class Objective:
         self._model = _computing_copy(model, dtype, compiled, own=parameter_gradients)
         self._lead = torch.compile(_lead, dynamic=not self._fixed) if compiled else _lead
         self._useless = list(self._model.model.requires_grad_().parameters()) if parameter_gradients else []
-        self._head = _head_in(model.linear_head, dtype)
+        head = self._model.model.get_output_embeddings()
+        self._head = None if model.linear_head is None else LinearHead(head.weight, getattr(head, "bias", None))
         nothing = torch.zeros(0, model.hidden_size)
         self._front, self._back = (
             nothing.to(model.device.torch, dtype) if part is None else part.to(model.device.torch, dtype)
@@ -154,12 +155,6 @@ def _computing_copy(model: LanguageModel, dtype: torch.dtype, compiled: bool, ow
     if compiled:
         module.base_model.forward = torch.compile(module.base_model.forward, dynamic=not model.device.compiles_shapes)
     return LanguageModel(module, model.tokenizer, model.name, model.device)
-
-
-def _head_in(head: LinearHead | None, dtype: torch.dtype) -> LinearHead | None:
-    if head is None:
-        return None
-    return LinearHead(head.weight.to(dtype), None if head.bias is None else head.bias.to(dtype))
 
 
 def _check_finite(model: LanguageModel) -> None:

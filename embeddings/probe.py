@@ -123,7 +123,7 @@ def _try_radius(space: Space, texts: Sequence[str], config: InversionConfig, rad
 def _moved(space: Space, found: Sequence[SummaryEmbedding], config: InversionConfig) -> float:
     """Return how far vectors lie from where they started, as a share of the starts' root mean square."""
     sentence_vectors = torch.stack([embedding.sentence_vector for embedding in found])
-    starts = space.starts([(i, e.text) for i, e in enumerate(found)], sentence_vectors, config.start)
+    starts = space.starts([embedding.text for embedding in found], sentence_vectors, config.start)
     moves = torch.stack([embedding.vectors for embedding in found]) - starts
     return float(moves.square().mean().sqrt() / starts.square().mean().sqrt())
 

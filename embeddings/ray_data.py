@@ -52,7 +52,7 @@ class RayJob:
     context : tuple of str
         Texts that always stand before and after the vectors.
     config : InversionConfig, optional
-        By default the space's own. `InversionConfig.rows` is the size of a batch.
+        By default the space's own. `InversionConfig.rows` is the number of texts at a time.
     """
 
     texts: Texts
@@ -111,6 +111,8 @@ def invert_with_ray(job: RayJob, workers: int | tuple[int, int], **reserved: Any
     InputError
         If Ray is not installed, shards saw different texts, or a text is missing. What a worker raises comes from Ray.
     """
+    if job.shards < 1:
+        raise InputError(f"shards is {job.shards}; give at least one, better a few for each worker")
     try:
         import ray.data
     except ImportError as error:

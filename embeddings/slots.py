@@ -43,6 +43,8 @@ class Target:
     steps: int = 0
     surprisal: float = 0.0
     margin_factor: float = 1.0
+    best: tuple[float, Tensor] | None = None
+    """Least lead and vectors of the attempt that came closest."""
 
 
 class Waiting:
@@ -57,7 +59,7 @@ class Waiting:
         return len(self._targets)
 
     def add(self, target: Target) -> None:
-        """Let a text wait, behind those of its length."""
+        """Let a text wait among those of its length."""
         insort(self._targets, target, key=_length)
 
     def take(self) -> Target:
@@ -65,7 +67,7 @@ class Waiting:
         first = bisect_left(self._targets, self._at if self._upwards else self._at + 1, key=_length)
         if first == (len(self._targets) if self._upwards else 0):
             self._upwards = not self._upwards
-        target = self._targets.pop(first if self._upwards and first < len(self._targets) else max(first - 1, 0))
+        target = self._targets.pop(first if self._upwards else first - 1)
         self._at = len(target.ids)
         return target
 

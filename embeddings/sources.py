@@ -32,7 +32,11 @@ def stream_texts(path: Path, column: str = "text") -> Iterator[str]:
     InputError
         If there is no such file or column, the column holds no text, or a file is damaged or not in UTF-8.
     """
-    files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+    files = (
+        sorted(file for file in path.iterdir() if file.is_file() and file.name[0] not in "._")
+        if path.is_dir()
+        else [path]
+    )
     if not files or not files[0].is_file():
         raise InputError(f"there is no text at {path}; give a Parquet, CSV or text file, or a folder of them")
     for file in files:

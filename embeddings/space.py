@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import torch
 from safetensors import SafetensorError
@@ -47,7 +47,7 @@ ADAPTER_FILE = "adapter.safetensors"
 ADAPTER_SETTINGS = "adapter.json"
 DEFAULT_VECTORS = 4
 """P for models without an adapter."""
-_READ_AHEAD = 64
+_READ_AHEAD = 256
 """Texts that are encoded together on their way to inversion."""
 
 
@@ -111,7 +111,7 @@ class Space:
         self._context = Context(before, after)
         self.adapter, self.subject_adapter = adapter, subject_adapter
         self.vectors = adapter.vectors if adapter else vectors
-        self._prefix = self.vectors + len(before) + len(after)
+        self.prefix = self.vectors + len(before) + len(after)
         self._phrases: dict[str, Any] = {}
 
     @classmethod
@@ -177,8 +177,8 @@ class Space:
             If a text cannot be inverted, or the adapter start is asked of a model without adapter.
         """
         config = config or self.default_inversion
-        check_texts(self.model, texts, config, self._prefix)
-        self._check_start(config, texts, starts)
+        check_texts(self.model, texts, config, self.prefix)
+        self.check_start(config, texts, starts)
         found: dict[int, SummaryEmbedding] = {}
         for index, embedding in self.stream(texts, config, starts):
             if isinstance(embedding, SummaryEmbedding):
@@ -191,21 +191,21 @@ class Space:
     ) -> Iterator[tuple[int, SummaryEmbedding | Refused]]:
         """Yield (number, embedding) of each text as it is finished, in any order; of unfit ones what is wrong.
 
-        Texts are read a few hundred ahead, so that memory does not grow with their number.
+        Texts are read some hundreds ahead, so that memory does not grow with their number.
 
         Raises
         ------
         InputError
-            If the adapter start is asked of a model without adapter.
+            If the adapter start is asked of a model without adapter, or starts do not fit.
         """
         config = config or self.default_inversion
-        self._check_start(config, None, starts)
-        refused: deque[Refused] = deque()
+        self.check_start(config, None, starts)
         known: dict[int, tuple[str, Tensor]] = {}
-        targets = self._targets(enumerate(texts), config, starts, known, refused)
+        targets = self._targets(enumerate(texts), config, starts, known)
         for result in Inverter(self.model, config, self._context).run(targets):
-            while refused:
-                yield refused[0].index, refused.popleft()
+            if isinstance(result, Refused):
+                yield result.index, result
+                continue
             text, sentence_vector = known.pop(result.index)
             yield (
                 result.index,
@@ -214,24 +214,25 @@ class Space:
                     *(result.exact, result.margin, result.steps, config.start),
                 ),
             )
-        yield from ((refusal.index, refusal) for refusal in refused)
 
     def _targets(
         self, texts: Iterator[tuple[int, str]], config: InversionConfig, starts: Tensor | None,
-        known: dict[int, tuple[str, Tensor]], refused: deque[Refused],
-    ) -> Iterator[Target]:  # fmt: skip
-        """Yield the targets of fit texts, noting each in `known`, and the unfit ones in `refused`."""
+        known: dict[int, tuple[str, Tensor]],
+    ) -> Iterator[Target | Refused]:  # fmt: skip
+        """Yield the targets of fit texts, noting each in `known`, and why the others are unfit."""
         while chunk := list(islice(texts, _READ_AHEAD)):
+            if starts is not None and chunk[-1][0] >= len(starts):
+                raise InputError(f"{len(starts)} starts were given for more texts; give one start a text")
             fit = []
             for index, text in chunk:
-                reason = _fault(self.model, text, config, self._prefix)
+                reason = fault(self.model, text, config, self.prefix)
                 if reason is None:
                     fit.append((index, text))
                 else:
-                    refused.append(Refused(index, text, reason))
+                    yield Refused(index, text, reason)
             sentence_vectors = self.encoder.encode([text for _, text in fit])
             given = None if starts is None else starts[[index for index, _ in fit]]
-            first = self.starts(fit, sentence_vectors, config.start) if given is None else given
+            first = self.starts([text for _, text in fit], sentence_vectors, config.start) if given is None else given
             for (index, text), sentence_vector, start in zip(fit, sentence_vectors, first, strict=True):
                 known[index] = (text, sentence_vector)
                 yield Target(index, text, [*self.model.tokenize(text), self.model.end], start, sentence_vector)
@@ -358,17 +359,24 @@ class Space:
             }
         return self._phrases["vectors"]
 
-    def starts(self, texts: Sequence[tuple[int, str]], sentence_vectors: Tensor, start: Start) -> Tensor:
-        """Return where the inversion of numbered texts starts, (B, P, D), given their sentence vectors (B, S)."""
+    def starts(self, texts: Sequence[str], sentence_vectors: Tensor, start: Start) -> Tensor:
+        """Return where the inversion of texts starts, (B, P, D), given their sentence vectors (B, S)."""
         if start == "adapter" and self.adapter is not None:
             return adapt(self.adapter, sentence_vectors)
         if start == "random":
-            rows = [random_start(self.model, index, self.vectors) for index, _ in texts]
+            rows = [random_start(self.model, crc32(text.encode()), self.vectors) for text in texts]
         else:
-            rows = [token_mean_start(self.model, text, self.vectors) for _, text in texts]
+            rows = [token_mean_start(self.model, text, self.vectors) for text in texts]
         return torch.stack(rows) if rows else torch.zeros(0, self.vectors, self.model.hidden_size)
 
-    def _check_start(self, config: InversionConfig, texts: Sequence[str] | None, starts: Tensor | None) -> None:
+    def check_start(self, config: InversionConfig, texts: Sequence[str] | None, starts: Tensor | None) -> None:
+        """Raise unless the configured start is possible here, and starts (B, P, D) are given where they must be.
+
+        Raises
+        ------
+        InputError
+            If there is no adapter, or `starts` are missing, needless, of another shape or not finite.
+        """
         if config.start == "adapter" and self.adapter is None:
             raise InputError(f"model {self.model.name!r} has no adapter; use start='token_mean'")
         if (config.start == "given") != (starts is not None):
@@ -378,6 +386,9 @@ class Space:
             raise InputError(
                 f"starts has shape {tuple(starts.shape)}; {self.identity} needs ({', '.join(map(str, shape))})"
             )
+
+        if starts is not None and not bool(starts.isfinite().all()):
+            raise InputError("starts holds NaN or infinite values; invert those texts from another start")
 
     def check_mine(self, embeddings: Sequence[SummaryEmbedding]) -> None:
         """Raise unless every embedding is of this space.
@@ -392,14 +403,6 @@ class Space:
         if not embeddings:
             raise InputError("no embeddings were given; a mixture needs at least one stored text")
         check_same_space(embeddings, self.identity)
-
-
-def _fault(model: LanguageModel, text: str, config: InversionConfig, prefix: int) -> str | None:
-    """Return why a text cannot be inverted, half a surrogate pair included, or None."""
-    try:
-        return fault(model, text, config, prefix)
-    except InputError as error:
-        return str(error)
 
 
 def _without_subject(decoded: Decoded) -> Written:

@@ -86,6 +86,7 @@ def carry_over(
     afresh = space.invert([texts[index] for index in drawn], config)
     given = config.model_copy(update={"start": "given"})
     carried = space.invert(texts, given, progress, torch.stack([embedding.vectors for embedding in stored]))
+    carried = [replace(new, lineage=old.lineage) for new, old in zip(carried, stored, strict=True)]
     unchanged = space.decode([replace(embedding, space=space.identity) for embedding in stored])
     return carried, TransferReport(
         len(texts),

@@ -49,9 +49,16 @@ def invert(
 ) -> None:
     """Find the summary embedding of each text, and say which decode back exactly."""
     from embeddings.inversion import InversionConfig
+    from embeddings.job import Shard
     from embeddings.space import Space
 
-    given = given_texts(text, texts, column)
+    if run is not None and out is not None:
+        raise InputError("--run writes to its folder; leave --out to `copyloom merge FOLDER --out FILE`")
+    if run is None and shard != "0/1":
+        raise InputError("--shard needs --run FOLDER, which all shards share")
+    if start == "given":
+        raise InputError("start 'given' is for Python; use adapter, token_mean or random")
+    part, given = Shard.parse(shard), given_texts(text, texts, column)
     space = Space.load(model, device, vectors, (before, after))
     chosen = {"start": start, "margin": margin, "max_steps": max_steps, "steps_per_nat": steps_per_nat,
               "radius": radius, "rows": rows, "precision": precision, "compiled": compiled}  # fmt: skip
@@ -63,7 +70,7 @@ def invert(
     if run is None:
         _invert_now(space, given, config, _keep(database, pool), out, as_json)
     else:
-        _invert_job(space, given, config, (run, shard), _keep(database, pool), as_json)
+        _invert_job(space, given, config, run, part, _keep(database, pool), as_json)
 
 
 def merge(
@@ -170,12 +177,11 @@ def _invert_now(
 
 
 def _invert_job(
-    space: Any, texts: Sequence[str], config: Any, place: tuple[Path, str], keep: Keep, as_json: bool
+    space: Any, texts: Sequence[str], config: Any, folder: Path, part: Any, keep: Keep, as_json: bool
 ) -> None:  # fmt: skip
     """Invert a shard into a folder from which the same command goes on."""
-    from embeddings.job import Shard, run_shard
+    from embeddings.job import run_shard
 
-    folder, part = place[0], Shard.parse(place[1])
     total = len(range(part.index, len(texts), part.count))
     with console.progress() as show:
         done = run_shard(
@@ -185,7 +191,9 @@ def _invert_job(
     found = {"texts": done.finished, "exact_share": done.exact / max(done.finished, 1), "resumed": done.resumed,
              "seconds": round(done.seconds, 3), "texts_per_second": round(new / done.seconds, 3)}  # fmt: skip
     if as_json:
-        console.print_json({**found, "refused": _refusals(done.refused), "run": str(folder), "shard": place[1]})
+        console.print_json(
+            {**found, "refused": _refusals(done.refused), "run": str(folder), "shard": f"{part.index}/{part.count}"}
+        )
         return
     console.out.print(
         f"{done.finished:,} texts, exact {found['exact_share']:.2%}; {new:,} of them now, "

@@ -42,11 +42,11 @@ def radius(
 
 
 def vectors(
+    model: Annotated[str, typer.Option(help="A folder or hub id of a causal model without adapter.")],
     text: Texts = None,
     texts: File = None,
     column: Column = None,
     limit: Annotated[int, typer.Option(help="Most vectors to try.", min=1)] = 64,
-    model: Annotated[str, typer.Option(help="A folder or hub id of a causal model without adapter.")] = "copyloom-tiny",
     device: DeviceName = "auto",
     as_json: Json = False,
 ) -> None:
@@ -70,6 +70,8 @@ def transfer(
     file: Annotated[Path, typer.Argument(help="Embeddings of the old version, from `copyloom invert --out`.")],
     model: Annotated[str, typer.Option(help="The new version: a folder or hub id.")],
     out: Annotated[Path | None, typer.Option(help="Write the embeddings of the new version to this file.")] = None,
+    before: Annotated[str, typer.Option(help="Text before the vectors, as at their inversion.")] = "",
+    after: Annotated[str, typer.Option(help="Text after the vectors, as at their inversion.")] = "",
     device: DeviceName = "auto",
     as_json: Json = False,
 ) -> None:
@@ -79,7 +81,7 @@ def transfer(
     from embeddings.transfer import carry_over
 
     stored = load_embeddings(file)
-    space = Space.load(model, device, stored[0].space.vectors)
+    space = Space.load(model, device, stored[0].space.vectors, (before, after))
     with console.progress() as show:
         carried, report = carry_over(space, stored, progress=lambda *done: show("carrying over", *done))
     if out is not None:

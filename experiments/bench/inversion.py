@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from embeddings.inversion import InversionConfig, Inverted, Inverter, decode_texts
+from embeddings.inversion import InversionConfig, Inverted, Inverter, Precision, compute_dtype, decode_texts
 from embeddings.slots import Target
 from embeddings.space import Space
 from embeddings.starts import SCALE, random_start, token_mean_start
@@ -192,13 +192,12 @@ def _false_exact(space: Space, embeddings: Sequence[SummaryEmbedding], report: R
     exact = [embedding for embedding in embeddings if embedding.exact]
     random.Random(2).shuffle(exact)
     device = space.model.device
-    other = Space(space.model, space.encoder, space.adapter, space.subject_adapter)
     space.model.device = replace(device, decode_rows=max(device.decode_rows * 3 // 8, 1))
     try:
         wrong = 0
         for first in range(0, len(exact), 500):
             part = exact[first : first + 500]
-            wrong += sum(text != e.text for text, e in zip(other.decode(part), part, strict=True))
+            wrong += sum(text != e.text for text, e in zip(space.decode(part), part, strict=True))
             report("decoding again", first + len(part), len(exact))
         return wrong
     finally:
@@ -207,7 +206,10 @@ def _false_exact(space: Space, embeddings: Sequence[SummaryEmbedding], report: R
 
 def _ladder(space: Space, texts: Sequence[str], report: Report) -> list[dict[str, Any]]:
     """Return the rate of the whole, and without each of its parts alone, from the token mean."""
-    model, config = space.model, InversionConfig(start="token_mean", precision="auto")
+    model, whole = space.model, compute_dtype(space.model, "auto")
+    names: tuple[Precision, Precision] = ("bfloat16", "float32")
+    precision, other = names if whole == torch.bfloat16 else names[::-1]
+    config = InversionConfig(start="token_mean", precision=precision)
     longest = max(len(model.tokenize(text)) for text in texts) + 1
     sample = texts[: len(texts) // 8]
 
@@ -218,30 +220,25 @@ def _ladder(space: Space, texts: Sequence[str], report: Report) -> list[dict[str
         groups = [texts[first : first + config.rows] for first in range(0, len(texts), config.rows)]
         return list(chain.from_iterable(_run(model, group, config, space.vectors) for group in groups))
 
-    def with_parameters() -> list[Inverted]:
-        targets = _targets(model, texts, _mean_starts(model, texts, space.vectors))
-        return list(Inverter(model, config, parameter_gradients=True).run(targets))
-
     def at_random() -> list[Inverted]:
         starts = torch.stack([random_start(model, index, space.vectors) for index in range(len(texts))])
         return list(Inverter(model, alone(start="random")).run(_targets(model, texts, starts)))
 
-    whole = Inverter(model, config).dtype
-    other = "float32" if whole == torch.bfloat16 else "bfloat16"
     cases: list[tuple[str, int, Callable[[], Sequence[Inverted | SummaryEmbedding]]]] = [
         ("all of it", len(texts), lambda: _run(model, texts, config, space.vectors)),
         ("one slot instead of 64", len(sample), lambda: _run(model, sample, alone(rows=1), space.vectors)),
         ("groups of 64 instead of refill", len(texts), in_groups),
-        ("with parameter gradients", len(texts), with_parameters),
+        ("with parameter gradients", len(texts),
+         lambda: _run(model, texts, config, space.vectors, parameter_gradients=True)),
         ("all padded to the longest", len(texts),
          lambda: _run(model, texts, config, space.vectors, lengths=(longest,))),
-        (f"{other} instead of {str(whole).removeprefix('torch.')}", len(texts),
+        (f"{other} instead of {precision}", len(texts),
          lambda: _run(model, texts, alone(precision=other), space.vectors)),
         ("the mean as it is, not scaled", len(texts), lambda: _run(model, texts, config, space.vectors, None)),
         ("random start", len(texts), at_random),
-        ("from the adapter, radius 0.1", len(texts), lambda: space.invert(texts, AUTO)),
+        ("from the adapter, radius 0.1", len(texts), lambda: space.invert(texts, InversionConfig(precision=precision))),
         ("from the adapter, radius 0.4", len(texts),
-         lambda: space.invert(texts, InversionConfig(precision="auto", radius=0.4))),
+         lambda: space.invert(texts, InversionConfig(precision=precision, radius=0.4))),
     ]  # fmt: skip
     rows: list[dict[str, Any]] = []
     for number, (name, count, run) in enumerate(cases):
@@ -265,7 +262,7 @@ def _memory(space: Space, texts: Sequence[str], finish: int, report: Report) -> 
 
 
 def _resident_mib() -> float:
-    """Return the resident size of this process; not known outside Linux."""
+    """Return the resident size of this process; 0 outside Linux."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.is_file() else []
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")), float("nan"))
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")), 0.0)

@@ -40,9 +40,10 @@ def invert_one(
     rate : float
     max_steps : int
     """
-    ids = torch.tensor([*model.tokenize(text), model.end])
+    device = model.device.torch
+    ids = torch.tensor([*model.tokenize(text), model.end], device=device)
     embedded = model.embed(ids[None, :-1])
-    vectors = start[None].clone().requires_grad_(True)
+    vectors = start[None].to(device, copy=True).requires_grad_(True)
     optimiser = torch.optim.AdamW([vectors], lr=rate, betas=(0.9, 0.9), weight_decay=0.01)
     steps = 0
     while steps < max_steps:
@@ -53,7 +54,7 @@ def invert_one(
         cross_entropy(logits, ids).backward()
         optimiser.step()
         steps += 1
-    return Solved(vectors.detach()[0], steps)
+    return Solved(vectors.detach()[0].cpu(), steps)
 
 
 def best_rate(model: LanguageModel, texts: Sequence[str], starts: Tensor) -> float:

@@ -50,7 +50,7 @@ def targets(model, lengths):
 
 
 def test_few_shapes_whatever_texts_come(model, decoder_shapes):
-    """Rows: a quarter of the slots or all; lengths: of the buckets in use; the decoder: one prefix and one step."""
+    """Rows: a quarter of the slots or all; lengths: of the lengths in use; the decoder: one prefix and one step."""
     inverter = Inverter(model, CONFIG)
     decoder_shapes.clear()
     allowed = {(rows, VECTORS + length - 1, 16) for rows, length in product((ROWS // 4, ROWS), LENGTHS)}
@@ -69,7 +69,7 @@ def test_few_shapes_whatever_texts_come(model, decoder_shapes):
 
 
 def test_many_shapes_where_they_cost_nothing(random_model):
-    """The same texts, where shapes are free, meet buckets of their own lengths, so that less is padded."""
+    """The same texts, where shapes are free, meet lengths of their own lengths, so that less is padded."""
     model = random_model(max_position_embeddings=128)
     inverter = Inverter(model, CONFIG)
     list(inverter.run(targets(model, range(1, 40))))

@@ -1,14 +1,13 @@
 """Inversion finds vectors from which the frozen model writes the text, and says so only if it does."""
 
-from contextlib import suppress
-
 import pytest
 import torch
 from pydantic import ValidationError
 
 from copyloom import InputError
-from embeddings.inversion import InversionConfig, check_texts, invert
+from embeddings.inversion import InversionConfig, Inverter, check_texts, invert
 from embeddings.relational import relational_loss
+from embeddings.slots import Target
 from embeddings.space import Space
 from embeddings.starts import token_mean_start
 from generator.decoding import decode
@@ -194,8 +193,18 @@ def test_the_longest_text_allowed_can_be_inverted(random_model):
     invert(model, ["a" * 128], torch.ones(1, 2, 16), InversionConfig(start="token_mean", max_steps=1))
 
 
-def test_texts_beyond_the_last_bucket_are_inverted_or_refused(random_model):
-    config = InversionConfig(start="token_mean", max_steps=1, max_tokens=1000)
-    model = random_model(max_position_embeddings=4096)
-    with suppress(InputError):
-        invert(model, ["a" * 600], torch.ones(1, 2, 16), config)
+def test_texts_beyond_the_last_length_are_refused(random_model):
+    config = InversionConfig(start="token_mean", max_tokens=1000)
+    with pytest.raises(InputError, match="holds at most 511"):
+        check_texts(random_model(max_position_embeddings=4096), ["a" * 600], config)
+
+
+def test_the_best_attempt_stands(random_model):
+    model = random_model()
+    inverter = Inverter(model, InversionConfig(start="token_mean"))
+    target = Target(0, "ab", [*model.tokenize("ab"), model.end], torch.zeros(2, 16))
+    for lead in (0.7, 0.2, -0.5):
+        inverter._leave(target, torch.full((2, 16), lead), lead, ready=False, broken=False)
+    ((_, vectors, lead),) = (one for finished in inverter._finished.values() for one in finished)
+    assert lead == 0.7
+    assert torch.equal(vectors, torch.full((2, 16), 0.7))

@@ -117,10 +117,15 @@ def test_shards_of_different_texts_are_not_merged(space, tmp_path):
 def test_a_finished_shard_refuses_other_texts_and_is_left_as_it_was(space, tmp_path):
     run_shard(space, TEXTS[:2], tmp_path)
     before = (tmp_path / "shard-0-of-1" / "done.json").read_bytes()
-    with pytest.raises(InputError, match="was finished with other texts"):
+    with pytest.raises(InputError, match="not the one that this job began with"):
         run_shard(space, [TEXTS[0], " "], tmp_path)
+    with pytest.raises(InputError, match="fewer texts"):
+        run_shard(space, [*TEXTS[:2], "Tea."], tmp_path)
+    with pytest.raises(InputError, match="holds 2 texts, the source 1"):
+        run_shard(space, TEXTS[:1], tmp_path)
     assert (tmp_path / "shard-0-of-1" / "done.json").read_bytes() == before
     assert run_shard(space, TEXTS[:2], tmp_path).resumed == 1
+    assert list(contents(tmp_path)) == [0, 1]
 
 
 def test_two_workers_cannot_take_one_shard(space, tmp_path):

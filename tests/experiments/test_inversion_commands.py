@@ -69,6 +69,9 @@ def test_mistakes_have_a_clear_error(file: str, tmp_path: Path) -> None:
     )
     assert "radius" in fails("invert", "--text", "a", "--radius", "-1")
     assert "Input should be 'adapter', 'token_mean'" in fails("invert", "--text", "a", "--start", "nowhere")
+    assert "--shard needs --run" in fails("invert", "--texts", file, "--shard", "0/2")
+    assert "leave --out to" in fails("invert", "--texts", file, "--run", str(tmp_path), "--out", "e.safetensors")
+    assert "is for Python" in fails("invert", "--text", "a", "--start", "given")
     assert "begin one" in fails("merge", str(tmp_path / "nothing"))
 
 
@@ -80,7 +83,7 @@ def test_the_radius_with_the_fewest_steps_is_found() -> None:
 
 
 def test_the_number_of_vectors_is_the_adapters(tmp_path: Path) -> None:
-    assert "adapter" in fails("study", "vectors", "--text", "a", "--device", "cpu")
+    assert "adapter" in fails("study", "vectors", "--model", "copyloom-tiny", "--text", "a", "--device", "cpu")
 
 
 def test_embeddings_carry_over_to_the_same_model_unchanged(tmp_path: Path) -> None:
