@@ -8,8 +8,10 @@ against kernel differences: Tarasov et al. 2026).
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from ctypes import CDLL
 from dataclasses import dataclass
 from typing import Literal
 
@@ -278,6 +280,14 @@ class Inverter:
                         continue
                     margin = decoded.margin if exact else lead
                     yield Inverted(target.index, found, margin, target.steps, target.surprisal, exact)
+            _return_memory()
+
+
+def _return_memory() -> None:
+    """Give freed memory back to the system; glibc would keep gigabytes in gaps, as steps differ in shape."""
+    trim = getattr(CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def fault(model: LanguageModel, text: str, config: InversionConfig, prefix: int = 0) -> str | None:
@@ -353,7 +363,8 @@ def invert(
     )
     found: dict[int, Inverted] = {}
     for result in Inverter(model, config, context).run(targets):
-        found[result.index] = result
+        if isinstance(result, Inverted):
+            found[result.index] = result
         progress(len(found), len(texts))
     return [found[index] for index in range(len(texts))]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from operator import itemgetter
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from embeddings.inversion import InversionConfig, Inverted, Inverter, Precision, compute_dtype, decode_texts
+from embeddings.inversion import InversionConfig, Inverted, Inverter, Precision, Refused, compute_dtype, decode_texts
 from embeddings.slots import Target
 from embeddings.space import Space
 from embeddings.starts import SCALE, random_start, token_mean_start
@@ -115,7 +115,7 @@ def _from_token_mean(space: Space, texts: Sequence[str], compiled: bool, report:
     warm_up, began = time.perf_counter() - began, time.perf_counter()
     found = []
     for result in inverter.run(_targets(space.model, texts, _mean_starts(space.model, texts, space.vectors))):
-        found.append(result)
+        found += [result] if isinstance(result, Inverted) else []
         report("from the token mean", len(found), len(texts))
     return {**_row(found, time.perf_counter() - began), "warm_up_seconds": warm_up}
 
@@ -125,7 +125,11 @@ def _run(
     **more: Any,
 ) -> list[Inverted]:  # fmt: skip
     targets = _targets(model, texts, _mean_starts(model, texts, vectors, scale))
-    return list(Inverter(model, config, **more).run(targets))
+    return _solved(Inverter(model, config, **more).run(targets))
+
+
+def _solved(results: Iterable[Inverted | Refused]) -> list[Inverted]:
+    return [result for result in results if isinstance(result, Inverted)]
 
 
 def _row(found: Sequence[Inverted | SummaryEmbedding], seconds: float) -> dict[str, Any]:
@@ -222,7 +226,7 @@ def _ladder(space: Space, texts: Sequence[str], report: Report) -> list[dict[str
 
     def at_random() -> list[Inverted]:
         starts = torch.stack([random_start(model, index, space.vectors) for index in range(len(texts))])
-        return list(Inverter(model, alone(start="random")).run(_targets(model, texts, starts)))
+        return _solved(Inverter(model, alone(start="random")).run(_targets(model, texts, starts)))
 
     cases: list[tuple[str, int, Callable[[], Sequence[Inverted | SummaryEmbedding]]]] = [
         ("all of it", len(texts), lambda: _run(model, texts, config, space.vectors)),

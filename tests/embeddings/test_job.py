@@ -104,7 +104,7 @@ def test_another_job_in_the_same_folder_is_refused(space, random_model, finished
         run_shard(space, TEXTS, folder, shard=Shard(0, 2))
     other = Space(random_model(max_position_embeddings=256), space.encoder)
     with pytest.raises(SpaceError, match="random LlamaConfig"):
-        run_shard(other, TEXTS, folder, space.default_inversion)
+        run_shard(other, TEXTS, folder, other.default_inversion)
 
 
 def test_shards_of_different_texts_are_not_merged(space, tmp_path):
@@ -141,7 +141,7 @@ def test_two_workers_cannot_take_one_shard(space, tmp_path):
 def test_what_finished_before_an_error_is_kept(space, tmp_path):
     def failing():
         yield from TEXTS[:3]
-        yield from (f"Filler number {i} for you." for i in range(400))
+        yield from (f"Filler number {i} for you." for i in range(700))
         raise RuntimeError("the disk is gone")
 
     config = InversionConfig(rows=8)
