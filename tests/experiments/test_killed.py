@@ -21,7 +21,7 @@ def test_killed_and_started_again(tmp_path: Path) -> None:
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("showing texts to shoppers"):
-            time.sleep(1.0)
+            time.sleep(0.1)
             process.send_signal(signal.SIGKILL)
             break
     assert process.wait() == -signal.SIGKILL
