@@ -36,6 +36,8 @@ _FINE_LENGTHS = (*range(8, 64, 4), *range(64, 128, 16), *range(128, 513, 64))
 _FEW_LENGTHS = (16, 32, 64, 128, 256, 512)
 _AHEAD = 8
 """Texts that wait for a slot, so many for each: among them are some of about the length of those in slots."""
+_TRIM = 16
+"""Turns after which freed memory goes back to the system: costs 3 % of the time, and memory stays flat."""
 _DECODES = 2
 """Batches of texts that wait to be decoded, so that each can hold texts of about one length."""
 _BFLOAT16_GAIN = 3.0
@@ -179,6 +181,7 @@ class Inverter:
         self._levels = sorted({-(-config.rows * part // 8) for part in ((2, 8) if few else range(1, 9))})
         self._waiting = Waiting()
         self._slots: Slots | None = None
+        self._turns = 0
         self._finished: dict[int, list[tuple[Target, Tensor, float]]] = defaultdict(list)
 
     def run(self, targets: Iterable[Target | Refused]) -> Iterator[Inverted | Refused]:
@@ -236,6 +239,9 @@ class Inverter:
                 target.taken += 1
         slots.descent.step(gradients.nan_to_num().flatten(1))
         slots.close_up(leaving)
+        self._turns += 1
+        if self._turns % _TRIM == 0:
+            _return_memory()
 
     def _budget(self, target: Target) -> float:
         if self.config.steps_per_nat is None:
@@ -280,7 +286,6 @@ class Inverter:
                         continue
                     margin = decoded.margin if exact else lead
                     yield Inverted(target.index, found, margin, target.steps, target.surprisal, exact)
-            _return_memory()
 
 
 def _return_memory() -> None:
