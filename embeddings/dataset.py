@@ -19,7 +19,7 @@ from torch import Tensor
 
 from copyloom import InputError, SpaceError, in_words
 from embeddings.database import text_id
-from embeddings.inversion import Context, decode_vectors, room_for
+from embeddings.inversion import decode_vectors, room_for
 from embeddings.space import Space
 from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding, difference
 
@@ -203,9 +203,8 @@ def _lineage(row: dict[str, Any]) -> Lineage | None:
 
 def _decode(space: Space, vectors: Tensor) -> list[str | None]:
     """Return what vectors (B, P, D) decode to, whatever its length; None for what comes to no end."""
-    context = Context(*(tuple(space.model.tokenize(text)) for text in space.context))
-    prefix = space.vectors + len(context.before) + len(context.after)
-    decoded = decode_vectors(space.model, vectors, room_for(space.model, _LONGEST, prefix), context)
+    room = room_for(space.model, space.model.positions, space.prefix)
+    decoded = decode_vectors(space.model, vectors, room, space.context_ids)
     return [result.text if result.finished else None for result in decoded]
 
 

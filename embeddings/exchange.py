@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from copyloom import InputError
+from embeddings.folders import replacing
 from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding, check_same_space
 
 FORMAT = "copyloom embeddings 1"
@@ -64,12 +64,10 @@ def write_file(embeddings: Sequence[SummaryEmbedding], path: Path, kind: str, mo
         "vectors": torch.stack([e.vectors for e in embeddings]),
         "sentence_vectors": torch.stack([e.sentence_vector for e in embeddings]),
     }
-    partial = path.with_name(f"{path.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, partial, metadata)
-        os.replace(partial, path)
-    except (OSError, SafetensorError) as error:
+        with replacing(path) as partial:
+            save_file(tensors, partial, metadata)
+    except SafetensorError as error:
         raise InputError(f"{path} cannot be written ({error}); choose another place") from error
 
 

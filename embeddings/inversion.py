@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from ctypes import CDLL
 from dataclasses import dataclass
+from itertools import count
 from typing import Literal
 
 import torch
@@ -42,6 +43,7 @@ _DECODES = 2
 """Batches of texts that wait to be decoded, so that each can hold texts of about one length."""
 _BFLOAT16_GAIN = 3.0
 """Matrix products must be so many times faster in bfloat16: the work between them is not, and rounding costs steps."""
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _ROUNDING = {torch.float32: 1e-3, torch.bfloat16: 0.1}
 """What is added to the wanted margin, for the decoder computes in another shape and precision."""
 
@@ -104,6 +106,15 @@ class Context:
 
     before: tuple[int, ...] = ()
     after: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        """Return the number of tokens."""
+        return len(self.before) + len(self.after)
+
+    def embedded(self, model: LanguageModel) -> tuple[Tensor, Tensor]:
+        """Return the input embeddings of both sides, each of shape (L, D)."""
+        front, back = (model.embed(torch.tensor(ids, dtype=torch.long)) for ids in (self.before, self.after))
+        return front, back
 
 
 @dataclass(frozen=True)
@@ -173,9 +184,9 @@ class Inverter:
     ) -> None:
         self.model, self.config = model, config
         self.context = context or Context()
-        front, back = (model.embed(torch.tensor(ids, dtype=torch.long)) for ids in _sides(self.context))
-        self.dtype = compute_dtype(model, config.precision)
-        self.objective = Objective(model, self.dtype, front, back, config.compiled, parameter_gradients)
+        self.dtype = _DTYPES[resolve_precision(model, config).precision]
+        embedded = self.context.embedded(model)
+        self.objective = Objective(model, self.dtype, *embedded, config.compiled, parameter_gradients)
         few = model.device.compiles_shapes
         self._lengths = lengths or (_FEW_LENGTHS if few else _FINE_LENGTHS)
         self._levels = sorted({-(-config.rows * part // 8) for part in ((2, 8) if few else range(1, 9))})
@@ -183,6 +194,25 @@ class Inverter:
         self._slots: Slots | None = None
         self._turns = 0
         self._finished: dict[int, list[tuple[Target, Tensor, float]]] = defaultdict(list)
+
+    def invert(
+        self, texts: Sequence[str], starts: Tensor, progress: Progress = lambda done, total: None
+    ) -> list[Inverted]:
+        """Return the vectors of each text, found from `starts` (B, P, D), in the order given.
+
+        Raises
+        ------
+        InputError
+            From `check_texts`.
+        """
+        check_texts(self.model, texts, self.config, starts.shape[1] + len(self.context))
+        targets = (Target.of(self.model, *row) for row in zip(count(), texts, starts))
+        found: dict[int, Inverted] = {}
+        for result in self.run(targets):
+            if isinstance(result, Inverted):
+                found[result.index] = result
+            progress(len(found), len(texts))
+        return [found[index] for index in range(len(texts))]
 
     def run(self, targets: Iterable[Target | Refused]) -> Iterator[Inverted | Refused]:
         """Yield what is found for each target, in the order in which they finish; every one comes out.
@@ -209,8 +239,8 @@ class Inverter:
                 return
 
     def _new_slots(self, vectors: int, size: int) -> Slots:
-        device, prefix = self.model.device, vectors + sum(map(len, _sides(self.context)))
-        longest = most_tokens(self.model, self.config, prefix) + 1
+        device = self.model.device
+        longest = most_tokens(self.model, self.config, vectors + len(self.context)) + 1
         return Slots(self.config.rows, longest, (vectors, size), device.torch, device.compiles_shapes)
 
     def _turn(self, slots: Slots) -> None:
@@ -257,10 +287,8 @@ class Inverter:
             self._waiting.add(target)
             return
         lead, vectors = target.best or (-torch.inf, target.start.float().cpu())
-        self._finished[room_for(self.model, len(target.ids), self._prefix(target))].append((target, vectors, lead))
-
-    def _prefix(self, target: Target) -> int:
-        return len(target.start) + sum(map(len, _sides(self.context)))
+        room = room_for(self.model, len(target.ids), len(target.start) + len(self.context))
+        self._finished[room].append((target, vectors, lead))
 
     def _verified(self, least: int) -> Iterator[Inverted]:
         """Decode what is finished, once `least` texts are, and yield it; what decodes to another text tries again."""
@@ -337,43 +365,6 @@ def check_texts(model: LanguageModel, texts: Sequence[str], config: InversionCon
             raise InputError(f"text {number} {reason}")
 
 
-def invert(
-    model: LanguageModel,
-    texts: Sequence[str],
-    starts: Tensor,
-    config: InversionConfig,
-    progress: Progress = lambda done, total: None,
-    context: Context | None = None,
-) -> list[Inverted]:
-    """Return vectors for each text, found from `starts` by gradient descent and accepted by free greedy decoding.
-
-    Parameters
-    ----------
-    model : LanguageModel
-    texts : sequence of str
-    starts : Tensor of shape (B, P, D)
-    config : InversionConfig
-    progress : callable
-    context : Context, optional
-
-    Raises
-    ------
-    InputError
-        From `check_texts`.
-    """
-    check_texts(model, texts, config, starts.shape[1] + sum(map(len, _sides(context or Context()))))
-    targets = (
-        Target(index, text, [*model.tokenize(text), model.end], start)
-        for index, (text, start) in enumerate(zip(texts, starts, strict=True))
-    )
-    found: dict[int, Inverted] = {}
-    for result in Inverter(model, config, context).run(targets):
-        if isinstance(result, Inverted):
-            found[result.index] = result
-        progress(len(found), len(texts))
-    return [found[index] for index in range(len(texts))]
-
-
 def most_tokens(model: LanguageModel, config: InversionConfig, prefix: int = 0) -> int:
     """Return the number of tokens up to which texts are inverted.
 
@@ -383,13 +374,13 @@ def most_tokens(model: LanguageModel, config: InversionConfig, prefix: int = 0) 
     return max(0, min(config.max_tokens, model.positions // 2, _FINE_LENGTHS[-1] - 1, model.positions - prefix - 1))
 
 
-def compute_dtype(model: LanguageModel, precision: Precision) -> torch.dtype:
-    """Return the precision in which the model computes while vectors are optimised."""
-    if precision != "auto":
-        return torch.float32 if precision == "float32" else torch.bfloat16
+def resolve_precision(model: LanguageModel, config: InversionConfig) -> InversionConfig:
+    """Return `config` with "auto" replaced by the precision that suits the model's device, as measured now."""
+    if config.precision != "auto":
+        return config
     device = model.device
     gain = device.matmul_rate(torch.bfloat16) / device.matmul_rate(torch.float32)
-    return torch.bfloat16 if gain >= _BFLOAT16_GAIN else torch.float32
+    return config.model_copy(update={"precision": "bfloat16" if gain >= _BFLOAT16_GAIN else "float32"})
 
 
 def room_for(model: LanguageModel, tokens: int, prefix: int) -> int:
@@ -405,12 +396,9 @@ def decode_vectors(model: LanguageModel, vectors: Tensor, room: int, context: Co
 
 def in_context(model: LanguageModel, vectors: Tensor, context: Context | None) -> Tensor:
     """Return vectors (B, P, D) with those of the context around them, (B, P + C, D)."""
-    if context is None or not any(_sides(context)):
+    if not context:
         return vectors
-    front, back = (
-        model.embed(torch.tensor(ids, dtype=torch.long)).cpu().float().expand(len(vectors), -1, -1)
-        for ids in _sides(context)
-    )
+    front, back = (side.cpu().float().expand(len(vectors), -1, -1) for side in context.embedded(model))
     return torch.cat([front, vectors, back], 1)
 
 
@@ -424,15 +412,11 @@ def decode_texts(
     context = context or Context()
     rooms: dict[int, list[int]] = defaultdict(list)
     for row, text in enumerate(texts):
-        prefix = len(vectors[row]) + sum(map(len, _sides(context)))
-        rooms[room_for(model, len(model.tokenize(text)) + 1, prefix)].append(row)
+        room = room_for(model, len(model.tokenize(text)) + 1, len(vectors[row]) + len(context))
+        rooms[room].append(row)
     decoded = [""] * len(texts)
     for room, rows in rooms.items():
         found = decode_vectors(model, torch.stack([vectors[row] for row in rows]), room, context)
         for row, result in zip(rows, found, strict=True):
             decoded[row] = result.text if result.finished else f"{result.text} [cut]"
     return decoded
-
-
-def _sides(context: Context) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    return context.before, context.after

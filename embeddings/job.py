@@ -9,18 +9,18 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from copyloom import InputError, SpaceError
 from embeddings.exchange import read_file, write_file
-from embeddings.inversion import InversionConfig, Refused
+from embeddings.folders import held, replacing
+from embeddings.inversion import InversionConfig, Refused, resolve_precision
 from embeddings.space import Space
 from embeddings.summary import SpaceIdentity, SummaryEmbedding, difference
 
@@ -85,6 +85,8 @@ class ShardReport:
         Texts that cannot be inverted.
     seconds : float
         Of the last run.
+    precision : str
+        In which its worker's model computed.
     """
 
     texts: int
@@ -94,6 +96,7 @@ class ShardReport:
     resumed: int
     refused: list[Refused]
     seconds: float
+    precision: str
 
 
 def run_shard(
@@ -135,13 +138,14 @@ def run_shard(
     config = config or space.default_inversion
     space.check_start(config, None, None)
     place = folder / str(shard)
-    with _locked(place):
+    with held(place, "worker", "--shard"):
         _check_job(folder, space.identity, config, shard)
         writer = _Parts(place, keep)
         refused, ended = _finished(place)
         known = writer.stored | {row.index: _hash(row.text) for row in refused}
         source = _Source(texts, shard, known, ended)
         resumed, exact = writer.count, writer.exact
+        config = resolve_precision(space.model, config)
         heard(resumed)
         try:
             for number, result in space.stream(source, config):
@@ -162,7 +166,7 @@ def run_shard(
             )
         report = ShardReport(
             source.count, source.digest.hexdigest(), writer.count, exact, resumed, refused,
-            time.perf_counter() - began,
+            time.perf_counter() - began, config.precision,
         )  # fmt: skip
         _write_json(place / "done.json", asdict(report))
     return report
@@ -323,30 +327,13 @@ def _finished(place: Path) -> tuple[list[Refused], int | None]:
     return [Refused(**row) for row in done["refused"]], done["texts"]
 
 
-@contextmanager
-def _locked(place: Path) -> Iterator[None]:
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(place / ".lock", timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise InputError(f"another worker is at {place}; wait for it, or give another --shard") from error
-    except OSError as error:
-        raise InputError(f"the folder {place} cannot be written ({error.strerror}); choose another") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(json.dumps(data, ensure_ascii=True, indent=1))
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(data, ensure_ascii=True, indent=1))
 
 
 def _read_json(path: Path, folder: Path) -> dict[str, Any]:

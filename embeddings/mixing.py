@@ -10,6 +10,7 @@ from torch.nn.functional import normalize
 
 from copyloom import InputError
 from embeddings.adapter import Adapter
+from generator.checks import normalised
 from generator.constant_shape import in_chunks
 
 MIX_ROWS = 64
@@ -82,3 +83,17 @@ def adapt(adapter: Adapter, sentence_vectors: Tensor) -> Tensor:
     if not len(sentence_vectors):
         return torch.empty(0, adapter.vectors, adapter.hidden_size)
     return in_chunks(lambda chunk: adapter(chunk.to(device)).cpu(), MIX_ROWS, sentence_vectors).clone()
+
+
+def jittered(vectors: Tensor, copies: int, spread: float = 0.15) -> Tensor:
+    """Return the vectors (1, P, D) and copies with Gaussian jitter of `spread` times their scale, of a fixed seed."""
+    noise = torch.randn(copies - 1, *vectors.shape[1:], generator=torch.Generator().manual_seed(0))
+    scale = vectors.square().mean().sqrt()
+    steps = torch.linspace(0.3, 1.0, max(copies - 1, 1))[: copies - 1, None, None]
+    return torch.cat([vectors, vectors + spread * scale * steps * noise])
+
+
+def is_new(text: str, parents: Sequence[str]) -> bool:
+    """Say whether `text` is neither one of `parents` nor contains one of them whole."""
+    mine = f" {normalised(text)} "
+    return all(f" {normalised(parent)} " not in mine for parent in parents)

@@ -14,8 +14,6 @@ from generator.language_model import LanguageModel, LinearHead
 
 _CHUNK_ELEMENTS = 16_000_000
 """Logits that are held at a time; more positions go through the vocabulary in several parts."""
-
-
 _RELIEF = 3.0
 """Nats by which a token's loss fades before the margin: with 1 (cross-entropy at margin 1) texts take more steps and
 move further from the adapter."""
@@ -87,28 +85,26 @@ class Objective:
             states = self._model.logits(inputs)[:, -length:]
         else:
             states = self._model.hidden(inputs)[:, -length:]
-        wanted = targets >= 0
-        if self._fixed:
-            leads, nats, pulls = self._everywhere(states.detach(), targets.clamp_min(0), margins)
-            (gradient, *_) = torch.autograd.grad(
-                states, [leaf, *self._useless], pulls * wanted[..., None], allow_unused=True
-            )
-            return leads.where(wanted, torch.inf).amin(1), nats.where(wanted, 0).sum(1), gradient
-        slack = (margins - _RELIEF)[:, None].expand_as(targets)[wanted]
-        leads, nats, pull = self._vocabulary(states.detach()[wanted], targets[wanted], slack)
-        pulls = torch.zeros_like(states)
-        pulls[wanted] = pull
+        read = self._everywhere if self._fixed else self._where_wanted
+        leads, nats, pulls = read(states.detach(), targets, (margins - _RELIEF)[:, None].expand_as(targets))
         (gradient, *_) = torch.autograd.grad(states, [leaf, *self._useless], pulls, allow_unused=True)
-        least = torch.full(targets.shape, torch.inf, device=leads.device)
-        surprisal = torch.zeros(targets.shape, device=leads.device)
-        least[wanted], surprisal[wanted] = leads, nats
-        return least.amin(1), surprisal.sum(1), gradient
+        return leads.amin(1), nats.sum(1), gradient
 
-    def _everywhere(self, states: Tensor, targets: Tensor, margins: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what `_vocabulary` does at every position (B, L), padding too, so that one shape serves all texts."""
-        slack = (margins - _RELIEF)[:, None].expand_as(targets)
-        leads, nats, pulls = self._vocabulary(states.flatten(0, 1), targets.flatten(), slack.flatten())
-        return leads.view_as(targets), nats.view_as(targets), pulls.view_as(states)
+    def _where_wanted(self, states: Tensor, targets: Tensor, slack: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return `_vocabulary` at the positions (B, L) of text, and infinity and zeros at padding."""
+        wanted = targets >= 0
+        leads = torch.full(targets.shape, torch.inf, device=states.device)
+        nats, pulls = torch.zeros_like(leads), torch.zeros_like(states)
+        leads[wanted], nats[wanted], pulls[wanted] = self._vocabulary(states[wanted], targets[wanted], slack[wanted])
+        return leads, nats, pulls
+
+    def _everywhere(self, states: Tensor, targets: Tensor, slack: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what `_where_wanted` does, the vocabulary seen at padding too: one shape serves all texts."""
+        wanted = targets >= 0
+        ids = targets.clamp_min(0)
+        leads, nats, pulls = self._vocabulary(states.flatten(0, 1), ids.flatten(), slack.flatten())
+        leads, nats = leads.view_as(targets).where(wanted, torch.inf), nats.view_as(targets).where(wanted, 0)
+        return leads, nats, pulls.view_as(states) * wanted[..., None]
 
     @torch.no_grad()
     def _vocabulary(self, states: Tensor, targets: Tensor, slack: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -12,7 +12,7 @@ import torch
 from copyloom import InputError
 from embeddings.inversion import InversionConfig, Progress
 from embeddings.space import Space
-from embeddings.summary import SummaryEmbedding
+from embeddings.summary import SummaryEmbedding, exact_share, mean_steps
 
 RADII = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 SAMPLE = 24
@@ -117,7 +117,7 @@ def _try_radius(space: Space, texts: Sequence[str], config: InversionConfig, rad
     began = time.perf_counter()
     found = space.invert(texts, config.model_copy(update={"radius": radius}))
     seconds = time.perf_counter() - began
-    return RadiusTrial(radius, _exact_share(found), _mean_steps(found), _moved(space, found, config), seconds)
+    return RadiusTrial(radius, exact_share(found), mean_steps(found), _moved(space, found, config), seconds)
 
 
 def _moved(space: Space, found: Sequence[SummaryEmbedding], config: InversionConfig) -> float:
@@ -126,14 +126,6 @@ def _moved(space: Space, found: Sequence[SummaryEmbedding], config: InversionCon
     starts = space.starts([embedding.text for embedding in found], sentence_vectors, config.start)
     moves = torch.stack([embedding.vectors for embedding in found]) - starts
     return float(moves.square().mean().sqrt() / starts.square().mean().sqrt())
-
-
-def _exact_share(found: Sequence[SummaryEmbedding]) -> float:
-    return sum(embedding.exact for embedding in found) / len(found)
-
-
-def _mean_steps(found: Sequence[SummaryEmbedding]) -> float:
-    return sum(embedding.steps for embedding in found) / len(found)
 
 
 def smallest_vectors(
@@ -192,7 +184,7 @@ def smallest_vectors(
 def _try_vectors(space: Space, texts: Sequence[str], config: InversionConfig | None, vectors: int) -> VectorsTrial:
     other = Space(space.model, space.encoder, vectors=vectors, context=space.context)
     found = other.invert(texts, config)
-    return VectorsTrial(vectors, _exact_share(found), _mean_steps(found))
+    return VectorsTrial(vectors, exact_share(found), mean_steps(found))
 
 
 def _in_order(trials: dict[int, VectorsTrial]) -> tuple[VectorsTrial, ...]:

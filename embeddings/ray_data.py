@@ -12,7 +12,6 @@ same time.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ import pyarrow.parquet as pq
 import torch
 
 from copyloom import InputError
+from embeddings.folders import replacing
 from embeddings.inversion import InversionConfig, Refused
 from embeddings.job import Shard, run_shard, stored_parts
 from embeddings.space import DEFAULT_VECTORS, Space
@@ -184,11 +184,9 @@ def _write(path: Path, space: SpaceIdentity, sentence_size: int, tables: Iterabl
         ("steps", pa.int64()), ("start", pa.string()), ("vectors", vectors), ("sentence_vector", sentence),
         ("refused", pa.string()),
     ], metadata={"space": json.dumps(asdict(space))})  # fmt: skip
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial, written = path.with_name(f".{path.name}.partial"), 0
-    with pq.ParquetWriter(partial, schema) as file:
+    written = 0
+    with replacing(path) as partial, pq.ParquetWriter(partial, schema) as file:
         for rows in tables:
             file.write_table(pa.Table.from_pylist(rows, schema))
             written += len(rows)
-    os.replace(partial, path)
     return written

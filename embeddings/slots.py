@@ -11,6 +11,7 @@ from torch import Tensor
 
 from copyloom import InputError
 from embeddings.lbfgs import RowwiseLBFGS
+from generator.language_model import LanguageModel
 
 ATTEMPTS = (1.0, 0.5, 2.0)
 """Factors of the trust radius at the first, second and third attempt."""
@@ -45,6 +46,13 @@ class Target:
     margin_factor: float = 1.0
     best: tuple[float, Tensor] | None = None
     """Least lead and vectors of the attempt that came closest."""
+
+    @classmethod
+    def of(
+        cls, model: LanguageModel, index: int, text: str, start: Tensor, sentence_vector: Tensor | None = None
+    ) -> Target:
+        """Return the target that `text` is for a model."""
+        return cls(index, text, [*model.tokenize(text), model.end], start, sentence_vector)
 
 
 class Waiting:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +11,10 @@ from typing import Any
 from zlib import crc32
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from copyloom import InputError
-from embeddings.adapter import Adapter
+from embeddings.adapter import ADAPTER_SETTINGS, Adapter, adapter_hash, load_adapters
 from embeddings.encoder import ENCODER_ID, SentenceEncoder
 from embeddings.inversion import (
     Context,
@@ -32,19 +28,16 @@ from embeddings.inversion import (
     fault,
     in_context,
 )
-from embeddings.mixing import adapt, check_weights, mix, wanted_point
+from embeddings.mixing import adapt, check_weights, is_new, jittered, mix, wanted_point
 from embeddings.slots import Target
 from embeddings.starts import random_start, token_mean_start
 from embeddings.subject import SUBJECT_SLOTS, SubjectAdapter, present_slots, subject_phrases
 from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding, check_same_space
-from generator.checks import normalised
 from generator.decoding import Decoded, Prefix, decode
 from generator.device import Device
 from generator.language_model import SHIPPED, SHIPPED_FOLDER, LanguageModel
 from generator.record import ProductRecord, choose_slots, fill, slots_of
 
-ADAPTER_FILE = "adapter.safetensors"
-ADAPTER_SETTINGS = "adapter.json"
 DEFAULT_VECTORS = 4
 """P for models without an adapter."""
 _READ_AHEAD = 256
@@ -108,10 +101,10 @@ class Space:
     ) -> None:
         self.model, self.encoder, self.context = model, encoder, context
         before, after = (tuple(model.tokenize(text)) for text in context)
-        self._context = Context(before, after)
+        self.context_ids = Context(before, after)
         self.adapter, self.subject_adapter = adapter, subject_adapter
         self.vectors = adapter.vectors if adapter else vectors
-        self.prefix = self.vectors + len(before) + len(after)
+        self.prefix = self.vectors + len(self.context_ids)
         self._phrases: dict[str, Any] = {}
 
     @classmethod
@@ -148,7 +141,7 @@ class Space:
             parameters=model.parameters,
             tokenizer=model.tokenizer,
             encoder=ENCODER_ID,
-            adapter=_hash(self.adapter) if self.adapter else "",
+            adapter=adapter_hash(self.adapter) if self.adapter else "",
             vectors=self.vectors,
             hidden_size=model.hidden_size,
             decoding=f"greedy, constant shape{between}",
@@ -202,7 +195,7 @@ class Space:
         self.check_start(config, None, starts)
         known: dict[int, tuple[str, Tensor]] = {}
         targets = self._targets(enumerate(texts), config, starts, known)
-        for result in Inverter(self.model, config, self._context).run(targets):
+        for result in Inverter(self.model, config, self.context_ids).run(targets):
             if isinstance(result, Refused):
                 yield result.index, result
                 continue
@@ -235,7 +228,7 @@ class Space:
             first = self.starts([text for _, text in fit], sentence_vectors, config.start) if given is None else given
             for (index, text), sentence_vector, start in zip(fit, sentence_vectors, first, strict=True):
                 known[index] = (text, sentence_vector)
-                yield Target(index, text, [*self.model.tokenize(text), self.model.end], start, sentence_vector)
+                yield Target.of(self.model, index, text, start, sentence_vector)
 
     @property
     def default_inversion(self) -> InversionConfig:
@@ -276,7 +269,7 @@ class Space:
         row = torch.tensor(list(weights))[None]
         vectors = mix(stacked, sentence_vectors, row, self.adapter)
         wanted = wanted_point(sentence_vectors, row)
-        drafts = self.write(_jittered(vectors, decodes), subject, wanted.expand(decodes, -1))
+        drafts = self.write(jittered(vectors, decodes), subject, wanted.expand(decodes, -1))
         written = [draft for draft in drafts if draft.fault is None and draft.text.strip()]
         if not written:
             raise InputError("the mixture decodes to no usable text; try other parents, weights or subject")
@@ -302,7 +295,7 @@ class Space:
             As `check_mine`.
         """
         self.check_mine(embeddings)
-        return decode_texts(self.model, [e.vectors for e in embeddings], [e.text for e in embeddings], self._context)
+        return decode_texts(self.model, [e.vectors for e in embeddings], [e.text for e in embeddings], self.context_ids)
 
     def write(
         self, vectors: Tensor, subject: ProductRecord | None = None, wanted: Tensor | None = None
@@ -318,7 +311,7 @@ class Space:
         wanted : Tensor of shape (B, S), optional
             Wanted points; without them the model's own choice of phrase stands.
         """
-        vectors = in_context(self.model, vectors, self._context)
+        vectors = in_context(self.model, vectors, self.context_ids)
         if subject is None:
             return [_without_subject(result) for result in decode(self.model, vectors)]
         phrases = {} if wanted is None else self._phrase_vectors(subject)
@@ -386,7 +379,6 @@ class Space:
             raise InputError(
                 f"starts has shape {tuple(starts.shape)}; {self.identity} needs ({', '.join(map(str, shape))})"
             )
-
         if starts is not None and not bool(starts.isfinite().all()):
             raise InputError("starts holds NaN or infinite values; invert those texts from another start")
 
@@ -417,53 +409,3 @@ def _filled(decoded: Decoded, record: ProductRecord, nearness: dict[str, float])
         return Written(fill(slotted, record), decoded.finished)
     except InputError as error:
         return Written(decoded.text, decoded.finished, str(error))
-
-
-def is_new(text: str, parents: Sequence[str]) -> bool:
-    """Say whether `text` is neither one of `parents` nor contains one of them whole."""
-    mine = f" {normalised(text)} "
-    return all(f" {normalised(parent)} " not in mine for parent in parents)
-
-
-def load_adapters(folder: Path) -> tuple[Adapter, SubjectAdapter | None]:
-    """Return the adapter, and the subject adapter if there is one, that lie beside a model.
-
-    Raises
-    ------
-    InputError
-        If their files are damaged or do not fit together.
-    """
-    try:
-        return _read_adapters(folder)
-    except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InputError(
-            f"the adapter in {folder} cannot be used ({error}); train it again, or remove its files"
-        ) from error
-
-
-def _read_adapters(folder: Path) -> tuple[Adapter, SubjectAdapter | None]:
-    settings = json.loads((folder / ADAPTER_SETTINGS).read_text())
-    tensors = {name: value.float() for name, value in load_file(folder / ADAPTER_FILE).items()}
-    adapter = Adapter(settings["sentence_size"], settings["vectors"], settings["hidden_size"], settings["width"])
-    adapter.load_state_dict({k.removeprefix("adapter."): v for k, v in tensors.items() if k.startswith("adapter.")})
-    subject_state = {k.removeprefix("subject."): v for k, v in tensors.items() if k.startswith("subject.")}
-    if not subject_state:
-        return adapter, None
-    subject = SubjectAdapter(settings["sentence_size"], settings["hidden_size"])
-    subject.load_state_dict(subject_state)
-    return adapter, subject
-
-
-def _jittered(vectors: Tensor, copies: int, spread: float = 0.15) -> Tensor:
-    """Return the vectors (1, P, D) and copies with Gaussian jitter of `spread` times their scale, of a fixed seed."""
-    noise = torch.randn(copies - 1, *vectors.shape[1:], generator=torch.Generator().manual_seed(0))
-    scale = vectors.square().mean().sqrt()
-    steps = torch.linspace(0.3, 1.0, max(copies - 1, 1))[: copies - 1, None, None]
-    return torch.cat([vectors, vectors + spread * scale * steps * noise])
-
-
-def _hash(adapter: Adapter) -> str:
-    digest = hashlib.sha256()
-    for value in adapter.state_dict().values():
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]

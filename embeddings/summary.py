@@ -111,3 +111,13 @@ def difference(first: SpaceIdentity, second: SpaceIdentity) -> str:
     """Return in words in which fields two spaces differ."""
     one, other = asdict(first), asdict(second)
     return ", ".join(f"{key}: {one[key]} and {other[key]}" for key in one if one[key] != other[key])
+
+
+def exact_share(found: Sequence[SummaryEmbedding]) -> float:
+    """Return the share of embeddings that are exact."""
+    return sum(embedding.exact for embedding in found) / len(found)
+
+
+def mean_steps(found: Sequence[SummaryEmbedding]) -> float:
+    """Return the mean number of steps of an embedding."""
+    return sum(embedding.steps for embedding in found) / len(found)

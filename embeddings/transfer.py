@@ -13,7 +13,7 @@ from torch.nn.functional import cosine_similarity
 from copyloom import InputError
 from embeddings.inversion import InversionConfig, Progress
 from embeddings.space import Space
-from embeddings.summary import SummaryEmbedding, check_same_space
+from embeddings.summary import SummaryEmbedding, check_same_space, exact_share, mean_steps
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,4 @@ def _check_fit(space: Space, stored: Sequence[SummaryEmbedding], sample: int) ->
 def _measured(found: Sequence[SummaryEmbedding], stored: Sequence[SummaryEmbedding]) -> tuple[float, float, float]:
     """Return the exact share, the mean steps, and the mean cosine to the stored vectors."""
     new, old = (torch.stack([embedding.vectors for embedding in part]).flatten(1) for part in (found, stored))
-    exact = sum(embedding.exact for embedding in found) / len(found)
-    steps = sum(embedding.steps for embedding in found) / len(found)
-    return exact, steps, float(cosine_similarity(new, old).mean())
+    return exact_share(found), mean_steps(found), float(cosine_similarity(new, old).mean())

@@ -10,13 +10,14 @@ import typer
 from typer.core import TyperGroup
 
 from copyloom import CopyloomError
+from embeddings.folders import replacing
 from experiments import console
 from experiments.dataset_commands import dataset_app
 from experiments.document_commands import document_app
 from experiments.inversion_commands import decode, invert, merge
 from experiments.mix_command import mix
 from experiments.options import Column, DeviceName, File, Json, Model, Subject
-from experiments.probe_commands import radius, transfer, vectors
+from experiments.probe_commands import inversion, radius, transfer, vectors
 
 DEFAULT_OUT = Path("runs")
 
@@ -158,6 +159,7 @@ def study_tiny(
 study_app.command()(radius)
 study_app.command()(vectors)
 study_app.command()(transfer)
+study_app.command()(inversion)
 
 
 @bench_app.command("inversion")
@@ -175,8 +177,8 @@ def bench_inversion(
     with console.progress() as report:
         found = measure(quick, data, device, report)
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(found, indent=1))
+        with replacing(out) as partial:
+            partial.write_text(json.dumps(found, indent=1))
     console.print_json(found) if as_json else show(found)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from experiments import console
-from experiments.options import DeviceName, Json, Model
+from experiments.options import After, Before, DeviceName, Json, Model
 
 if TYPE_CHECKING:
     from embeddings.inversion import Refused
@@ -55,8 +55,8 @@ def check_command(
     sample: Annotated[int, typer.Option(help="Texts to decode, drawn at random; 0 decodes none.", min=0)] = 100,
     seed: Annotated[int, typer.Option(help="Of the sample.", min=0)] = 0,
     model: Model = "copyloom-tiny",
-    before: Annotated[str, typer.Option(help="Text before the vectors, as at their inversion.")] = "",
-    after: Annotated[str, typer.Option(help="Text after the vectors, as at their inversion.")] = "",
+    before: Before = "",
+    after: After = "",
     device: DeviceName = "auto",
     as_json: Json = False,
 ) -> None:

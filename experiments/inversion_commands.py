@@ -13,12 +13,11 @@ from pydantic import ValidationError
 
 from copyloom import InputError, in_words
 from experiments import console
-from experiments.options import Column, Database, DeviceName, File, Json, Model, PoolName, Texts
+from experiments.options import AROUND, After, Before, Column, Database, DeviceName, File, Json, Model, PoolName, Texts
 
 _SHOWN = 50
 _PART = 512
 _SEARCH = {"rich_help_panel": "How hard to try"}
-_AROUND = {"rich_help_panel": "Models and contexts"}
 
 Keep = Callable[[Sequence[Any]], object]
 
@@ -40,9 +39,9 @@ def invert(
     rows: Annotated[int | None, typer.Option(help="Texts optimised at a time.", **_SEARCH)] = None,
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.", **_SEARCH)] = "auto",
     compiled: Annotated[bool, typer.Option("--compile", help="For many thousand texts.", **_SEARCH)] = False,
-    vectors: Annotated[int, typer.Option(help="Vectors a text, without adapter.", min=1, **_AROUND)] = 4,
-    before: Annotated[str, typer.Option(help="Text that stands before the vectors.", **_AROUND)] = "",
-    after: Annotated[str, typer.Option(help="Text that stands after the vectors.", **_AROUND)] = "",
+    vectors: Annotated[int, typer.Option(help="Vectors a text, without adapter.", min=1, **AROUND)] = 4,
+    before: Before = "",
+    after: After = "",
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
     as_json: Json = False,
@@ -84,20 +83,23 @@ def merge(
     from embeddings.exchange import save_embeddings
     from embeddings.job import merge as merged
 
-    keep, found, kept, refused = _keep(database, pool), [], _Count(), []
+    keep, found, refused, texts, exact = _keep(database, pool), [], [], 0, 0
     parts = merged(run)
     while part := list(islice(parts, _PART)):
         embeddings, unfit = _parted(result for _, result in part)
         keep(embeddings)
-        kept.add(embeddings)
+        texts += len(embeddings)
+        exact += sum(embedding.exact for embedding in embeddings)
         refused += unfit
         found += embeddings if out is not None else []
+    exact_share = exact / max(texts, 1)
     if out is not None:
         save_embeddings(found, out)
     if as_json:
-        console.print_json({**kept.shares, "refused": _refusals(refused), "out": None if out is None else str(out)})
+        console.print_json({"texts": texts, "exact_share": exact_share, "refused": _refusals(refused),
+                            "out": None if out is None else str(out)})  # fmt: skip
         return
-    console.out.print(f"{kept.texts:,} texts, each once; exact {kept.shares['exact_share']:.2%}")
+    console.out.print(f"{texts:,} texts, each once; exact {exact_share:.2%}")
     _show_refused(refused)
     if out is not None:
         console.out.print(f"Embeddings: {out}", markup=False)
@@ -106,8 +108,8 @@ def merge(
 def decode(
     file: Annotated[Path, typer.Argument(help="A safetensors file that `copyloom invert --out` wrote.")],
     model: Model = "copyloom-tiny",
-    before: Annotated[str, typer.Option(help="Text before the vectors, as at their inversion.")] = "",
-    after: Annotated[str, typer.Option(help="Text after the vectors, as at their inversion.")] = "",
+    before: Before = "",
+    after: After = "",
     device: DeviceName = "auto",
     as_json: Json = False,
 ) -> None:
@@ -146,7 +148,9 @@ def _invert_now(
 ) -> None:  # fmt: skip
     """Invert with all results in memory, and show each."""
     from embeddings.exchange import save_embeddings
+    from embeddings.inversion import resolve_precision
 
+    config = resolve_precision(space.model, config)
     began, results = time.perf_counter(), {}
     with console.progress() as show:
         for number, result in space.stream(texts, config):
@@ -163,14 +167,17 @@ def _invert_now(
     exact_share = 1 - len(not_exact) / len(found)
     if as_json:
         console.print_json({"texts": len(found), "exact_share": exact_share, "seconds": round(seconds, 3),
-                            "texts_per_second": round(len(found) / seconds, 3), "not_exact": not_exact,
+                            "texts_per_second": round(len(found) / seconds, 3), "precision": config.precision,
+                            "not_exact": not_exact,
                             "refused": _refusals(refused), "out": None if out is None else str(out)})  # fmt: skip
         return
     rows = [["yes" if e.exact else "NO", str(e.steps), f"{e.margin:.2f}", e.text] for e in found[:_SHOWN]]
     console.table(f"{len(found)} texts in {space.identity}", ["exact", "steps", "margin", "text"], rows)
     if len(found) > _SHOWN:
         console.out.print(f"... and {len(found) - _SHOWN} more")
-    console.out.print(f"exact {exact_share:.1%}, {len(found) / seconds:.1f} texts a second ({seconds:.1f} s)")
+    console.out.print(
+        f"exact {exact_share:.1%}, {len(found) / seconds:.1f} texts a second ({seconds:.1f} s, {config.precision})"
+    )
     _show_refused(refused)
     if out is not None:
         console.out.print(f"Embeddings: {out}", markup=False)
@@ -189,7 +196,8 @@ def _invert_job(
         )
     new = done.finished - done.resumed
     found = {"texts": done.finished, "exact_share": done.exact / max(done.finished, 1), "resumed": done.resumed,
-             "seconds": round(done.seconds, 3), "texts_per_second": round(new / done.seconds, 3)}  # fmt: skip
+             "seconds": round(done.seconds, 3), "texts_per_second": round(new / done.seconds, 3),
+             "precision": done.precision}  # fmt: skip
     if as_json:
         console.print_json(
             {**found, "refused": _refusals(done.refused), "run": str(folder), "shard": f"{part.index}/{part.count}"}
@@ -197,7 +205,7 @@ def _invert_job(
         return
     console.out.print(
         f"{done.finished:,} texts, exact {found['exact_share']:.2%}; {new:,} of them now, "
-        f"{found['texts_per_second']:.1f} a second ({done.seconds:.0f} s)"
+        f"{found['texts_per_second']:.1f} a second ({done.seconds:.0f} s, {done.precision})"
     )
     _show_refused(done.refused)
     console.out.print(f"Folder: {folder}; `copyloom merge {folder}` checks it and puts shards together", markup=False)
@@ -217,20 +225,6 @@ def _keep(database: str | None, pool: str) -> Keep:
             Pool(engine, pool, embeddings[0].space).add(embeddings, "inverted")
 
     return add
-
-
-class _Count:
-    """How many texts went by, and how many of them exact."""
-
-    texts, exact = 0, 0
-
-    def add(self, embeddings: Sequence[Any]) -> None:
-        self.texts += len(embeddings)
-        self.exact += sum(embedding.exact for embedding in embeddings)
-
-    @property
-    def shares(self) -> dict[str, float]:
-        return {"texts": self.texts, "exact_share": self.exact / max(self.texts, 1)}
 
 
 def _parted(results: Iterable[Any]) -> tuple[list[Any], list[Any]]:

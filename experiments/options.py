@@ -14,5 +14,8 @@ Subject = Annotated[Path | None, typer.Option(help="YAML record of the product t
 Texts = Annotated[list[str] | None, typer.Option("--text", help="A text; give the option once for each.")]
 File = Annotated[Path | None, typer.Option("--texts", help="One text a line, or a CSV or Parquet file.")]
 Column = Annotated[str | None, typer.Option(help="Column of a CSV or Parquet file.")]
+AROUND = {"rich_help_panel": "Models and contexts"}
+Before = Annotated[str, typer.Option(help="Text that stands before the vectors.", **AROUND)]
+After = Annotated[str, typer.Option(help="Text that stands after the vectors.", **AROUND)]
 Database = Annotated[str | None, typer.Option(help="Also add them to a pool: path of a SQLite file, or URL.")]
 PoolName = Annotated[str, typer.Option("--pool", help="Name of that pool.")]

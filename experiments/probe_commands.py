@@ -1,7 +1,8 @@
-"""``copyloom study radius``, ``vectors`` and ``transfer``: what suits a model, and how versions of it compare."""
+"""``copyloom study radius``, ``vectors``, ``transfer``, ``inversion``: what suits a model, and what choices bring."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,9 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from copyloom import InputError
+from embeddings.folders import replacing
 from experiments import console
 from experiments.inversion_commands import given_texts
-from experiments.options import Column, DeviceName, File, Json, Model, Texts
+from experiments.options import After, Before, Column, DeviceName, File, Json, Model, Texts
 
 _Start = Annotated[str | None, typer.Option(help="adapter, token_mean or random.")]
 
@@ -70,8 +72,8 @@ def transfer(
     file: Annotated[Path, typer.Argument(help="Embeddings of the old version, from `copyloom invert --out`.")],
     model: Annotated[str, typer.Option(help="The new version: a folder or hub id.")],
     out: Annotated[Path | None, typer.Option(help="Write the embeddings of the new version to this file.")] = None,
-    before: Annotated[str, typer.Option(help="Text before the vectors, as at their inversion.")] = "",
-    after: Annotated[str, typer.Option(help="Text after the vectors, as at their inversion.")] = "",
+    before: Before = "",
+    after: After = "",
     device: DeviceName = "auto",
     as_json: Json = False,
 ) -> None:
@@ -98,6 +100,33 @@ def transfer(
     console.table(f"{report.texts} texts from {stored[0].space.model} to {model}", columns, rows)
     if out is not None:
         console.out.print(f"Embeddings: {out}", markup=False)
+
+
+def inversion(
+    data: Annotated[Path | None, typer.Option(help="Folder of real texts; grammar claims where there is none.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the numbers to this JSON file.")] = None,
+    device: DeviceName = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure what each setting of inversion costs and brings, with copyloom-tiny."""
+    from experiments.bench.choices import choices
+
+    with console.progress() as show:
+        found = choices(data, device, show)
+    if out is not None:
+        with replacing(out) as partial:
+            partial.write_text(json.dumps(found, indent=1))
+    if as_json:
+        console.print_json(found)
+        return
+    for name, rows in found.items():
+        if isinstance(rows, list):
+            columns = [key.replace("_", " ") for key in rows[0]]
+            console.table(f"{name}: {found['texts']}", columns, [[_shown(v) for v in row.values()] for row in rows])
+
+
+def _shown(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _space_and_config(model: str, device: str, start: str | None) -> tuple[Any, Any]:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
 
 from copyloom import InputError
 from embeddings.database import open_database
+from embeddings.folders import held, replacing
 from experiments import loop, study
 from experiments.config import RunConfig
 from experiments.ledger import Ledger
@@ -42,7 +39,7 @@ def run_study(config: RunConfig, out: Path, report: study.Report) -> dict[str, A
         If the folder cannot be written or holds a study of another configuration.
     """
     started = time.perf_counter()
-    with _locked(out):
+    with held(out, "run", "--out"):
         data = _run(config, out, report, started)
     _write(out / REPORT_DATA, json.dumps(data, ensure_ascii=False, indent=1))
     write_report(data, out / REPORT)
@@ -101,27 +98,6 @@ def render(out: Path) -> Path:
     return out / REPORT
 
 
-@contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """Make the folder and hold it for one run at a time."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out / ".lock", timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise InputError(f"another run is writing to {out}; wait for it, or choose another --out") from error
-    except OSError as error:
-        raise InputError(f"the folder {out} cannot be written ({error.strerror}); choose another --out") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _write(path: Path, content: str) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    try:
+    with replacing(path) as partial:
         partial.write_text(content, encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}); free some space and run again") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from operator import itemgetter
@@ -16,8 +16,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from embeddings.inversion import InversionConfig, Inverted, Inverter, Precision, Refused, compute_dtype, decode_texts
-from embeddings.slots import Target
+from embeddings.inversion import InversionConfig, Inverted, Inverter, Precision, decode_texts, resolve_precision
 from embeddings.space import Space
 from embeddings.starts import SCALE, random_start, token_mean_start
 from embeddings.summary import SummaryEmbedding
@@ -46,7 +45,7 @@ def measure(quick: bool, data: Path | None, device: str, report: Report) -> dict
     report : callable
     """
     space = Space.load(device=device)
-    texts, source = _texts(data or shared_data())
+    texts, source = bench_texts(data or shared_data())
     many, few, alone, ladder = (1000, 200, 60, 96) if quick else (10_000, 500, 500, 256)
     compiled = any(shutil.which(compiler) for compiler in ("c++", "g++", "clang++"))
     memory = _memory(space, texts, 1000 if quick else 5000, report)
@@ -76,13 +75,14 @@ def measure(quick: bool, data: Path | None, device: str, report: Report) -> dict
         "flop_rates": rates,
         "memory": memory,
         "texts": source,
+        "precision": resolve_precision(space.model, AUTO).precision,
         "threads": torch.get_num_threads(),
         "device": space.model.device.type,
         "quick": quick,
     }
 
 
-def _texts(data: Path | None) -> tuple[list[str], str]:
+def bench_texts(data: Path | None) -> tuple[list[str], str]:
     """Return distinct texts in a random order of fixed seed, and what they are."""
     path = data / "upworthy" / "exploratory.parquet" if data else Path()
     if path.is_file():
@@ -97,26 +97,20 @@ def _texts(data: Path | None) -> tuple[list[str], str]:
     return texts, source
 
 
-def _targets(model: LanguageModel, texts: Sequence[str], starts: Tensor) -> Iterator[Target]:
-    for index, (text, start) in enumerate(zip(texts, starts, strict=True)):
-        yield Target(index, text, [*model.tokenize(text), model.end], start)
-
-
 def _mean_starts(model: LanguageModel, texts: Sequence[str], vectors: int, scale: float | None = SCALE) -> Tensor:
     return torch.stack([token_mean_start(model, text, vectors, scale) for text in texts])
 
 
 def _from_token_mean(space: Space, texts: Sequence[str], compiled: bool, report: Report) -> dict[str, Any]:
     """Time from texts to vectors whose exactness is known, decoding included; compilation is timed apart."""
-    inverter = Inverter(space.model, InversionConfig(start="token_mean", precision="auto", compiled=compiled))
+    model, vectors = space.model, space.vectors
+    inverter = Inverter(model, InversionConfig(start="token_mean", precision="auto", compiled=compiled))
     began = time.perf_counter()
     if compiled:
-        list(inverter.run(_targets(space.model, _WARM_UP, _mean_starts(space.model, _WARM_UP, space.vectors))))
+        inverter.invert(_WARM_UP, _mean_starts(model, _WARM_UP, vectors))
     warm_up, began = time.perf_counter() - began, time.perf_counter()
-    found = []
-    for result in inverter.run(_targets(space.model, texts, _mean_starts(space.model, texts, space.vectors))):
-        found += [result] if isinstance(result, Inverted) else []
-        report("from the token mean", len(found), len(texts))
+    starts = _mean_starts(model, texts, vectors)
+    found = inverter.invert(texts, starts, lambda done, total: report("from the token mean", done, total))
     return {**_row(found, time.perf_counter() - began), "warm_up_seconds": warm_up}
 
 
@@ -124,12 +118,7 @@ def _run(
     model: LanguageModel, texts: Sequence[str], config: InversionConfig, vectors: int, scale: float | None = SCALE,
     **more: Any,
 ) -> list[Inverted]:  # fmt: skip
-    targets = _targets(model, texts, _mean_starts(model, texts, vectors, scale))
-    return _solved(Inverter(model, config, **more).run(targets))
-
-
-def _solved(results: Iterable[Inverted | Refused]) -> list[Inverted]:
-    return [result for result in results if isinstance(result, Inverted)]
+    return Inverter(model, config, **more).invert(texts, _mean_starts(model, texts, vectors, scale))
 
 
 def _row(found: Sequence[Inverted | SummaryEmbedding], seconds: float) -> dict[str, Any]:
@@ -147,7 +136,10 @@ def _row(found: Sequence[Inverted | SummaryEmbedding], seconds: float) -> dict[s
 
 
 def _one_at_a_time(model: LanguageModel, texts: Sequence[str], vectors: int, report: Report) -> dict[str, Any]:
-    """Time the baseline as published, at its best learning rate, and from our start; decoding is not counted."""
+    """Time the baseline as published, at its best learning rate, and from our start.
+
+    Decoding, which says whether a text is exact, is not counted here, in the baseline's favour.
+    """
     plain, scaled = (_mean_starts(model, texts, vectors, scale) for scale in (None, SCALE))
     cases = {
         "published": (plain, PUBLISHED_RATE),
@@ -210,10 +202,10 @@ def _false_exact(space: Space, embeddings: Sequence[SummaryEmbedding], report: R
 
 def _ladder(space: Space, texts: Sequence[str], report: Report) -> list[dict[str, Any]]:
     """Return the rate of the whole, and without each of its parts alone, from the token mean."""
-    model, whole = space.model, compute_dtype(space.model, "auto")
-    names: tuple[Precision, Precision] = ("bfloat16", "float32")
-    precision, other = names if whole == torch.bfloat16 else names[::-1]
-    config = InversionConfig(start="token_mean", precision=precision)
+    model = space.model
+    config = resolve_precision(model, AUTO.model_copy(update={"start": "token_mean"}))
+    precision: Precision = config.precision
+    other: Precision = "float32" if precision == "bfloat16" else "bfloat16"
     longest = max(len(model.tokenize(text)) for text in texts) + 1
     sample = texts[: len(texts) // 8]
 
@@ -226,7 +218,7 @@ def _ladder(space: Space, texts: Sequence[str], report: Report) -> list[dict[str
 
     def at_random() -> list[Inverted]:
         starts = torch.stack([random_start(model, index, space.vectors) for index in range(len(texts))])
-        return _solved(Inverter(model, alone(start="random")).run(_targets(model, texts, starts)))
+        return Inverter(model, alone(start="random")).invert(texts, starts)
 
     cases: list[tuple[str, int, Callable[[], Sequence[Inverted | SummaryEmbedding]]]] = [
         ("all of it", len(texts), lambda: _run(model, texts, config, space.vectors)),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 from transformers import PreTrainedTokenizerFast
 
+from embeddings.adapter import ADAPTER_FILE, ADAPTER_SETTINGS
 from embeddings.encoder import ENCODER_ID
-from embeddings.space import ADAPTER_FILE, ADAPTER_SETTINGS
+from embeddings.folders import replacing
 from experiments.tiny.train import TinyConfig, TinyModel
 
 MAX_BYTES = 25_000_000
@@ -41,7 +41,6 @@ def write_package(model: TinyModel, tokenizer: PreTrainedTokenizerFast, config: 
 
 
 def _save(tensors: dict[str, torch.Tensor], path: Path) -> None:
-    partial = path.with_suffix(".partial")
     halved = {name: value.detach().cpu().to(torch.bfloat16).contiguous() for name, value in tensors.items()}
-    save_file(halved, partial, {"format": "pt"})
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        save_file(halved, partial, {"format": "pt"})

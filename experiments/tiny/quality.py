@@ -13,8 +13,8 @@ from typing import Any
 import torch
 import yaml
 
-from embeddings.mixing import adapt, mix, wanted_point
-from embeddings.space import Space, Written, is_new
+from embeddings.mixing import adapt, is_new, mix, wanted_point
+from embeddings.space import Space, Written
 from embeddings.summary import SummaryEmbedding
 from experiments.texts import shipped_claims
 from experiments.tiny.card import model_card

@@ -6,7 +6,6 @@ Runs unattended and resumes where it was stopped. ``copyloom train tiny --out FO
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from copyloom import InputError, in_words
 from embeddings.adapter import Adapter
 from embeddings.encoder import SentenceEncoder
+from embeddings.folders import replacing
 from embeddings.subject import SubjectAdapter, present_slots
 from experiments.tiny.examples import Claims, Example, phrases_of
 from experiments.tiny.real_texts import is_held_out, real_texts, shared_data
@@ -276,10 +276,9 @@ def _checkpoint(
     for i, optimiser in enumerate(optimisers):
         for parameter, state in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{i}.{parameter}.{key}": torch.as_tensor(value) for key, value in state.items()}
-    partial = path.with_suffix(".partial")
     metadata = {"step": str(step), "config": config.model_dump_json()}
-    save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata)
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata)
 
 
 def _resume(path: Path, model: TinyModel, optimisers: Sequence[torch.optim.Optimizer], config: TinyConfig) -> int:
@@ -314,9 +313,8 @@ def _sentence_vectors(texts: Sequence[str], folder: Path, report: Report) -> Ten
         path = folder / f"{digest}.safetensors"
         if not path.exists():
             encoder = encoder or SentenceEncoder(dtype=torch.bfloat16)
-            partial = path.with_suffix(".partial")
-            save_file({"vectors": encoder.encode(chunk).half()}, partial)
-            os.replace(partial, path)
+            with replacing(path) as partial:
+                save_file({"vectors": encoder.encode(chunk).half()}, partial)
         parts.append(load_file(path)["vectors"].float())
         report("sentence vectors", min(start + size, len(texts)), len(texts))
     return torch.cat(parts)

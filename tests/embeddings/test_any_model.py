@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from embeddings.inversion import Context, InversionConfig, decode_vectors, fault, invert, most_tokens
+from embeddings.inversion import Context, InversionConfig, Inverter, decode_vectors, fault, most_tokens
 from embeddings.space import Space
 from embeddings.starts import token_mean_start
 from generator.language_model import LanguageModel
@@ -76,7 +76,7 @@ def recomputed(model, vectors, tokens):
 def test_texts_are_exact_from_the_token_mean(build, name):
     model = build(name)
     before = [parameter.clone() for parameter in model.model.parameters()]
-    found = invert(model, TEXTS, starts(model, TEXTS), TOKEN_MEAN)
+    found = Inverter(model, TOKEN_MEAN).invert(TEXTS, starts(model, TEXTS))
     assert [recomputed(model, result.vectors, 16) for result in found] == [(text, True) for text in TEXTS]
     assert all(result.exact and result.margin >= 1 and result.steps > 0 for result in found)
     assert all(map(torch.equal, before, model.model.parameters()))  # the model stays frozen
@@ -86,7 +86,7 @@ def test_texts_are_exact_from_the_token_mean(build, name):
 def test_texts_are_exact_whatever_the_number_of_slots(build, name):
     model = build(name)
     for rows in (1, 3):
-        found = invert(model, TEXTS, starts(model, TEXTS), TOKEN_MEAN.model_copy(update={"rows": rows}))
+        found = Inverter(model, TOKEN_MEAN.model_copy(update={"rows": rows})).invert(TEXTS, starts(model, TEXTS))
         assert [(result.index, result.exact) for result in found] == [(n, True) for n in range(len(TEXTS))]
 
 
@@ -95,7 +95,7 @@ def test_vectors_stand_in_a_context(build, name):
     """Before and after them; without it the same vectors say something else."""
     model = build(name)
     context = Context(tuple(model.tokenize("On: ")), tuple(model.tokenize("->")))
-    found = invert(model, TEXTS[:3], starts(model, TEXTS[:3]), TOKEN_MEAN, context=context)
+    found = Inverter(model, TOKEN_MEAN, context).invert(TEXTS[:3], starts(model, TEXTS[:3]))
     for text, result in zip(TEXTS, found, strict=False):
         before, after = (model.embed(torch.tensor(ids)) for ids in (context.before, context.after))
         assert result.exact
@@ -110,7 +110,7 @@ def test_the_longest_text_is_exact(build, name):
     text = "A kettle of tea."
     assert len(model.tokenize(text)) == most_tokens(model, TOKEN_MEAN) == 16
     assert "holds at most 16" in fault(model, text + "!", TOKEN_MEAN)
-    (result,) = invert(model, [text], starts(model, [text], 12), TOKEN_MEAN)
+    (result,) = Inverter(model, TOKEN_MEAN).invert([text], starts(model, [text], 12))
     assert result.exact
     (decoded,) = decode_vectors(model, result.vectors[None], 20)  # all positions
     assert (decoded.text, decoded.finished) == (text, True)
@@ -121,7 +121,7 @@ def test_the_configuration_may_name_the_end_that_the_tokenizer_does_not(build, b
     bare = PreTrainedTokenizerFast(tokenizer_object=byte_tokenizer.backend_tokenizer)
     assert (bare.eos_token, bare.pad_token) == (None, None)
     with_end = LanguageModel(model.model, bare, "no end in its tokenizer", model.device)
-    found = invert(with_end, TEXTS, starts(with_end, TEXTS), TOKEN_MEAN)
+    found = Inverter(with_end, TOKEN_MEAN).invert(TEXTS, starts(with_end, TEXTS))
     assert [recomputed(model, result.vectors, 16) for result in found] == [(text, True) for text in TEXTS]
 
 

@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 
 from copyloom import InputError
-from embeddings.inversion import InversionConfig, Inverter, check_texts, invert
+from embeddings.inversion import InversionConfig, Inverter, check_texts
 from embeddings.relational import relational_loss
 from embeddings.slots import Target
 from embeddings.space import Space
@@ -68,14 +68,14 @@ def test_embeddings_say_where_they_come_from(space, found):
 def test_starting_at_a_solution_takes_no_step(space, found):
     kept = [embedding for embedding in found if embedding.margin >= 1.01]
     starts = torch.stack([embedding.vectors for embedding in kept])
-    again = invert(space.model, [embedding.text for embedding in kept], starts, InversionConfig())
+    again = Inverter(space.model, InversionConfig()).invert([embedding.text for embedding in kept], starts)
     assert [(result.steps, result.exact) for result in again] == [(0, True)] * len(kept)
     assert torch.equal(torch.stack([result.vectors for result in again]), starts)
 
 
 def test_a_larger_margin_is_reached(space, found):
     start = found[0].vectors[None]
-    (result,) = invert(space.model, TEXTS[:1], start, InversionConfig(margin=2.0))
+    (result,) = Inverter(space.model, InversionConfig(margin=2.0)).invert(TEXTS[:1], start)
     assert result.exact
     assert leads(space.model, TEXTS[0], result.vectors).min() >= 2 - 2e-3
 
@@ -92,7 +92,7 @@ def test_an_inexact_text_says_so(random_model):
     model = random_model(max_position_embeddings=256)
     before = [parameter.clone() for parameter in model.model.parameters()]
     config = InversionConfig(start="token_mean", max_steps=1)
-    (result,) = invert(model, ["not to be had"], torch.ones(1, 2, 16), config)
+    (result,) = Inverter(model, config).invert(["not to be had"], torch.ones(1, 2, 16))
     assert (result.exact, result.steps) == (False, 3)  # three attempts of one step
     assert result.margin < 1
     assert decode(model, result.vectors[None])[0].text != "not to be had"
@@ -169,7 +169,7 @@ def test_a_relational_weight_brings_likeness_to_vectors_and_keeps_texts_exact(sp
 def test_a_relational_weight_needs_sentence_vectors(random_model):
     config = InversionConfig(start="token_mean", relational_weight=1)
     with pytest.raises(InputError, match=r"no sentence vector, .*; use Space.invert, or set 0"):
-        invert(random_model(), ["ab"], torch.ones(1, 2, 16), config)
+        Inverter(random_model(), config).invert(["ab"], torch.ones(1, 2, 16))
 
 
 def test_no_texts_give_no_embeddings(space):
@@ -185,12 +185,12 @@ def test_settings_must_be_positive_and_known(key):
 
 
 def test_models_of_few_positions_hold_short_texts(random_model):
-    invert(random_model(), ["ab"], torch.ones(1, 2, 16), InversionConfig(start="token_mean", max_steps=1))
+    Inverter(random_model(), InversionConfig(start="token_mean", max_steps=1)).invert(["ab"], torch.ones(1, 2, 16))
 
 
 def test_the_longest_text_allowed_can_be_inverted(random_model):
     model = random_model(max_position_embeddings=256)
-    invert(model, ["a" * 128], torch.ones(1, 2, 16), InversionConfig(start="token_mean", max_steps=1))
+    Inverter(model, InversionConfig(start="token_mean", max_steps=1)).invert(["a" * 128], torch.ones(1, 2, 16))
 
 
 def test_texts_beyond_the_last_length_are_refused(random_model):

@@ -131,7 +131,7 @@ def test_a_finished_shard_refuses_other_texts_and_is_left_as_it_was(space, tmp_p
 def test_two_workers_cannot_take_one_shard(space, tmp_path):
     class Meddling(list):
         def __iter__(self):
-            with pytest.raises(InputError, match="another worker is at"):
+            with pytest.raises(InputError, match="another worker is writing to"):
                 run_shard(space, TEXTS, tmp_path)
             return super().__iter__()
 

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from copyloom import CopyloomError, DeviceError, InputError, SpaceError
+from embeddings.adapter import ADAPTER_SETTINGS
 from embeddings.inversion import InversionConfig
-from embeddings.space import ADAPTER_SETTINGS, Space, Written, is_new
+from embeddings.mixing import is_new
+from embeddings.space import Space, Written
 from generator.decoding import decode
 from generator.language_model import SHIPPED_FOLDER
 from generator.record import ProductRecord, slots_of

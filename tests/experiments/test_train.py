@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from copyloom import InputError
-from embeddings.space import Space, load_adapters
+from embeddings.adapter import load_adapters
+from embeddings.space import Space
 from experiments.tiny.package import write_package
 from experiments.tiny.real_texts import is_held_out, real_texts
 from experiments.tiny.train import TinyConfig, TinyModel, read_config, train_tiny
