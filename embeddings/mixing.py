@@ -86,11 +86,14 @@ def adapt(adapter: Adapter, sentence_vectors: Tensor) -> Tensor:
 
 
 def jittered(vectors: Tensor, copies: int, spread: float = 0.15) -> Tensor:
-    """Return the vectors (1, P, D) and copies with Gaussian jitter of `spread` times their scale, of a fixed seed."""
+    """Return the vectors (B, P, D) and copies of them with Gaussian jitter of a fixed seed, (B, copies, P, D).
+
+    The jitter grows over the copies to `spread` times the root mean square of a row's vectors.
+    """
     noise = torch.randn(copies - 1, *vectors.shape[1:], generator=torch.Generator().manual_seed(0))
-    scale = vectors.square().mean().sqrt()
     steps = torch.linspace(0.3, 1.0, max(copies - 1, 1))[: copies - 1, None, None]
-    return torch.cat([vectors, vectors + spread * scale * steps * noise])
+    scale = vectors.square().mean((1, 2)).sqrt()[:, None, None, None]
+    return torch.cat([vectors[:, None], vectors[:, None] + spread * scale * steps * noise], 1)
 
 
 def is_new(text: str, parents: Sequence[str]) -> bool:

@@ -269,18 +269,16 @@ class Space:
         row = torch.tensor(list(weights))[None]
         vectors = mix(stacked, sentence_vectors, row, self.adapter)
         wanted = wanted_point(sentence_vectors, row)
-        drafts = self.write(jittered(vectors, decodes), subject, wanted.expand(decodes, -1))
-        written = [draft for draft in drafts if draft.fault is None and draft.text.strip()]
-        if not written:
+        if subject is None:
+            ((written, consistency),) = self.write_nearest(vectors, wanted, decodes)
+        else:  # the wanted point is about other products than the text: the plain decode stands
+            drafts = self.write(jittered(vectors, decodes)[0], subject, wanted.expand(decodes, -1))
+            written = next((draft for draft in drafts if _usable(draft)), drafts[0])
+            consistency = float(self.encoder.encode([written.text])[0] @ wanted[0])
+        if not _usable(written):
             raise InputError("the mixture decodes to no usable text; try other parents, weights or subject")
-        consistencies = self.encoder.encode([w.text for w in written]) @ wanted[0]
-        # with a subject, the wanted point is about other products than the text: the plain decode stands
-        best = int(consistencies.argmax()) if subject is None else 0
-        text, lineage = (
-            written[best].text,
-            Lineage(tuple(p.text for p in parents), tuple(map(float, weights))),
-        )
-        return Mixture(text, lineage, float(consistencies[best]), is_new(text, lineage.parents))
+        lineage = Lineage(tuple(p.text for p in parents), tuple(map(float, weights)))
+        return Mixture(written.text, lineage, consistency, is_new(written.text, lineage.parents))
 
     def mix_many(self, vectors: Tensor, sentence_vectors: Tensor, weights: Tensor) -> Tensor:
         """Return the vectors (B, P, D) of B mixtures; see `embeddings.mixing.mix` for the shapes."""
@@ -323,6 +321,32 @@ class Space:
             )
             for row, result in enumerate(decode(self.model, vectors, self.subject(subject)))
         ]
+
+    def write_nearest(self, vectors: Tensor, wanted: Tensor, decodes: int) -> list[tuple[Written, float]]:
+        """Return what the model writes for mixed vectors, the nearest to the wanted point of several decodes.
+
+        Parameters
+        ----------
+        vectors : Tensor of shape (B, P, D)
+        wanted : Tensor of shape (B, S)
+            Wanted points.
+        decodes : int
+            For each row: the first of the vectors themselves, the others of vectors jittered with a fixed seed.
+
+        Returns
+        -------
+        list of (Written, float)
+            With the cosine of its sentence vector to the wanted point; -1 and the plain decode where none is usable.
+        """
+        drafts = self.write(jittered(vectors, decodes).flatten(0, 1))
+        texts = [draft.text if _usable(draft) else "" for draft in drafts]
+        distinct = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+        encoded = self.encoder.encode(list(distinct))[[distinct[text] for text in texts]].unflatten(0, (-1, decodes))
+        usable = torch.tensor([bool(text) for text in texts]).view(-1, decodes)
+        consistencies = torch.where(usable, (encoded * wanted[:, None]).sum(-1), -1.0)
+        best, chosen = consistencies.max(1)
+        return [(drafts[row * decodes + pick], cosine) for row, (pick, cosine) in
+                enumerate(zip(chosen.tolist(), best.tolist(), strict=True))]  # fmt: skip
 
     def subject(self, record: ProductRecord) -> Prefix:
         """Return the prefix that tells the model what to write about.
@@ -395,6 +419,10 @@ class Space:
         if not embeddings:
             raise InputError("no embeddings were given; a mixture needs at least one stored text")
         check_same_space(embeddings, self.identity)
+
+
+def _usable(draft: Written) -> bool:
+    return draft.fault is None and bool(draft.text.strip())
 
 
 def _without_subject(decoded: Decoded) -> Written:

@@ -137,6 +137,23 @@ def train_tiny_command(
     console.out.print(f"Model: {result['model']} ({result['bytes']:,} bytes, {result['texts']})")
 
 
+@train.command("judge")
+def train_judge_command(
+    data: Annotated[Path, typer.Option(help="Folder of real texts.")],
+    out: Annotated[Path, typer.Option(help="Folder of the judge.")] = DEFAULT_OUT / "judge",
+    as_json: Json = False,
+) -> None:
+    """Train the judge of the mix benchmark, half an hour; who exchanges it starts all numbers anew."""
+    from experiments.bench.mix.judge import train_judge
+
+    with console.progress() as show:
+        result = train_judge(data, out, show)
+    if as_json:
+        console.print_json(result)
+        return
+    console.out.print(f"Judge: {result['judge']} ({result['bytes']:,} bytes, {result['words']:,} words)")
+
+
 @study_app.command("tiny")
 def study_tiny(
     out: Annotated[Path, typer.Option(help="Folder of the judge and the results.")] = DEFAULT_OUT / "study-tiny",
@@ -179,6 +196,31 @@ def bench_inversion(
     if out is not None:
         with replacing(out) as partial:
             partial.write_text(json.dumps(found, indent=1))
+    console.print_json(found) if as_json else show(found)
+
+
+@bench_app.command("mix")
+def bench_mix(
+    texts: File = None,
+    column: Column = None,
+    pairs: Annotated[int, typer.Option(help="Pairs of texts in each corpus.", min=4)] = 200,
+    plain: Annotated[bool, typer.Option(help="Also train and try a model without adapter: ten minutes.")] = True,
+    data: Annotated[Path | None, typer.Option(help="Folder of real texts.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the model without adapter and the numbers.")] = DEFAULT_OUT
+    / "bench-mix",
+    device: DeviceName = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure mixing: fluent, new, where the weights asked for; beside other ways and stored texts."""
+    from experiments.bench.mix.run import measure
+    from experiments.bench.mix.tables import show
+    from experiments.texts import read_texts
+
+    given = None if texts is None else read_texts(texts, column)
+    with console.progress() as report:
+        found = measure(given, pairs, out, data, device, report, plain and texts is None)
+    with replacing(out / "mix.json") as partial:
+        partial.write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
     console.print_json(found) if as_json else show(found)
 
 

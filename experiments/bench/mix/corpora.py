@@ -1,0 +1,160 @@
+"""The texts of the mix benchmark: parents that training never saw, in pairs and triples, and stored texts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from copyloom import InputError
+from embeddings.encoder import SentenceEncoder
+from experiments.bench.mix.judge import is_judges
+from experiments.tiny.quality import held_out_claims
+from experiments.tiny.real_texts import is_held_out, real_texts
+from generator.grammar import Claim, Grammar
+
+WEIGHTS = tuple(step / 10 for step in range(1, 10))
+"""Of the second parent of a pair."""
+TRIPLE = (0.5, 0.3, 0.2)
+STORED = 10_000
+NEIGHBOURS = 50
+_LONGEST = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Cases:
+    """What is to be mixed: parents (B, K), numbers of texts of the corpus, and weights (B, K)."""
+
+    parents: Tensor
+    weights: Tensor
+
+    def __len__(self) -> int:
+        """Return B."""
+        return len(self.parents)
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """Parents, their mixtures, and the texts that are stored beside them.
+
+    Parameters
+    ----------
+    name : str
+    texts : sequence of str
+        The parents.
+    sentence_vectors : Tensor of shape (M, S)
+    pairs : Tensor of shape (N, 2)
+        Numbers of texts.
+    triples : Tensor of shape (T, 3)
+    stored : sequence of str
+        Texts that retrieval may return and of which a new text must not be a copy; parents are not among them.
+    stored_vectors : Tensor of shape (n, S)
+    claims : sequence of Claim, optional
+        What the texts say, where the grammar wrote them.
+    """
+
+    name: str
+    texts: Sequence[str]
+    sentence_vectors: Tensor
+    pairs: Tensor
+    triples: Tensor
+    stored: Sequence[str]
+    stored_vectors: Tensor
+    claims: Sequence[Claim] = ()
+
+    def at(self, weight: float) -> Cases:
+        """Return all pairs with `weight` for the second parent."""
+        return Cases(self.pairs, torch.tensor([1 - weight, weight]).expand(len(self.pairs), 2))
+
+    def everywhere(self) -> Cases:
+        """Return all pairs at all of `WEIGHTS`: the first pair at each, then the second, and so on."""
+        weights = torch.tensor([[1 - weight, weight] for weight in WEIGHTS])
+        return Cases(self.pairs.repeat_interleave(len(weights), 0), weights.repeat(len(self.pairs), 1))
+
+    def of_three(self) -> Cases:
+        """Return all triples."""
+        return Cases(self.triples, torch.tensor(TRIPLE).expand(len(self.triples), 3))
+
+
+def grammar_corpus(encoder: SentenceEncoder, pairs: int, report: Callable[[str, int, int], None]) -> Corpus:
+    """Return held-out claims of the grammar, in random pairs about different products."""
+    claims = held_out_claims(2 * pairs)
+    rng = random.Random("mix benchmark")
+    drawn = [_differing(rng, claims, 2) for _ in range(pairs)]
+    triples = [_differing(rng, claims, 3) for _ in range(pairs // 4)]
+    grammar, theirs = Grammar.load(), {claim.text for claim in claims}
+    texts = {grammar.claim(rng, grammar.record(rng)).text for _ in range(STORED + len(theirs))}
+    stored = sorted(texts - theirs)[:STORED]
+    return _corpus("grammar claims", [claim.text for claim in claims], stored, drawn, triples, encoder, report, claims)
+
+
+def real_corpora(
+    folder: Path, encoder: SentenceEncoder, pairs: int, report: Callable[[str, int, int], None]
+) -> list[Corpus]:
+    """Return held-out real headlines and product lines: in pairs within a topic, and in random pairs."""
+    every = [text for text in real_texts(folder) if len(text) <= _LONGEST]
+    texts = random.Random(0).sample([text for text in every if is_held_out(text)], min(4 * pairs, 2000))
+    seen = [text for text in every if not is_held_out(text) and not is_judges(text)]
+    stored = random.Random("stored").sample(seen, STORED)
+    return _by_topic_and_random("real texts", texts, stored, encoder, pairs, report)
+
+
+def own_corpora(
+    texts: Sequence[str], encoder: SentenceEncoder, pairs: int, report: Callable[[str, int, int], None]
+) -> list[Corpus]:
+    """Return a person's texts: the parents of at most `pairs` pairs, and the others as what is stored.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than 20 distinct texts.
+    """
+    distinct = sorted(set(texts))
+    if len(distinct) < 20:
+        raise InputError(f"{len(distinct)} distinct texts were given; the mix benchmark needs at least 20")
+    shuffled = random.Random(0).sample(distinct, len(distinct))
+    parents = min(4 * pairs, max(len(distinct) // 2, 10))
+    return _by_topic_and_random("own texts", shuffled[:parents], shuffled[parents:][:STORED], encoder, pairs, report)
+
+
+def _by_topic_and_random(
+    name: str, texts: Sequence[str], stored: Sequence[str], encoder: SentenceEncoder, pairs: int,
+    report: Callable[[str, int, int], None],
+) -> list[Corpus]:  # fmt: skip
+    rng = random.Random("mix benchmark")
+    chance = [rng.sample(range(len(texts)), 2) for _ in range(pairs)]
+    triples = [rng.sample(range(len(texts)), 3) for _ in range(pairs // 4)]
+    at_random = _corpus(f"{name}, random pairs", texts, stored, chance, triples, encoder, report)
+    near = (at_random.sentence_vectors @ at_random.sentence_vectors.T).fill_diagonal_(-1)
+    neighbours = near.topk(min(NEIGHBOURS, len(texts) - 1), dim=1).indices
+    firsts = [rng.randrange(len(texts)) for _ in range(pairs)]
+    topical = [[first, int(rng.choice(neighbours[first].tolist()))] for first in firsts]
+    within = Corpus(f"{name}, within a topic", texts, at_random.sentence_vectors, torch.tensor(topical),
+                    at_random.triples, stored, at_random.stored_vectors)  # fmt: skip
+    return [within, at_random]
+
+
+def _corpus(
+    name: str, texts: Sequence[str], stored: Sequence[str], pairs: list[list[int]], triples: list[list[int]],
+    encoder: SentenceEncoder, report: Callable[[str, int, int], None], claims: Sequence[Claim] = (),
+) -> Corpus:  # fmt: skip
+    every = [*texts, *stored]
+    parts = []
+    for first in range(0, len(every), 512):
+        parts.append(encoder.encode(every[first : first + 512]))
+        report(f"reading {name}", min(first + 512, len(every)), len(every))
+    vectors = torch.cat(parts)
+    return Corpus(name, texts, vectors[: len(texts)], torch.tensor(pairs), torch.tensor(triples), stored,
+                  vectors[len(texts) :], claims)  # fmt: skip
+
+
+def _differing(rng: random.Random, claims: Sequence[Claim], count: int) -> list[int]:
+    """Return the numbers of `count` claims about as many products."""
+    while True:
+        drawn = rng.sample(range(len(claims)), count)
+        if len({claims[number].record.name for number in drawn}) == count:
+            return drawn

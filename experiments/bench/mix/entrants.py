@@ -1,0 +1,175 @@
+"""What competes: ways to write a text from several texts and weights. Each gets the same cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from embeddings.inversion import InversionConfig
+from embeddings.mixing import adapt, mix, wanted_point
+from embeddings.space import Space, Written
+from experiments.bench.mix.corpora import Cases, Corpus
+from generator.cache import Reader
+from generator.decoding import MAX_TOKENS
+from generator.language_model import LanguageModel
+
+DECODES = 9
+"""Of which the product keeps the nearest; see `Space.mix`."""
+
+Entrant = Callable[["Setting", Cases], list[str]]
+"""Returns a text for each case; "" where it has none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """A corpus in a space, with the vectors of its parents.
+
+    Parameters
+    ----------
+    space : Space
+    corpus : Corpus
+    plain : Space, optional
+        Of a language model trained without adapter.
+    report : callable
+        Called with a stage, the texts done and those in all.
+    """
+
+    space: Space
+    corpus: Corpus
+    plain: Space | None
+    report: Callable[[str, int, int], None]
+
+    @cached_property
+    def from_adapter(self) -> Tensor:
+        """The parents' vectors (M, P, D) as the product stores them."""
+        return self._inverted(self.space, "adapter")
+
+    @cached_property
+    def from_token_mean(self) -> Tensor:
+        """The parents' vectors (M, P, D) found from their token mean."""
+        return self._inverted(self.space, "token_mean")
+
+    @cached_property
+    def in_plain_model(self) -> Tensor:
+        """The parents' vectors (M, P, D) in the model without adapter."""
+        if self.plain is None:
+            raise ValueError("there is no plain model")
+        return self._inverted(self.plain, "token_mean")
+
+    def of(self, vectors: Tensor, cases: Cases) -> tuple[Tensor, Tensor]:
+        """Return the vectors (B, K, P, D) and sentence vectors (B, K, S) of the parents of each case."""
+        return vectors[cases.parents], self.corpus.sentence_vectors[cases.parents]
+
+    def wanted(self, cases: Cases) -> Tensor:
+        """Return the wanted points (B, S)."""
+        return wanted_point(self.corpus.sentence_vectors[cases.parents], cases.weights)
+
+    def _inverted(self, space: Space, start: str) -> Tensor:
+        config = InversionConfig.model_validate({"start": start, "precision": "auto"})
+        name = f"{self.corpus.name}: inverting from {start.replace('_', ' ')}"
+        used = sorted({*self.corpus.pairs.flatten().tolist(), *self.corpus.triples.flatten().tolist()})
+        texts = [self.corpus.texts[number] for number in used]
+        found = space.invert(texts, config, lambda done, total: self.report(name, done, total))
+        vectors = torch.zeros(len(self.corpus.texts), *found[0].vectors.shape)
+        vectors[used] = torch.stack([embedding.vectors for embedding in found])
+        return vectors
+
+
+def product(setting: Setting, cases: Cases) -> list[str]:
+    """Return what `Space.mix` writes: encoder-space mixing plus mixed residuals, the nearest of several decodes."""
+    vectors = setting.space.mix_many(*setting.of(setting.from_adapter, cases), cases.weights)
+    return _texts(w for w, _ in setting.space.write_nearest(vectors, setting.wanted(cases), DECODES))
+
+
+def with_residuals(setting: Setting, cases: Cases) -> list[str]:
+    """Return the plain decode of encoder-space mixing plus mixed residuals (design 4.3)."""
+    vectors = mix(*setting.of(setting.from_adapter, cases), cases.weights, setting.space.adapter)
+    return _texts(setting.space.write(vectors))
+
+
+def in_encoder_space(setting: Setting, cases: Cases) -> list[str]:
+    """Return the decode of the adapter at the wanted point (ELM, Tennenholtz et al., ICLR 2024)."""
+    if setting.space.adapter is None:
+        raise ValueError("there is no adapter")
+    return _texts(setting.space.write(adapt(setting.space.adapter, setting.wanted(cases))))
+
+
+def mean_of_vectors(setting: Setting, cases: Cases) -> list[str]:
+    """Return the decode of the weighted mean of vectors found from the adapter."""
+    return _texts(setting.space.write(mix(*setting.of(setting.from_adapter, cases), cases.weights, None)))
+
+
+def mean_from_token_mean(setting: Setting, cases: Cases) -> list[str]:
+    """Return the decode of the weighted mean of vectors found from the token mean."""
+    return _texts(setting.space.write(mix(*setting.of(setting.from_token_mean, cases), cases.weights, None)))
+
+
+def as_first_stated(setting: Setting, cases: Cases) -> list[str]:
+    """Return the same on a model that was trained without adapter: the idea as it was first stated."""
+    vectors = mix(*setting.of(setting.in_plain_model, cases), cases.weights, None)
+    assert setting.plain is not None  # or there were no vectors
+    return _texts(setting.plain.write(vectors))
+
+
+def mixed_log_probabilities(setting: Setting, cases: Cases) -> list[str]:
+    """Return greedy decoding of the weighted sum of the parents' log-probabilities."""
+    vectors, _ = setting.of(setting.from_adapter, cases)
+    return _decode_together(setting.space.model, vectors, cases.weights)
+
+
+def nearest_stored(setting: Setting, cases: Cases) -> list[str]:
+    """Return the stored text that is nearest to the wanted point."""
+    best = (setting.wanted(cases) @ setting.corpus.stored_vectors.T).argmax(1)
+    return [setting.corpus.stored[number] for number in best.tolist()]
+
+
+def random_stored(setting: Setting, cases: Cases) -> list[str]:
+    """Return stored texts drawn at random."""
+    drawn = torch.randint(len(setting.corpus.stored), (len(cases),), generator=torch.Generator().manual_seed(0))
+    return [setting.corpus.stored[number] for number in drawn.tolist()]
+
+
+ENTRANTS: dict[str, Entrant] = {
+    "the product": product,
+    "encoder space + residuals": with_residuals,
+    "encoder space (ELM)": in_encoder_space,
+    "mean of vectors, from the adapter": mean_of_vectors,
+    "mean of vectors, from the token mean": mean_from_token_mean,
+    "the same, model without adapter": as_first_stated,
+    "mixed log-probabilities": mixed_log_probabilities,
+    "nearest stored text": nearest_stored,
+    "random stored text": random_stored,
+}
+DEFAULT = "the product"
+
+
+def _texts(written: Iterable[Written]) -> list[str]:
+    return [row.text if row.finished and row.fault is None else "" for row in written]
+
+
+@torch.inference_mode()
+def _decode_together(model: LanguageModel, vectors: Tensor, weights: Tensor) -> list[str]:
+    """Return the greedy text of each row's parents (B, K, P, D), which read the same tokens, weighted (B, K)."""
+    cases, parents = weights.shape
+    rows = max(model.device.decode_rows // parents, 1)
+    texts = []
+    for first in range(0, cases, rows):
+        chunk, shares = vectors[first : first + rows], weights[first : first + rows].to(model.device.torch)
+        reader, inputs = Reader(model, vectors.shape[2] + MAX_TOKENS), chunk.flatten(0, 1).to(model.device.torch)
+        ids = torch.full((len(chunk), MAX_TOKENS), model.end)
+        for step in range(MAX_TOKENS):
+            scores = reader.read(inputs).log_softmax(-1).unflatten(0, (-1, parents))
+            ids[:, step] = (shares[..., None] * scores).sum(1).argmax(-1).cpu()
+            if bool((ids == model.end).any(1).all()):
+                break
+            inputs = model.embed(ids[:, step].repeat_interleave(parents)[:, None])
+        texts += [_until_end(model, row) for row in ids.tolist()]
+    return texts
+
+
+def _until_end(model: LanguageModel, ids: list[int]) -> str:
+    return model.detokenize(ids[: ids.index(model.end)]) if model.end in ids else ""

@@ -1,0 +1,51 @@
+"""The tables of ``copyloom bench mix``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from experiments import console
+
+
+def show(found: dict[str, Any]) -> None:
+    """Print what `experiments.bench.mix.run.measure` returned."""
+    for corpus in found["corpora"]:
+        _show_corpus(corpus, found["default"])
+    for name, row in found.get("with_subject", {}).items():
+        console.out.print(
+            f"With a subject, {name}: of {row['texts']:,} texts {row['true_share']:.1%} are true to the record, "
+            f"{row['style_share']:.1%} in a parent's style, {row['fluent_share']:.1%} fluent, "
+            f"{row['distinct_share']:.0%} distinct"
+        )
+    console.out.print(
+        f"\nThe product uses: {found['default']}, the nearest of {found['decodes']} decodes", markup=False
+    )
+
+
+def _show_corpus(corpus: dict[str, Any], default: str) -> None:
+    entrants = corpus["entrants"]
+    faithful = "attribute_fidelity_share" in entrants[default]
+    columns = ["equal weights", "fluent", "new", "glued", "consistency", "to nearer parent", "to stored", "drift",
+               "smooth", *(["faithful"] if faithful else []), "texts/s"]  # fmt: skip
+    console.table(corpus["corpus"], columns, [_row(name, row, faithful) for name, row in entrants.items()])
+    ends, nats = corpus["ends"], corpus["fluent_up_to_nats"]
+    console.out.print(
+        f"fluent: up to {nats:.2f} nats a token; exact ends {ends['first']:.1%} and {ends['second']:.1%}; the same in "
+        f"another order and batch size {corpus['repeats']:.1%}\n"
+    )
+    for sample in corpus["samples"][:5]:
+        console.out.print(" + ".join(sample["parents"]), markup=False)
+        console.out.print(f"    -> {sample['text']}", markup=False)
+    console.out.print()
+
+
+def _row(name: str, row: dict[str, Any], faithful: bool) -> list[str]:
+    low, high = row["difference_interval"]
+    return [
+        name, f"{row['fluent_share']:.1%}", f"{row['new_share']:.1%}", f"{row['concatenation_share']:.1%}",
+        f"{row['semantic_consistency']:.3f}", f"{row['difference']:+.3f} ({low:+.3f} to {high:+.3f})",
+        f"{row['difference_to_stored']:+.3f}", f"{row['drift']:.2f}" if "drift" in row else "",
+        f"{row['smooth_share']:.0%}" if "smooth_share" in row else "",
+        *([f"{row['attribute_fidelity_share']:.1%}"] if faithful else []),
+        f"{row['texts_per_second']:.0f}" if "texts_per_second" in row else "",
+    ]  # fmt: skip
