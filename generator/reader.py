@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections import Counter
@@ -140,12 +141,12 @@ class Reader:
     def _nearest_frame(self, rest: list[str]) -> tuple[str, float]:
         vector = _ngrams(rest, self._frames.weight)
         norm = math.sqrt(sum(value**2 for value in vector.values())) or 1.0
-        best, style = -1.0, self.grammar.styles[0]
-        for frame_style, other in self._frames.vectors:
-            similarity = sum(value * other.get(key, 0.0) for key, value in vector.items()) / norm
-            if similarity > best + 1e-12:
-                best, style = similarity, frame_style
-        return style, best
+        products = [0.0] * len(self._frames.styles)
+        for ngram, value in vector.items():
+            for frame, other in self._frames.holders[ngram]:
+                products[frame] += value * other
+        nearest = max(range(len(products)), key=lambda frame: round(products[frame], 12))
+        return self._frames.styles[nearest], products[nearest] / norm
 
     @cached_property
     def _vocabulary(self) -> frozenset[str]:
@@ -154,23 +155,35 @@ class Reader:
 
 @dataclass(frozen=True)
 class _FrameVectors:
-    """Unit tf-idf vectors of the frames' unigrams and bigrams, with their styles, and the weights of the n-grams."""
+    """Unit tf-idf vectors of the frames' unigrams and bigrams, by n-gram, so that a text meets only what it shares.
 
-    vectors: list[tuple[str, dict[str, float]]]
+    Parameters
+    ----------
+    styles : list of str
+        Of each frame.
+    weight : dict of str to float
+        Of each n-gram.
+    holders : dict of str to list of (int, float)
+        The frames that hold an n-gram, each with its value.
+    """
+
+    styles: list[str]
     weight: dict[str, float]
+    holders: dict[str, list[tuple[int, float]]]
 
 
 @lru_cache(maxsize=2)
 def _frame_vectors(grammar: Grammar) -> _FrameVectors:
-    frames = [(frame.style, _frame_tokens(frame.text)) for frame in grammar.frames]
-    counts = Counter(ngram for _, tokens in frames for ngram in set(_pairs(tokens)))
-    weight = {ngram: math.log(len(frames) / count) for ngram, count in counts.items()}
-    vectors = []
-    for style, tokens in frames:
-        vector = _ngrams(tokens, weight)
+    tokens = [_frame_tokens(frame.text) for frame in grammar.frames]
+    counts = Counter(ngram for frame in tokens for ngram in set(_pairs(frame)))
+    weight = {ngram: math.log(len(tokens) / count) for ngram, count in counts.items()}
+    holders: dict[str, list[tuple[int, float]]] = {ngram: [] for ngram in weight}
+    for index, frame in enumerate(tokens):
+        vector = _ngrams(frame, weight)
         norm = math.sqrt(sum(value**2 for value in vector.values())) or 1.0
-        vectors.append((style, {key: value / norm for key, value in vector.items()}))
-    return _FrameVectors(vectors, weight)
+        for ngram, value in vector.items():
+            holders[ngram].append((index, value / norm))
+    return _FrameVectors([frame.style for frame in grammar.frames], weight, holders)
 
 
 def _is_number(word: str, number_words: frozenset[str]) -> bool:
@@ -201,8 +214,18 @@ def _frame_words(grammar: Grammar) -> frozenset[str]:
 
 @lru_cache(maxsize=2)
 def _lexicon(grammar: Grammar) -> frozenset[tuple[str, ...]]:
-    """Return all product names and attribute phrases, articles dropped, but for words that frames use as well."""
+    """Return all product names and attribute phrases, articles dropped, but for those that stand in a frame."""
     phrases = [phrase for c in grammar.categories for kind in KINDS for phrase in c.attributes.get(kind, ())]
     phrases += [name for c in grammar.categories for product in c.products for name in product]
     split = {tuple(words_of(re.sub(r"^(an?|the) ", "", phrase))) for phrase in phrases}
-    return frozenset(words for words in split if not set(words) <= _frame_words(grammar))
+    return frozenset(split - _runs_of_words(grammar))
+
+
+def _runs_of_words(grammar: Grammar) -> set[tuple[str, ...]]:
+    """Return every run of words that stands in a frame."""
+    runs = set()
+    for tokens in (_frame_tokens(frame.text) for frame in grammar.frames):
+        for start, stop in itertools.combinations(range(len(tokens) + 1), 2):
+            if stop - start <= _LONGEST_PHRASE:
+                runs.add(tuple(tokens[start:stop]))
+    return runs
