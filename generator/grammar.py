@@ -1,4 +1,4 @@
-"""The grammar that writes copyloom-tiny's training claims and reads what a decoded text says."""
+"""The grammar that writes claims, headlines and descriptions, and that reads what a decoded text says."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
+from importlib.resources.abc import Traversable
 
 import yaml
 
-from generator.record import KINDS, ProductRecord, fill
+from copyloom import InputError
+from generator.record import KINDS, ProductRecord, fill, indefinite_article
+
+FORMS = ("claim", "headline", "description")
+"""What a text of the grammar can be: a sentence, a headline without full stop, or two or three sentences."""
 
 HELD_OUT_PRODUCT = 11
 """Position, in every category, of the product that training never sees."""
@@ -20,10 +25,11 @@ HELD_OUT_PRODUCT = 11
 
 @dataclass(frozen=True)
 class Frame:
-    """A sentence with slots: ``"Looking for <a> <name> that <benefit>?"``, and the style it is written in."""
+    """A text with slots: ``"Looking for <a> <name> that <benefit>?"``, the style it is written in, and its form."""
 
     style: str
     text: str
+    form: str = "claim"
 
     @cached_property
     def kinds(self) -> tuple[str, ...]:
@@ -56,16 +62,16 @@ class Claim:
 
     @property
     def slotted(self) -> str:
-        """The claim with its slots still open."""
+        """The text with its slots still open."""
         return self.frame.slotted(self.picks)
 
     @property
     def text(self) -> str:
-        """The claim as a shopper reads it."""
+        """The text as a shopper reads it."""
         return fill(self.slotted, self.record)
 
     def phrase(self, kind: str) -> str | None:
-        """Return the first phrase of that kind which the claim mentions, or None."""
+        """Return the first phrase of that kind which the text mentions, or None."""
         for position, other in enumerate(self.frame.kinds):
             if other == kind:
                 return str(getattr(self.record, kind)[self.picks[position] - 1])
@@ -74,7 +80,7 @@ class Claim:
 
 @dataclass(frozen=True, eq=False)
 class Grammar:
-    """Frames and categories, and the claims that can be made of them.
+    """Frames of every form and categories, and the texts that can be made of them.
 
     Use `Grammar.load` for the one that the package ships.
     """
@@ -87,10 +93,7 @@ class Grammar:
     def load() -> Grammar:
         """Return the shipped grammar, the same object at every call."""
         folder = resources.files("generator")
-        styles = yaml.safe_load(folder.joinpath("frames.yaml").read_text(encoding="utf-8"))
-        frames = tuple(
-            Frame(style, re.sub(r"\{(\w+)\}", r"<\1>", text)) for style, texts in styles.items() for text in texts
-        )
+        frames = tuple(frame for form in FORMS for frame in _frames(folder.joinpath("frames", f"{form}s.yaml"), form))
         files = sorted(folder.joinpath("lexicon").iterdir(), key=lambda file: file.name)
         lexica = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files if file.name.endswith(".yaml")]
         return Grammar(frames, tuple(map(_category, lexica)))
@@ -99,6 +102,18 @@ class Grammar:
     def styles(self) -> tuple[str, ...]:
         """The styles, in the order of the frames."""
         return tuple(dict.fromkeys(frame.style for frame in self.frames))
+
+    def frames_of(self, form: str) -> tuple[Frame, ...]:
+        """Return the frames of one of `FORMS`.
+
+        Raises
+        ------
+        InputError
+            If there is no such form.
+        """
+        if form not in FORMS:
+            raise InputError(f"form is {form!r}; pass one of {', '.join(FORMS)}")
+        return tuple(frame for frame in self.frames if frame.form == form)
 
     def record(self, rng: random.Random, category: Category | None = None, product: int | None = None) -> ProductRecord:
         """Return a record drawn at random: two or three attributes of each kind that the category has.
@@ -113,7 +128,10 @@ class Grammar:
         """
         category = category or rng.choice(self.categories)
         name, plural = category.products[rng.randrange(HELD_OUT_PRODUCT) if product is None else product]
-        drawn = {kind: tuple(rng.sample(phrases, rng.choice((2, 3)))) for kind, phrases in category.attributes.items()}
+        drawn = {
+            kind: tuple(rng.sample(_without(phrases, name), rng.choice((2, 3))))
+            for kind, phrases in category.attributes.items()
+        }
         proofs, offers = (tuple(draw(rng) for _ in range(rng.choice((1, 2)))) for draw in (_proof, _offer))
         return ProductRecord(
             name=name,
@@ -124,21 +142,27 @@ class Grammar:
             **drawn,
         )
 
-    def claim(self, rng: random.Random, record: ProductRecord, style: str | None = None) -> Claim:
-        """Return a claim about `record` drawn at random, in `style` if one is given."""
-        frames = [f for f in self.frames if style in (None, f.style) and fits(f, record)]
+    def claim(self, rng: random.Random, record: ProductRecord, style: str | None = None, form: str = "claim") -> Claim:
+        """Return a text about `record` drawn at random: a claim, or another of `FORMS`; in `style` if one is given."""
+        frames = [f for f in self.frames_of(form) if style in (None, f.style) and fits(f, record)]
         frame = rng.choice(frames)
         return Claim(frame, record, draw_picks(rng, frame, record))
 
     def claims_about(self, record: ProductRecord) -> Iterator[Claim]:
-        """Yield every claim that the grammar can write about `record`."""
-        for frame in self.frames:
+        """Yield every claim that the grammar can write about `record`; headlines and descriptions are none."""
+        for frame in self.frames_of("claim"):
             if not fits(frame, record):
                 continue
             choices = [range(1, len(getattr(record, kind)) + 1) for kind in frame.kinds]
             for picks in itertools.product(*choices):
                 if _distinct(frame, picks):
                     yield Claim(frame, record, picks)
+
+
+def _frames(file: Traversable, form: str) -> Iterator[Frame]:
+    for style, texts in yaml.safe_load(file.read_text(encoding="utf-8")).items():
+        for text in texts:
+            yield Frame(style, re.sub(r"\{(\w+)\}", r"<\1>", text), form)
 
 
 def _category(lexicon: dict[str, object]) -> Category:
@@ -148,6 +172,11 @@ def _category(lexicon: dict[str, object]) -> Category:
         products=tuple((p["name"], p["plural"]) for p in lexicon["products"]),  # type: ignore[attr-defined]
         attributes={kind: tuple(lexicon[plural[kind]]) for kind in KINDS if plural[kind] in lexicon},  # type: ignore[arg-type]
     )
+
+
+def _without(phrases: Sequence[str], name: str) -> list[str]:
+    """Return the phrases that are no word of `name`, which would double it: "a portable portable projector"."""
+    return [phrase for phrase in phrases if phrase not in name.split()]
 
 
 def fits(frame: Frame, record: ProductRecord) -> bool:
@@ -192,6 +221,7 @@ def _proof(rng: random.Random) -> str:
 
 def _offer(rng: random.Random) -> str:
     percent = rng.choice((10, 15, 20, 25, 30, 35, 40, 50, 60, 70))
+    years = f"{rng.randrange(2, 13)}-year"
     return rng.choice(
         (
             f"a {percent} percent discount",
@@ -203,6 +233,6 @@ def _offer(rng: random.Random) -> str:
             "a free gift",
             "free gift wrapping",
             f"{rng.randrange(20, 121)} days to return it free of charge",
-            f"a {rng.randrange(2, 13)}-year warranty",
+            f"{indefinite_article(years)} {years} warranty",
         )
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -123,29 +125,18 @@ class Reader:
 
     def _foreign(self, rest: list[str]) -> tuple[str, ...]:
         """Return the grammar's attributes and products in `rest` of which some word is not the record's."""
-        lexicon = _lexicon(self.grammar)
-        found: list[str] = []
-        position = 0
-        while position < len(rest):
-            for length in range(min(_LONGEST_PHRASE, len(rest) - position), 0, -1):
-                phrase = tuple(rest[position : position + length])
-                if phrase in lexicon and not set(phrase) <= self._own_words:
-                    found.append(" ".join(phrase))
-                    position += length
-                    break
-            else:
-                position += 1
-        return tuple(found)
+        found = phrases_in(rest, self.grammar)
+        return tuple(" ".join(phrase) for phrase, _ in found if not set(phrase) <= self._own_words)
 
     def _nearest_frame(self, rest: list[str]) -> tuple[str, float]:
         vector = _ngrams(rest, self._frames.weight)
         norm = math.sqrt(sum(value**2 for value in vector.values())) or 1.0
-        best, style = -1.0, self.grammar.styles[0]
-        for frame_style, other in self._frames.vectors:
-            similarity = sum(value * other.get(key, 0.0) for key, value in vector.items()) / norm
-            if similarity > best + 1e-12:
-                best, style = similarity, frame_style
-        return style, best
+        products = [0.0] * len(self._frames.styles)
+        for ngram, value in vector.items():
+            for frame, other in self._frames.holders[ngram]:
+                products[frame] += value * other
+        nearest = max(range(len(products)), key=lambda frame: round(products[frame], 12))
+        return self._frames.styles[nearest], products[nearest] / norm
 
     @cached_property
     def _vocabulary(self) -> frozenset[str]:
@@ -154,23 +145,35 @@ class Reader:
 
 @dataclass(frozen=True)
 class _FrameVectors:
-    """Unit tf-idf vectors of the frames' unigrams and bigrams, with their styles, and the weights of the n-grams."""
+    """Unit tf-idf vectors of the frames' unigrams and bigrams, by n-gram, so that a text meets only what it shares.
 
-    vectors: list[tuple[str, dict[str, float]]]
+    Parameters
+    ----------
+    styles : list of str
+        Of each frame.
+    weight : dict of str to float
+        Of each n-gram.
+    holders : dict of str to list of (int, float)
+        The frames that hold an n-gram, each with its value.
+    """
+
+    styles: list[str]
     weight: dict[str, float]
+    holders: dict[str, list[tuple[int, float]]]
 
 
 @lru_cache(maxsize=2)
 def _frame_vectors(grammar: Grammar) -> _FrameVectors:
-    frames = [(frame.style, _frame_tokens(frame.text)) for frame in grammar.frames]
-    counts = Counter(ngram for _, tokens in frames for ngram in set(_pairs(tokens)))
-    weight = {ngram: math.log(len(frames) / count) for ngram, count in counts.items()}
-    vectors = []
-    for style, tokens in frames:
-        vector = _ngrams(tokens, weight)
+    tokens = [_frame_tokens(frame.text) for frame in grammar.frames]
+    counts = Counter(ngram for frame in tokens for ngram in set(_pairs(frame)))
+    weight = {ngram: math.log(len(tokens) / count) for ngram, count in counts.items()}
+    holders: dict[str, list[tuple[int, float]]] = {ngram: [] for ngram in weight}
+    for index, frame in enumerate(tokens):
+        vector = _ngrams(frame, weight)
         norm = math.sqrt(sum(value**2 for value in vector.values())) or 1.0
-        vectors.append((style, {key: value / norm for key, value in vector.items()}))
-    return _FrameVectors(vectors, weight)
+        for ngram, value in vector.items():
+            holders[ngram].append((index, value / norm))
+    return _FrameVectors([frame.style for frame in grammar.frames], weight, holders)
 
 
 def _is_number(word: str, number_words: frozenset[str]) -> bool:
@@ -199,10 +202,50 @@ def _frame_words(grammar: Grammar) -> frozenset[str]:
     return frozenset(words | {"a", "an"})
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What a phrase of the grammar is: a product or an attribute, and of which categories."""
+
+    is_product: bool
+    categories: frozenset[str]
+
+
 @lru_cache(maxsize=2)
-def _lexicon(grammar: Grammar) -> frozenset[tuple[str, ...]]:
-    """Return all product names and attribute phrases, articles dropped, but for words that frames use as well."""
-    phrases = [phrase for c in grammar.categories for kind in KINDS for phrase in c.attributes.get(kind, ())]
-    phrases += [name for c in grammar.categories for product in c.products for name in product]
-    split = {tuple(words_of(re.sub(r"^(an?|the) ", "", phrase))) for phrase in phrases}
-    return frozenset(words for words in split if not set(words) <= _frame_words(grammar))
+def lexicon(grammar: Grammar) -> dict[tuple[str, ...], Entry]:
+    """Return all product names and attributes by their words, articles dropped, but for those that stand in a frame."""
+    found: dict[tuple[str, ...], list[tuple[bool, str]]] = defaultdict(list)
+    for category in grammar.categories:
+        phrases = [(False, phrase) for kind in KINDS for phrase in category.attributes.get(kind, ())]
+        phrases += [(True, name) for product in category.products for name in product]
+        for is_product, phrase in phrases:
+            found[tuple(words_of(re.sub(r"^(an?|the) ", "", phrase)))].append((is_product, category.name))
+    plain = _runs_of_words(grammar)
+    return {
+        words: Entry(any(is_product for is_product, _ in uses), frozenset(category for _, category in uses))
+        for words, uses in found.items()
+        if words not in plain
+    }
+
+
+def phrases_in(words: Sequence[str], grammar: Grammar) -> Iterator[tuple[tuple[str, ...], Entry]]:
+    """Yield the grammar's products and attributes that stand in a text's words, the longest first at each place."""
+    known, position = lexicon(grammar), 0
+    while position < len(words):
+        for length in range(min(_LONGEST_PHRASE, len(words) - position), 0, -1):
+            phrase = tuple(words[position : position + length])
+            if phrase in known:
+                yield phrase, known[phrase]
+                position += length
+                break
+        else:
+            position += 1
+
+
+def _runs_of_words(grammar: Grammar) -> set[tuple[str, ...]]:
+    """Return every run of words that stands in a frame."""
+    runs = set()
+    for tokens in (_frame_tokens(frame.text) for frame in grammar.frames):
+        for start, stop in itertools.combinations(range(len(tokens) + 1), 2):
+            if stop - start <= _LONGEST_PHRASE:
+                runs.add(tuple(tokens[start:stop]))
+    return runs

@@ -62,7 +62,10 @@ class Shoppers:
 
     def segment_probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the click probability of each text in each segment, an array of shape (n, G)."""
-        values: NDArray[np.float64] = expit(self.intercepts + self.features(texts) @ self.tastes.T)
+        features = self.features(texts)
+        # not as a product of matrices: its last digit depends on which texts are asked about together
+        logits = np.stack([(features * taste).sum(1) for taste in self.tastes], axis=1)
+        values: NDArray[np.float64] = expit(self.intercepts + logits)
         return values
 
     def click_probability(self, texts: Sequence[str]) -> NDArray[np.float64]:

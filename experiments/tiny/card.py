@@ -22,7 +22,7 @@ marketing claims; it is no chat model and knows nothing of the world.
 steps on two CPU cores. Settings: `adapter.json`. A first version; its quality on real texts is what a small model
 learns in an hour.
 
-- {claims:,} claims written by the project's own grammar (200 sentence frames in 10 styles, 26 categories, 12
+- {claims:,} claims written by the project's own grammar ({grammar}, 12
   products each of which training never sees the last), also rewritten for other products and as mixtures of two.
 - About 116,000 real short texts (12 to 110 characters; 2 % held out by a hash): Upworthy Research Archive headlines
   (Matias, Munger, Aubin Le Quere, Ebersole 2021, CC BY 4.0), HuffPost News Category Dataset (R. Misra, CC BY 4.0),
@@ -50,6 +50,10 @@ facts. Which attribute of the record a slot takes is decided by sentence vectors
 Trainium.
 """
 
+_GRAMMAR = "{frames} sentence frames in {styles} styles, {categories} categories"
+_FIRST_GRAMMAR = {"frames": 200, "styles": 10, "categories": 26}
+"""What models were trained on whose settings do not say it."""
+
 ROWS = {
     "shipped_exact_share": "shipped claims, exact",
     "grammar_exact_share": "held-out grammar claims, exact",
@@ -72,7 +76,8 @@ ROWS = {
 def model_card(found: Mapping[str, Any]) -> str:
     """Return the card in Markdown; `found` is what `experiments.tiny.quality.measure` returns."""
     folder = resources.files("generator").joinpath("copyloom_tiny")
-    settings = json.loads(folder.joinpath("adapter.json").read_text())["training"]
+    shipped = json.loads(folder.joinpath("adapter.json").read_text())
+    settings = shipped["training"]
     rows = [f"| {words} | {_shown(key, found[key])} |" for key, words in ROWS.items() if found.get(key) is not None]
     used = versions()
     return _CARD.format(
@@ -81,6 +86,7 @@ def model_card(found: Mapping[str, Any]) -> str:
         vectors=settings["vectors"],
         steps=settings["steps"],
         claims=settings["grammar_claims"],
+        grammar=_GRAMMAR.format(**shipped.get("grammar", _FIRST_GRAMMAR)),
         where=f"{found['device']}, {used['threads']} threads, torch {used['torch']}",
         rows="\n".join(rows),
     )

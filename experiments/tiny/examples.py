@@ -102,8 +102,8 @@ class Claims:
         """Return `claim`'s frame with slots of `record`, for the phrases that `angle` or else `claim` mentions."""
         frame = claim.frame
         if not fits(frame, record):
-            frames = [f for f in self.grammar.frames if f.style == frame.style and fits(f, record)]
-            frame = rng.choice(frames or [f for f in self.grammar.frames if fits(f, record)])
+            frames = [f for f in self.grammar.frames_of(frame.form) if fits(f, record)]
+            frame = rng.choice([f for f in frames if f.style == frame.style] or frames)
         picks = list(draw_picks(rng, frame, record))
         for position, kind in enumerate(frame.kinds):
             wanted = angle.phrase(kind) or claim.phrase(kind)

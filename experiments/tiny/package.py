@@ -13,6 +13,7 @@ from embeddings.adapter import ADAPTER_FILE, ADAPTER_SETTINGS
 from embeddings.encoder import ENCODER_ID
 from embeddings.folders import replacing
 from experiments.tiny.train import TinyConfig, TinyModel
+from generator.grammar import Grammar
 
 MAX_BYTES = 25_000_000
 
@@ -35,9 +36,17 @@ def write_package(model: TinyModel, tokenizer: PreTrainedTokenizerFast, config: 
         "hidden_size": config.hidden_size,
         "width": config.adapter_width,
         "training": config.model_dump(),
+        "grammar": _grammar_counts(),
     }
     (folder / ADAPTER_SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")
     return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+
+
+def _grammar_counts() -> dict[str, int]:
+    """Return what the card says of the grammar that the model was trained on, which may grow after that."""
+    grammar = Grammar.load()
+    frames = len(grammar.frames_of("claim"))
+    return {"frames": frames, "styles": len(grammar.styles), "categories": len(grammar.categories)}
 
 
 def _save(tensors: dict[str, torch.Tensor], path: Path) -> None:

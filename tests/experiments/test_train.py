@@ -1,5 +1,6 @@
 """The training recipe: stopped and resumed it makes the same model, and what it makes can be loaded."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -7,13 +8,15 @@ import pytest
 import torch
 
 from copyloom import InputError
-from embeddings.adapter import load_adapters
+from embeddings.adapter import ADAPTER_SETTINGS, load_adapters
 from embeddings.space import Space
+from experiments.tiny.card import model_card
 from experiments.tiny.package import write_package
 from experiments.tiny.real_texts import is_held_out, real_texts
 from experiments.tiny.train import TinyConfig, TinyModel, read_config, train_tiny
 from generator.device import Device
-from generator.language_model import LanguageModel
+from generator.grammar import Grammar
+from generator.language_model import SHIPPED_FOLDER, LanguageModel
 
 SMALL = TinyConfig(
     vocabulary=600, hidden_size=32, layers=1, heads=2, feed_forward=64, vectors=2, adapter_width=32, grammar_claims=120,
@@ -45,6 +48,8 @@ def test_stopped_and_resumed_makes_the_same_model(
 
     folder = tmp_path / "model"
     assert write_package(whole, corpus.tokenizer, SMALL, folder) == sum(f.stat().st_size for f in folder.iterdir())
+    settings = json.loads((folder / ADAPTER_SETTINGS).read_text())
+    assert settings["grammar"]["frames"] == len(Grammar.load().frames_of("claim"))
     model = LanguageModel.load(str(folder), Device.choose("cpu"))
     loaded = Space(model, space.encoder, *load_adapters(folder))
     assert loaded.identity.vectors == 2
@@ -65,6 +70,12 @@ def stop_at_third_call() -> object:
         return _schedule(done, warmup)
 
     return schedule
+
+
+def test_the_shipped_card_names_the_frames_of_its_training_however_the_grammar_grows() -> None:
+    card = model_card({"parameters": 5_868_800, "device": "cpu"})
+    line = next(line for line in card.splitlines() if "sentence frames" in line)
+    assert line in (SHIPPED_FOLDER / "README.md").read_text(encoding="utf-8")
 
 
 def test_settings_that_do_not_fit() -> None:

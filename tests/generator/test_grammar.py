@@ -3,16 +3,93 @@
 import itertools
 import math
 import random
+import re
+from collections import Counter
 
 import pytest
 
-from generator.grammar import HELD_OUT_PRODUCT, Frame
+from copyloom import InputError
+from generator.checks import BrandRules, Checker, normalised
+from generator.grammar import FORMS, HELD_OUT_PRODUCT, Frame
+from generator.reader import words_of
 from generator.record import KINDS, SLOTS_PER_KIND, slots_of
 
+RULES = {
+    "claim": BrandRules(),
+    "headline": BrandRules(full_stop=False),
+    "description": BrandRules(max_characters=300),
+}
 
-def test_frames_differ_and_come_in_at_least_eight_styles(grammar):
-    assert len(grammar.styles) >= 8
-    assert len({frame.text for frame in grammar.frames}) == len(grammar.frames)
+
+def drawn_texts(grammar, form, count=1_000):
+    """Return texts of a form about random records of all products, the held-out ones too."""
+    rng = random.Random(f"{form}s")
+    return [grammar.claim(rng, grammar.record(rng, product=rng.randrange(12)), form=form) for _ in range(count)]
+
+
+def test_every_form_has_frames_in_every_one_of_ten_styles(grammar):
+    assert len(grammar.styles) == 10
+    for form, least in zip(FORMS, (30, 12, 10), strict=True):
+        counts = Counter(frame.style for frame in grammar.frames_of(form))
+        assert set(counts) == set(grammar.styles)
+        assert min(counts.values()) >= least
+    assert sum(len(grammar.frames_of(form)) for form in FORMS) == len(grammar.frames)
+
+
+def test_no_two_frames_of_any_form_have_the_same_words(grammar):
+    assert len({normalised(frame.text) for frame in grammar.frames}) == len(grammar.frames)
+
+
+def test_an_unknown_form_is_refused_by_name(grammar):
+    with pytest.raises(InputError, match="form is 'poem'; pass one of claim, headline, description"):
+        grammar.frames_of("poem")
+
+
+def test_headlines_are_short_and_end_without_full_stop(grammar):
+    headlines = [claim.text for claim in drawn_texts(grammar, "headline")]
+    assert not any(text.endswith(".") for text in headlines)
+    assert sum(len(text) <= 80 for text in headlines) >= 950
+    words = [len(text.split()) for text in headlines]
+    assert min(words) >= 3
+    assert sum(count <= 9 for count in words) >= 500
+
+
+def test_a_description_has_two_or_three_sentences_of_15_to_45_words_in_all(grammar):
+    for claim in drawn_texts(grammar, "description"):
+        assert 15 <= len(claim.text.split()) <= 45, claim.text
+        assert 3 <= len(claim.frame.kinds) <= 6, claim.frame.text
+        assert len(re.findall(r"[.!?](?=\"? |\"?$)", claim.frame.text)) in (2, 3), claim.frame.text
+
+
+def test_a_description_names_the_product_once(grammar):
+    """A name of three words that came twice would be refused as a repetition."""
+    for frame in grammar.frames_of("description"):
+        assert frame.text.count("<name>") + frame.text.count("<names>") == 1, frame.text
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_no_phrase_comes_twice_and_no_word_is_doubled(grammar, form):
+    for claim in drawn_texts(grammar, form):
+        slots = [slot for slot in slots_of(claim.slotted) if slot not in ("<name>", "<names>")]
+        assert len(set(slots)) == len(slots)
+        assert Checker(RULES[form], []).refusals(claim.text) == [], claim.text
+
+
+def test_frames_hold_no_phrase_of_the_lexicon(grammar):
+    """A frame that said "sturdy" would say it of every product, and the reader would take it for the record's word."""
+    phrases = {p for c in grammar.categories for found in c.attributes.values() for p in found}
+    phrases = {" ".join(words_of(re.sub("^(an?|the) ", "", phrase))) for phrase in phrases}
+    texts = [f" {' '.join(words_of(frame.text.replace('<', ' | ')))} " for frame in grammar.frames]
+    assert not {phrase for phrase in phrases if any(f" {phrase} " in text for text in texts)}
+
+
+def test_no_record_has_a_phrase_that_doubles_a_word_of_its_name(grammar):
+    category = next(c for c in grammar.categories if c.name == "skin_care")
+    rng = random.Random(0)
+    records = [grammar.record(rng, category, HELD_OUT_PRODUCT) for _ in range(100)]
+    assert records[0].name == "hydrating gel"
+    assert "hydrating" in category.attributes["quality"]
+    assert not any("hydrating" in record.quality for record in records)
 
 
 def test_every_frame_names_the_product_and_no_unknown_slot(grammar):
@@ -72,7 +149,7 @@ def test_all_claims_about_a_record_are_as_many_as_counted(grammar, seed):
     record = grammar.record(random.Random(seed))
     count = sum(
         math.prod(math.perm(len(getattr(record, kind)), frame.kinds.count(kind)) for kind in KINDS)
-        for frame in grammar.frames
+        for frame in grammar.frames_of("claim")
     )
     texts = [claim.text for claim in grammar.claims_about(record)]
     assert len(texts) == len(set(texts)) == count
@@ -87,6 +164,16 @@ def test_a_drawn_claim_is_one_of_all_and_in_the_style_asked_for(grammar):
         claim = grammar.claim(rng, record, style)
         assert claim.frame.style == style
         assert claim.text in texts
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_drawn_text_is_of_the_form_and_style_asked_for(grammar, form):
+    rng = random.Random(3)
+    record = grammar.record(rng)
+    for style in grammar.styles:
+        frame = grammar.claim(rng, record, style, form).frame
+        assert (frame.form, frame.style) == (form, style)
+    assert grammar.claim(rng, record).frame.form == "claim"
 
 
 def test_a_claim_tells_which_phrase_it_picked(grammar):

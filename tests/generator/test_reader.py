@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.grammar import HELD_OUT_PRODUCT, Grammar
+from generator.grammar import FORMS, HELD_OUT_PRODUCT, Grammar
 from generator.reader import Reader, words_of
 from generator.record import ProductRecord, slots_of
 
@@ -33,6 +33,26 @@ def test_every_claim_about_a_record_is_read_back(grammar, category, product):
         assert reading.frame_similarity == pytest.approx(1)
         assert (reading.foreign, reading.unknown_words, reading.invented_numbers) == ((), (), ()), claim.text
         assert reading.words == len(claim.text.split())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_thousand_texts_of_each_form_are_read_back(grammar, form):
+    rng = random.Random(f"read {form}s")
+    for _ in range(1_000):
+        record = grammar.record(rng, product=rng.randrange(HELD_OUT_PRODUCT + 1))
+        claim = grammar.claim(rng, record, form=form)
+        reading = Reader(grammar, record).read(claim.text)
+        assert reading.style == claim.frame.style, claim.text
+        assert reading.slots == set(slots_of(claim.slotted)) - {"<name>", "<names>"}, claim.text
+        assert reading.names_subject, claim.text
+        assert reading.frame_similarity == pytest.approx(1)
+        assert (reading.foreign, reading.unknown_words, reading.invented_numbers) == ((), (), ()), claim.text
+
+
+def test_a_phrase_is_foreign_though_each_of_its_words_stands_in_some_frame(grammar):
+    phrase = "lets you get on with your day"
+    assert phrase in next(c for c in grammar.categories if c.name == "home_appliances").attributes["benefit"]
+    assert READER.read(f"You will love how the chef knife {phrase}.").foreign == (phrase,)
 
 
 def test_other_products_and_their_attributes_are_foreign(grammar):

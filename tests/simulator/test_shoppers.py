@@ -58,6 +58,21 @@ def test_probabilities_are_the_logistic_of_taste_and_intercept():
     np.testing.assert_allclose(shoppers.click_probability(["soft warm"]), expected @ [0.5, 0.3, 0.2])
 
 
+def test_a_probability_is_the_same_to_the_last_bit_whatever_is_asked_about_beside_it():
+    """A study that was stopped asks about other texts together than one that was not, and must end alike."""
+    texts = [str(number) for number in range(60)]
+    known = np.random.default_rng(3).normal(size=(60, 31))
+
+    def wide(asked):
+        return known[[int(text) for text in asked]]
+
+    shoppers = draw_shoppers(ShopperConfig(), wide, texts, np.random.default_rng(4))
+    together = shoppers.segment_probabilities(texts)
+    for part in (1, 7, 16):
+        apart = [shoppers.segment_probabilities(texts[i : i + part]) for i in range(0, 60, part)]
+        assert np.array_equal(np.concatenate(apart), together)
+
+
 def test_the_seed_decides():
     assert np.array_equal(drawn(2).tastes, drawn(2).tastes)
     assert not np.array_equal(drawn(2).tastes, drawn(3).tastes)

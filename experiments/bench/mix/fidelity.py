@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-from generator.grammar import Category, Claim, Grammar
-from generator.reader import Reader, words_of
+from generator.grammar import Claim, Grammar
+from generator.reader import Reader, phrases_in, words_of
 from generator.record import ProductRecord
-
-_LONGEST = 12
 
 
 @dataclass(frozen=True)
@@ -41,50 +36,15 @@ class Fidelity:
 
 def fidelity(text: str, parents: Sequence[Claim]) -> Fidelity:
     """Return what `text` keeps of `parents`."""
-    found = list(_phrases(text))
-    names = {name for kind, name, _ in found if kind == "product"}
+    found = list(phrases_in(words_of(text), Grammar.load()))
+    names = {phrase for phrase, entry in found if entry.is_product}
     mine = next((claim for claim in parents if names and names <= _names(claim.record)), None)
     if mine is None:
         return Fidelity(False, False, False)
     style = Reader(Grammar.load(), mine.record).read(text).style
-    facts = all(mine.record.category in categories for kind, _, categories in found if kind == "attribute")
+    facts = all(mine.record.category in entry.categories for _, entry in found if not entry.is_product)
     return Fidelity(True, style in {claim.frame.style for claim in parents}, facts)
 
 
 def _names(record: ProductRecord) -> set[tuple[str, ...]]:
     return {tuple(words_of(record.name)), tuple(words_of(record.plural))}
-
-
-def _phrases(text: str) -> Iterator[tuple[str, tuple[str, ...], frozenset[str]]]:
-    """Yield the products and attributes in `text`, longest first, and the categories that have them."""
-    lexicon, words, position = _lexicon(), words_of(text), 0
-    while position < len(words):
-        for length in range(min(_LONGEST, len(words) - position), 0, -1):
-            phrase = tuple(words[position : position + length])
-            if phrase in lexicon:
-                kind, categories = lexicon[phrase]
-                yield kind, phrase, categories
-                position += length
-                break
-        else:
-            position += 1
-
-
-@lru_cache(maxsize=1)
-def _lexicon() -> dict[tuple[str, ...], tuple[str, frozenset[str]]]:
-    """Return every product and attribute in words, but those that frames use as plain words."""
-    plain = {word for frame in Grammar.load().frames for word in words_of(re.sub(r"<\w+>", " ", frame.text))}
-    found: dict[tuple[str, tuple[str, ...]], set[str]] = defaultdict(set)
-    for category in Grammar.load().categories:
-        for kind, phrase in _of(category):
-            found[kind, tuple(words_of(re.sub(r"^(an?|the) ", "", phrase)))].add(category.name)
-    return {
-        words: (kind, frozenset(names))
-        for (kind, words), names in found.items()
-        if kind == "product" or not set(words) <= plain
-    }
-
-
-def _of(category: Category) -> Iterator[tuple[str, str]]:
-    yield from (("product", name) for product in category.products for name in product)
-    yield from (("attribute", phrase) for phrases in category.attributes.values() for phrase in phrases)
