@@ -20,7 +20,6 @@ from experiments.texts import shipped_claims
 from experiments.tiny.card import model_card
 from experiments.tiny.judge import Judge
 from experiments.tiny.real_texts import is_held_out, real_texts, shared_data
-from experiments.tiny.train import TinyConfig, training_claims
 from generator.checks import BrandRules, Checker
 from generator.decoding import decode
 from generator.grammar import HELD_OUT_PRODUCT, Claim, Grammar
@@ -63,15 +62,13 @@ def measure(out: Path, data: Path | None, device: str, report: Report) -> dict[s
 
 
 def held_out_claims(count: int) -> list[Claim]:
-    """Return grammar claims whose texts the training never saw, one in ten about a held-out product."""
+    """Return distinct grammar claims that are held out, one in ten about a held-out product."""
     grammar, rng = Grammar.load(), random.Random("held out")
-    settings = json.loads(resources.files("generator").joinpath("copyloom_tiny/adapter.json").read_text())["training"]
-    seen = {claim.text for claim in training_claims(TinyConfig(**settings), grammar)}
     found: dict[str, Claim] = {}
     while len(found) < count:
         product = HELD_OUT_PRODUCT if rng.random() < 0.1 else None
         claim = grammar.claim(rng, grammar.record(rng, product=product))
-        if claim.text not in seen:
+        if is_held_out(claim.text):
             found.setdefault(claim.text, claim)
     return list(found.values())
 

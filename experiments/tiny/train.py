@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice, repeat
 from pathlib import Path
 
 import torch
@@ -27,7 +28,7 @@ from embeddings.encoder import SentenceEncoder
 from embeddings.folders import replacing
 from embeddings.subject import SubjectAdapter, present_slots
 from experiments.tiny.examples import Claims, Example, phrases_of
-from experiments.tiny.real_texts import is_held_out, real_texts, shared_data
+from experiments.tiny.real_texts import is_held_out, is_judges, real_texts, shared_data
 from experiments.tiny.tokenizer import train_tokenizer
 from generator.device import Device
 from generator.grammar import Claim, Grammar
@@ -131,7 +132,8 @@ class Corpus:
 
     def __init__(self, config: TinyConfig, out: Path, data: Path | None, report: Report) -> None:
         self.config = config
-        self.real = [text for text in real_texts(data) if not is_held_out(text)] if data else []
+        texts = real_texts(data) if data else []
+        self.real = [text for text in texts if not is_held_out(text) and not is_judges(text)]
         grammar = Grammar.load()
         claims = training_claims(config, grammar)
         self.claim_texts = [claim.text for claim in claims]
@@ -186,9 +188,10 @@ class Corpus:
 
 
 def training_claims(config: TinyConfig, grammar: Grammar) -> list[Claim]:
-    """Return the grammar claims that a training of `config` sees."""
+    """Return the grammar claims that a training of `config` sees: none that is held out."""
     rng = random.Random(f"{config.seed} claims")
-    return [grammar.claim(rng, grammar.record(rng)) for _ in range(config.grammar_claims)]
+    drawn = (grammar.claim(rng, grammar.record(rng)) for _ in repeat(None))
+    return list(islice((claim for claim in drawn if not is_held_out(claim.text)), config.grammar_claims))
 
 
 def train_tiny(

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from copyloom import InputError
 from embeddings.encoder import SentenceEncoder
-from experiments.bench.mix.judge import is_judges
 from experiments.tiny.quality import held_out_claims
-from experiments.tiny.real_texts import is_held_out, real_texts
+from experiments.tiny.real_texts import is_held_out, is_judges, real_texts
 from generator.grammar import Claim, Grammar
 
 WEIGHTS = tuple(step / 10 for step in range(1, 10))

@@ -7,7 +7,6 @@ compare. ``copyloom train judge`` made it.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import random
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -23,8 +22,8 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from experiments.tiny.real_texts import is_held_out, long_texts, real_texts
-from generator.grammar import Grammar
+from experiments.tiny.real_texts import is_held_out, is_judges, long_texts, real_texts
+from generator.grammar import FORMS, Grammar
 from generator.reader import words_of
 
 Report = Callable[[str, int, int], None]
@@ -34,7 +33,6 @@ _WORDS = "words.txt.gz"
 _VOCABULARY, _LENGTH, _CLAIMS = 2048, 64, 60_000
 _SHAPE: dict[str, Any] = {"n_positions": 128, "n_embd": 168, "n_layer": 5, "n_head": 6}
 _STEPS, _ROWS, _RATE = 3000, 64, 3e-3
-_SHARE = 0.25
 _BATCH = 64
 
 
@@ -98,12 +96,6 @@ def _is_word(word: str, *known: frozenset[str]) -> bool:
     return parts != [word] and all(_is_word(part, *known) for part in parts)
 
 
-def is_judges(text: str) -> bool:
-    """Say whether `text` belongs to the judge alone: one real text in four, by another hash than `is_held_out`."""
-    letters = "judge" + re.sub(r"\W+", " ", text.lower()).strip()
-    return int.from_bytes(hashlib.sha256(letters.encode()).digest()[:4]) < _SHARE * 2**32 and not is_held_out(text)
-
-
 def train_judge(data: Path, out: Path, report: Report) -> dict[str, Any]:
     """Train the judge on its share of the texts in `data` and on claims of its own draw, and write it to `out`.
 
@@ -125,8 +117,8 @@ def train_judge(data: Path, out: Path, report: Report) -> dict[str, Any]:
 
 def _claims() -> list[str]:
     grammar, rng = Grammar.load(), random.Random("judge")
-    forms = sorted({frame.form for frame in grammar.frames})
-    return [grammar.claim(rng, grammar.record(rng), form=rng.choice(forms)).text for _ in range(_CLAIMS)]
+    texts = [grammar.claim(rng, grammar.record(rng), form=rng.choice(FORMS)).text for _ in range(_CLAIMS)]
+    return [text for text in texts if not is_held_out(text)]
 
 
 def _words(texts: Iterable[str]) -> set[str]:

@@ -12,8 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoConfig, AutoTokenizer, LlamaForCausalLM
 
 from embeddings.space import Space
-from experiments.bench.mix.judge import is_judges
-from experiments.tiny.real_texts import is_held_out, real_texts
+from experiments.tiny.real_texts import is_held_out, is_judges, real_texts
 from experiments.tiny.train import TinyConfig, training_claims
 from generator.grammar import Grammar
 from generator.language_model import SHIPPED_FOLDER
