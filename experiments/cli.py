@@ -156,7 +156,7 @@ def train_judge_command(
 
 @study_app.command("tiny")
 def study_tiny(
-    out: Annotated[Path, typer.Option(help="Folder of the judge and the results.")] = DEFAULT_OUT / "study-tiny",
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = DEFAULT_OUT / "study-tiny",
     data: Annotated[Path | None, typer.Option(help="Folder of real texts.")] = None,
     device: DeviceName = "auto",
     as_json: Json = False,

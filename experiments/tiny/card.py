@@ -54,6 +54,13 @@ _GRAMMAR = "{frames} sentence frames in {styles} styles, {categories} categories
 _FIRST_GRAMMAR = {"frames": 200, "styles": 10, "categories": 26}
 """What models were trained on whose settings do not say it."""
 
+
+def trained_on() -> dict[str, int]:
+    """Return the numbers of claim frames, styles and categories that the shipped model was trained on."""
+    settings = json.loads(resources.files("generator").joinpath("copyloom_tiny/adapter.json").read_text())
+    return {**_FIRST_GRAMMAR, **settings.get("grammar", {})}
+
+
 ROWS = {
     "shipped_exact_share": "shipped claims, exact",
     "grammar_exact_share": "held-out grammar claims, exact",
@@ -75,9 +82,7 @@ ROWS = {
 
 def model_card(found: Mapping[str, Any]) -> str:
     """Return the card in Markdown; `found` is what `experiments.tiny.quality.measure` returns."""
-    folder = resources.files("generator").joinpath("copyloom_tiny")
-    shipped = json.loads(folder.joinpath("adapter.json").read_text())
-    settings = shipped["training"]
+    settings = json.loads(resources.files("generator").joinpath("copyloom_tiny/adapter.json").read_text())["training"]
     rows = [f"| {words} | {_shown(key, found[key])} |" for key, words in ROWS.items() if found.get(key) is not None]
     used = versions()
     return _CARD.format(
@@ -86,7 +91,7 @@ def model_card(found: Mapping[str, Any]) -> str:
         vectors=settings["vectors"],
         steps=settings["steps"],
         claims=settings["grammar_claims"],
-        grammar=_GRAMMAR.format(**shipped.get("grammar", _FIRST_GRAMMAR)),
+        grammar=_GRAMMAR.format(**trained_on()),
         where=f"{found['device']}, {used['threads']} threads, torch {used['torch']}",
         rows="\n".join(rows),
     )

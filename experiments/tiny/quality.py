@@ -16,9 +16,9 @@ import yaml
 from embeddings.mixing import adapt, is_new, mix, wanted_point
 from embeddings.space import Space, Written
 from embeddings.summary import SummaryEmbedding
+from experiments.bench.mix.judge import Judge
 from experiments.texts import shipped_claims
-from experiments.tiny.card import model_card
-from experiments.tiny.judge import Judge
+from experiments.tiny.card import model_card, trained_on
 from experiments.tiny.real_texts import is_held_out, real_texts, shared_data
 from generator.checks import BrandRules, Checker
 from generator.decoding import decode
@@ -37,14 +37,13 @@ def measure(out: Path, data: Path | None, device: str, report: Report) -> dict[s
     Parameters
     ----------
     out : Path
-        Keeps the judge between calls.
     data : Path, optional
         Folder of real texts; without it their numbers are None.
     device : str
     report : callable
     """
     space = Space.load(device=device)
-    claims = held_out_claims(HELD_OUT)
+    claims = held_out_claims(known_grammar(), HELD_OUT)
     texts = held_out_real_texts(data)
     parameters = sum(parameter.numel() for parameter in space.model.model.parameters())
     found: dict[str, Any] = {"device": space.model.device.type, "parameters": parameters}
@@ -54,16 +53,16 @@ def measure(out: Path, data: Path | None, device: str, report: Report) -> dict[s
     found |= _exactness("real", space, texts, report)[0] if texts else {"real_exact_share": None}
     report("mixtures", 0, 1)
     found |= subject_mixtures(space, claims, stored)
-    found |= plain_mixtures(space, stored, Judge.trained(out / "judge", report))
+    found |= plain_mixtures(space, stored, Judge.load())
     out.mkdir(parents=True, exist_ok=True)
     (out / "quality.json").write_text(json.dumps(found, indent=2) + "\n")
     (out / "model_card.md").write_text(model_card(found), encoding="utf-8")
     return found
 
 
-def held_out_claims(count: int) -> list[Claim]:
-    """Return distinct grammar claims that are held out, one in ten about a held-out product."""
-    grammar, rng = Grammar.load(), random.Random("held out")
+def held_out_claims(grammar: Grammar, count: int) -> list[Claim]:
+    """Return distinct claims of `grammar` that are held out, one in ten about a held-out product."""
+    rng = random.Random("held out")
     found: dict[str, Claim] = {}
     while len(found) < count:
         product = HELD_OUT_PRODUCT if rng.random() < 0.1 else None
@@ -71,6 +70,12 @@ def held_out_claims(count: int) -> list[Claim]:
         if is_held_out(claim.text):
             found.setdefault(claim.text, claim)
     return list(found.values())
+
+
+def known_grammar() -> Grammar:
+    """Return the grammar with the claim frames that the shipped model was trained on."""
+    known = trained_on()
+    return Grammar.load().with_claims(known["frames"] // known["styles"])
 
 
 def held_out_real_texts(data: Path | None, count: int = HELD_OUT) -> list[str]:
@@ -105,7 +110,7 @@ def _exactness(
 
 def subject_mixtures(space: Space, claims: Sequence[Claim], stored: Sequence[SummaryEmbedding]) -> dict[str, Any]:
     """Return how many equal mixtures of claims about other products are about the subject and true to its record."""
-    grammar, rng = Grammar.load(), random.Random("subjects")
+    grammar, rng = known_grammar(), random.Random("subjects")
     known = [grammar.record(rng) for _ in range(10)]
     data = yaml.safe_load(
         resources.files("experiments").joinpath("data/unseen_records.yaml").read_text(encoding="utf-8")

@@ -81,11 +81,11 @@ class Corpus:
 
 def grammar_corpus(encoder: SentenceEncoder, pairs: int, report: Callable[[str, int, int], None]) -> Corpus:
     """Return held-out claims of the grammar, in random pairs about different products."""
-    claims = held_out_claims(2 * pairs)
-    rng = random.Random("mix benchmark")
+    grammar, rng = Grammar.load(), random.Random("mix benchmark")
+    claims = held_out_claims(grammar, 2 * pairs)
     drawn = [_differing(rng, claims, 2) for _ in range(pairs)]
     triples = [_differing(rng, claims, 3) for _ in range(pairs // 4)]
-    grammar, theirs = Grammar.load(), {claim.text for claim in claims}
+    theirs = {claim.text for claim in claims}
     texts = {grammar.claim(rng, grammar.record(rng)).text for _ in range(STORED + len(theirs))}
     stored = sorted(texts - theirs)[:STORED]
     return _corpus("grammar claims", [claim.text for claim in claims], stored, drawn, triples, encoder, report, claims)
