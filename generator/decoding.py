@@ -95,16 +95,16 @@ def decode(
     """
     _check(model, embeddings, prefix, max_tokens)
     decoded: list[Decoded] = []
-    rows = model.device.decode_rows
+    rows, known = model.device.decode_rows, not model.device.compiles_shapes  # XLA cannot run this faster mode
     for start in range(0, len(embeddings), rows):
         chunk = embeddings[start : start + rows]
         padding = chunk[-1:].expand(rows - len(chunk), -1, -1)
-        ids, margins = _greedy(model, torch.cat([chunk, padding]), prefix, max_tokens)
+        with torch.no_grad(), torch.inference_mode(known):
+            ids, margins = _greedy(model, torch.cat([chunk, padding]), prefix, max_tokens)
         decoded.extend(_texts(model, ids[: len(chunk)], margins))
     return decoded
 
 
-@torch.inference_mode()
 def _greedy(model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max_tokens: int) -> tuple[Tensor, Tensor]:
     """Return token ids (rows, max_tokens) and margins (rows,) for exactly `Device.decode_rows` embeddings."""
     device = model.device.torch
