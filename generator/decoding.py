@@ -112,6 +112,7 @@ def _greedy(model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max
     ids = torch.full((len(inputs), max_tokens), model.end, device=device)
     margins = torch.full((len(inputs),), torch.inf, device=device)
     done = torch.zeros(len(inputs), dtype=torch.bool, device=device)
+    column = torch.zeros(len(inputs), 1, dtype=torch.long, device=device)  # no number: see `Reader`
     check_every = 1 if device.type == "cpu" else _CHECK_EVERY
     for step in range(max_tokens):
         logits = reader.read(inputs)
@@ -119,7 +120,8 @@ def _greedy(model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max
         lead = best - logits.scatter_(1, token[:, None], -torch.inf).amax(-1)
         margins = torch.where(done, margins, margins.minimum(lead))
         token = torch.where(done, model.end, token)
-        ids[:, step] = token
+        ids.scatter_(1, column, token[:, None])
+        column += 1
         done |= token == model.end
         if (step + 1) % check_every == 0 and bool(done.all()):
             break
