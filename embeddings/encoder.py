@@ -71,4 +71,4 @@ class SentenceEncoder:
         states = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state.float()  # (rows, length, S)
         weights = mask[..., None].float()
         pooled = (states * weights).sum(1) / weights.sum(1)
-        return normalize(pooled, dim=-1)[: len(ids)].cpu()
+        return normalize(pooled, dim=-1).cpu()[: len(ids)]
