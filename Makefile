@@ -1,12 +1,13 @@
-# Copyloom's chores. Everything is installed into .venv; `make help` lists what there is.
+# Copyloom's chores. Everything is installed into .venv (check-xla: .venv-xla); `make help` lists what there is.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 INSTALLED := .venv/.installed
 DEV_INSTALLED := .venv/.installed-dev
+XLA_INSTALLED := .venv-xla/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-slow lint imports clean
+.PHONY: help install quickstart test test-slow lint imports check-xla clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -30,8 +31,11 @@ lint: imports ## check style, format, types and imports
 imports: $(DEV_INSTALLED) ## check that imports between the packages go one way
 	$(BIN)/lint-imports --no-logo
 
+check-xla: $(XLA_INSTALLED) ## count what PyTorch/XLA compiles for inversion, in .venv-xla
+	PJRT_DEVICE=CPU .venv-xla/bin/python -m experiments.bench.compilations
+
 clean: ## remove .venv, builds and caches; runs/ stays
-	rm -rf .venv build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-xla build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: what is there is installed again only when pyproject.toml or constraints.txt has changed since.
@@ -47,4 +51,13 @@ $(INSTALLED): pyproject.toml constraints.txt
 $(DEV_INSTALLED): $(INSTALLED)
 	@echo "Installing what tests and checks need"
 	@$(PIP) -e '.[dev]'
+	@touch $@
+
+# PyTorch/XLA works with one version of torch, older than ours; everything else has the versions of constraints.txt.
+$(XLA_INSTALLED): pyproject.toml constraints.txt requirements-xla.txt
+	@test -x .venv-xla/bin/pip || $(PYTHON) -m venv .venv-xla
+	@echo "Installing Copyloom and PyTorch/XLA into .venv-xla (several minutes)"
+	@sed '/^torch==/d' constraints.txt > .venv-xla/constraints.txt
+	@.venv-xla/bin/python -m pip install --disable-pip-version-check --quiet -c .venv-xla/constraints.txt \
+	  -r requirements-xla.txt -e .
 	@touch $@

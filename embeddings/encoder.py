@@ -35,7 +35,7 @@ class SentenceEncoder:
         self._tokenizer = AutoTokenizer.from_pretrained(path)
         self._model = AutoModel.from_pretrained(path, dtype=dtype).to(self.device).eval()
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Return the sentence vectors of `texts`.
 
@@ -57,7 +57,7 @@ class SentenceEncoder:
             for start in range(0, len(rows), _ROWS):
                 chunk = rows[start : start + _ROWS]
                 vectors[chunk] = self._pooled([ids[i] for i in chunk], length)
-        return vectors.clone()
+        return vectors
 
     def _pooled(self, ids: list[list[int]], length: int) -> Tensor:
         """Return the vectors of at most `_ROWS` texts of at most `length` word pieces."""
@@ -71,4 +71,4 @@ class SentenceEncoder:
         states = self._model(input_ids=tokens, attention_mask=mask).last_hidden_state.float()  # (rows, length, S)
         weights = mask[..., None].float()
         pooled = (states * weights).sum(1) / weights.sum(1)
-        return normalize(pooled, dim=-1)[: len(ids)].cpu()
+        return normalize(pooled, dim=-1).cpu()[: len(ids)]

@@ -256,22 +256,33 @@ class Inverter:
         if self.config.relational_weight:
             _, pull = relational_loss(vectors[: len(slots.active)], slots.sentence_vectors())
             gradients[: len(slots.active)] += self.config.relational_weight * pull.nan_to_num()  # of a broken row
-        ready = ((leads >= margins) & ~broken).tolist()
-        least, stopped, nats, leaving = leads.tolist(), broken.tolist(), surprisals.tolist(), []
-        for row, target in enumerate(slots.active):
-            if target.taken == 0 and target.attempt == 0:
-                target.surprisal = nats[row]
-            if ready[row] or stopped[row] or target.taken >= self._budget(target):
-                leaving.append(row)
-                self._leave(target, vectors[row].cpu(), least[row], ready[row], stopped[row])
-            else:
-                target.steps += 1
-                target.taken += 1
+        ready = (leads >= margins) & ~broken
+        leaving = self._done(slots.active, vectors, torch.stack([leads, surprisals, ready, broken]))
         slots.descent.step(gradients.nan_to_num().flatten(1))
         slots.close_up(leaving)
         self._turns += 1
         if self._turns % _TRIM == 0:
             _return_memory()
+
+    def _done(self, active: Sequence[Target], vectors: Tensor, state: Tensor) -> list[int]:
+        """Count a step of each text, and return the rows of those that are done, having put these where they go next.
+
+        `state` (4, B) holds leads, surprisals, whether a row is ready, and whether it is broken: one wait for all.
+        """
+        least, nats, ready, broken = state.tolist()
+        leaving = []
+        for row, target in enumerate(active):
+            if target.taken == 0 and target.attempt == 0:
+                target.surprisal = nats[row]
+            if ready[row] or broken[row] or target.taken >= self._budget(target):
+                leaving.append(row)
+            else:
+                target.steps += 1
+                target.taken += 1
+        found = vectors.cpu() if leaving else vectors  # all rows: to take one out is compiled for each of them
+        for row in leaving:
+            self._leave(active[row], found[row], least[row], bool(ready[row]), bool(broken[row]))
+        return leaving
 
     def _budget(self, target: Target) -> float:
         if self.config.steps_per_nat is None:

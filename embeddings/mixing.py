@@ -76,13 +76,13 @@ def mix(vectors: Tensor, sentence_vectors: Tensor, weights: Tensor, adapter: Ada
     return adapt(adapter, wanted_point(sentence_vectors, weights)) + (spread * residuals).sum(1)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def adapt(adapter: Adapter, sentence_vectors: Tensor) -> Tensor:
     """Return the adapter's output (B, P, D) for sentence vectors (B, S), in constant shape, on the CPU."""
     device = next(adapter.parameters()).device
     if not len(sentence_vectors):
         return torch.empty(0, adapter.vectors, adapter.hidden_size)
-    return in_chunks(lambda chunk: adapter(chunk.to(device)).cpu(), MIX_ROWS, sentence_vectors).clone()
+    return in_chunks(lambda chunk: adapter(chunk.to(device)).cpu(), MIX_ROWS, sentence_vectors)
 
 
 def jittered(vectors: Tensor, copies: int, spread: float = 0.15) -> Tensor:

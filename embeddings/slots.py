@@ -136,7 +136,7 @@ class Slots:
         """
         first = len(self.active)
         new = [waiting.take() for _ in range(min(self.rows - first, len(waiting)))]
-        if not new:
+        if not new and not self._fixed:
             return
         rows = self._index(range(first, first + len(new)))
         padded = torch.full((len(rows), self.targets.shape[1]), -100)
@@ -155,14 +155,14 @@ class Slots:
 
     def close_up(self, leaving: Sequence[int]) -> None:
         """Free the rows `leaving`; texts at the end move into the gaps."""
-        if not leaving:
+        if not leaving and not self._fixed:
             return
         kept, gone = len(self.active) - len(leaving), set(leaving)
         source = [row for row in range(kept, len(self.active)) if row not in gone]
         gaps = [row for row in leaving if row < kept]
         for row, gap in zip(source, gaps, strict=True):
             self.active[gap] = self.active[row]
-        if source:
+        if source or self._fixed:
             rows, to = self._index(source), self._index(gaps)
             self.descent.move(rows, to)
             for state in (self.targets, self.margins):

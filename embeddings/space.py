@@ -362,9 +362,9 @@ class Space:
         for position, phrase in enumerate(subject_phrases(record)):
             if phrase is not None:
                 vectors[position] = phrases[phrase]
-        with torch.inference_mode():
+        with torch.no_grad():
             prefix = self.subject_adapter(vectors[None].to(self.model.device.torch))[0].cpu()
-        return Prefix(prefix.clone(), present_slots([record])[0])
+        return Prefix(prefix, present_slots([record])[0])
 
     def _phrase_vectors(self, record: ProductRecord) -> dict[str, Tensor]:
         """Return the sentence vector (S,) of each phrase of the record, encoded once."""

@@ -34,6 +34,7 @@ class Reader:
         self._cache = _cache(model, length)
         self._present = torch.ones(1, length, device=model.device.torch)
         self._gaps = False
+        self._next = torch.zeros(1, dtype=torch.long, device=model.device.torch)  # a number would be compiled in
 
     @property
     def is_recurrent(self) -> bool:
@@ -58,7 +59,8 @@ class Reader:
         if present is not None and not bool(present.all()):
             self._gaps = True
             self._present[0, first : self.seen] = present.to(self._present)
-        positions = torch.arange(first, self.seen, device=inputs.device).expand(len(inputs), -1)
+        positions = (torch.arange(inputs.shape[1], device=inputs.device) + self._next).expand(len(inputs), -1)
+        self._next += inputs.shape[1]
         optional = {"position_ids": positions, "logits_to_keep": 1}
         logits: Tensor = self.model.model(
             inputs_embeds=inputs,

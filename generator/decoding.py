@@ -95,16 +95,16 @@ def decode(
     """
     _check(model, embeddings, prefix, max_tokens)
     decoded: list[Decoded] = []
-    rows = model.device.decode_rows
+    rows, known = model.device.decode_rows, not model.device.compiles_shapes  # XLA cannot run this faster mode
     for start in range(0, len(embeddings), rows):
         chunk = embeddings[start : start + rows]
         padding = chunk[-1:].expand(rows - len(chunk), -1, -1)
-        ids, margins = _greedy(model, torch.cat([chunk, padding]), prefix, max_tokens)
+        with torch.no_grad(), torch.inference_mode(known):
+            ids, margins = _greedy(model, torch.cat([chunk, padding]), prefix, max_tokens)
         decoded.extend(_texts(model, ids[: len(chunk)], margins))
     return decoded
 
 
-@torch.inference_mode()
 def _greedy(model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max_tokens: int) -> tuple[Tensor, Tensor]:
     """Return token ids (rows, max_tokens) and margins (rows,) for exactly `Device.decode_rows` embeddings."""
     device = model.device.torch
@@ -112,6 +112,7 @@ def _greedy(model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max
     ids = torch.full((len(inputs), max_tokens), model.end, device=device)
     margins = torch.full((len(inputs),), torch.inf, device=device)
     done = torch.zeros(len(inputs), dtype=torch.bool, device=device)
+    column = torch.zeros(len(inputs), 1, dtype=torch.long, device=device)  # no number: see `Reader`
     check_every = 1 if device.type == "cpu" else _CHECK_EVERY
     for step in range(max_tokens):
         logits = reader.read(inputs)
@@ -119,7 +120,8 @@ def _greedy(model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max
         lead = best - logits.scatter_(1, token[:, None], -torch.inf).amax(-1)
         margins = torch.where(done, margins, margins.minimum(lead))
         token = torch.where(done, model.end, token)
-        ids[:, step] = token
+        ids.scatter_(1, column, token[:, None])
+        column += 1
         done |= token == model.end
         if (step + 1) % check_every == 0 and bool(done.all()):
             break

@@ -196,15 +196,15 @@ class LanguageModel:
         if head is None or self.model.base_model is self.model:
             return None
         noise = torch.randn(2, 3, self.hidden_size, generator=torch.Generator().manual_seed(0))
-        with torch.inference_mode():
+        with torch.no_grad():
             hidden = _LOUD * self.hidden(noise)
             with head.register_forward_pre_hook(lambda _, inputs: (_LOUD * inputs[0],)):
                 logits = self.logits(noise)
             bias = getattr(head, "bias", None)
             if hidden.shape[-1] != head.weight.shape[-1] or logits.shape[-1] != len(head.weight):
                 return None
-            difference = (torch.nn.functional.linear(hidden, head.weight, bias) - logits).abs().amax()
-            close = difference <= 100 * torch.finfo(logits.dtype).eps * logits.abs().amax()
+            difference = (torch.nn.functional.linear(hidden, head.weight, bias) - logits).abs().max()
+            close = difference <= 100 * torch.finfo(logits.dtype).eps * logits.abs().max()
         return LinearHead(head.weight, bias) if bool(close) else None
 
     def _as_input(self, inputs_embeds: Tensor) -> Tensor:
@@ -225,7 +225,7 @@ class LanguageModel:
         if reason:
             raise _unfit(self.name, self.model.config, reason)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _check_reading(self) -> None:
         """Raise unless vectors read as their tokens do, and no position depends on a later one."""
         tokens = len(self.model.get_input_embeddings().weight)
@@ -235,8 +235,8 @@ class LanguageModel:
             (self.logits(vectors), "it reads vectors otherwise than the tokens that they stand for"),
             (self.logits(vectors[:, :-1]), "it looks ahead, so it is no causal model"),
         ):
-            difference = (read - from_ids[:, : read.shape[1]]).abs().amax()
-            if not bool(difference <= 1e-3 * from_ids.abs().amax()):
+            difference = (read - from_ids[:, : read.shape[1]]).abs().max()
+            if not bool(difference <= 1e-3 * from_ids.abs().max()):
                 raise _unfit(self.name, self.model.config, reason)
 
 

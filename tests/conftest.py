@@ -28,6 +28,27 @@ def grammar() -> Any:
 
 
 @pytest.fixture(scope="session")
+def operations() -> Any:
+    """A context that lists what torch runs inside it, with the shapes and numbers that a device would compile."""
+    from torch import Tensor
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_map
+
+    class Operations(TorchDispatchMode):
+        def __init__(self) -> None:
+            super().__init__()
+            self.run: list[str] = []
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            kwargs = kwargs or {}
+            known = tree_map(lambda x: (x.dtype, x.shape) if isinstance(x, Tensor) else x, (args, kwargs))
+            self.run.append(f"{func} {known}")
+            return func(*args, **kwargs)
+
+    return Operations
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data, ``../shared/data``; tests that need it are skipped where it is absent."""
     folder = Path(__file__).parents[2] / "shared" / "data"

@@ -7,6 +7,7 @@ import torch
 
 from embeddings.inversion import InversionConfig, Inverter, Target
 from embeddings.starts import token_mean_start
+from generator.decoding import decode
 from generator.device import Device
 from generator.language_model import LanguageModel
 
@@ -86,3 +87,15 @@ def test_shapes_do_not_change_what_is_found(model):
     assert fixed == pytest.approx(other, rel=1e-4)
     assert len(fixed) == 19
     assert torch.isfinite(torch.tensor(list(fixed.values()))).all()
+
+
+def test_no_step_of_the_decoder_is_compiled_on_its_own(model, operations):
+    """Twenty steps run no operation, on no shape and with no number, that the first three have not."""
+    model.end, known = -1, []  # no text ends
+    noted = operations()
+    hook = model.model.register_forward_pre_hook(lambda *_: known.append(len(set(noted.run))))
+    with noted:
+        decode(model, torch.randn(DECODED, VECTORS, 16, generator=torch.Generator().manual_seed(0)), max_tokens=20)
+    hook.remove()
+    assert len(known) == 20
+    assert known[0] < known[2] == known[-1]

@@ -96,3 +96,19 @@ def test_the_first_step_has_the_trust_radius(attempt, scale):
     slots.descent.step(torch.randn(1, 6, generator=torch.Generator().manual_seed(0)))
     moved = float((slots.vectors(1)[0] - text.start).square().mean().sqrt())
     assert moved == pytest.approx(0.2 * ATTEMPTS[attempt] * max(4.0, scale), rel=1e-4)
+
+
+def test_where_shapes_compile_the_slots_run_the_same_whoever_leaves(operations):
+    """Nobody, the first, some, the last, all."""
+    run = []
+    for leaving in ([], [0], [0, 2], [3], [0, 1, 2, 3]):
+        slots, waiting = Slots(4, 8, (2, 3), CPU, True), Waiting()
+        for index in range(4):
+            waiting.add(target(index))
+        slots.fill(waiting, 1.0, 0.1, 1.0)
+        with operations() as noted:
+            slots.close_up(leaving)
+        run.append(noted.run)
+        assert len(slots.active) == 4 - len(leaving)
+    assert len(run[0]) > 10
+    assert all(other == run[0] for other in run)
