@@ -1,5 +1,7 @@
 """The benchmark's baseline does what was published, and its ratios belong together."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -47,10 +49,11 @@ def test_the_study_of_choices_measures_each(monkeypatch):
     for name, value in (("_TEXTS", 8), ("_PAIRS", 6), ("_RADII", (0.5, 2.0)), ("_WEIGHTS", (0.0, 3000.0)),
                         ("_NOISES", (0.0,)), ("_SPANS", (10, 20)), ("_CHARACTERS", 120)):  # fmt: skip
         monkeypatch.setattr(choices, name, value)
+    monkeypatch.setattr(choices, "probe_radius", partial(choices.probe_radius, radii=(0.5, 2.0)))
     monkeypatch.setattr(choices, "bench_texts", lambda data: (TEXTS, "claims"))
     found = choices.choices(None, "cpu", lambda *stage: None)
     assert {name: len(rows) for name, rows in found.items() if name != "texts"} == {
-        "radius": 14, "mixtures": 2, "relational": 2, "transfer": 1, "surprisal": 2, "spans": 2,
+        "radius": 4, "mixtures": 2, "relational": 2, "transfer": 1, "surprisal": 2, "spans": 2,
     }  # fmt: skip
     assert found["transfer"][0]["exact_unchanged"] == 1
     assert found["transfer"][0]["steps_carried"] == 0
