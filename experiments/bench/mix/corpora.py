@@ -22,6 +22,7 @@ TRIPLE = (0.5, 0.3, 0.2)
 STORED = 10_000
 NEIGHBOURS = 50
 _LONGEST = 100
+_PARENTS = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,9 +87,11 @@ def grammar_corpus(encoder: SentenceEncoder, pairs: int, report: Callable[[str, 
     drawn = [_differing(rng, claims, 2) for _ in range(pairs)]
     triples = [_differing(rng, claims, 3) for _ in range(pairs // 4)]
     theirs = {claim.text for claim in claims}
-    texts = {grammar.claim(rng, grammar.record(rng)).text for _ in range(STORED + len(theirs))}
-    stored = sorted(texts - theirs)[:STORED]
-    return _corpus("grammar claims", [claim.text for claim in claims], stored, drawn, triples, encoder, report, claims)
+    stored: dict[str, None] = {}
+    while len(stored) < STORED:
+        stored |= dict.fromkeys({grammar.claim(rng, grammar.record(rng)).text} - theirs)
+    texts = [claim.text for claim in claims]
+    return _corpus("grammar claims", texts, list(stored), drawn, triples, encoder, report, claims)
 
 
 def real_corpora(
@@ -96,7 +99,8 @@ def real_corpora(
 ) -> list[Corpus]:
     """Return held-out real headlines and product lines: in pairs within a topic, and in random pairs."""
     every = [text for text in real_texts(folder) if len(text) <= _LONGEST]
-    texts = random.Random(0).sample([text for text in every if is_held_out(text)], min(4 * pairs, 2000))
+    held_out = [text for text in every if is_held_out(text)]
+    texts = random.Random(0).sample(held_out, min(_PARENTS, len(held_out)))
     seen = [text for text in every if not is_held_out(text) and not is_judges(text)]
     stored = random.Random("stored").sample(seen, STORED)
     return _by_topic_and_random("real texts", texts, stored, encoder, pairs, report)

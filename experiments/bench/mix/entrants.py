@@ -164,7 +164,7 @@ def _decode_together(model: LanguageModel, vectors: Tensor, weights: Tensor) -> 
         for step in range(MAX_TOKENS):
             scores = reader.read(inputs).log_softmax(-1).unflatten(0, (-1, parents))
             ids[:, step] = (shares[..., None] * scores).sum(1).argmax(-1).cpu()
-            if bool((ids == model.end).any(1).all()):
+            if bool((ids[:, : step + 1] == model.end).any(1).all()):
                 break
             inputs = model.embed(ids[:, step].repeat_interleave(parents)[:, None])
         texts += [_until_end(model, row) for row in ids.tolist()]

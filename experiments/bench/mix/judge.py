@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers.utils import logging as transformers_logging
 
 from experiments.tiny.real_texts import is_held_out, is_judges, long_texts, real_texts
 from generator.grammar import FORMS, Grammar
@@ -56,6 +57,7 @@ class Judge:
     def load(cls, folder: Path | None = None) -> Judge:
         """Return the judge that comes with the benchmark, or the one in `folder`."""
         place = folder or Path(str(resources.files("experiments").joinpath("data/judge")))
+        transformers_logging.disable_progress_bar()  # loading takes a moment; commands show their own progress
         words = gzip.decompress((place / _WORDS).read_bytes()).decode().split("\n")
         model = GPT2LMHeadModel.from_pretrained(place, dtype=torch.float32).eval()
         return cls(model, PreTrainedTokenizerFast.from_pretrained(place), frozenset(words))

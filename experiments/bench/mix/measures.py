@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
 from itertools import compress, pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,9 +150,3 @@ def interval(values: NDArray[np.float64], seed: int = 0) -> list[float]:
 def nearest(points: Tensor, stored: Tensor) -> Tensor:
     """Return the cosine of each point (B, S) to the nearest of the stored vectors (n, S)."""
     return (points @ stored.T).max(1).values
-
-
-def shares(flags: Sequence[bool]) -> dict[str, Any]:
-    """Return the share of true flags and its interval."""
-    values = np.array(flags, dtype=float)
-    return {"share": float(values.mean()), "interval": interval(values)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import resources
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from embeddings.encoder import SentenceEncoder
 from embeddings.space import Space
 from experiments.bench.mix.corpora import WEIGHTS, Cases, Corpus, grammar_corpus, own_corpora, real_corpora
+from experiments.bench.mix.cost import cost
 from experiments.bench.mix.entrants import DECODES, DEFAULT, ENTRANTS, Entrant, Setting, as_first_stated
 from experiments.bench.mix.fidelity import fidelity
 from experiments.bench.mix.judge import Judge
@@ -29,7 +29,6 @@ from experiments.bench.mix.measures import (
     is_concatenation,
     is_new_text,
     nearest,
-    shares,
 )
 from experiments.bench.mix.plain import plain_space
 from experiments.tiny.real_texts import shared_data
@@ -95,27 +94,25 @@ def _corpus_results(setting: Setting, rule: FluencyRule, report: Report) -> dict
         report(f"{corpus.name}: {name}", number, len(taking))
         rows[name] = _entrant(setting, rule, way)
     return {"corpus": corpus.name, "fluent_up_to_nats": rule.limit, "must_stop": rule.stops, "entrants": rows,
-            "ends": _ends(setting), "repeats": _repeats(setting), "samples": _samples(setting)}  # fmt: skip
+            "ends": _ends(setting), "repeats": _repeats(setting), "texts_per_second": cost(setting),
+            "samples": _samples(setting)}  # fmt: skip
 
 
 def _entrant(setting: Setting, rule: FluencyRule, way: Entrant) -> dict[str, Any]:
-    corpus, began = setting.corpus, time.perf_counter()
+    corpus, many = setting.corpus, len(WEIGHTS)
     everywhere = way(setting, corpus.everywhere())
-    seconds = time.perf_counter() - began
-    middle = len(WEIGHTS) // 2
     row = {
-        **_measured(setting, rule, corpus.at(0.5), everywhere[middle :: len(WEIGHTS)]),
+        **_measured(setting, rule, corpus.at(0.5), everywhere[many // 2 :: many]),
         **_drifts(setting, everywhere),
-        "texts_per_second": len(everywhere) / seconds,
-        "everywhere": _measured(setting, rule, corpus.everywhere(), everywhere),
+        "everywhere": _measured(setting, rule, corpus.everywhere(), everywhere, many),
     }
     if len(corpus.triples):
         row["triples"] = _measured(setting, rule, corpus.of_three(), way(setting, corpus.of_three()))
     return row
 
 
-def _measured(setting: Setting, rule: FluencyRule, cases: Cases, texts: Sequence[str]) -> dict[str, Any]:
-    """Return what the texts written for `cases` are worth."""
+def _measured(setting: Setting, rule: FluencyRule, cases: Cases, texts: Sequence[str], each: int = 1) -> dict[str, Any]:
+    """Return what the texts written for `cases` are worth; of one pair there are `each`, one after the other."""
     corpus, stored = setting.corpus, {normalised(text) for text in setting.corpus.stored}
     parents = [[corpus.texts[number] for number in row] for row in cases.parents.tolist()]
     pairs = list(zip(texts, parents, strict=True))
@@ -126,31 +123,32 @@ def _measured(setting: Setting, rule: FluencyRule, cases: Cases, texts: Sequence
     beside = nearest(wanted, corpus.stored_vectors).double().numpy()
     row: dict[str, Any] = {
         "texts": len(texts),
-        **_share("fluent", [not found for found in faults]),
-        **_share("new", [bool(text) and is_new_text(text, family, stored) for text, family in pairs]),
-        **_share("concatenation", [is_concatenation(text, family) for text, family in pairs]),
+        **_share("fluent", [not found for found in faults], each),
+        **_share("new", [bool(text) and is_new_text(text, family, stored) for text, family in pairs], each),
+        **_share("concatenation", [is_concatenation(text, family) for text, family in pairs], each),
         "semantic_consistency": float(reached.mean()),
         "nearer_parent": float(nearer.mean()),
         "nearest_stored": float(beside.mean()),
         "difference": float((reached - nearer).mean()),
-        "difference_interval": interval(reached - nearer),
+        "difference_interval": interval((reached - nearer).reshape(-1, each).mean(1)),
         "difference_to_stored": float((reached - beside).mean()),
-        "difference_to_stored_interval": interval(reached - beside),
+        "difference_to_stored_interval": interval((reached - beside).reshape(-1, each).mean(1)),
         "distinct_share": len(set(texts)) / len(texts),
         "faults": {name: sum(name in found for found in faults) / len(faults) for name in FAULTS},
     }
     if corpus.claims:
         families = [[corpus.claims[number] for number in numbers] for numbers in cases.parents.tolist()]
         kept = [fidelity(text, family) for text, family in zip(texts, families, strict=True)]
-        row |= _share("attribute_fidelity", [one.kept for one in kept])
+        row |= _share("attribute_fidelity", [one.kept for one in kept], each)
         for part in ("product", "style", "facts"):
             row[f"{part}_kept"] = sum(getattr(one, part) for one in kept) / len(kept)
     return row
 
 
-def _share(name: str, flags: Sequence[bool]) -> dict[str, Any]:
-    found = shares(flags)
-    return {f"{name}_share": found["share"], f"{name}_interval": found["interval"]}
+def _share(name: str, flags: Sequence[bool], each: int = 1) -> dict[str, Any]:
+    """Return the share of true flags and its interval over groups of `each`."""
+    values = np.array(flags, dtype=float).reshape(-1, each).mean(1)
+    return {f"{name}_share": float(values.mean()), f"{name}_interval": interval(values)}
 
 
 def _cosines(setting: Setting, texts: Sequence[str], points: torch.Tensor) -> NDArray[np.float64]:

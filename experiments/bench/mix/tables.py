@@ -26,12 +26,13 @@ def _show_corpus(corpus: dict[str, Any], default: str) -> None:
     entrants = corpus["entrants"]
     faithful = "attribute_fidelity_share" in entrants[default]
     columns = ["equal weights", "fluent", "new", "glued", "consistency", "to nearer parent", "to stored", "drift",
-               "smooth", *(["faithful"] if faithful else []), "texts/s"]  # fmt: skip
+               "smooth", *(["faithful"] if faithful else [])]  # fmt: skip
     console.table(corpus["corpus"], columns, [_row(name, row, faithful) for name, row in entrants.items()])
     ends, nats = corpus["ends"], corpus["fluent_up_to_nats"]
     console.out.print(
         f"fluent: up to {nats:.2f} nats a token; exact ends {ends['first']:.1%} and {ends['second']:.1%}; the same in "
-        f"another order and batch size {corpus['repeats']:.1%}\n"
+        f"another order and batch size {corpus['repeats']:.1%}; texts a second: "
+        + ", ".join(f"{way} {rate:.0f}" for way, rate in corpus["texts_per_second"].items())
     )
     for sample in corpus["samples"][:5]:
         console.out.print(" + ".join(sample["parents"]), markup=False)
@@ -47,5 +48,4 @@ def _row(name: str, row: dict[str, Any], faithful: bool) -> list[str]:
         f"{row['difference_to_stored']:+.3f}", f"{row['drift']:.2f}" if "drift" in row else "",
         f"{row['smooth_share']:.0%}" if "smooth_share" in row else "",
         *([f"{row['attribute_fidelity_share']:.1%}"] if faithful else []),
-        f"{row['texts_per_second']:.0f}" if "texts_per_second" in row else "",
     ]  # fmt: skip

@@ -1,0 +1,46 @@
+"""What writing a mixture costs, beside plain decoding and beside Transformers' own on the same model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from embeddings.mixing import mix
+from experiments.bench.mix.entrants import DECODES, Setting
+from generator.decoding import MAX_TOKENS
+
+
+def cost(setting: Setting) -> dict[str, float]:
+    """Return texts a second from mixed vectors: the product's way, one decode each, and `generate` of Transformers."""
+    cases, space = setting.corpus.at(0.5), setting.space
+    vectors = mix(*setting.of(setting.from_adapter, cases), cases.weights, space.adapter)
+    wanted = setting.wanted(cases)
+    ways: dict[str, Callable[[], object]] = {
+        "nearest of several decodes": lambda: space.write_nearest(vectors, wanted, DECODES),
+        "one decode": lambda: space.write(vectors),
+        "generate of Transformers": lambda: _generate(setting, vectors),
+    }
+    return {name: len(vectors) / _seconds(way) for name, way in ways.items()}
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+@torch.inference_mode()
+def _generate(setting: Setting, vectors: Tensor) -> None:
+    """Decode with `generate`, as many rows at a time as our decoder takes."""
+    model = setting.space.model
+    rows = model.device.decode_rows
+    for first in range(0, len(vectors), rows):
+        inputs = vectors[first : first + rows].to(model.device.torch)
+        mask = torch.ones(inputs.shape[:2], dtype=torch.long, device=inputs.device)
+        model.model.generate(
+            inputs_embeds=inputs, attention_mask=mask, max_new_tokens=MAX_TOKENS, do_sample=False,
+            eos_token_id=model.end, pad_token_id=model.end,
+        )  # fmt: skip
