@@ -19,6 +19,7 @@ from sqlalchemy import (
     Engine,
     ForeignKey,
     ForeignKeyConstraint,
+    Index,
     LargeBinary,
     String,
     Text,
@@ -161,7 +162,10 @@ class PoolEventRow(Base):
     """A change of a pool; rows are only ever added."""
 
     __tablename__ = "pool_events"
-    __table_args__ = (UniqueConstraint("pool_id", "version", "text_id"),)
+    __table_args__ = (
+        UniqueConstraint("pool_id", "version", "text_id"),
+        Index("pool_events_by_text", "pool_id", "text_id"),  # so that adding takes no longer in a large pool
+    )
     id: Mapped[int] = mapped_column(primary_key=True)
     pool_id: Mapped[int] = mapped_column(ForeignKey("pools.id"))
     version: Mapped[int]

@@ -224,12 +224,12 @@ class Pool:
             _check(embedding, self.name, self.space)
         with writing(self.engine) as connection:
             found = self._find(connection, lock=True)
-            active = set(connection.scalars(select(_active(found and found.id).c.text_id)))
             new: dict[str, SummaryEmbedding] = {}
             for embedding in embeddings:
-                key = text_id(embedding.text)
-                if key not in active:
-                    new.setdefault(key, embedding)
+                new.setdefault(text_id(embedding.text), embedding)
+            members = _active(found and found.id).c.text_id
+            for row in _existing(connection, select(members), members, list(new)):
+                del new[row.text_id]
             if not new:
                 return 0
             found = found or self._create(connection)

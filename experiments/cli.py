@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,9 @@ from experiments.options import Column, DeviceName, File, Json, Model, Subject
 from experiments.probe_commands import inversion, radius, transfer, vectors
 
 DEFAULT_OUT = Path("runs")
+
+# torch's CPU kernels keep code for each of the last 1,024 shapes: a gigabyte in a long inversion. They read this once.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
 
 
 class _Commands(TyperGroup):

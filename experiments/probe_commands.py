@@ -126,7 +126,7 @@ def inversion(
 
 
 def _shown(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _space_and_config(model: str, device: str, start: str | None) -> tuple[Any, Any]:

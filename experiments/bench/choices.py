@@ -100,7 +100,8 @@ def _transfer(space: Space, texts: Sequence[str]) -> Iterator[dict[str, Any]]:
     stored = space.invert(texts[:48])
     for noise in _NOISES:
         _, carried = carry_over(_with_noise(space, noise), stored, sample=len(stored))
-        yield {"noise": noise, **asdict(carried)}
+        names = ("exact_unchanged", "exact_carried", "steps_carried", "cosine_carried", "steps_afresh", "cosine_afresh")
+        yield {"noise": noise, **{name: getattr(carried, name) for name in names}}
 
 
 def _with_noise(space: Space, noise: float) -> Space:
