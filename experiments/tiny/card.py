@@ -40,8 +40,9 @@ text.
 {rows}
 
 *True to the record*: about the subject, and neither a foreign attribute nor an invented number nor an unknown word,
-as `generator.checks` reads it. *Nats above claims*: loss per token under a GPT-2-class judge trained on other
-claims with its own tokenizer, minus that of held-out claims.
+as `generator.checks` reads it. *Nats above claims*: loss per token under the judge of the mix benchmark (a GPT-2-class
+model trained on other texts, with its own tokenizer), minus that of held-out claims. Claims are held out by a hash that
+the training of this first version did not know yet: it may have seen a few of them.
 
 ## Limits
 
