@@ -13,8 +13,8 @@ from experiments.bench.mix.judge import Judge
 from experiments.bench.mix.measures import FluencyRule
 
 TEXTS = ["This quiet kettle pours well.", "You will love this sturdy tent.", "Our lamp is made of oak."]
-EXACT_AT_ENDS = ["the product", "encoder space + residuals", "mean of vectors, from the adapter",
-                 "mean of vectors, from the token mean", "mixed log-probabilities"]  # fmt: skip
+EXACT_AT_ENDS = ["the product", "encoder + residuals", "mean, adapter",
+                 "mean, token mean", "log-probabilities"]  # fmt: skip
 
 
 def quiet(stage, done, total):
@@ -46,7 +46,7 @@ def test_an_entrant_writes_one_text_a_case_whatever_the_number_of_parents(settin
 
 def test_retrieval_returns_the_nearest(setting):
     first = Cases(torch.tensor([[0, 1]]), torch.tensor([[1.0, 0.0]]))
-    assert ENTRANTS["nearest stored text"](setting, first) == ["The kettle is here."]
+    assert ENTRANTS["nearest stored"](setting, first) == ["The kettle is here."]
 
 
 def test_the_judge_prefers_a_sentence_to_its_words_shuffled():
@@ -63,7 +63,7 @@ def test_the_judge_prefers_a_sentence_to_its_words_shuffled():
 def test_words_that_are_none_are_broken():
     judge = Judge.load()
     assert judge.broken_words("Ketlte blengrd 4.5-star well-made don't women's U.S. 2,300") == ["ketlte", "blengrd"]
-    assert judge.broken_words("A theremin braxt", frozenset(["braxt"])) == []
+    assert judge.broken_words("A quiet braxt", frozenset(["braxt"])) == []
 
 
 def test_a_corpus_keeps_to_its_own_rule():
@@ -87,9 +87,7 @@ def test_grammar_pairs_are_held_out_and_about_two_products(space):
 
 
 def test_own_texts_are_measured_with_the_promised_keys(space, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        run, "ENTRANTS", {DEFAULT: ENTRANTS[DEFAULT], "nearest stored text": ENTRANTS["nearest stored text"]}
-    )
+    monkeypatch.setattr(run, "ENTRANTS", {DEFAULT: ENTRANTS[DEFAULT], "nearest stored": ENTRANTS["nearest stored"]})
     texts = [f"This {word} kettle is made for {use}." for word in ("quiet", "red", "small", "shiny", "light")
              for use in ("tea", "camping", "travel", "the office", "guests")]  # fmt: skip
     found = run.measure(texts, 4, tmp_path, None, "cpu", quiet, plain=False)
@@ -102,7 +100,7 @@ def test_own_texts_are_measured_with_the_promised_keys(space, tmp_path, monkeypa
         low, high = row["difference_interval"]
         assert low <= row["semantic_consistency"] - row["nearer_parent"] + 1e-9
         assert high >= row["semantic_consistency"] - row["nearer_parent"] - 1e-9
-    assert found["entrants"]["parents as they are"]["new_share"] == 0
+    assert found["entrants"]["a parent"]["new_share"] == 0
     corpus = found["corpora"][0]
     assert corpus["ends"] == {"first": 1.0, "second": 1.0}
     assert corpus["repeats"] == 1.0

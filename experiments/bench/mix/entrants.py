@@ -135,14 +135,14 @@ def random_stored(setting: Setting, cases: Cases) -> list[str]:
 
 ENTRANTS: dict[str, Entrant] = {
     "the product": product,
-    "encoder space + residuals": with_residuals,
-    "encoder space (ELM)": in_encoder_space,
-    "mean of vectors, from the adapter": mean_of_vectors,
-    "mean of vectors, from the token mean": mean_from_token_mean,
-    "the same, model without adapter": as_first_stated,
-    "mixed log-probabilities": mixed_log_probabilities,
-    "nearest stored text": nearest_stored,
-    "random stored text": random_stored,
+    "encoder + residuals": with_residuals,
+    "encoder (ELM)": in_encoder_space,
+    "mean, adapter": mean_of_vectors,
+    "mean, token mean": mean_from_token_mean,
+    "mean, no adapter": as_first_stated,
+    "log-probabilities": mixed_log_probabilities,
+    "nearest stored": nearest_stored,
+    "random stored": random_stored,
 }
 DEFAULT = "the product"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
-from itertools import compress, pairwise
+from itertools import chain, compress, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,9 +52,9 @@ class FluencyRule:
         """Whether a text must end like a sentence: 95 % of the corpus's texts do."""
         return sum(bool(_STOP.search(text)) for text in self.corpus.texts) >= 0.95 * len(self.corpus.texts)
 
-    def faults(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
-        """Return what keeps each text from being fluent, of `FAULTS`; nothing if it is."""
-        more = frozenset(word for text in self.corpus.texts for word in words_of(text))
+    def faults(self, texts: Sequence[str], known: Iterable[str] = ()) -> list[tuple[str, ...]]:
+        """Return what keeps each text from being fluent, of `FAULTS`; words of `known` texts are words."""
+        more = frozenset(word for text in chain(self.corpus.texts, known) for word in words_of(text))
         losses = self.judge.nats_per_token([text or "." for text in texts]).tolist()
         return [
             tuple(compress(FAULTS, (

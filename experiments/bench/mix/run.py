@@ -89,7 +89,7 @@ def _corpora(
 def _corpus_results(setting: Setting, rule: FluencyRule, report: Report) -> dict[str, Any]:
     corpus = setting.corpus
     taking = {name: way for name, way in ENTRANTS.items() if setting.plain is not None or way is not as_first_stated}
-    rows: dict[str, Any] = {"parents as they are": _parents_row(setting, rule)}
+    rows: dict[str, Any] = {"a parent": _parents_row(setting, rule)}
     for number, (name, way) in enumerate(taking.items()):
         report(f"{corpus.name}: {name}", number, len(taking))
         rows[name] = _entrant(setting, rule, way)
@@ -240,6 +240,7 @@ def _about(setting: Setting, rule: FluencyRule, records: Sequence[ProductRecord]
             true.append(bool(text) and not checker.refusals(text, written.finished))
             styled.append(reader.read(text).style in styles)
             texts.append(text)
-    fluent = [not found for found in rule.faults(texts)]
+    known = [phrase for record in records for phrase in record.phrases().values()]
+    fluent = [not found for found in rule.faults(texts, known)]
     return {"texts": len(texts), **_share("true", true), **_share("style", styled), **_share("fluent", fluent),
             "distinct_share": len(set(texts)) / len(texts), "samples": texts[:10]}  # fmt: skip

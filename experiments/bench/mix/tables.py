@@ -25,14 +25,19 @@ def show(found: dict[str, Any]) -> None:
 def _show_corpus(corpus: dict[str, Any], default: str) -> None:
     entrants = corpus["entrants"]
     faithful = "attribute_fidelity_share" in entrants[default]
-    columns = ["equal weights", "fluent", "new", "glued", "consistency", "to nearer parent", "to stored", "drift",
-               "smooth", *(["faithful"] if faithful else [])]  # fmt: skip
-    console.table(corpus["corpus"], columns, [_row(name, row, faithful) for name, row in entrants.items()])
-    ends, nats = corpus["ends"], corpus["fluent_up_to_nats"]
+    columns = ["", "fluent", "new", "glued", "cosine", "parent", "stored", "drift", "smooth",
+               *(["faithful"] if faithful else [])]  # fmt: skip
+    console.table(
+        f"{corpus['corpus']}, equal weights", columns, [_row(name, row, faithful) for name, row in entrants.items()]
+    )
+    low, high = entrants[default]["difference_interval"]
+    rates = ", ".join(f"{way} {rate:.0f}" for way, rate in corpus["texts_per_second"].items())
     console.out.print(
-        f"fluent: up to {nats:.2f} nats a token; exact ends {ends['first']:.1%} and {ends['second']:.1%}; the same in "
-        f"another order and batch size {corpus['repeats']:.1%}; texts a second: "
-        + ", ".join(f"{way} {rate:.0f}" for way, rate in corpus["texts_per_second"].items())
+        "cosine: to the wanted point; parent, stored: cosine above the nearer parent's and the nearest stored text's.\n"
+        f"{default}, above the nearer parent: {entrants[default]['difference']:+.3f} ({low:+.3f} to {high:+.3f}).\n"
+        f"Fluent: up to {corpus['fluent_up_to_nats']:.2f} nats a token. Exact ends: {corpus['ends']['first']:.1%} and "
+        f"{corpus['ends']['second']:.1%}. The same in another order and batch size: {corpus['repeats']:.1%}.\n"
+        f"Texts a second: {rates}.\n"
     )
     for sample in corpus["samples"][:5]:
         console.out.print(" + ".join(sample["parents"]), markup=False)
@@ -41,11 +46,9 @@ def _show_corpus(corpus: dict[str, Any], default: str) -> None:
 
 
 def _row(name: str, row: dict[str, Any], faithful: bool) -> list[str]:
-    low, high = row["difference_interval"]
     return [
-        name, f"{row['fluent_share']:.1%}", f"{row['new_share']:.1%}", f"{row['concatenation_share']:.1%}",
-        f"{row['semantic_consistency']:.3f}", f"{row['difference']:+.3f} ({low:+.3f} to {high:+.3f})",
-        f"{row['difference_to_stored']:+.3f}", f"{row['drift']:.2f}" if "drift" in row else "",
-        f"{row['smooth_share']:.0%}" if "smooth_share" in row else "",
-        *([f"{row['attribute_fidelity_share']:.1%}"] if faithful else []),
+        name, *(f"{row[f'{key}_share']:.0%}" for key in ("fluent", "new", "concatenation")),
+        f"{row['semantic_consistency']:.3f}", f"{row['difference']:+.3f}", f"{row['difference_to_stored']:+.3f}",
+        f"{row['drift']:.2f}" if "drift" in row else "", f"{row['smooth_share']:.0%}" if "smooth_share" in row else "",
+        *([f"{row['attribute_fidelity_share']:.0%}"] if faithful else []),
     ]  # fmt: skip
