@@ -49,7 +49,8 @@ class SentenceEncoder:
         Tensor of shape (B, S)
             float32, unit length, on the CPU.
         """
-        ids = [self._tokenizer(text, truncation=True, max_length=_LENGTHS[-1])["input_ids"] for text in texts]
+        distinct = {text: row for row, text in enumerate(dict.fromkeys(texts))}  # each is run once
+        ids = [self._tokenizer(text, truncation=True, max_length=_LENGTHS[-1])["input_ids"] for text in distinct]
         vectors = torch.empty(len(ids), self.size)
         for length in _LENGTHS:
             shorter = max((other for other in _LENGTHS if other < length), default=0)
@@ -57,7 +58,7 @@ class SentenceEncoder:
             for start in range(0, len(rows), _ROWS):
                 chunk = rows[start : start + _ROWS]
                 vectors[chunk] = self._pooled([ids[i] for i in chunk], length)
-        return vectors
+        return vectors[[distinct[text] for text in texts]]
 
     def _pooled(self, ids: list[list[int]], length: int) -> Tensor:
         """Return the vectors of at most `_ROWS` texts of at most `length` word pieces."""

@@ -38,7 +38,7 @@ _FEW_LENGTHS = (16, 32, 64, 128, 256, 512)
 _AHEAD = 8
 """Texts that wait for a slot, so many for each: among them are some of about the length of those in slots."""
 _TRIM = 16
-"""Turns after which freed memory goes back to the system: costs 3 % of the time, and memory stays flat."""
+"""Turns after which freed memory goes back to the system: seldom enough to cost little, and memory stays flat."""
 _DECODES = 2
 """Batches of texts that wait to be decoded, so that each can hold texts of about one length."""
 _BFLOAT16_GAIN = 3.0

@@ -340,10 +340,8 @@ class Space:
         """
         drafts = self.write(jittered(vectors, decodes).flatten(0, 1))
         texts = [draft.text if _usable(draft) else "" for draft in drafts]
-        distinct = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-        encoded = self.encoder.encode(list(distinct))[[distinct[text] for text in texts]]
         usable = torch.tensor([bool(text) for text in texts], dtype=torch.bool).view(len(vectors), decodes)
-        encoded = encoded.unflatten(0, usable.shape)
+        encoded = self.encoder.encode(texts).unflatten(0, usable.shape)
         consistencies = torch.where(usable, (encoded * wanted[:, None]).sum(-1), -1.0)
         best, chosen = consistencies.max(1)
         return [(drafts[row * decodes + pick], cosine) for row, (pick, cosine) in

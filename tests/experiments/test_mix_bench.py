@@ -6,11 +6,12 @@ import math
 import pytest
 import torch
 
-from experiments.bench.mix import run
+from experiments.bench.mix import plain, run
 from experiments.bench.mix.corpora import Cases, Corpus, grammar_corpus, own_corpora
 from experiments.bench.mix.entrants import DEFAULT, ENTRANTS, Setting, as_first_stated
 from experiments.bench.mix.judge import Judge
 from experiments.bench.mix.measures import FluencyRule
+from experiments.tiny.train import TinyConfig
 
 TEXTS = ["This quiet kettle pours well.", "You will love this sturdy tent.", "Our lamp is made of oak."]
 EXACT_AT_ENDS = ["the product", "encoder + residuals", "mean, adapter",
@@ -113,3 +114,16 @@ def test_too_few_texts(space):
 
     with pytest.raises(InputError, match="at least 20"):
         own_corpora(["one", "two"], space.encoder, 4, quiet)
+
+
+def test_the_model_without_adapter_is_trained_once_and_takes_part(setting, tmp_path, monkeypatch):
+    """Three steps make no writer; that its vectors are found, mixed and decoded is what is asked."""
+    monkeypatch.setattr(plain, "_STEPS", 3)
+    monkeypatch.setattr(plain, "TinyConfig", lambda: TinyConfig(grammar_claims=200))
+    heard = []
+    for _ in range(2):
+        bare = plain.plain_space(tmp_path / "plain", None, 4, "cpu", lambda *stage: heard.append(stage))
+    assert [step for _, step, _ in heard] == [1, 2, 3]
+    assert bare.adapter is None
+    found = as_first_stated(Setting(setting.space, setting.corpus, bare, quiet), setting.corpus.at(0.5))
+    assert len(found) == len(setting.corpus.pairs)

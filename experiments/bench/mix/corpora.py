@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from copyloom import InputError
 from embeddings.encoder import SentenceEncoder
 from experiments.tiny.quality import held_out_claims
 from experiments.tiny.real_texts import is_held_out, is_judges, real_texts
+from generator.checks import normalised
 from generator.grammar import Claim, Grammar
 
 WEIGHTS = tuple(step / 10 for step in range(1, 10))
@@ -65,6 +67,11 @@ class Corpus:
     stored: Sequence[str]
     stored_vectors: Tensor
     claims: Sequence[Claim] = ()
+
+    @cached_property
+    def stored_words(self) -> frozenset[str]:
+        """The stored texts in normal form."""
+        return frozenset(map(normalised, self.stored))
 
     def at(self, weight: float) -> Cases:
         """Return all pairs with `weight` for the second parent."""

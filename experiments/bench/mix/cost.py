@@ -8,7 +8,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from embeddings.mixing import mix
 from experiments.bench.mix.entrants import DECODES, Setting
 from generator.decoding import MAX_TOKENS
 
@@ -16,7 +15,7 @@ from generator.decoding import MAX_TOKENS
 def cost(setting: Setting) -> dict[str, float]:
     """Return texts a second from mixed vectors: the product's way, one decode each, and `generate` of Transformers."""
     cases, space = setting.corpus.at(0.5), setting.space
-    vectors = mix(*setting.of(setting.from_adapter, cases), cases.weights, space.adapter)
+    vectors = space.mix_many(*setting.of(setting.from_adapter, cases), cases.weights)
     wanted = setting.wanted(cases)
     ways: dict[str, Callable[[], object]] = {
         "nearest of several decodes": lambda: space.write_nearest(vectors, wanted, DECODES),

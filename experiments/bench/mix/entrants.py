@@ -87,8 +87,7 @@ def product(setting: Setting, cases: Cases) -> list[str]:
 
 def with_residuals(setting: Setting, cases: Cases) -> list[str]:
     """Return the plain decode of encoder-space mixing plus mixed residuals (design 4.3)."""
-    vectors = mix(*setting.of(setting.from_adapter, cases), cases.weights, setting.space.adapter)
-    return _texts(setting.space.write(vectors))
+    return _texts(setting.space.write(setting.space.mix_many(*setting.of(setting.from_adapter, cases), cases.weights)))
 
 
 def in_encoder_space(setting: Setting, cases: Cases) -> list[str]:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
+from experiments.bench.mix.training import train_language_model
 from experiments.tiny.real_texts import is_held_out, is_judges, long_texts, real_texts
 from generator.grammar import FORMS, Grammar
-from generator.reader import words_of
+from generator.reader import lexicon, words_of
 
 Report = Callable[[str, int, int], None]
 
@@ -124,13 +126,8 @@ def _claims() -> list[str]:
 
 
 def _words(texts: Iterable[str]) -> set[str]:
-    lexicon = (phrase for category in Grammar.load().categories for phrase in _phrases(category))
-    return {word for text in (*texts, *lexicon) for word in words_of(text) if not any(map(str.isdigit, word))}
-
-
-def _phrases(category: Any) -> Iterable[str]:
-    yield from (name for product in category.products for name in product)
-    yield from (phrase for phrases in category.attributes.values() for phrase in phrases)
+    words = chain.from_iterable((*map(words_of, texts), *lexicon(Grammar.load())))
+    return {word for word in words if not any(map(str.isdigit, word))}
 
 
 def _trained(
@@ -140,23 +137,14 @@ def _trained(
     torch.manual_seed(1)
     rng, end = random.Random("judge's batches"), tokenizer.eos_token_id
     model = GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), bos_token_id=end, eos_token_id=end, **_SHAPE))
-    optimiser = torch.optim.AdamW(model.parameters(), lr=_RATE, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=_STEPS, pct_start=0.05)
-    recent: list[float] = []
-    for step in range(_STEPS):
-        drawn = [*rng.sample(real, _ROWS // 2), *rng.sample(texts, _ROWS // 2)]
-        rows = [torch.tensor([end, *tokenizer(text)["input_ids"], end][:_LENGTH]) for text in drawn]
-        ids = pad_sequence(rows, batch_first=True, padding_value=-100)
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = model(input_ids=ids.clamp_min(0)).logits[:, :-1]
-        loss = cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten(), ignore_index=-100)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        optimiser.zero_grad()
-        recent = [*recent[-49:], loss.item()]
-        report(f"training the judge (loss {sum(recent) / len(recent):.3f})", step + 1, _STEPS)
+
+    def drawn() -> list[str]:
+        return [*rng.sample(real, _ROWS // 2), *rng.sample(texts, _ROWS // 2)]
+
+    train_language_model(
+        model, tokenizer, drawn, _STEPS, _RATE, _LENGTH,
+        lambda loss, step: report(f"training the judge (loss {loss:.3f})", step, _STEPS),
+    )  # fmt: skip
     return model
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch.nn.functional import cross_entropy
-from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoConfig, AutoTokenizer, LlamaForCausalLM
 
 from embeddings.space import Space
+from experiments.bench.mix.training import train_language_model
 from experiments.tiny.real_texts import is_held_out, is_judges, real_texts
 from experiments.tiny.train import TinyConfig, training_claims
 from generator.grammar import Grammar
@@ -34,20 +35,17 @@ def _train(folder: Path, data: Path | None, report: Callable[[str, int, int], No
     real = [text for text in real_texts(data) if not is_held_out(text) and not is_judges(text)] if data else claims
     tokenizer, rng = AutoTokenizer.from_pretrained(SHIPPED_FOLDER), random.Random("plain")
     torch.manual_seed(2)
-    model, end = LlamaForCausalLM(AutoConfig.from_pretrained(SHIPPED_FOLDER)).float(), tokenizer.eos_token_id
-    optimiser = torch.optim.AdamW(model.parameters(), lr=_RATE, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=_STEPS, pct_start=0.05)
-    for step in range(_STEPS):
-        drawn = [*rng.sample(real, 2 * _ROWS // 3), *rng.sample(claims, _ROWS // 3)]
-        rows = [torch.tensor([end, *tokenizer(text)["input_ids"], end][:_LENGTH]) for text in drawn]
-        ids = pad_sequence(rows, batch_first=True, padding_value=-100)
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = model(input_ids=ids.clamp_min(0)).logits[:, :-1]
-        cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten(), ignore_index=-100).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        optimiser.zero_grad()
-        report("training a model without adapter", step + 1, _STEPS)
-    tokenizer.save_pretrained(folder)
-    model.save_pretrained(folder)
+    model = LlamaForCausalLM(AutoConfig.from_pretrained(SHIPPED_FOLDER)).float()
+
+    def drawn() -> list[str]:
+        return [*rng.sample(real, 2 * _ROWS // 3), *rng.sample(claims, _ROWS // 3)]
+
+    train_language_model(
+        model, tokenizer, drawn, _STEPS, _RATE, _LENGTH,
+        lambda loss, step: report(f"training a model without adapter (loss {loss:.3f})", step, _STEPS),
+    )  # fmt: skip
+    partial = folder.with_name(f".{folder.name}.partial")
+    tokenizer.save_pretrained(partial)
+    model.save_pretrained(partial)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(partial, folder)

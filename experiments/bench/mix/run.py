@@ -32,7 +32,7 @@ from experiments.bench.mix.measures import (
 )
 from experiments.bench.mix.plain import plain_space
 from experiments.tiny.real_texts import shared_data
-from generator.checks import BrandRules, Checker, normalised
+from generator.checks import BrandRules, Checker
 from generator.grammar import HELD_OUT_PRODUCT, Grammar
 from generator.reader import Reader
 from generator.record import ProductRecord
@@ -69,10 +69,10 @@ def measure(
         "device": space.model.device.type, "threads": torch.get_num_threads(),
     }  # fmt: skip
     for corpus in _corpora(texts, folder, space.encoder, pairs, report):
-        setting = Setting(space, corpus, bare, report)
-        found["corpora"].append(_corpus_results(setting, FluencyRule(judge, corpus), report))
+        setting, rule = Setting(space, corpus, bare, report), FluencyRule(judge, corpus)
+        found["corpora"].append(_corpus_results(setting, rule, report))
         if corpus.claims:
-            found["with_subject"] = _with_subject(setting, FluencyRule(judge, corpus))
+            found["with_subject"] = _with_subject(setting, rule)
     found["entrants"] = found["corpora"][0]["entrants"]
     return found
 
@@ -113,7 +113,7 @@ def _entrant(setting: Setting, rule: FluencyRule, way: Entrant) -> dict[str, Any
 
 def _measured(setting: Setting, rule: FluencyRule, cases: Cases, texts: Sequence[str], each: int = 1) -> dict[str, Any]:
     """Return what the texts written for `cases` are worth; of one pair there are `each`, one after the other."""
-    corpus, stored = setting.corpus, {normalised(text) for text in setting.corpus.stored}
+    corpus = setting.corpus
     parents = [[corpus.texts[number] for number in row] for row in cases.parents.tolist()]
     pairs = list(zip(texts, parents, strict=True))
     faults = rule.faults(texts)
@@ -124,7 +124,9 @@ def _measured(setting: Setting, rule: FluencyRule, cases: Cases, texts: Sequence
     row: dict[str, Any] = {
         "texts": len(texts),
         **_share("fluent", [not found for found in faults], each),
-        **_share("new", [bool(text) and is_new_text(text, family, stored) for text, family in pairs], each),
+        **_share(
+            "new", [bool(text) and is_new_text(text, family, corpus.stored_words) for text, family in pairs], each
+        ),
         **_share("concatenation", [is_concatenation(text, family) for text, family in pairs], each),
         "semantic_consistency": float(reached.mean()),
         "nearer_parent": float(nearer.mean()),
@@ -153,8 +155,7 @@ def _share(name: str, flags: Sequence[bool], each: int = 1) -> dict[str, Any]:
 
 def _cosines(setting: Setting, texts: Sequence[str], points: torch.Tensor) -> NDArray[np.float64]:
     """Return the cosine of each text to its point (B, S); 0 where there is no text."""
-    distinct = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-    vectors = setting.space.encoder.encode([text or "." for text in distinct])[[distinct[text] for text in texts]]
+    vectors = setting.space.encoder.encode([text or "." for text in texts])
     there = torch.tensor([bool(text.strip()) for text in texts])
     return torch.where(there, (vectors * points).sum(1), 0.0).double().numpy()
 
@@ -189,10 +190,8 @@ def _ends(setting: Setting) -> dict[str, float]:
 def _repeats(setting: Setting) -> float:
     """Return the share of texts that come out the same in another order and batch size."""
     cases, device = setting.corpus.at(0.5), setting.space.model.device
-    texts, order = (
-        ENTRANTS[DEFAULT](setting, cases),
-        torch.randperm(len(cases), generator=torch.Generator().manual_seed(1)),
-    )
+    texts = ENTRANTS[DEFAULT](setting, cases)
+    order = torch.randperm(len(cases), generator=torch.Generator().manual_seed(1))
     setting.space.model.device = replace(device, decode_rows=max(device.decode_rows * 3 // 8, 1))
     try:
         again = ENTRANTS[DEFAULT](setting, Cases(cases.parents[order], cases.weights[order]))
