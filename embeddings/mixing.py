@@ -14,6 +14,7 @@ from generator.checks import normalised
 from generator.constant_shape import in_chunks
 
 MIX_ROWS = 64
+_JITTER, _POINT_JITTER = 0.15, 0.5
 
 
 def check_weights(weights: Sequence[float], parents: int) -> None:
@@ -85,15 +86,37 @@ def adapt(adapter: Adapter, sentence_vectors: Tensor) -> Tensor:
     return in_chunks(lambda chunk: adapter(chunk.to(device)).cpu(), MIX_ROWS, sentence_vectors)
 
 
-def jittered(vectors: Tensor, copies: int, spread: float = 0.15) -> Tensor:
-    """Return the vectors (B, P, D) and copies of them with Gaussian jitter of a fixed seed, (B, copies, P, D).
+def around(vectors: Tensor, wanted: Tensor, copies: int, adapter: Adapter | None) -> Tensor:
+    """Return mixed vectors and others around them, with jitter of a fixed seed that grows over the copies.
 
-    The jitter grows over the copies to `spread` times the root mean square of a row's vectors.
+    With an adapter the wanted point is jittered, by up to half its length, and the adapter's change added: that stays
+    among vectors that mean something. Without, the vectors are, by up to 0.15 of their root mean square.
+
+    Parameters
+    ----------
+    vectors : Tensor of shape (B, P, D)
+        Of the mixtures; the first copy is they themselves.
+    wanted : Tensor of shape (B, S)
+        Their wanted points.
+    copies : int
+        At least one.
+    adapter : Adapter, optional
+
+    Returns
+    -------
+    Tensor of shape (B, copies, P, D)
     """
-    noise = torch.randn(copies - 1, *vectors.shape[1:], generator=torch.Generator().manual_seed(0))
-    steps = torch.linspace(0.3, 1.0, max(copies - 1, 1))[: copies - 1, None, None]
-    scale = vectors.square().mean((1, 2)).sqrt()[:, None, None, None]
-    return torch.cat([vectors[:, None], vectors[:, None] + spread * scale * steps * noise], 1)
+    generator, shape = torch.Generator().manual_seed(0), (copies - 1, *(wanted if adapter else vectors).shape[1:])
+    growth = torch.linspace(0.3, 1.0, max(copies - 1, 1))[: copies - 1].view(-1, *[1] * (len(shape) - 1))
+    noise = growth * torch.randn(shape, generator=generator)
+    if adapter is None:
+        scale = vectors.square().mean((1, 2)).sqrt()[:, None, None, None]
+        moved = vectors[:, None] + _JITTER * scale * noise
+    else:
+        points = normalize(wanted[:, None] + _POINT_JITTER * noise / wanted.shape[1] ** 0.5, dim=-1)
+        change = adapt(adapter, points.flatten(0, 1)).unflatten(0, points.shape[:2]) - adapt(adapter, wanted)[:, None]
+        moved = vectors[:, None] + change
+    return torch.cat([vectors[:, None], moved], 1)
 
 
 def is_new(text: str, parents: Sequence[str]) -> bool:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from copyloom import InputError
 from embeddings.adapter import ADAPTER_SETTINGS, Adapter, adapter_hash, load_adapters
+from embeddings.effort import Effort
 from embeddings.encoder import ENCODER_ID, SentenceEncoder
 from embeddings.inversion import (
     Context,
@@ -28,7 +29,8 @@ from embeddings.inversion import (
     fault,
     in_context,
 )
-from embeddings.mixing import adapt, check_weights, is_new, jittered, mix, wanted_point
+from embeddings.mixing import adapt, around, check_weights, is_new, mix, wanted_point
+from embeddings.search import Case, search
 from embeddings.slots import Target
 from embeddings.starts import random_start, token_mean_start
 from embeddings.subject import SUBJECT_SLOTS, SubjectAdapter, present_slots, subject_phrases
@@ -240,9 +242,9 @@ class Space:
         parents: Sequence[SummaryEmbedding],
         weights: Sequence[float],
         subject: ProductRecord | None = None,
-        decodes: int = 9,
+        effort: Effort | None = None,
     ) -> Mixture:
-        """Return the text written from a mixture, the nearest to the wanted point of several deterministic decodes.
+        """Return the text written from a mixture: the nearest to the wanted point that a search finds.
 
         Parameters
         ----------
@@ -252,8 +254,9 @@ class Space:
             One a parent, summing to 1; slightly negative ones extrapolate.
         subject : ProductRecord, optional
             What the text should be about.
-        decodes : int
-            The first is of the mixture itself, the others of vectors jittered with a fixed seed.
+        effort : Effort, optional
+            How far to search. With a subject the wanted point is about other products than the text: the first usable
+            draft stands.
 
         Raises
         ------
@@ -261,23 +264,23 @@ class Space:
             If a parent is of another space, or weights do not fit.
         """
         self.check_mine(parents)
-        if decodes < 1:
-            raise InputError(f"decodes is {decodes}; ask for at least one")
         check_weights(weights, len(parents))
+        effort = effort or Effort()
+        texts = tuple(parent.text for parent in parents)
         stacked = torch.stack([parent.vectors for parent in parents])[None]
         sentence_vectors = torch.stack([parent.sentence_vector for parent in parents])[None]
         row = torch.tensor(list(weights))[None]
-        vectors = mix(stacked, sentence_vectors, row, self.adapter)
-        wanted = wanted_point(sentence_vectors, row)
         if subject is None:
-            ((written, consistency),) = self.write_nearest(vectors, wanted, decodes)
-        else:  # the wanted point is about other products than the text: the plain decode stands
-            drafts = self.write(jittered(vectors, decodes)[0], subject, wanted.expand(decodes, -1))
+            ((written, consistency),) = self.write_nearest(stacked, sentence_vectors, row, [texts], effort)
+        else:
+            wanted = wanted_point(sentence_vectors, row)
+            vectors = around(self.mix_many(stacked, sentence_vectors, row), wanted, effort.drafts, self.adapter)[0]
+            drafts = self.write(vectors, subject, wanted.expand(len(vectors), -1))
             written = next((draft for draft in drafts if _usable(draft)), drafts[0])
             consistency = float(self.encoder.encode([written.text])[0] @ wanted[0])
         if not _usable(written):
             raise InputError("the mixture decodes to no usable text; try other parents, weights or subject")
-        lineage = Lineage(tuple(p.text for p in parents), tuple(map(float, weights)))
+        lineage = Lineage(texts, tuple(map(float, weights)))
         return Mixture(written.text, lineage, consistency, is_new(written.text, lineage.parents))
 
     def mix_many(self, vectors: Tensor, sentence_vectors: Tensor, weights: Tensor) -> Tensor:
@@ -322,30 +325,50 @@ class Space:
             for row, result in enumerate(decode(self.model, vectors, self.subject(subject)))
         ]
 
-    def write_nearest(self, vectors: Tensor, wanted: Tensor, decodes: int) -> list[tuple[Written, float]]:
-        """Return what the model writes for mixed vectors, the nearest to the wanted point of several decodes.
+    def write_nearest(
+        self, vectors: Tensor, sentence_vectors: Tensor, weights: Tensor, texts: Sequence[Sequence[str]],
+        effort: Effort,
+    ) -> list[tuple[Written, float]]:  # fmt: skip
+        """Return for each of B mixtures the new text nearest to its wanted point; see `embeddings.search`.
 
         Parameters
         ----------
-        vectors : Tensor of shape (B, P, D)
-        wanted : Tensor of shape (B, S)
-            Wanted points.
-        decodes : int
-            For each row: the first of the vectors themselves, the others of vectors jittered with a fixed seed.
+        vectors : Tensor of shape (B, K, P, D)
+            Of the parents.
+        sentence_vectors : Tensor of shape (B, K, S)
+        weights : Tensor of shape (B, K)
+            Where one is 1, the parent itself comes back.
+        texts : sequence of sequence of str
+            The parents.
+        effort : Effort
 
         Returns
         -------
         list of (Written, float)
-            With the cosine of its sentence vector to the wanted point; -1 and the plain decode where none is usable.
+            With the cosine of its sentence vector to the wanted point. Where nothing acceptable is found, what the
+            mixture itself decodes to.
         """
-        drafts = self.write(jittered(vectors, decodes).flatten(0, 1))
-        texts = [draft.text if _usable(draft) else "" for draft in drafts]
-        usable = torch.tensor([bool(text) for text in texts], dtype=torch.bool).view(len(vectors), decodes)
-        encoded = self.encoder.encode(texts).unflatten(0, usable.shape)
-        consistencies = torch.where(usable, (encoded * wanted[:, None]).sum(-1), -1.0)
-        best, chosen = consistencies.max(1)
-        return [(drafts[row * decodes + pick], cosine) for row, (pick, cosine) in
-                enumerate(zip(chosen.tolist(), best.tolist(), strict=True))]  # fmt: skip
+        mixed, wanted = self.mix_many(vectors, sentence_vectors, weights), wanted_point(sentence_vectors, weights)
+        between = [row for row, shares in enumerate(weights.tolist()) if 1.0 not in shares]
+        drafts = around(mixed[between], wanted[between], effort.drafts, self.adapter)
+        drafts = in_context(self.model, drafts.flatten(0, 1), self.context_ids).unflatten(0, drafts.shape[:2])
+        cases = [
+            Case(
+                drafts[place],
+                wanted[row],
+                tuple(t for t, w in zip(texts[row], weights[row].tolist(), strict=True) if w),
+            )
+            for place, row in enumerate(between)
+        ]
+        found: dict[int, tuple[Written, float]] = {}
+        for row, best in zip(between, search(self.model, self.encoder.encode, cases, effort), strict=True):
+            if best is not None:
+                found[row] = (_without_subject(best[0]), best[1])
+        rest = [row for row in range(len(mixed)) if row not in found]
+        plain = self.write(mixed[rest])
+        reached = (self.encoder.encode([written.text for written in plain]) * wanted[rest]).sum(-1)
+        found |= dict(zip(rest, zip(plain, reached.tolist(), strict=True), strict=True))
+        return [found[row] for row in range(len(mixed))]
 
     def subject(self, record: ProductRecord) -> Prefix:
         """Return the prefix that tells the model what to write about.

@@ -128,13 +128,15 @@ def train_tiny_command(
     config: Annotated[Path | None, typer.Option(help="YAML settings.")] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps.", min=1)] = None,
     device: DeviceName = "auto",
+    compiled: Annotated[bool, typer.Option("--compile", help="Compile first: needs a C++ compiler.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train copyloom-tiny; the same command goes on with a run that was stopped."""
     from experiments.tiny.train import train_to_package
 
     with console.progress() as show:
-        result = train_to_package(config, {} if steps is None else {"steps": steps}, out, data, device, show)
+        changes: dict[str, object] = {} if steps is None else {"steps": steps}
+        result = train_to_package(config, changes, out, data, device, show, compiled)
     if as_json:
         console.print_json(result)
         return

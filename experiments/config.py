@@ -82,7 +82,7 @@ class RunConfig(_Strict):
     features : int
         d, of the reward model.
     rules : BrandRules, optional
-        Those that the stored texts keep themselves, unless given: see `experiments.texts.rules_like`.
+        Those that the stored texts keep themselves, unless given: see `generator.checks.BrandRules.like`.
     """
 
     seed: int = Field(0, ge=0)

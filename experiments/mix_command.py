@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from copyloom import InputError
+from embeddings.effort import Effort
 from experiments import console
 from experiments.options import DeviceName, Json, Model, Subject, Texts
 
@@ -16,7 +17,8 @@ def mix(
     weights: Annotated[list[float] | None, typer.Option(help="One a text, summing to 1: --weights 0.5 0.5")] = None,
     more: Annotated[list[float] | None, typer.Argument(hidden=True)] = None,
     subject: Subject = None,
-    decodes: Annotated[int, typer.Option(help="Deterministic decodes, of which the nearest is kept.", min=1)] = 9,
+    drafts: Annotated[int, typer.Option(help="Decodes around the mixture to begin with.", min=1)] = Effort.drafts,
+    rounds: Annotated[int, typer.Option(help="Of rewriting the nearest texts; 0 is fastest.", min=0)] = Effort.rounds,
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
     as_json: Json = False,
@@ -24,8 +26,7 @@ def mix(
     """Write a new text from a mixture of others."""
     from embeddings.mixing import check_weights
     from embeddings.space import Space
-    from experiments.texts import rules_like
-    from generator.checks import Checker
+    from generator.checks import BrandRules, Checker
     from generator.grammar import Grammar
     from generator.reader import Reader
     from generator.record import ProductRecord
@@ -39,11 +40,9 @@ def mix(
     space = Space.load(model, device)
     with console.progress() as show:
         stored = space.invert(parents, None, lambda done, total: show("inverting", done, total))
-    mixture = space.mix(stored, chosen, record, decodes)
+    mixture = space.mix(stored, chosen, record, Effort(drafts, rounds))
     reader = Reader(Grammar.load(), record) if record else None
-    refusals = [
-        refusal.reason for refusal in Checker(rules_like(parents, False), parents, reader).refusals(mixture.text)
-    ]
+    refusals = [refusal.reason for refusal in Checker(BrandRules.like(parents), parents, reader).refusals(mixture.text)]
     if as_json:
         console.print_json({"text": mixture.text, "parents": list(mixture.lineage.parents), "weights": chosen,
                             "semantic_consistency": mixture.semantic_consistency, "new": mixture.new,

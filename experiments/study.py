@@ -30,7 +30,7 @@ from embeddings.space import Space
 from embeddings.summary import Lineage, SummaryEmbedding
 from experiments.campaign import Campaign
 from experiments.config import PolicyConfig, RunConfig
-from experiments.texts import MAX_TEXTS, name_subject, read_texts, rules_like, shipped_claims
+from experiments.texts import MAX_TEXTS, name_subject, read_texts, shipped_claims
 from experiments.worlds import World, embedding_world, grammar_world
 from experiments.writer import Draft, Recipe, Writer
 from generator.checks import BrandRules, Checker
@@ -116,7 +116,7 @@ def build(config: RunConfig, engine: Engine, report: Report) -> Study:
             "at least two must, so that there is something to compare new texts with"
         )
     reader = Reader(Grammar.load(), subject) if subject else None
-    rules = config.rules or (rules_like(texts, subject is not None) if config.texts else BrandRules())
+    rules = config.rules or (BrandRules.like(texts, subject is not None) if config.texts else BrandRules())
     writer = Writer(space, stored, subject, Checker(rules, texts, reader))
     report("writing the first mixtures", 0, 1)
     library = _warm_up(config, writer, texts)

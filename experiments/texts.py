@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import yaml
 
 from copyloom import InputError
-from generator.checks import BrandRules
 from generator.record import ProductRecord
 
 MAX_TEXTS = 200
@@ -64,21 +63,6 @@ def read_lines(path: Path, column: str | None = None) -> list[str]:
     if not texts:
         raise InputError(f"{path} is empty; write one text a line")
     return texts
-
-
-def rules_like(texts: Sequence[str], subject: bool) -> BrandRules:
-    """Return rules that hold new texts to what `texts` themselves do: half to twice their length, full stops or not.
-
-    With a subject, a new text may use only words of its record and of the grammar's frames.
-    """
-    stops = sum(text.rstrip("\"'”’)").endswith((".", "!", "?", "…")) for text in texts)
-    lengths = sorted(map(len, texts))
-    return BrandRules(
-        min_characters=max(1, lengths[0] // 2),
-        max_characters=max(2 * lengths[-1], 40),
-        full_stop=2 * stops > len(texts),
-        only_known_words=subject,
-    )
 
 
 def _column(path: Path, column: str | None) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -42,6 +42,20 @@ class BrandRules(BaseModel):
     full_stop: bool = True
     only_known_words: bool = True
 
+    @classmethod
+    def like(cls, texts: Sequence[str], subject: bool = False) -> Self:
+        """Return rules that hold new texts to what `texts` do: half to twice their length, full stops or not.
+
+        With a subject, a new text may use only words of its record and of the grammar's frames.
+        """
+        lengths = sorted(map(len, texts))
+        return cls(
+            min_characters=max(1, lengths[0] // 2),
+            max_characters=max(2 * lengths[-1], 40),
+            full_stop=2 * sum(map(is_stopped, texts)) > len(texts),
+            only_known_words=subject,
+        )
+
     @model_validator(mode="after")
     def _lengths_fit(self) -> Self:
         if self.min_characters > self.max_characters:
@@ -55,6 +69,11 @@ class Refusal:
 
     code: str
     reason: str
+
+
+def is_stopped(text: str) -> bool:
+    """Say whether a text ends with a mark that ends a sentence, perhaps in quotation marks or brackets."""
+    return bool(_FINISHED.search(text.rstrip()))
 
 
 def normalised(text: str) -> str:
@@ -120,7 +139,7 @@ class Checker:
                 Refusal("repetition", f"repeats {doubled[0]!r}" if doubled else "repeats three words in a row")
             )
         dangling = not words or words[-1] in _DANGLING
-        if not finished or dangling or (rules.full_stop and not _FINISHED.search(text)) or text.count('"') % 2:
+        if not finished or dangling or (rules.full_stop and not is_stopped(text)) or text.count('"') % 2:
             found.append(Refusal("unfinished", "not a finished sentence"))
         return found
 

@@ -7,7 +7,7 @@ decoding). Devices that compile one graph a shape see one shape of step; see `ge
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -59,8 +59,9 @@ class Decoded:
 
 
 def decode(
-    model: LanguageModel, embeddings: Tensor, prefix: Prefix | None = None, max_tokens: int = MAX_TOKENS
-) -> list[Decoded]:
+    model: LanguageModel, embeddings: Tensor, prefix: Prefix | None = None, max_tokens: int = MAX_TOKENS,
+    forced: Sequence[Sequence[int]] | None = None,
+) -> list[Decoded]:  # fmt: skip
     """Return the greedy continuation of each summary embedding.
 
     Parameters
@@ -71,6 +72,8 @@ def decode(
         A subject; see `embeddings.space.Space.subject`.
     max_tokens : int
         Texts that are longer come back cut, with ``finished`` False.
+    forced : sequence of sequence of int, optional
+        Tokens that each text must begin with; the least lead counts them too.
 
     Returns
     -------
@@ -100,12 +103,24 @@ def decode(
         chunk = embeddings[start : start + rows]
         padding = chunk[-1:].expand(rows - len(chunk), -1, -1)
         with torch.no_grad(), torch.inference_mode(known):
-            ids, margins = _greedy(model, torch.cat([chunk, padding]), prefix, max_tokens)
+            given = None if forced is None else _padded(forced[start : start + rows], rows, max_tokens, not known)
+            ids, margins = _greedy(model, torch.cat([chunk, padding]), prefix, max_tokens, given)
         decoded.extend(_texts(model, ids[: len(chunk)], margins))
     return decoded
 
 
-def _greedy(model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max_tokens: int) -> tuple[Tensor, Tensor]:
+def _padded(forced: Sequence[Sequence[int]], rows: int, max_tokens: int, whole: bool) -> Tensor:
+    """Return forced tokens (rows, L), -1 where the model chooses; L is `max_tokens` if `whole`."""
+    longest = max_tokens if whole else min(max((len(row) for row in forced), default=0), max_tokens)
+    padded = torch.full((rows, longest), -1)
+    for row, tokens in enumerate(forced):
+        padded[row, : len(tokens)] = torch.tensor(tokens[:longest], dtype=torch.long)
+    return padded
+
+
+def _greedy(
+    model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max_tokens: int, forced: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Return token ids (rows, max_tokens) and margins (rows,) for exactly `Device.decode_rows` embeddings."""
     device = model.device.torch
     reader, inputs = _after_prefix(model, embeddings.to(device, model.model.dtype), prefix, max_tokens)
@@ -113,10 +128,14 @@ def _greedy(model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max
     margins = torch.full((len(inputs),), torch.inf, device=device)
     done = torch.zeros(len(inputs), dtype=torch.bool, device=device)
     column = torch.zeros(len(inputs), 1, dtype=torch.long, device=device)  # no number: see `Reader`
+    forced = None if forced is None else forced.to(device)
     check_every = 1 if device.type == "cpu" else _CHECK_EVERY
     for step in range(max_tokens):
         logits = reader.read(inputs)
         best, token = logits.max(-1)  # takes the first of equals
+        if forced is not None and step < forced.shape[1]:
+            token = torch.where(forced[:, step] < 0, token, forced[:, step])
+            best = logits.gather(1, token[:, None])[:, 0]
         lead = best - logits.scatter_(1, token[:, None], -torch.inf).amax(-1)
         margins = torch.where(done, margins, margins.minimum(lead))
         token = torch.where(done, model.end, token)

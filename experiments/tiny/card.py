@@ -91,7 +91,7 @@ def model_card(found: Mapping[str, Any]) -> str:
         vocabulary=settings["vocabulary"],
         vectors=settings["vectors"],
         steps=settings["steps"],
-        claims=settings["grammar_claims"],
+        claims=settings.get("grammar_texts", settings.get("grammar_claims")),
         grammar=_GRAMMAR.format(**trained_on()),
         where=f"{found['device']}, {used['threads']} threads, torch {used['torch']}",
         rows="\n".join(rows),

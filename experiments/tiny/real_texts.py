@@ -17,6 +17,7 @@ import yaml
 MIN_CHARACTERS, MAX_CHARACTERS = 12, 110
 _HELD_OUT_SHARE = 0.02
 _JUDGES_SHARE = 0.25
+_MARKUP = re.compile(r"<[^>]*>")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -49,6 +50,16 @@ def long_texts(folder: Path, count: int = 60_000) -> list[str]:
     texts.update(" ".join(text.split()) for text in _huffpost(folder))
     fit = sorted(text for text in texts if MAX_CHARACTERS < len(text) <= 3 * MAX_CHARACTERS)
     return random.Random(0).sample(fit, min(count, len(fit)))
+
+
+def sentences(folder: Path) -> list[str]:
+    """Return the distinct short sentences of listings and of longer news descriptions, sorted."""
+    columns = ["description", "neighborhood_overview"]
+    table = pq.read_table(folder / "ads-airbnb-listings" / "listings_text.parquet", columns=columns)
+    rows = [row or "" for column in columns for row in table[column].to_pylist()]
+    paragraphs = (part for row in [*rows, *_huffpost(folder)] for part in _MARKUP.sub("\n", row).split("\n"))
+    found = {" ".join(sentence.split()) for part in paragraphs for sentence in _SENTENCE.split(part)}
+    return sorted(text for text in found if MIN_CHARACTERS <= len(text) <= MAX_CHARACTERS)
 
 
 def is_held_out(text: str) -> bool:

@@ -6,11 +6,13 @@ Runs unattended and resumes where it was stopped. ``copyloom train tiny --out FO
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice, repeat
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -28,7 +30,8 @@ from embeddings.encoder import SentenceEncoder
 from embeddings.folders import replacing
 from embeddings.subject import SubjectAdapter, present_slots
 from experiments.tiny.examples import Claims, Example, phrases_of
-from experiments.tiny.real_texts import is_held_out, is_judges, real_texts, shared_data
+from experiments.tiny.mixtures import mixture_targets, neighbour_pairs
+from experiments.tiny.real_texts import is_held_out, is_judges, real_texts, sentences, shared_data
 from experiments.tiny.tokenizer import train_tokenizer
 from generator.device import Device
 from generator.grammar import Claim, Grammar
@@ -36,9 +39,19 @@ from generator.grammar import Claim, Grammar
 Report = Callable[[str, int, int], None]
 """Called with a stage, the steps done and the steps in all."""
 
+_FORM_SHARES = {"claim": 0.65, "headline": 0.2, "description": 0.15}
+_NEAR_ENOUGH = 0.6
+"""Cosine of a real text to the mixture of its neighbours from which on it is a target of that."""
+_LENGTHS = 8
+"""Batches are padded to a multiple of this."""
+
 
 class TinyConfig(BaseModel):
-    """What copyloom-tiny is and how it is trained. The defaults take under two hours on 2 cores."""
+    """What copyloom-tiny is and how it is trained. The defaults take about two hours on 2 cores.
+
+    The learning rate rises over `warmup` steps, stays, and falls over the last `cooldown` of all steps. So a run that
+    has not begun to cool down may go on with another number of steps.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,18 +62,22 @@ class TinyConfig(BaseModel):
     heads: PositiveInt = 4
     feed_forward: PositiveInt = 704
     vectors: PositiveInt = 8
-    adapter_width: PositiveInt = 768
-    grammar_claims: PositiveInt = 100_000
-    steps: PositiveInt = 1200
+    adapter_width: PositiveInt = 1536
+    grammar_texts: PositiveInt = 100_000
+    mixed_pairs: PositiveInt = 6000
+    steps: PositiveInt = 4400
     real_rows: int = 128
-    plain_rows: int = 24
-    mixture_rows: int = 16
-    subject_rows: int = 20
-    subject_mixture_rows: int = 20
+    neighbour_share: float = 0.25
+    plain_rows: int = 32
+    mixture_rows: int = 24
+    subject_rows: int = 24
+    subject_mixture_rows: int = 24
+    descriptions_every: PositiveInt = 6
     noise: float = 0.25
     matrix_rate: float = 0.01
     other_rate: float = 0.003
-    warmup: float = 0.02
+    warmup: PositiveInt = 60
+    cooldown: float = 0.4
     checkpoint_seconds: float = 120.0
 
 
@@ -124,7 +141,7 @@ class Corpus:
     ----------
     config : TinyConfig
     out : Path
-        Where sentence vectors are kept, so that a resumed run does not encode again.
+        Where sentence vectors and targets are kept, so that a resumed run does not encode again.
     data : Path, optional
         Folder of real texts; without it the model trains on the grammar alone.
     report : Report
@@ -132,25 +149,37 @@ class Corpus:
 
     def __init__(self, config: TinyConfig, out: Path, data: Path | None, report: Report) -> None:
         self.config = config
-        texts = real_texts(data) if data else []
-        self.real = [text for text in texts if not is_held_out(text) and not is_judges(text)]
+        self.real = training_texts(data) if data else []
         grammar = Grammar.load()
         claims = training_claims(config, grammar)
-        self.claim_texts = [claim.text for claim in claims]
-        phrases = phrases_of(claims)
-        vectors = _sentence_vectors([*self.real, *self.claim_texts, *phrases], out / "vectors", report)
+        texts = [claim.text for claim in claims]
+        phrases = phrases_of(grammar, claims)
+        vectors = _sentence_vectors([*self.real, *texts, *phrases], out / "vectors", report)
         self.real_vectors, claim_vectors, phrase_vectors = vectors.split([len(self.real), len(claims), len(phrases)])
-        self.claims = Claims(grammar, claims, claim_vectors, dict(zip(phrases, phrase_vectors, strict=True)))
-        self.tokenizer = train_tokenizer([*self.real, *self.claim_texts[:30_000]], config.vocabulary)
+        of_phrase = dict(zip(phrases, phrase_vectors, strict=True))
+        mixed = mixture_targets(
+            grammar, claims, claim_vectors, of_phrase, config.mixed_pairs, config.seed,
+            _Encoder(), out / "mixtures", report,
+        )  # fmt: skip
+        every = Claims(grammar, claims, claim_vectors, of_phrase, mixed)
+        self.short = every.of_forms("claim", "headline")
+        self.long = every.of_forms("description")
+        self.tokenizer = train_tokenizer([*self.real, *texts[:30_000]], config.vocabulary)
         self._tokens: dict[str, list[int]] = {}
         self._by_length = sorted(range(len(self.real)), key=lambda i: len(self.real[i]))
+        if self.real:
+            self._neighbours, self._reached = neighbour_pairs(self.real_vectors, report)
 
     def batches(self, step: int) -> tuple[Batch, Batch]:
-        """Return the batches of one step, without and with a subject; a pure function of the seed and the step."""
+        """Return the batches of one step, without and with a subject; a pure function of the seed and the step.
+
+        Descriptions are long: they have steps of their own.
+        """
         rng = random.Random(f"{self.config.seed} step {step}")
         noise = torch.Generator().manual_seed(rng.getrandbits(63))
-        config, claims = self.config, self.claims
-        plain = self._real(rng, config.real_rows) if self.real and config.real_rows else []
+        config, long = self.config, (step + 1) % self.config.descriptions_every == 0
+        claims = self.long if long else self.short
+        plain = self._real(rng, config.real_rows) if self.real and config.real_rows and not long else []
         plain += [claims.plain(rng) for _ in range(config.plain_rows)]
         plain += [claims.mixture(rng) for _ in range(config.mixture_rows)]
         subject = [claims.about_subject(rng) for _ in range(config.subject_rows)]
@@ -158,19 +187,29 @@ class Corpus:
         return self._batch(plain, noise), self._batch(subject, noise)
 
     def _real(self, rng: random.Random, rows: int) -> list[Example]:
-        """Return neighbours in length, so that little of a batch is padding."""
+        """Return neighbours in length, so that little of a batch is padding; some from a mixture of their neighbours.
+
+        A text is the target of the mixture of two others where that comes near to it.
+        """
         width = rows * 40
         start = rng.randrange(-width + rows, len(self.real))
         window = self._by_length[max(start, 0) : start + width]
         drawn = rng.sample(window, min(rows, len(window)))
-        return [Example(self.real_vectors[i], self.real[i]) for i in drawn]
+        return [Example(self._real_vector(rng, i), self.real[i]) for i in drawn]
+
+    def _real_vector(self, rng: random.Random, number: int) -> Tensor:
+        if rng.random() >= self.config.neighbour_share or self._reached[number] < _NEAR_ENOUGH:
+            return self.real_vectors[number]
+        first, second = self.real_vectors[self._neighbours[number]]
+        weight = rng.uniform(0.35, 0.65)
+        return normalize(weight * first + (1 - weight) * second, dim=0)
 
     def _batch(self, examples: Sequence[Example], noise: torch.Generator) -> Batch:
         vectors = torch.stack([example.vector for example in examples])
         spread = self.config.noise * torch.rand(len(examples), 1, generator=noise) / vectors.shape[1] ** 0.5
         vectors = normalize(vectors + spread * torch.randn(vectors.shape, generator=noise), dim=-1)
         rows = [[*self._encode(example.target), self.tokenizer.eos_token_id] for example in examples]
-        length = -(-max(map(len, rows)) // 4) * 4
+        length = -(-max(map(len, rows)) // _LENGTHS) * _LENGTHS
         tokens = torch.full((len(rows), length), self.tokenizer.pad_token_id)
         targets = torch.full((len(rows), length), -100)
         for i, row in enumerate(rows):
@@ -178,7 +217,7 @@ class Corpus:
         records = [example.subject for example in examples if example.subject is not None]
         if not records:
             return Batch(vectors, tokens, targets, None, None)
-        subject = torch.stack([self.claims.subject_vectors(record) for record in records])
+        subject = torch.stack([self.short.subject_vectors(record) for record in records])
         return Batch(vectors, tokens, targets, subject, present_slots(records))
 
     def _encode(self, text: str) -> list[int]:
@@ -187,16 +226,37 @@ class Corpus:
         return self._tokens[text]
 
 
+class _Encoder:
+    """The sentence encoder, loaded when it is first asked."""
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        return self.loaded.encode(texts)
+
+    @cached_property
+    def loaded(self) -> SentenceEncoder:
+        return SentenceEncoder(dtype=torch.bfloat16)
+
+
+def training_texts(data: Path) -> list[str]:
+    """Return the real texts that training sees: short ones and sentences, neither held out nor the judge's."""
+    short = real_texts(data)
+    known = set(short)
+    mine = [text for text in short if not is_held_out(text) and not is_judges(text)]
+    return mine + [text for text in sentences(data) if text not in known and not is_held_out(text)]
+
+
 def training_claims(config: TinyConfig, grammar: Grammar) -> list[Claim]:
-    """Return the grammar claims that a training of `config` sees: none that is held out."""
+    """Return the grammar's texts that a training of `config` sees: claims, headlines, descriptions, none held out."""
     rng = random.Random(f"{config.seed} claims")
-    drawn = (grammar.claim(rng, grammar.record(rng)) for _ in repeat(None))
-    return list(islice((claim for claim in drawn if not is_held_out(claim.text)), config.grammar_claims))
+    forms = rng.choices(tuple(_FORM_SHARES), tuple(_FORM_SHARES.values()), k=2 * config.grammar_texts)
+    drawn = (grammar.claim(rng, grammar.record(rng), form=form) for form in forms)
+    return list(islice((claim for claim in drawn if not is_held_out(claim.text)), config.grammar_texts))
 
 
 def train_tiny(
-    config: TinyConfig, out: Path, data: Path | None, report: Report, device: torch.device | str = "cpu"
-) -> tuple[TinyModel, Corpus]:
+    config: TinyConfig, out: Path, data: Path | None, report: Report, device: torch.device | str = "cpu",
+    compiled: bool = False,
+) -> tuple[TinyModel, Corpus]:  # fmt: skip
     """Train, or go on training, in the folder `out`, and return the model and what it was trained on.
 
     Parameters
@@ -209,24 +269,31 @@ def train_tiny(
     report : Report
         Hears of the progress.
     device : torch.device or str
+    compiled : bool
+        Whether the model's layers are compiled first, a minute's work that makes long trainings a third shorter.
     """
     out.mkdir(parents=True, exist_ok=True)
     corpus = Corpus(config, out, data, report)
     torch.manual_seed(config.seed)
     model = TinyModel(config, corpus.tokenizer, SentenceEncoder.size).to(device)
+    model.language_model.set_attn_implementation("eager")  # for short texts faster than fused attention
+    if compiled:
+        model.language_model.model.compile(dynamic=True)
     optimisers = _optimisers(model, config)
     step = _resume(out / "checkpoint.safetensors", model, optimisers, config)
     saved_at, losses = time.monotonic(), []
     while step < config.steps:
         for optimiser in optimisers:
             for group in optimiser.param_groups:
-                group["lr"] = group["initial_lr"] * _schedule(step / config.steps, config.warmup)
+                group["lr"] = group["initial_lr"] * _schedule(step, config)
         losses.append([_backward(model, batch, device) for batch in corpus.batches(step)])
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimiser in optimisers:
             optimiser.step()
             optimiser.zero_grad()
         step += 1
+        if step == _cooling_from(config):  # from here, a longer run can go on
+            _checkpoint(out / "level.safetensors", model, optimisers, config, step)
         if step % 25 == 0 or step == config.steps:
             plain, subject = torch.tensor(losses).mean(0).tolist()
             report(f"training (loss {plain:.3f}, with subject {subject:.3f})", step, config.steps)
@@ -267,9 +334,10 @@ def _optimisers(model: TinyModel, config: TinyConfig) -> list[torch.optim.Optimi
     return optimisers
 
 
-def _schedule(done: float, warmup: float) -> float:
-    """Return the share of the peak learning rate: up linearly, level, and down linearly over the last 60 %."""
-    return min(done / warmup if done < warmup else 1.0, max(1.0 - done, 0.0) / 0.6, 1.0)
+def _schedule(step: int, config: TinyConfig) -> float:
+    """Return the share of the peak learning rate: up linearly, level, and down linearly (Hu et al. 2024, MiniCPM)."""
+    left = (config.steps - step) / (config.cooldown * config.steps)
+    return min((step + 1) / config.warmup, left, 1.0)
 
 
 def _checkpoint(
@@ -290,7 +358,9 @@ def _resume(path: Path, model: TinyModel, optimisers: Sequence[torch.optim.Optim
         return 0
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
-    if metadata["config"] != config.model_dump_json():
+    step, theirs = int(metadata["step"]), TinyConfig.model_validate_json(metadata["config"])
+    level = step <= min(_cooling_from(theirs), _cooling_from(config))
+    if theirs != config and not (level and theirs.model_copy(update={"steps": config.steps}) == config):
         raise InputError(f"{path} is of another configuration; train into an empty folder, or with that one")
     tensors = load_file(path)
     weights = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
@@ -303,7 +373,12 @@ def _resume(path: Path, model: TinyModel, optimisers: Sequence[torch.optim.Optim
                 parameter, key = name.split(".", 3)[2:]
                 states.setdefault(int(parameter), {})[key] = value
         optimiser.load_state_dict({**optimiser.state_dict(), "state": states})
-    return int(metadata["step"])
+    return step
+
+
+def _cooling_from(config: TinyConfig) -> int:
+    """Return the first step at which the learning rate falls."""
+    return math.ceil(config.steps * (1 - config.cooldown))
 
 
 def _sentence_vectors(texts: Sequence[str], folder: Path, report: Report) -> Tensor:
@@ -324,8 +399,9 @@ def _sentence_vectors(texts: Sequence[str], folder: Path, report: Report) -> Ten
 
 
 def train_to_package(
-    path: Path | None, changes: dict[str, object], out: Path, data: Path | None, device: str, report: Report
-) -> dict[str, object]:
+    path: Path | None, changes: dict[str, object], out: Path, data: Path | None, device: str, report: Report,
+    compiled: bool = False,
+) -> dict[str, object]:  # fmt: skip
     """Train with the settings at `path` and write the finished model to ``out / "model"``; return what was made.
 
     Raises
@@ -337,11 +413,11 @@ def train_to_package(
 
     config = read_config(path, changes)
     folder = data or shared_data()
-    model, corpus = train_tiny(config, out, folder, report, Device.choose(device).torch)
+    model, corpus = train_tiny(config, out, folder, report, Device.choose(device).torch, compiled)
     size = write_package(model, corpus.tokenizer, config, out / "model")
-    texts = f"{len(corpus.real):,} real texts and {config.grammar_claims:,} grammar claims"
+    texts = f"{len(corpus.real):,} real texts and {config.grammar_texts:,} grammar texts"
     if not corpus.real:
-        texts = f"{config.grammar_claims:,} grammar claims alone: no folder of real texts was found"
+        texts = f"{config.grammar_texts:,} grammar texts alone: no folder of real texts was found"
     return {"model": str(out / "model"), "bytes": size, "steps": config.steps, "texts": texts}
 
 

@@ -9,6 +9,7 @@ import torch
 
 from copyloom import CopyloomError, DeviceError, InputError, SpaceError
 from embeddings.adapter import ADAPTER_SETTINGS
+from embeddings.effort import Effort
 from embeddings.inversion import InversionConfig
 from embeddings.mixing import is_new
 from embeddings.space import Space, Written
@@ -62,11 +63,13 @@ def test_a_mixture_knows_its_lineage_and_its_own_numbers(space, stored):
     assert slots_of(mixture.text) == []
 
 
-def test_mixtures_repeat_to_the_byte_and_more_decodes_are_never_further_off(space, stored):
+def test_mixtures_repeat_to_the_byte_and_more_search_is_never_further_off(space, stored):
     first, again = (space.mix(stored[:2], [0.5, 0.5]) for _ in range(2))
     assert (first.text, first.semantic_consistency) == (again.text, again.semantic_consistency)
-    single = space.mix(stored[:2], [0.5, 0.5], decodes=1)
-    assert first.semantic_consistency >= single.semantic_consistency - 1e-6
+    less = space.mix(stored[:2], [0.5, 0.5], effort=Effort(rounds=1))
+    none = space.mix(stored[:2], [0.5, 0.5], effort=Effort(rounds=0))
+    assert first.semantic_consistency >= less.semantic_consistency >= none.semantic_consistency
+    assert first.semantic_consistency > none.semantic_consistency + 0.05
 
 
 def test_many_mixtures_at_once_are_the_same_vectors_as_one(space, stored):
@@ -205,6 +208,7 @@ def test_broken_adapters_are_refused(folder, harm):
         Space.load(str(folder), "cpu")
 
 
-def test_no_decodes_are_refused(space, stored):
-    with pytest.raises(InputError):
-        space.mix(stored[:2], [0.5, 0.5], decodes=0)
+@pytest.mark.parametrize("wrong", [{"drafts": 0}, {"rounds": -1}, {"width": 0}, {"rewritings": 0}])
+def test_an_effort_that_cannot_be_is_refused(wrong):
+    with pytest.raises(InputError, match="rounds may be 0"):
+        Effort(**wrong)

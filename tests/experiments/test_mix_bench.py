@@ -119,7 +119,7 @@ def test_too_few_texts(space):
 def test_the_model_without_adapter_is_trained_once_and_takes_part(setting, tmp_path, monkeypatch):
     """Three steps make no writer; that its vectors are found, mixed and decoded is what is asked."""
     monkeypatch.setattr(plain, "_STEPS", 3)
-    monkeypatch.setattr(plain, "TinyConfig", lambda: TinyConfig(grammar_claims=200))
+    monkeypatch.setattr(plain, "TinyConfig", lambda: TinyConfig(grammar_texts=200))
     heard = []
     for _ in range(2):
         bare = plain.plain_space(tmp_path / "plain", None, 4, "cpu", lambda *stage: heard.append(stage))

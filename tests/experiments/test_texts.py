@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from copyloom import InputError
-from experiments.texts import name_subject, read_lines, read_texts, rules_like, shipped_claims
+from experiments.texts import name_subject, read_lines, read_texts, shipped_claims
+from generator.checks import BrandRules
 from generator.record import ProductRecord
 
 
@@ -71,5 +72,5 @@ def test_shipped_claims_are_about_sixty_distinct_and_twenty_name_the_subject() -
 
 
 def test_rules_follow_the_texts() -> None:
-    assert rules_like(["A short one.", "Another one!"], subject=False).full_stop
-    assert not rules_like(["Headline without stop", "Another headline"], subject=False).full_stop
+    assert BrandRules.like(["A short one.", "Another one!"]).full_stop
+    assert not BrandRules.like(["Headline without stop", "Another headline"]).full_stop

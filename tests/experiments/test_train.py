@@ -19,8 +19,9 @@ from generator.grammar import Grammar
 from generator.language_model import SHIPPED_FOLDER, LanguageModel
 
 SMALL = TinyConfig(
-    vocabulary=600, hidden_size=32, layers=1, heads=2, feed_forward=64, vectors=2, adapter_width=32, grammar_claims=120,
-    steps=4, real_rows=0, plain_rows=4, mixture_rows=4, subject_rows=4, subject_mixture_rows=4, checkpoint_seconds=0.0,
+    vocabulary=600, hidden_size=32, layers=1, heads=2, feed_forward=64, vectors=2, adapter_width=32, grammar_texts=160,
+    mixed_pairs=6, steps=4, real_rows=0, plain_rows=4, mixture_rows=4, subject_rows=4, subject_mixture_rows=4,
+    checkpoint_seconds=0.0, warmup=1,
 )  # fmt: skip
 
 

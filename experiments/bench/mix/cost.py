@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from experiments.bench.mix.entrants import DECODES, Setting
+from experiments.bench.mix.entrants import Setting, nearest_draft, product
 from generator.decoding import MAX_TOKENS
 
 
@@ -16,9 +16,9 @@ def cost(setting: Setting) -> dict[str, float]:
     """Return texts a second from mixed vectors: the product's way, one decode each, and `generate` of Transformers."""
     cases, space = setting.corpus.at(0.5), setting.space
     vectors = space.mix_many(*setting.of(setting.from_adapter, cases), cases.weights)
-    wanted = setting.wanted(cases)
     ways: dict[str, Callable[[], object]] = {
-        "nearest of several decodes": lambda: space.write_nearest(vectors, wanted, DECODES),
+        "the product": lambda: product(setting, cases),
+        "nearest of 9 drafts": lambda: nearest_draft(setting, cases),
         "one decode": lambda: space.write(vectors),
         "generate of Transformers": lambda: _generate(setting, vectors),
     }

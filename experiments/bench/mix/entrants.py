@@ -9,16 +9,15 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from embeddings.effort import Effort
 from embeddings.inversion import InversionConfig
 from embeddings.mixing import adapt, mix, wanted_point
+from embeddings.search import CASES
 from embeddings.space import Space, Written
 from experiments.bench.mix.corpora import Cases, Corpus
 from generator.cache import Reader
 from generator.decoding import MAX_TOKENS
 from generator.language_model import LanguageModel
-
-DECODES = 9
-"""Of which the product keeps the nearest; see `Space.mix`."""
 
 Entrant = Callable[["Setting", Cases], list[str]]
 """Returns a text for each case; "" where it has none."""
@@ -80,9 +79,13 @@ class Setting:
 
 
 def product(setting: Setting, cases: Cases) -> list[str]:
-    """Return what `Space.mix` writes: encoder-space mixing plus mixed residuals, the nearest of several decodes."""
-    vectors = setting.space.mix_many(*setting.of(setting.from_adapter, cases), cases.weights)
-    return _texts(w for w, _ in setting.space.write_nearest(vectors, setting.wanted(cases), DECODES))
+    """Return what `Space.mix` writes: the nearest text that a search from several drafts and the parents finds."""
+    return _searched(setting, cases, Effort())
+
+
+def nearest_draft(setting: Setting, cases: Cases) -> list[str]:
+    """Return the nearest of several decodes around the mixture, without a search from there."""
+    return _searched(setting, cases, Effort(rounds=0))
 
 
 def with_residuals(setting: Setting, cases: Cases) -> list[str]:
@@ -134,6 +137,7 @@ def random_stored(setting: Setting, cases: Cases) -> list[str]:
 
 ENTRANTS: dict[str, Entrant] = {
     "the product": product,
+    "nearest of 9 drafts": nearest_draft,
     "encoder + residuals": with_residuals,
     "encoder (ELM)": in_encoder_space,
     "mean, adapter": mean_of_vectors,
@@ -144,6 +148,18 @@ ENTRANTS: dict[str, Entrant] = {
     "random stored": random_stored,
 }
 DEFAULT = "the product"
+
+
+def _searched(setting: Setting, cases: Cases, effort: Effort) -> list[str]:
+    texts: list[str] = []
+    for first in range(0, len(cases), CASES):  # so that progress shows
+        numbers, weights = cases.parents[first : first + CASES], cases.weights[first : first + CASES]
+        vectors, sentence_vectors = setting.of(setting.from_adapter, Cases(numbers, weights))
+        parents = [[setting.corpus.texts[number] for number in row] for row in numbers.tolist()]
+        written = setting.space.write_nearest(vectors, sentence_vectors, weights, parents, effort)
+        texts += _texts(row for row, _ in written)
+        setting.report(f"{setting.corpus.name}: searching", len(texts), len(cases))
+    return texts
 
 
 def _texts(written: Iterable[Written]) -> list[str]:

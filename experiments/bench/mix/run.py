@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
+from embeddings.effort import Effort
 from embeddings.encoder import SentenceEncoder
 from embeddings.space import Space
 from experiments.bench.mix.corpora import WEIGHTS, Cases, Corpus, grammar_corpus, own_corpora, real_corpora
 from experiments.bench.mix.cost import cost
-from experiments.bench.mix.entrants import DECODES, DEFAULT, ENTRANTS, Entrant, Setting, as_first_stated
+from experiments.bench.mix.entrants import DEFAULT, ENTRANTS, Entrant, Setting, as_first_stated
 from experiments.bench.mix.fidelity import fidelity
 from experiments.bench.mix.judge import Judge
 from experiments.bench.mix.measures import (
@@ -65,7 +66,7 @@ def measure(
     space, judge, folder = Space.load(device=device), Judge.load(), data or shared_data()
     bare = plain_space(out / "plain", folder, space.vectors, device, report) if plain else None
     found: dict[str, Any] = {
-        "default": DEFAULT, "pairs": pairs, "decodes": DECODES, "corpora": [],
+        "default": DEFAULT, "pairs": pairs, "effort": asdict(Effort()), "corpora": [],
         "device": space.model.device.type, "threads": torch.get_num_threads(),
     }  # fmt: skip
     for corpus in _corpora(texts, folder, space.encoder, pairs, report):

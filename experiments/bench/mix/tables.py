@@ -17,9 +17,8 @@ def show(found: dict[str, Any]) -> None:
             f"{row['style_share']:.1%} in a parent's style, {row['fluent_share']:.1%} fluent, "
             f"{row['distinct_share']:.0%} distinct"
         )
-    console.out.print(
-        f"\nThe product uses: {found['default']}, the nearest of {found['decodes']} decodes", markup=False
-    )
+    effort = ", ".join(f"{count} {name}" for name, count in found["effort"].items())
+    console.out.print(f"\nThe product uses: {found['default']}, a search with {effort}", markup=False)
 
 
 def _show_corpus(corpus: dict[str, Any], default: str) -> None:

@@ -1,0 +1,34 @@
+"""How far to search for the text of a mixture; see `embeddings.search`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from copyloom import InputError
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How far to search for one text.
+
+    Parameters
+    ----------
+    drafts : int
+        Decodes around the mixture to begin with, at least one.
+    rounds : int
+        Of rewriting; none keeps the nearest draft.
+    width : int
+        Texts rewritten in a round.
+    rewritings : int
+        Of each.
+    """
+
+    drafts: int = 9
+    rounds: int = 3
+    width: int = 2
+    rewritings: int = 24
+
+    def __post_init__(self) -> None:
+        """Raise where a number makes no sense."""
+        if self.drafts < 1 or self.rounds < 0 or self.width < 1 or self.rewritings < 1:
+            raise InputError(f"{self} cannot be; rounds may be 0, the others are at least 1")
