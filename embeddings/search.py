@@ -17,7 +17,9 @@ from torch import Tensor
 from embeddings.effort import Effort
 from generator.checks import BrandRules, Checker
 from generator.decoding import Decoded, decode
+from generator.grammar import Grammar
 from generator.language_model import LanguageModel
+from generator.reader import mixed_facts
 from generator.record import slots_of
 from generator.rewriting import Draft, rewrite
 
@@ -92,7 +94,7 @@ def search(
     Notes
     -----
     Acceptable is what `generator.checks.Checker` accepts beside the parents: new, finished, without repetition, of a
-    like length.
+    like length, and no two products in one, as far as the grammar knows them.
     """
     for first in range(0, len(cases), CASES):
         yield from _search(model, encode, cases[first : first + CASES], effort)
@@ -119,7 +121,10 @@ def _search(
 
 def _begin(model: LanguageModel, case: Case) -> _Progress:
     tokens = (token for text in case.parents for written in (text, f" {text}") for token in model.tokenize(written))
-    return _Progress(case, Checker(BrandRules.like(case.parents), case.parents), frozenset(tokens))
+    known = Grammar.load()
+    grammar = None if any(mixed_facts(parent, known) for parent in case.parents) else known
+    checker = Checker(BrandRules.like(case.parents), case.parents, grammar=grammar)
+    return _Progress(case, checker, frozenset(tokens))
 
 
 def _decoded(model: LanguageModel, text: str) -> Decoded:

@@ -9,7 +9,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
 
-from generator.reader import Reader, words_of
+from generator.grammar import Grammar
+from generator.reader import Reader, mixed_facts, words_of
 
 _FINISHED = re.compile(r"[.!?…][\"'”’)]*$")
 _DANGLING = frozenset(
@@ -97,6 +98,8 @@ class Checker:
         Texts of which a new one must not be a copy.
     reader : Reader, optional
         Of the subject's record.
+    grammar : Grammar, optional
+        Without a record: refuse texts that mix up what it knows of products, as two products in one.
 
     Examples
     --------
@@ -104,8 +107,10 @@ class Checker:
     'the same words as a stored text: Buy this knife.'
     """
 
-    def __init__(self, rules: BrandRules, stored: Iterable[str], reader: Reader | None = None) -> None:
-        self.rules, self.reader = rules, reader
+    def __init__(
+        self, rules: BrandRules, stored: Iterable[str], reader: Reader | None = None, grammar: Grammar | None = None
+    ) -> None:
+        self.rules, self.reader, self.grammar = rules, reader, grammar
         self._stored = {normalised(text): text for text in stored}
         self._banned = [
             (word, re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)) for word in rules.banned_words
@@ -124,6 +129,8 @@ class Checker:
         for word, pattern in self._banned:
             if pattern.search(text):
                 found.append(Refusal("banned", f"the brand bans {word!r}"))
+        if self.grammar and (mixed := mixed_facts(text, self.grammar)):
+            found.append(Refusal("mixed facts", f"no one product is all of: {mixed}"))
         return found + (self._facts(text) if self.reader else [])
 
     def _form(self, text: str, finished: bool) -> list[Refusal]:

@@ -204,24 +204,24 @@ def _frame_words(grammar: Grammar) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Entry:
-    """What a phrase of the grammar is: a product or an attribute, and of which categories."""
+    """What a phrase of the grammar is: a product, by its singular name, or an attribute (""); and its categories."""
 
-    is_product: bool
+    product: str
     categories: frozenset[str]
 
 
 @lru_cache(maxsize=2)
 def lexicon(grammar: Grammar) -> dict[tuple[str, ...], Entry]:
     """Return all product names and attributes by their words, articles dropped, but for those that stand in a frame."""
-    found: dict[tuple[str, ...], list[tuple[bool, str]]] = defaultdict(list)
+    found: dict[tuple[str, ...], list[tuple[str, str]]] = defaultdict(list)
     for category in grammar.categories:
-        phrases = [(False, phrase) for kind in KINDS for phrase in category.attributes.get(kind, ())]
-        phrases += [(True, name) for product in category.products for name in product]
-        for is_product, phrase in phrases:
-            found[tuple(words_of(re.sub(r"^(an?|the) ", "", phrase)))].append((is_product, category.name))
+        phrases = [("", phrase) for kind in KINDS for phrase in category.attributes.get(kind, ())]
+        phrases += [(product[0], name) for product in category.products for name in product]
+        for product_name, phrase in phrases:
+            found[tuple(words_of(re.sub(r"^(an?|the) ", "", phrase)))].append((product_name, category.name))
     plain = _runs_of_words(grammar)
     return {
-        words: Entry(any(is_product for is_product, _ in uses), frozenset(category for _, category in uses))
+        words: Entry(max(name for name, _ in uses), frozenset(category for _, category in uses))
         for words, uses in found.items()
         if words not in plain
     }
@@ -239,6 +239,23 @@ def phrases_in(words: Sequence[str], grammar: Grammar) -> Iterator[tuple[tuple[s
                 break
         else:
             position += 1
+
+
+def mixed_facts(text: str, grammar: Grammar) -> str:
+    """Return what of the grammar's phrases in `text` cannot be said of one product; "" where all can.
+
+    Examples
+    --------
+    >>> mixed_facts("A full-grain leather cordless drill for your hammer.", Grammar.load())
+    'full-grain leather, cordless drill, hammer'
+    >>> mixed_facts("A cordless drill made of die-cast aluminum.", Grammar.load())
+    ''
+    """
+    found = list(phrases_in(words_of(text), grammar))
+    products = {entry.product for _, entry in found if entry.product}
+    if len(products) <= 1 and (not found or frozenset.intersection(*(entry.categories for _, entry in found))):
+        return ""
+    return ", ".join(" ".join(phrase) for phrase, _ in found)
 
 
 def _runs_of_words(grammar: Grammar) -> set[tuple[str, ...]]:

@@ -65,7 +65,7 @@ class TinyConfig(BaseModel):
     adapter_width: PositiveInt = 1536
     grammar_texts: PositiveInt = 100_000
     mixed_pairs: PositiveInt = 6000
-    steps: PositiveInt = 4400
+    steps: PositiveInt = 3200
     real_rows: int = 128
     neighbour_share: float = 0.25
     plain_rows: int = 32

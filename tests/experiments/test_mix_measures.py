@@ -8,7 +8,7 @@ import torch
 
 from experiments.bench.mix.corpora import WEIGHTS, Corpus
 from experiments.bench.mix.fidelity import fidelity
-from experiments.bench.mix.measures import drift, has_loop, interval, is_concatenation, is_new_text, nearest
+from experiments.bench.mix.measures import drift, interval, is_concatenation, is_new_text, nearest
 from generator.checks import normalised
 from generator.grammar import Grammar
 
@@ -46,12 +46,6 @@ def test_a_new_text_is_neither_parent_nor_stored():
     assert is_new_text("Something else.", ["One.", "Two things."], stored)
     assert not is_new_text("it is STORED!", ["One.", "Two things."], stored)
     assert not is_new_text("And two things, too.", ["One.", "Two things."], stored)
-
-
-@pytest.mark.parametrize(("text", "loops"), [("It is is here.", True), ("New and old and new and old.", True),
-                                             ("As good as it is old.", False), ("", False)])  # fmt: skip
-def test_loops(text, loops):
-    assert has_loop(text) == loops
 
 
 def test_drift_of_an_even_path_a_jump_and_a_standstill():

@@ -8,13 +8,17 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from experiments.bench.mix.corpora import Cases
 from experiments.bench.mix.entrants import Setting, nearest_draft, product
 from generator.decoding import MAX_TOKENS
+
+_CASES = 64
 
 
 def cost(setting: Setting) -> dict[str, float]:
     """Return texts a second from mixed vectors: the product's way, one decode each, and `generate` of Transformers."""
-    cases, space = setting.corpus.at(0.5), setting.space
+    every, space = setting.corpus.at(0.5), setting.space
+    cases = Cases(every.parents[:_CASES], every.weights[:_CASES])
     vectors = space.mix_many(*setting.of(setting.from_adapter, cases), cases.weights)
     ways: dict[str, Callable[[], object]] = {
         "the product": lambda: product(setting, cases),

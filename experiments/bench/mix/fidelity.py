@@ -37,12 +37,12 @@ class Fidelity:
 def fidelity(text: str, parents: Sequence[Claim]) -> Fidelity:
     """Return what `text` keeps of `parents`."""
     found = list(phrases_in(words_of(text), Grammar.load()))
-    names = {phrase for phrase, entry in found if entry.is_product}
+    names = {phrase for phrase, entry in found if entry.product}
     mine = next((claim for claim in parents if names and names <= _names(claim.record)), None)
     if mine is None:
         return Fidelity(False, False, False)
     style = Reader(Grammar.load(), mine.record).read(text).style
-    facts = all(mine.record.category in entry.categories for _, entry in found if not entry.is_product)
+    facts = all(mine.record.category in entry.categories for _, entry in found if not entry.product)
     return Fidelity(True, style in {claim.frame.style for claim in parents}, facts)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
-from itertools import chain, compress, pairwise
+from itertools import chain, compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +16,14 @@ from torch import Tensor
 from embeddings.mixing import is_new
 from experiments.bench.mix.corpora import WEIGHTS, Corpus
 from experiments.bench.mix.judge import Judge
-from generator.checks import normalised
+from generator.checks import BrandRules, Checker, is_stopped, normalised
 from generator.reader import words_of
 
 QUANTILE = 0.975
 FAULTS = ("finish", "loop", "word", "loss")
 """Not finished, a loop, a broken word, and a loss per token above the limit."""
 _ENOUGH = 0.8
-_DANGLING = frozenset(["a", "an", "the", "and", "or", "of", "with", "by", "that", "our", "your", "its", "as", "than"])
 _RESAMPLES = 2000
-_STOP = re.compile(r"[.!?…][\"'”’)]*$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,38 +47,32 @@ class FluencyRule:
     @cached_property
     def stops(self) -> bool:
         """Whether a text must end like a sentence: 95 % of the corpus's texts do."""
-        return sum(bool(_STOP.search(text)) for text in self.corpus.texts) >= 0.95 * len(self.corpus.texts)
+        return sum(map(is_stopped, self.corpus.texts)) >= 0.95 * len(self.corpus.texts)
+
+    @cached_property
+    def checker(self) -> Checker:
+        """What finds texts that are unfinished or repeat themselves: the checks that the product makes."""
+        rules = BrandRules(min_characters=1, max_characters=10_000, full_stop=self.stops, only_known_words=False)
+        return Checker(rules, [])
 
     def faults(self, texts: Sequence[str], known: Iterable[str] = ()) -> list[tuple[str, ...]]:
         """Return what keeps each text from being fluent, of `FAULTS`; words of `known` texts are words."""
         more = frozenset(word for text in chain(self.corpus.texts, known) for word in words_of(text))
-        losses = self.judge.nats_per_token([text or "." for text in texts]).tolist()
-        return [
-            tuple(compress(FAULTS, (
-                not self._finished(text), has_loop(text), bool(self.judge.broken_words(text, more)), loss > self.limit,
-            )))
-            for text, loss in zip(texts, losses, strict=True)
-        ]  # fmt: skip
+        found = []
+        for text, loss in zip(texts, self.losses(texts).tolist(), strict=True):
+            codes = {refusal.code for refusal in self.checker.refusals(text)}
+            flags = (
+                bool(codes & {"unfinished", "length"}),
+                "repetition" in codes,
+                bool(self.judge.broken_words(text, more)),
+                loss > self.limit,
+            )
+            found.append(tuple(compress(FAULTS, flags)))
+        return found
 
-    def _finished(self, text: str) -> bool:
-        words = words_of(text)
-        if not words or words[-1] in _DANGLING or text.count('"') % 2:
-            return False
-        return bool(_STOP.search(text)) or not self.stops
-
-
-def has_loop(text: str) -> bool:
-    """Say whether a text repeats three words in a row, or a word at once.
-
-    Examples
-    --------
-    >>> has_loop("The best of the best of the best."), has_loop("A kettle for two.")
-    (True, False)
-    """
-    words = words_of(text)
-    trigrams = list(zip(words, words[1:], words[2:], strict=False))
-    doubled = any(first == second for first, second in pairwise(words))
-    return doubled or len(set(trigrams)) < len(trigrams)
+    def losses(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the judge's loss per token of each text, in nats; of a full stop where there is no text."""
+        return self.judge.nats_per_token([text or "." for text in texts]).double().numpy()
 
 
 def is_concatenation(text: str, parents: Sequence[str]) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from importlib import resources
@@ -12,10 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from numpy.typing import NDArray
 
 from embeddings.effort import Effort
 from embeddings.encoder import SentenceEncoder
+from embeddings.folders import replacing
 from embeddings.space import Space
 from experiments.bench.mix.corpora import WEIGHTS, Cases, Corpus, grammar_corpus, own_corpora, real_corpora
 from experiments.bench.mix.cost import cost
@@ -39,7 +42,7 @@ from generator.reader import Reader
 from generator.record import ProductRecord
 
 Report = Callable[[str, int, int], None]
-_SAMPLES = 20
+_SAMPLES, _REPEATED = 20, 24
 
 
 def measure(
@@ -55,7 +58,7 @@ def measure(
     pairs : int
         Of each corpus.
     out : Path
-        Keeps the model without adapter between calls.
+        Keeps the model without adapter between calls; and, until all is done, what was written so far.
     data : Path, optional
         Folder of real texts.
     device : str
@@ -69,12 +72,14 @@ def measure(
         "default": DEFAULT, "pairs": pairs, "effort": asdict(Effort()), "corpora": [],
         "device": space.model.device.type, "threads": torch.get_num_threads(),
     }  # fmt: skip
+    kept = out / "written"
     for corpus in _corpora(texts, folder, space.encoder, pairs, report):
         setting, rule = Setting(space, corpus, bare, report), FluencyRule(judge, corpus)
-        found["corpora"].append(_corpus_results(setting, rule, report))
+        found["corpora"].append(_corpus_results(setting, rule, kept, report))
         if corpus.claims:
             found["with_subject"] = _with_subject(setting, rule)
     found["entrants"] = found["corpora"][0]["entrants"]
+    shutil.rmtree(kept, ignore_errors=True)
     return found
 
 
@@ -87,44 +92,71 @@ def _corpora(
     return [grammar_corpus(encoder, pairs, report), *real]
 
 
-def _corpus_results(setting: Setting, rule: FluencyRule, report: Report) -> dict[str, Any]:
-    corpus = setting.corpus
+def _corpus_results(setting: Setting, rule: FluencyRule, kept: Path, report: Report) -> dict[str, Any]:
+    corpus, many = setting.corpus, len(WEIGHTS)
     taking = {name: way for name, way in ENTRANTS.items() if setting.plain is not None or way is not as_first_stated}
-    rows: dict[str, Any] = {"a parent": _parents_row(setting, rule)}
+    rows: dict[str, Any] = {"a parent": _controls_row(setting, rule, lambda text: text)}
+    rows["a parent, shuffled"] = _controls_row(setting, rule, _shuffled)
     for number, (name, way) in enumerate(taking.items()):
         report(f"{corpus.name}: {name}", number, len(taking))
-        rows[name] = _entrant(setting, rule, way)
+        everywhere = _kept(setting, kept, name, way, corpus.everywhere())
+        rows[name] = _entrant(setting, rule, everywhere)
+        if len(corpus.triples):
+            triples = _kept(setting, kept, name, way, corpus.of_three())
+            rows[name]["triples"] = _measured(setting, rule, corpus.of_three(), triples)
+    even = _kept(setting, kept, DEFAULT, ENTRANTS[DEFAULT], corpus.everywhere())[many // 2 :: many]
     return {"corpus": corpus.name, "fluent_up_to_nats": rule.limit, "must_stop": rule.stops, "entrants": rows,
-            "ends": _ends(setting), "repeats": _repeats(setting), "texts_per_second": cost(setting),
-            "samples": _samples(setting)}  # fmt: skip
+            "ends": _ends(setting), "repeats": _repeats(setting, even), "texts_per_second": cost(setting),
+            "samples": _samples(setting, even)}  # fmt: skip
 
 
-def _entrant(setting: Setting, rule: FluencyRule, way: Entrant) -> dict[str, Any]:
+def _kept(setting: Setting, folder: Path, name: str, way: Entrant, cases: Cases) -> list[str]:
+    """Return what an entrant writes for `cases`, read from `folder` where a run that was stopped wrote it before."""
+    corpus = setting.corpus
+    key = repr((name, setting.space.identity, asdict(Effort()), corpus.texts, corpus.stored[:1], cases.parents.tolist(),
+                cases.weights.tolist()))  # fmt: skip
+    path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        texts = way(setting, cases)
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(texts))
+    found: list[str] = json.loads(path.read_text())
+    return found
+
+
+def _entrant(setting: Setting, rule: FluencyRule, everywhere: Sequence[str]) -> dict[str, Any]:
     corpus, many = setting.corpus, len(WEIGHTS)
-    everywhere = way(setting, corpus.everywhere())
-    row = {
-        **_measured(setting, rule, corpus.at(0.5), everywhere[many // 2 :: many]),
-        **_drifts(setting, everywhere),
-        "everywhere": _measured(setting, rule, corpus.everywhere(), everywhere, many),
+    vectors = _vectors(setting, everywhere)
+    even = slice(many // 2, None, many)
+    return {
+        **_measured(setting, rule, corpus.at(0.5), everywhere[even], vectors=vectors[even]),
+        **_drifts(setting, vectors),
+        "everywhere": _measured(setting, rule, corpus.everywhere(), everywhere, many, vectors),
     }
-    if len(corpus.triples):
-        row["triples"] = _measured(setting, rule, corpus.of_three(), way(setting, corpus.of_three()))
-    return row
 
 
-def _measured(setting: Setting, rule: FluencyRule, cases: Cases, texts: Sequence[str], each: int = 1) -> dict[str, Any]:
-    """Return what the texts written for `cases` are worth; of one pair there are `each`, one after the other."""
+def _measured(
+    setting: Setting, rule: FluencyRule, cases: Cases, texts: Sequence[str], each: int = 1,
+    vectors: torch.Tensor | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Return what the texts written for `cases` are worth; of one pair there are `each`, one after the other.
+
+    `vectors` are those of the texts, where they are known already.
+    """
     corpus = setting.corpus
     parents = [[corpus.texts[number] for number in row] for row in cases.parents.tolist()]
     pairs = list(zip(texts, parents, strict=True))
     faults = rule.faults(texts)
     wanted = setting.wanted(cases)
-    reached = _cosines(setting, texts, wanted)
+    vectors = _vectors(setting, texts) if vectors is None else vectors
+    reached = (vectors * wanted).sum(1).double().numpy()
     nearer = (corpus.sentence_vectors[cases.parents] * wanted[:, None]).sum(-1).max(1).values.double().numpy()
     beside = nearest(wanted, corpus.stored_vectors).double().numpy()
     row: dict[str, Any] = {
         "texts": len(texts),
         **_share("fluent", [not found for found in faults], each),
+        "nats_per_token": float(rule.losses(texts).mean()),
         **_share(
             "new", [bool(text) and is_new_text(text, family, corpus.stored_words) for text, family in pairs], each
         ),
@@ -154,28 +186,34 @@ def _share(name: str, flags: Sequence[bool], each: int = 1) -> dict[str, Any]:
     return {f"{name}_share": float(values.mean()), f"{name}_interval": interval(values)}
 
 
-def _cosines(setting: Setting, texts: Sequence[str], points: torch.Tensor) -> NDArray[np.float64]:
-    """Return the cosine of each text to its point (B, S); 0 where there is no text."""
-    vectors = setting.space.encoder.encode([text or "." for text in texts])
+def _vectors(setting: Setting, texts: Sequence[str]) -> torch.Tensor:
+    """Return the sentence vectors (B, S) of texts; zeros where there is no text."""
     there = torch.tensor([bool(text.strip()) for text in texts])
-    return torch.where(there, (vectors * points).sum(1), 0.0).double().numpy()
+    return setting.space.encoder.encode([text or "." for text in texts]) * there[:, None]
 
 
-def _drifts(setting: Setting, texts: Sequence[str]) -> dict[str, Any]:
-    """Return how the texts of each pair move from the first parent to the second as the weight does."""
+def _drifts(setting: Setting, vectors: torch.Tensor) -> dict[str, Any]:
+    """Return how the texts of each pair, given by their vectors, move from the first parent to the second."""
     corpus, many = setting.corpus, len(WEIGHTS)
     first, second = corpus.sentence_vectors[corpus.pairs].unbind(1)
-    towards = [_cosines(setting, texts, side.repeat_interleave(many, 0)) for side in (first, second)]
+    towards = (vectors * (second - first).repeat_interleave(many, 0)).sum(1).double().numpy()
     whole = (1 - (first * second).sum(1)).double().numpy()
-    correlation, largest = drift((towards[1] - towards[0]).reshape(-1, many), np.stack([-whole, whole], 1))
+    correlation, largest = drift(towards.reshape(-1, many), np.stack([-whole, whole], 1))
     return {"drift": float(correlation.mean()), "drift_interval": interval(correlation),
             "smooth_share": float((largest <= 0.4).mean()), "largest_step": float(np.median(largest))}  # fmt: skip
 
 
-def _parents_row(setting: Setting, rule: FluencyRule) -> dict[str, Any]:
-    """Return what the first parents themselves are worth: what no mixture need surpass in fluency."""
+def _controls_row(setting: Setting, rule: FluencyRule, change: Callable[[str], str]) -> dict[str, Any]:
+    """Return what the first parents are worth, as they are or changed: what no mixture need surpass, or must."""
     corpus = setting.corpus
-    return _measured(setting, rule, corpus.at(0.5), [corpus.texts[number] for number in corpus.pairs[:, 0].tolist()])
+    texts = [change(corpus.texts[number]) for number in corpus.pairs[:, 0].tolist()]
+    return _measured(setting, rule, corpus.at(0.5), texts)
+
+
+def _shuffled(text: str) -> str:
+    """Return the words of a text in another order."""
+    words = text.split()
+    return " ".join(random.Random(text).sample(words, len(words)))
 
 
 def _ends(setting: Setting) -> dict[str, float]:
@@ -188,26 +226,23 @@ def _ends(setting: Setting) -> dict[str, float]:
     return found
 
 
-def _repeats(setting: Setting) -> float:
-    """Return the share of texts that come out the same in another order and batch size."""
+def _repeats(setting: Setting, texts: Sequence[str]) -> float:
+    """Return the share of texts, of some pairs, that come out as `texts` did, in another order and batch size."""
     cases, device = setting.corpus.at(0.5), setting.space.model.device
-    texts = ENTRANTS[DEFAULT](setting, cases)
-    order = torch.randperm(len(cases), generator=torch.Generator().manual_seed(1))
+    order = torch.randperm(len(cases), generator=torch.Generator().manual_seed(1))[:_REPEATED]
     setting.space.model.device = replace(device, decode_rows=max(device.decode_rows * 3 // 8, 1))
     try:
         again = ENTRANTS[DEFAULT](setting, Cases(cases.parents[order], cases.weights[order]))
     finally:
         setting.space.model.device = device
-    return sum(again[place] == texts[row] for place, row in enumerate(order.tolist())) / len(texts)
+    return sum(again[place] == texts[row] for place, row in enumerate(order.tolist())) / len(again)
 
 
-def _samples(setting: Setting) -> list[dict[str, Any]]:
+def _samples(setting: Setting, texts: Sequence[str]) -> list[dict[str, Any]]:
     """Return the product's texts for the first pairs, as they come."""
     corpus = setting.corpus
-    cases = Cases(corpus.pairs[:_SAMPLES], torch.full((min(_SAMPLES, len(corpus.pairs)), 2), 0.5))
-    texts = ENTRANTS[DEFAULT](setting, cases)
     return [{"parents": [corpus.texts[number] for number in row], "text": text}
-            for row, text in zip(cases.parents.tolist(), texts, strict=True)]  # fmt: skip
+            for row, text in zip(corpus.pairs[:_SAMPLES].tolist(), texts, strict=False)]  # fmt: skip
 
 
 def _with_subject(setting: Setting, rule: FluencyRule) -> dict[str, Any]:

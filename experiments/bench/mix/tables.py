@@ -24,7 +24,7 @@ def show(found: dict[str, Any]) -> None:
 def _show_corpus(corpus: dict[str, Any], default: str) -> None:
     entrants = corpus["entrants"]
     faithful = "attribute_fidelity_share" in entrants[default]
-    columns = ["", "fluent", "new", "glued", "cosine", "parent", "stored", "drift", "smooth",
+    columns = ["", "fluent", "nats", "new", "glued", "cosine", "parent", "stored", "drift", "smooth",
                *(["faithful"] if faithful else [])]  # fmt: skip
     console.table(
         f"{corpus['corpus']}, equal weights", columns, [_row(name, row, faithful) for name, row in entrants.items()]
@@ -46,7 +46,8 @@ def _show_corpus(corpus: dict[str, Any], default: str) -> None:
 
 def _row(name: str, row: dict[str, Any], faithful: bool) -> list[str]:
     return [
-        name, *(f"{row[f'{key}_share']:.0%}" for key in ("fluent", "new", "concatenation")),
+        name, f"{row['fluent_share']:.0%}", f"{row['nats_per_token']:.2f}",
+        *(f"{row[f'{key}_share']:.0%}" for key in ("new", "concatenation")),
         f"{row['semantic_consistency']:.3f}", f"{row['difference']:+.3f}", f"{row['difference_to_stored']:+.3f}",
         f"{row['drift']:.2f}" if "drift" in row else "", f"{row['smooth_share']:.0%}" if "smooth_share" in row else "",
         *([f"{row['attribute_fidelity_share']:.0%}"] if faithful else []),
