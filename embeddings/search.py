@@ -72,16 +72,16 @@ class _Progress:
             text.rewritten = True
         return waiting
 
-    def best(self) -> tuple[Decoded, float] | None:
+    def best(self) -> Decoded | None:
         """Return the nearest acceptable text; None where there is none."""
         found = max((t for t in self.texts.values() if t.acceptable), key=lambda t: t.cosine, default=None)
-        return None if found is None else (found.decoded, found.cosine)
+        return None if found is None else found.decoded
 
 
 def search(
     model: LanguageModel, encode: Callable[[Sequence[str]], Tensor], cases: Sequence[Case], effort: Effort
-) -> Iterator[tuple[Decoded, float] | None]:
-    """Yield for each case the nearest acceptable text and its cosine to the wanted point; None where there is none.
+) -> Iterator[Decoded | None]:
+    """Yield for each case the nearest acceptable text; None where there is none.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def search(
 
 def _search(
     model: LanguageModel, encode: Callable[[Sequence[str]], Tensor], cases: Sequence[Case], effort: Effort
-) -> list[tuple[Decoded, float] | None]:
+) -> list[Decoded | None]:
     progress = [_begin(model, case) for case in cases]
     drafts = torch.cat([case.drafts for case in cases])
     owners = [row for row, case in enumerate(cases) for _ in case.drafts]

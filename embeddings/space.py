@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -360,15 +360,23 @@ class Space:
             )
             for place, row in enumerate(between)
         ]
-        found: dict[int, tuple[Written, float]] = {}
-        for row, best in zip(between, search(self.model, self.encoder.encode, cases, effort), strict=True):
+        written: dict[int, Written] = {}
+        for row, best in zip(between, search(*self._quick, cases, effort), strict=True):
             if best is not None:
-                found[row] = (_without_subject(best[0]), best[1])
-        rest = [row for row in range(len(mixed)) if row not in found]
-        plain = self.write(mixed[rest])
-        reached = (self.encoder.encode([written.text for written in plain]) * wanted[rest]).sum(-1)
-        found |= dict(zip(rest, zip(plain, reached.tolist(), strict=True), strict=True))
-        return [found[row] for row in range(len(mixed))]
+                written[row] = _without_subject(best)
+        rest = [row for row in range(len(mixed)) if row not in written]
+        written |= dict(zip(rest, self.write(mixed[rest]), strict=True))
+        texts_found = [written[row] for row in range(len(mixed))]
+        reached = (self.encoder.encode([one.text for one in texts_found]) * wanted).sum(-1)
+        return list(zip(texts_found, reached.tolist(), strict=True))
+
+    @cached_property
+    def _quick(self) -> tuple[LanguageModel, Callable[[Sequence[str]], Tensor]]:
+        """The language model and the encoder that search: in bfloat16 where the device has it."""
+        if not self.model.device.has_bfloat16:
+            return self.model, self.encoder.encode
+        encoder = SentenceEncoder(self.model.device.torch, torch.bfloat16)
+        return self.model.in_bfloat16(), encoder.encode
 
     def subject(self, record: ProductRecord) -> Prefix:
         """Return the prefix that tells the model what to write about.
