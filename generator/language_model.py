@@ -33,6 +33,9 @@ _LIMITS = ("max_position_embeddings", "n_positions", "max_seq_len")
 _SAMPLE = 4096
 """Tokens that stand for all of a vocabulary."""
 
+_SPACES = "Ġ▁Ċ"
+"""How tokenizers write a space before a word, or the end of a line."""
+
 _LOUD = 1000.0
 """How much `LanguageModel.linear_head` amplifies hidden states, so that a soft cap shows."""
 
@@ -167,6 +170,15 @@ class LanguageModel:
     def detokenize(self, ids: Sequence[int]) -> str:
         """Return the text of token ids, special tokens (the slots of copyloom-tiny) written out."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+    @cached_property
+    def starts_word(self) -> Tensor:
+        """Which tokens begin a word, a mark or nothing at all, as end-of-text does: a bool Tensor of shape (V,)."""
+        size = self.model.get_output_embeddings().weight.shape[0]
+        tokens = self.tokenizer.convert_ids_to_tokens(range(min(size, len(self.tokenizer))))
+        flags = torch.zeros(size, dtype=torch.bool)
+        flags[: len(tokens)] = torch.tensor([token[0] in _SPACES or not token[0].isalnum() for token in tokens])
+        return flags
 
     def in_bfloat16(self) -> LanguageModel:
         """Return a copy whose parameters are bfloat16: where the device can, it writes faster."""

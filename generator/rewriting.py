@@ -37,13 +37,13 @@ class Draft:
 
 def rewrite(
     model: LanguageModel, embeddings: Tensor, drafts: Sequence[Draft], count: int, favour: float = 3.0,
-    least: float = -8.0,
+    least: float = -6.0,
 ) -> list[list[Decoded]]:  # fmt: skip
     """Return rewritings of each draft, as the model that reads an embedding would change it.
 
-    At every place of a draft, end-of-text included, every other token is given the log-probability that the model gives
-    it there minus that of the draft's own token. The best tokens of all places are put in, one at a time, and the model
-    goes on greedily from there, as in branching local search; the texts are whole, so that they can be re-embedded.
+    At every place of a draft where a word begins or the text ends, every other token that may stand there is given the
+    log-probability that the model gives it minus that of the draft's own token. The best tokens of all places are put
+    in, one at a time, and the model goes on greedily from there; the texts are whole, so that they can be re-embedded.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def rewrite(
     favour : float
         Added for favoured tokens, in nats.
     least : float
-        Tokens that score less are not tried.
+        Log-probability below which no token is tried, wanted or not.
 
     Returns
     -------
@@ -84,17 +84,17 @@ def _places(
         chunk = list(drafts[first : first + rows])
         padded = chunk + chunk[-1:] * (rows - len(chunk))
         with torch.no_grad(), torch.inference_mode(known):
-            scores, tokens = _scores(model, embeddings[[draft.row for draft in padded]], padded, count, favour)
+            scores, tokens = _scores(model, embeddings[[draft.row for draft in padded]], padded, count, favour, least)
         for score, token, draft in zip(scores[: len(chunk)], tokens, chunk, strict=False):
             there = score[: len(draft.ids) + 1].flatten()  # places times tokens
             best, where = there.topk(min(count, len(there)))
-            kept = where[best >= least].tolist()
+            kept = where[best > -torch.inf].tolist()
             found.append([(index // count, int(token.flatten()[index])) for index in kept])
     return found
 
 
 def _scores(
-    model: LanguageModel, embeddings: Tensor, drafts: Sequence[Draft], count: int, favour: float
+    model: LanguageModel, embeddings: Tensor, drafts: Sequence[Draft], count: int, favour: float, least: float
 ) -> tuple[Tensor, Tensor]:
     """Return the scores and ids (R, L, count) of the best other tokens at every place of the drafts."""
     device = model.device.torch
@@ -106,11 +106,15 @@ def _scores(
         more[row, sorted(draft.favoured)] = favour
     ids, more = ids.to(device), more.to(device)
     reader, inputs = Reader(model, embeddings.shape[1] + length), embeddings.to(device, model.model.dtype)
+    starts = model.starts_word.to(device)
     scores, tokens = [], []
     for place in range(length):
         likely = reader.read(inputs).log_softmax(-1)
         own = ids[:, place : place + 1]
         gain = likely - likely.gather(1, own).clamp_min(_UNLIKELY) + more
+        if place:
+            gain = gain.masked_fill(~(starts & starts[own]), -torch.inf)
+        gain = gain.masked_fill(likely < least, -torch.inf)
         best = gain.scatter_(1, own, -torch.inf).topk(count, dim=1)
         scores.append(best.values)
         tokens.append(best.indices)

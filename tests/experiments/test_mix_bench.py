@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from embeddings.effort import Effort
 from experiments.bench.mix import plain, run
 from experiments.bench.mix.corpora import Cases, Corpus, grammar_corpus, own_corpora
 from experiments.bench.mix.entrants import DEFAULT, ENTRANTS, Setting, as_first_stated
@@ -16,6 +17,8 @@ from experiments.tiny.train import TinyConfig
 TEXTS = ["This quiet kettle pours well.", "You will love this sturdy tent.", "Our lamp is made of oak."]
 EXACT_AT_ENDS = ["the product", "encoder + residuals", "mean, adapter",
                  "mean, token mean", "log-probabilities"]  # fmt: skip
+
+QUICK = Effort(drafts=2, rounds=1, width=1, rewritings=3)
 
 
 def quiet(stage, done, total):
@@ -28,7 +31,7 @@ def setting(space):
     pairs, triples = torch.tensor([[0, 1], [1, 2], [2, 0], [1, 0]]), torch.tensor([[0, 1, 2]])
     stored = ["A red bicycle.", "The kettle is here."]
     corpus = Corpus("test", TEXTS, vectors, pairs, triples, stored, space.encoder.encode(stored))
-    return Setting(space, corpus, None, quiet)
+    return Setting(space, corpus, None, quiet, QUICK)
 
 
 @pytest.mark.parametrize("name", EXACT_AT_ENDS)
@@ -91,7 +94,7 @@ def test_own_texts_are_measured_with_the_promised_keys(space, tmp_path, monkeypa
     monkeypatch.setattr(run, "ENTRANTS", {DEFAULT: ENTRANTS[DEFAULT], "nearest stored": ENTRANTS["nearest stored"]})
     texts = [f"This {word} kettle is made for {use}." for word in ("quiet", "red", "small", "shiny", "light")
              for use in ("tea", "camping", "travel", "the office", "guests")]  # fmt: skip
-    found = run.measure(texts, 4, tmp_path, None, "cpu", quiet, plain=False)
+    found = run.measure(texts, 4, tmp_path, None, "cpu", quiet, plain=False, effort=QUICK)
     assert found["default"] == DEFAULT in found["entrants"]
     assert [corpus["corpus"] for corpus in found["corpora"]] == ["own texts, within a topic", "own texts, random pairs"]
     for row in found["entrants"].values():

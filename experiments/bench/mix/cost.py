@@ -22,7 +22,7 @@ def cost(setting: Setting) -> dict[str, float]:
     vectors = space.mix_many(*setting.of(setting.from_adapter, cases), cases.weights)
     ways: dict[str, Callable[[], object]] = {
         "the product": lambda: product(setting, cases),
-        "nearest of 9 drafts": lambda: nearest_draft(setting, cases),
+        "nearest draft": lambda: nearest_draft(setting, cases),
         "one decode": lambda: space.write(vectors),
         "generate of Transformers": lambda: _generate(setting, vectors),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -35,12 +35,15 @@ class Setting:
         Of a language model trained without adapter.
     report : callable
         Called with a stage, the texts done and those in all.
+    effort : Effort
+        How far the product searches; the nearest draft comes of the same drafts.
     """
 
     space: Space
     corpus: Corpus
     plain: Space | None
     report: Callable[[str, int, int], None]
+    effort: Effort = field(default_factory=Effort)
 
     @cached_property
     def from_adapter(self) -> Tensor:
@@ -80,12 +83,12 @@ class Setting:
 
 def product(setting: Setting, cases: Cases) -> list[str]:
     """Return what `Space.mix` writes: the nearest text that a search from several drafts and the parents finds."""
-    return _searched(setting, cases, Effort())
+    return _searched(setting, cases, setting.effort)
 
 
 def nearest_draft(setting: Setting, cases: Cases) -> list[str]:
     """Return the nearest of several decodes around the mixture, without a search from there."""
-    return _searched(setting, cases, Effort(rounds=0))
+    return _searched(setting, cases, replace(setting.effort, rounds=0))
 
 
 def with_residuals(setting: Setting, cases: Cases) -> list[str]:
@@ -137,7 +140,7 @@ def random_stored(setting: Setting, cases: Cases) -> list[str]:
 
 ENTRANTS: dict[str, Entrant] = {
     "the product": product,
-    "nearest of 9 drafts": nearest_draft,
+    "nearest draft": nearest_draft,
     "encoder + residuals": with_residuals,
     "encoder (ELM)": in_encoder_space,
     "mean, adapter": mean_of_vectors,

@@ -47,7 +47,7 @@ _SAMPLES, _REPEATED = 20, 24
 
 def measure(
     texts: Sequence[str] | None, pairs: int, out: Path, data: Path | None, device: str, report: Report,
-    plain: bool = True,
+    plain: bool = True, effort: Effort | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Return all that ``copyloom bench mix`` measures, as one JSON object.
 
@@ -65,16 +65,19 @@ def measure(
     report : callable
     plain : bool
         Whether a model without adapter takes part, which is trained first: about ten minutes.
+    effort : Effort, optional
+        How far the product searches; as far as it does unless given.
     """
+    effort = effort or Effort()
     space, judge, folder = Space.load(device=device), Judge.load(), data or shared_data()
     bare = plain_space(out / "plain", folder, space.vectors, device, report) if plain else None
     found: dict[str, Any] = {
-        "default": DEFAULT, "pairs": pairs, "effort": asdict(Effort()), "corpora": [],
+        "default": DEFAULT, "pairs": pairs, "effort": asdict(effort), "corpora": [],
         "device": space.model.device.type, "threads": torch.get_num_threads(),
     }  # fmt: skip
     kept = out / "written"
     for corpus in _corpora(texts, folder, space.encoder, pairs, report):
-        setting, rule = Setting(space, corpus, bare, report), FluencyRule(judge, corpus)
+        setting, rule = Setting(space, corpus, bare, report, effort), FluencyRule(judge, corpus)
         found["corpora"].append(_corpus_results(setting, rule, kept, report))
         if corpus.claims:
             found["with_subject"] = _with_subject(setting, rule)
@@ -113,7 +116,7 @@ def _corpus_results(setting: Setting, rule: FluencyRule, kept: Path, report: Rep
 def _kept(setting: Setting, folder: Path, name: str, way: Entrant, cases: Cases) -> list[str]:
     """Return what an entrant writes for `cases`, read from `folder` where a run that was stopped wrote it before."""
     corpus = setting.corpus
-    key = repr((name, setting.space.identity, asdict(Effort()), corpus.texts, corpus.stored[:1], cases.parents.tolist(),
+    key = repr((name, setting.space.identity, setting.effort, corpus.texts, corpus.stored[:1], cases.parents.tolist(),
                 cases.weights.tolist()))  # fmt: skip
     path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
     if not path.exists():
