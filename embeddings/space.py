@@ -35,13 +35,18 @@ from embeddings.slots import Target
 from embeddings.starts import random_start, token_mean_start
 from embeddings.subject import SUBJECT_SLOTS, SubjectAdapter, present_slots, subject_phrases
 from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding, check_same_space
+from generator.checks import BrandRules, Checker
 from generator.decoding import Decoded, Prefix, decode
 from generator.device import Device
+from generator.grammar import Grammar
 from generator.language_model import SHIPPED, SHIPPED_FOLDER, LanguageModel
+from generator.reader import Reader
 from generator.record import ProductRecord, choose_slots, fill, slots_of
 
 DEFAULT_VECTORS = 4
 """P for models without an adapter."""
+_ANY_FORM = BrandRules(min_characters=1, max_characters=10_000, full_stop=False)
+"""Rules that ask nothing of a text's form but that it be finished and not repeat itself."""
 _READ_AHEAD = 256
 """Texts that are encoded together on their way to inversion."""
 
@@ -255,8 +260,8 @@ class Space:
         subject : ProductRecord, optional
             What the text should be about.
         effort : Effort, optional
-            How far to search. With a subject the wanted point is about other products than the text: the first usable
-            draft stands.
+            How far to search. With a subject the wanted point is about other products than the text: the first of its
+            drafts stands that is true to the record.
 
         Raises
         ------
@@ -273,11 +278,8 @@ class Space:
         if subject is None:
             ((written, consistency),) = self.write_nearest(stacked, sentence_vectors, row, [texts], effort)
         else:
-            wanted = wanted_point(sentence_vectors, row)
-            vectors = around(self.mix_many(stacked, sentence_vectors, row), wanted, effort.drafts, self.adapter)[0]
-            drafts = self.write(vectors, subject, wanted.expand(len(vectors), -1))
-            written = next((draft for draft in drafts if _usable(draft)), drafts[0])
-            consistency = float(self.encoder.encode([written.text])[0] @ wanted[0])
+            (written,) = self.write_about(subject, stacked, sentence_vectors, row, effort.drafts)
+            consistency = float((self.encoder.encode([written.text]) @ wanted_point(sentence_vectors, row).T).item())
         if not _usable(written):
             raise InputError("the mixture decodes to no usable text; try other parents, weights or subject")
         lineage = Lineage(texts, tuple(map(float, weights)))
@@ -369,6 +371,29 @@ class Space:
         texts_found = [written[row] for row in range(len(mixed))]
         reached = (self.encoder.encode([one.text for one in texts_found]) * wanted).sum(-1)
         return list(zip(texts_found, reached.tolist(), strict=True))
+
+    def write_about(
+        self, subject: ProductRecord, vectors: Tensor, sentence_vectors: Tensor, weights: Tensor, drafts: int = 1
+    ) -> list[Written]:
+        """Return what each of B mixtures says about a subject: the first of several drafts that is true to its record.
+
+        Parameters
+        ----------
+        subject : ProductRecord
+        vectors, sentence_vectors, weights : Tensor of shape (B, K, P, D), (B, K, S) and (B, K)
+            As `write_nearest` takes them.
+        drafts : int
+            Decodes around each mixture, the first of it itself; where none is true, that one comes back.
+        """
+        wanted = wanted_point(sentence_vectors, weights)
+        around_each = around(self.mix_many(vectors, sentence_vectors, weights), wanted, drafts, self.adapter)
+        written = self.write(around_each.flatten(0, 1), subject, wanted.repeat_interleave(drafts, 0))
+        checker = Checker(_ANY_FORM, [], Reader(Grammar.load(), subject))
+        families = [written[row * drafts : (row + 1) * drafts] for row in range(len(wanted))]
+        return [
+            next((one for one in family if _usable(one) and not checker.refusals(one.text, one.finished)), family[0])
+            for family in families
+        ]
 
     @cached_property
     def _quick(self) -> tuple[LanguageModel, Callable[[Sequence[str]], Tensor]]:

@@ -13,7 +13,7 @@ from embeddings.space import Space
 from experiments.tiny.card import model_card
 from experiments.tiny.package import write_package
 from experiments.tiny.real_texts import is_held_out, real_texts
-from experiments.tiny.train import TinyConfig, TinyModel, read_config, train_tiny
+from experiments.tiny.train import TinyConfig, TinyModel, _schedule, read_config, train_tiny
 from generator.device import Device
 from generator.grammar import Grammar
 from generator.language_model import SHIPPED_FOLDER, LanguageModel
@@ -33,6 +33,11 @@ def weights(model: TinyModel) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
+def assert_equal(model: TinyModel, other: TinyModel) -> None:
+    for name, value in weights(other).items():
+        torch.testing.assert_close(weights(model)[name], value, rtol=0, atol=0, msg=name)
+
+
 def test_stopped_and_resumed_makes_the_same_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, space: Space
 ) -> None:
@@ -42,10 +47,13 @@ def test_stopped_and_resumed_makes_the_same_model(
         train_tiny(SMALL, tmp_path / "broken", None, quiet)
     monkeypatch.undo()
     resumed, _ = train_tiny(SMALL, tmp_path / "broken", None, quiet)
-    for name, value in weights(whole).items():
-        torch.testing.assert_close(weights(resumed)[name], value, rtol=0, atol=0, msg=name)
-    with pytest.raises(InputError, match="another configuration"):
+    assert_equal(resumed, whole)
+    with pytest.raises(InputError, match="another configuration"):  # it has cooled down by now
         train_tiny(SMALL.model_copy(update={"steps": 5}), tmp_path / "broken", None, quiet)
+    shutil.copy(tmp_path / "whole" / "level.safetensors", tmp_path / "broken" / "checkpoint.safetensors")
+    longer = SMALL.model_copy(update={"steps": 6})
+    went_on, _ = train_tiny(longer, tmp_path / "broken", None, quiet)
+    assert_equal(went_on, train_tiny(longer, tmp_path / "longer", None, quiet)[0])
 
     folder = tmp_path / "model"
     assert write_package(whole, corpus.tokenizer, SMALL, folder) == sum(f.stat().st_size for f in folder.iterdir())
@@ -64,13 +72,22 @@ def stop_at_third_call() -> object:
 
     calls = []
 
-    def schedule(done: float, warmup: float) -> float:
-        calls.append(done)
+    def schedule(step: int, config: TinyConfig) -> float:
+        calls.append(step)
         if len(calls) > 4:  # two optimisers, one group each
             raise KeyboardInterrupt
-        return _schedule(done, warmup)
+        return _schedule(step, config)
 
     return schedule
+
+
+def test_the_learning_rate_rises_stays_and_falls() -> None:
+    config = TinyConfig(steps=100, warmup=10, cooldown=0.4)
+    shares = [_schedule(step, config) for step in range(100)]
+    assert shares[0] == pytest.approx(0.1)
+    assert set(shares[9:61]) == {1.0}
+    assert shares[80] == pytest.approx(0.5)
+    assert shares[99] == pytest.approx(0.025)
 
 
 def test_the_shipped_card_names_the_frames_of_its_training_however_the_grammar_grows() -> None:

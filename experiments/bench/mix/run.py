@@ -19,7 +19,7 @@ import yaml
 from embeddings.effort import Effort
 from embeddings.encoder import SentenceEncoder
 from embeddings.folders import replacing
-from embeddings.space import Space
+from embeddings.space import Space, Written
 from experiments.bench.mix.corpora import WEIGHTS, Cases, Corpus, grammar_corpus, own_corpora, real_corpora
 from experiments.bench.mix.cost import cost
 from experiments.bench.mix.entrants import DEFAULT, ENTRANTS, Entrant, Setting, as_first_stated
@@ -260,25 +260,30 @@ def _with_subject(setting: Setting, rule: FluencyRule) -> dict[str, Any]:
 
 
 def _about(setting: Setting, rule: FluencyRule, records: Sequence[ProductRecord]) -> dict[str, Any]:
-    corpus = setting.corpus
-    true: list[bool] = []
-    styled: list[bool] = []
+    corpus, cases = setting.corpus, setting.corpus.at(0.5)
+    flags: dict[str, list[bool]] = {"true": [], "style": [], "first_draft_true": []}
     texts: list[str] = []
-    cases = corpus.at(0.5)
     for number, record in enumerate(records):
         rows = [row for row in range(number, len(cases), len(records))
                 if all(corpus.claims[n].record.name != record.name for n in cases.parents[row].tolist())]  # fmt: skip
         part = Cases(cases.parents[rows], cases.weights[rows])
-        vectors = setting.space.mix_many(*setting.of(setting.from_adapter, part), part.weights)
+        parents = (*setting.of(setting.from_adapter, part), part.weights)
         reader = Reader(Grammar.load(), record)
         checker = Checker(BrandRules(), [], reader)
-        for row, written in zip(rows, setting.space.write(vectors, record, setting.wanted(part)), strict=True):
-            text = "" if written.fault else written.text
+
+        def is_true(written: Written, checker: Checker = checker) -> bool:
+            return not written.fault and not checker.refusals(written.text, written.finished)
+
+        drafts = setting.space.write_about(record, *parents)
+        chosen = setting.space.write_about(record, *parents, drafts=setting.effort.drafts)
+        flags["first_draft_true"] += map(is_true, drafts)
+        flags["true"] += map(is_true, chosen)
+        for row, written in zip(rows, chosen, strict=True):
             styles = {corpus.claims[n].frame.style for n in cases.parents[row].tolist()}
-            true.append(bool(text) and not checker.refusals(text, written.finished))
-            styled.append(reader.read(text).style in styles)
-            texts.append(text)
+            flags["style"].append(reader.read(written.text).style in styles)
+        texts += ["" if written.fault else written.text for written in chosen]
     known = [phrase for record in records for phrase in record.phrases().values()]
-    fluent = [not found for found in rule.faults(texts, known)]
-    return {"texts": len(texts), **_share("true", true), **_share("style", styled), **_share("fluent", fluent),
+    flags["fluent"] = [not found for found in rule.faults(texts, known)]
+    shares = [_share(name, values) for name, values in flags.items()]
+    return {"texts": len(texts), **{key: value for share in shares for key, value in share.items()},
             "distinct_share": len(set(texts)) / len(texts), "samples": texts[:10]}  # fmt: skip
