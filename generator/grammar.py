@@ -115,15 +115,6 @@ class Grammar:
             raise InputError(f"form is {form!r}; pass one of {', '.join(FORMS)}")
         return tuple(frame for frame in self.frames if frame.form == form)
 
-    def with_claims(self, per_style: int) -> Grammar:
-        """Return the grammar of the first so many claim frames of each style: new ones are added behind those.
-
-        So a model can be measured on the frames that it was trained on, however the grammar has grown since.
-        """
-        claims = self.frames_of("claim")
-        first = (f for style in self.styles for f in [f for f in claims if f.style == style][:per_style])
-        return Grammar(tuple(first), self.categories)
-
     def record(self, rng: random.Random, category: Category | None = None, product: int | None = None) -> ProductRecord:
         """Return a record drawn at random: two or three attributes of each kind that the category has.
 

@@ -13,13 +13,15 @@ from embeddings.adapter import ADAPTER_FILE, ADAPTER_SETTINGS
 from embeddings.encoder import ENCODER_ID
 from embeddings.folders import replacing
 from experiments.tiny.train import TinyConfig, TinyModel
-from generator.grammar import Grammar
+from generator.grammar import FORMS, Grammar
 
 MAX_BYTES = 25_000_000
 
 
-def write_package(model: TinyModel, tokenizer: PreTrainedTokenizerFast, config: TinyConfig, folder: Path) -> int:
-    """Write the model's files to `folder` and return their size in bytes."""
+def write_package(
+    model: TinyModel, tokenizer: PreTrainedTokenizerFast, config: TinyConfig, folder: Path, real_texts: int = 0
+) -> int:
+    """Write the model's files to `folder` and return their bytes; it was trained on so many `real_texts`."""
     folder.mkdir(parents=True, exist_ok=True)
     language_model = model.language_model.cpu()
     language_model.config.dtype = torch.bfloat16
@@ -37,6 +39,7 @@ def write_package(model: TinyModel, tokenizer: PreTrainedTokenizerFast, config: 
         "width": config.adapter_width,
         "training": config.model_dump(),
         "grammar": _grammar_counts(),
+        "real_texts": real_texts,
     }
     (folder / ADAPTER_SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")
     return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
@@ -45,8 +48,8 @@ def write_package(model: TinyModel, tokenizer: PreTrainedTokenizerFast, config: 
 def _grammar_counts() -> dict[str, int]:
     """Return what the card says of the grammar that the model was trained on, which may grow after that."""
     grammar = Grammar.load()
-    frames = len(grammar.frames_of("claim"))
-    return {"frames": frames, "styles": len(grammar.styles), "categories": len(grammar.categories)}
+    frames = {f"{form}_frames": len(grammar.frames_of(form)) for form in FORMS}
+    return {**frames, "styles": len(grammar.styles), "categories": len(grammar.categories)}
 
 
 def _save(tensors: dict[str, torch.Tensor], path: Path) -> None:

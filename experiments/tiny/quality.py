@@ -18,7 +18,8 @@ from embeddings.space import Space, Written
 from embeddings.summary import SummaryEmbedding
 from experiments.bench.mix.judge import Judge
 from experiments.texts import shipped_claims
-from experiments.tiny.card import model_card, trained_on
+from experiments.tiny.bleu import bleu
+from experiments.tiny.card import model_card
 from experiments.tiny.real_texts import is_held_out, real_texts, shared_data
 from generator.checks import BrandRules, Checker
 from generator.decoding import decode
@@ -43,7 +44,7 @@ def measure(out: Path, data: Path | None, device: str, report: Report) -> dict[s
     report : callable
     """
     space = Space.load(device=device)
-    claims = held_out_claims(known_grammar(), HELD_OUT)
+    claims = held_out_claims(Grammar.load(), HELD_OUT)
     texts = held_out_real_texts(data)
     parameters = sum(parameter.numel() for parameter in space.model.model.parameters())
     found: dict[str, Any] = {"device": space.model.device.type, "parameters": parameters}
@@ -72,12 +73,6 @@ def held_out_claims(grammar: Grammar, count: int) -> list[Claim]:
     return list(found.values())
 
 
-def known_grammar() -> Grammar:
-    """Return the grammar with the claim frames that the shipped model was trained on."""
-    known = trained_on()
-    return Grammar.load().with_claims(known["frames"] // known["styles"])
-
-
 def held_out_real_texts(data: Path | None, count: int = HELD_OUT) -> list[str]:
     """Return held-out real texts of 12 to 100 characters; none where the data are absent."""
     folder = data or shared_data()
@@ -96,12 +91,15 @@ def _exactness(
     seconds = time.perf_counter() - started
     assert space.adapter is not None  # the shipped model has one
     vectors = adapt(space.adapter, torch.stack([embedding.sentence_vector for embedding in found]))
-    straight = [d.text == text for d, text in zip(decode(space.model, vectors), texts, strict=True)]
+    straight = [decoded.text for decoded in decode(space.model, vectors)]
+    reached = (space.encoder.encode(straight) * torch.stack([one.sentence_vector for one in found])).sum(1)
     steps = sorted(embedding.steps for embedding in found)
     numbers = {
         f"{name}_texts": len(texts),
         f"{name}_exact_share": sum(embedding.exact for embedding in found) / len(texts),
-        f"{name}_exact_from_adapter": sum(straight) / len(texts),
+        f"{name}_exact_from_adapter": sum(map(str.__eq__, straight, texts)) / len(texts),
+        f"{name}_bleu_from_adapter": bleu(straight, texts),
+        f"{name}_cosine_from_adapter": float(reached.mean()),
         f"{name}_median_steps": steps[len(steps) // 2],
         f"{name}_texts_per_second": round(len(texts) / seconds, 2),
     }
@@ -110,7 +108,7 @@ def _exactness(
 
 def subject_mixtures(space: Space, claims: Sequence[Claim], stored: Sequence[SummaryEmbedding]) -> dict[str, Any]:
     """Return how many equal mixtures of claims about other products are about the subject and true to its record."""
-    grammar, rng = known_grammar(), random.Random("subjects")
+    grammar, rng = Grammar.load(), random.Random("subjects")
     known = [grammar.record(rng) for _ in range(10)]
     data = yaml.safe_load(
         resources.files("experiments").joinpath("data/unseen_records.yaml").read_text(encoding="utf-8")

@@ -414,7 +414,7 @@ def train_to_package(
     config = read_config(path, changes)
     folder = data or shared_data()
     model, corpus = train_tiny(config, out, folder, report, Device.choose(device).torch, compiled)
-    size = write_package(model, corpus.tokenizer, config, out / "model")
+    size = write_package(model, corpus.tokenizer, config, out / "model", len(corpus.real))
     texts = f"{len(corpus.real):,} real texts and {config.grammar_texts:,} grammar texts"
     if not corpus.real:
         texts = f"{config.grammar_texts:,} grammar texts alone: no folder of real texts was found"
