@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from copyloom import InputError, in_words
+from embeddings.effort import Effort
 from embeddings.inversion import InversionConfig
 from generator.checks import BrandRules
 from generator.language_model import SHIPPED
@@ -55,6 +56,9 @@ class ProposerConfig(_Strict):
         Standard deviations added to the predicted logit.
     promote_at : float
         Probability of being shown at which a written text becomes a parent.
+    effort : Effort
+        How far to search for the text of a mixture where there is no subject. No rounds of rewriting unless asked for:
+        a study writes thousands of mixtures.
     """
 
     every: PositiveInt = 3
@@ -64,6 +68,7 @@ class ProposerConfig(_Strict):
     warm_up: PositiveInt = 448
     exploration: float = Field(0.5, ge=0)
     promote_at: float = Field(0.3, gt=0, le=1)
+    effort: Effort = Effort(rounds=0)
 
 
 class RunConfig(_Strict):

@@ -117,7 +117,7 @@ def build(config: RunConfig, engine: Engine, report: Report) -> Study:
         )
     reader = Reader(Grammar.load(), subject) if subject else None
     rules = config.rules or (BrandRules.like(texts, subject is not None) if config.texts else BrandRules())
-    writer = Writer(space, stored, subject, Checker(rules, texts, reader))
+    writer = Writer(space, stored, subject, Checker(rules, texts, reader), config.proposer.effort)
     report("writing the first mixtures", 0, 1)
     library = _warm_up(config, writer, texts)
     usable = [draft.text for draft in library if not draft.refusals]

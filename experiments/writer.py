@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from embeddings.mixing import wanted_point
+from embeddings.effort import Effort
 from embeddings.space import Space
 from embeddings.summary import SummaryEmbedding
 from generator.checks import Checker, Refusal
@@ -42,6 +42,8 @@ class Writer:
         Possible parents; promoted texts join them later.
     subject : ProductRecord, optional
     checker : Checker
+    effort : Effort, optional
+        How far to search without a subject; as far as `Space.mix` unless given.
     """
 
     def __init__(
@@ -50,8 +52,9 @@ class Writer:
         stored: Sequence[SummaryEmbedding],
         subject: ProductRecord | None,
         checker: Checker,
+        effort: Effort | None = None,
     ) -> None:
-        self.space, self.subject, self.checker = space, subject, checker
+        self.space, self.subject, self.checker, self.effort = space, subject, checker, effort or Effort()
         self.embeddings = {embedding.text: embedding for embedding in stored}
         self.drafts: dict[Recipe, Draft] = {}
         self._vectors = {embedding.text: embedding.sentence_vector for embedding in stored}
@@ -68,9 +71,13 @@ class Writer:
         vectors = torch.stack([torch.stack([parent.vectors for parent in row]) for row in parents])
         sentence_vectors = torch.stack([torch.stack([parent.sentence_vector for parent in row]) for row in parents])
         weights = torch.tensor([recipe.weights for recipe in recipes])
-        mixed = self.space.mix_many(vectors, sentence_vectors, weights)
-        wanted = wanted_point(sentence_vectors, weights)
-        for recipe, written in zip(recipes, self.space.write(mixed, self.subject, wanted), strict=True):
+        if self.subject:
+            texts = self.space.write_about(self.subject, vectors, sentence_vectors, weights)
+        else:
+            families = [recipe.parents for recipe in recipes]
+            found = self.space.write_nearest(vectors, sentence_vectors, weights, families, self.effort)
+            texts = [written for written, _ in found]
+        for recipe, written in zip(recipes, texts, strict=True):
             if written.fault:
                 refusals = [Refusal("slot", written.fault)]
             else:
