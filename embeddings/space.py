@@ -350,25 +350,40 @@ class Space:
         """
         mixed, wanted = self.mix_many(vectors, sentence_vectors, weights), wanted_point(sentence_vectors, weights)
         between = [row for row, shares in enumerate(weights.tolist()) if 1.0 not in shares]
-        drafts = around(mixed[between], wanted[between], effort.drafts, self.adapter)
-        drafts = in_context(self.model, drafts.flatten(0, 1), self.context_ids).unflatten(0, drafts.shape[:2])
-        cases = [
-            Case(
-                drafts[place],
-                wanted[row],
-                tuple(t for t, w in zip(texts[row], weights[row].tolist(), strict=True) if w),
-            )
-            for place, row in enumerate(between)
-        ]
-        found: dict[int, tuple[Written, float]] = {}
-        for row, best in zip(between, search(self.model, self.encoder.encode, cases, effort), strict=True):
-            if best is not None:
-                found[row] = (_without_subject(best[0]), best[1])
+        parents = [tuple(t for t, w in zip(texts[row], weights[row].tolist(), strict=True) if w) for row in between]
+        nearest = self.nearest(mixed[between], wanted[between], parents, effort)
+        found = {row: best for row, best in zip(between, nearest, strict=True) if best is not None}
         rest = [row for row in range(len(mixed)) if row not in found]
         plain = self.write(mixed[rest])
         reached = (self.encoder.encode([written.text for written in plain]) * wanted[rest]).sum(-1)
         found |= dict(zip(rest, zip(plain, reached.tolist(), strict=True), strict=True))
         return [found[row] for row in range(len(mixed))]
+
+    def nearest(
+        self, vectors: Tensor, wanted: Tensor, parents: Sequence[tuple[str, ...]], effort: Effort
+    ) -> list[tuple[Written, float] | None]:
+        """Return for each of B points the acceptable text nearest to it, with its cosine; see `embeddings.search`.
+
+        Parameters
+        ----------
+        vectors : Tensor of shape (B, P, D)
+            That should say what is wanted.
+        wanted : Tensor of shape (B, S)
+            The wanted points, of unit length.
+        parents : sequence of tuple of str
+            Texts to begin with beside the vectors' own. None of them comes back.
+        effort : Effort
+
+        Returns
+        -------
+        list of (Written, float) or None
+            None where nothing acceptable is found.
+        """
+        drafts = around(vectors, wanted, effort.drafts, self.adapter)
+        drafts = in_context(self.model, drafts.flatten(0, 1), self.context_ids).unflatten(0, drafts.shape[:2])
+        cases = [Case(*case) for case in zip(drafts, wanted, parents, strict=True)]
+        found = search(self.model, self.encoder.encode, cases, effort)
+        return [None if best is None else (_without_subject(best[0]), best[1]) for best in found]
 
     def subject(self, record: ProductRecord) -> Prefix:
         """Return the prefix that tells the model what to write about.
