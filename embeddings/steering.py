@@ -17,9 +17,10 @@ from torch.nn.functional import normalize
 from copyloom import InputError
 from embeddings.directions import Direction, check_encoder
 from embeddings.effort import Effort
-from embeddings.mixing import adapt, is_new
+from embeddings.mixing import adapt, around, is_new
 from embeddings.space import Space
 from embeddings.summary import SummaryEmbedding
+from generator.record import ProductRecord
 
 TRUST_DEGREES = 60.0
 """The most that a point may turn."""
@@ -195,8 +196,9 @@ def angles_between(points: Tensor, others: Tensor) -> Tensor:
 
 
 def steer(
-    space: Space, stored: Sequence[SummaryEmbedding], points: Tensor, effort: Effort | None = None
-) -> list[Steered | None]:
+    space: Space, stored: Sequence[SummaryEmbedding], points: Tensor, effort: Effort | None = None,
+    subject: ProductRecord | None = None,
+) -> list[Steered | None]:  # fmt: skip
     """Return the text written at each moved point: the nearest one, never the stored text itself, that a search finds.
 
     Vectors are the adapter's at the moved point plus the text's residual, as in `embeddings.mixing.mix`.
@@ -210,6 +212,9 @@ def steer(
     points : Tensor of shape (B, S)
         Where each was moved to: what `towards`, `without` or `like` returned.
     effort : Effort, optional
+    subject : ProductRecord, optional
+        What the texts should be about: the moved point lends the style, the record the facts. No search then, only
+        drafts.
 
     Returns
     -------
@@ -231,14 +236,29 @@ def steer(
     if points.shape != here.shape or not bool(points.isfinite().all()):
         raise InputError(f"points has shape {tuple(points.shape)}; {tuple(here.shape)} is needed, all of it finite")
     residuals = torch.stack([embedding.vectors for embedding in stored]) - adapt(space.adapter, here)
-    texts = [(embedding.text,) for embedding in stored]
-    found = space.nearest(adapt(space.adapter, points) + residuals, points, texts, effort or Effort())
-    written = space.encoder.encode([best[0].text for best in found if best is not None])
-    vectors = iter(written)
+    vectors, texts = adapt(space.adapter, points) + residuals, [(embedding.text,) for embedding in stored]
+    effort = effort or Effort()
+    if subject is None:
+        nearest = space.nearest(vectors, points, texts, effort)
+        found = [None if best is None else best[0].text for best in nearest]
+    else:
+        bare = vectors - residuals  # the record brings the facts that residuals are for
+        drafts = torch.cat([around(rows, points, effort.drafts, space.adapter) for rows in (vectors, bare)], 1)
+        found = [_about(space, subject, *row) for row in zip(drafts, points, texts, strict=True)]
+    written = iter(space.encoder.encode([text for text in found if text is not None]))
     return [
-        None if best is None else _steered(best[0].text, row.text, point, row.sentence_vector, next(vectors))
-        for best, row, point in zip(found, stored, points, strict=True)
+        None if text is None else _steered(text, row.text, point, row.sentence_vector, next(written))
+        for text, row, point in zip(found, stored, points, strict=True)
     ]
+
+
+def _about(space: Space, subject: ProductRecord, drafts: Tensor, point: Tensor, parents: Sequence[str]) -> str | None:
+    """Return the draft about the subject that is nearest to the point, of those without a fault and new."""
+    written = space.write(drafts, subject, point.expand(len(drafts), -1))
+    usable = [w.text for w in written if w.fault is None and w.finished and w.text.strip() and is_new(w.text, parents)]
+    if not usable:
+        return None
+    return usable[int((space.encoder.encode(usable) @ point).argmax())]
 
 
 def _steered(text: str, parent: str, point: Tensor, here: Tensor, vector: Tensor) -> Steered:

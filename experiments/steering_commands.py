@@ -14,7 +14,7 @@ from copyloom import InputError
 from embeddings.effort import Effort
 from embeddings.folders import replacing
 from experiments import console
-from experiments.options import DeviceName, Json, Model
+from experiments.options import DeviceName, Json, Model, Subject
 
 if TYPE_CHECKING:
     from embeddings.directions import Direction
@@ -47,6 +47,7 @@ def steer(
     label_column: Annotated[str, typer.Option(help="Its column of labels, or of numbers.")] = "label",
     directions: Annotated[Path | None, typer.Option(help="Directions from an earlier --save.")] = None,
     save: Annotated[Path | None, typer.Option(help="Write the directions to this file.")] = None,
+    subject: Subject = None,
     drafts: _Drafts = Effort.drafts,
     rounds: _Rounds = Effort.rounds,
     model: Model = "copyloom-tiny",
@@ -58,12 +59,14 @@ def steer(
     from embeddings.space import Space
     from embeddings.steering import angles_between
     from embeddings.steering import steer as write
+    from generator.record import ProductRecord
 
     move = _Move(towards, remove, tuple(like or ()))
     if sum(map(bool, (towards, remove, like))) != 1:
         raise InputError("say where to: one of --towards, --remove and --like")
     if examples and directions:
         raise InputError("directions come from --examples or from --directions; give one of them")
+    record = ProductRecord.from_yaml(subject) if subject else None
     space = Space.load(model, device)
     with console.progress() as show:
         show("finding directions", 0, 1)
@@ -72,7 +75,7 @@ def steer(
             save_directions(known, save)
         stored = space.invert([text], None, lambda done, total: show("inverting", done, total))
         points, used = _moved(space, stored, move, known, strength, trust)
-        (found,) = write(space, stored, points, Effort(drafts, rounds))
+        (found,) = write(space, stored, points, Effort(drafts, rounds), record)
     if found is None:
         raise InputError("no acceptable text was found at the moved point; try another strength, or more --rounds")
     degrees = float(angles_between(points, stored[0].sentence_vector[None]))
@@ -182,13 +185,28 @@ def _moved(
 
 
 def _show_steering(found: dict[str, Any]) -> None:
-    columns = ["way", "strength", "turned", "to point", "kept", "style as asked", "product", "true", "words", "new",
-               "finished"]  # fmt: skip
-    console.table(f"{found['claims']} held-out claims, {found['model']}", columns, [_steering_row(row) for row in
-                                                                                    found["rows"]])  # fmt: skip
+    names = [[row["way"], f"{row['strength']:g}"] for row in found["rows"]]
+    title = f"{found['claims']} held-out claims, {found['model']}"
+    columns = ["way", "strength", "turned", "to point", "kept", "new", "finished"]
+    console.table(f"{title}: points", columns, [
+        [*name, f"{row['degrees']:.0f}", _number(row["semantic_consistency"]), _number(row["cosine_kept"]),
+         _share(row["new_share"]), _share(row["finished_share"])]
+        for name, row in zip(names, found["rows"], strict=True)
+    ])  # fmt: skip
     console.out.print(
-        "to point, kept: cosine to the moved point and to the old text. Style as asked: as the grammar reads it; of\n"
-        "length, the claim's own; of removal, any other. True: names the product and no foreign attribute."
+        "Turned: degrees. To point, kept: cosine to the moved point and to the old text. New: not\n"
+        "in the library of stored texts either.\n"
+    )
+    columns = ["way", "strength", "style", "95 %", "product", "true", "words"]
+    console.table(f"{title}: texts", columns, [
+        [*name, _share(row["style_as_asked_share"]), _bounds(row["style_as_asked_interval"]),
+         _share(row["product_share"]), _share(row["true_share"]),
+         "-" if row["more_words"] is None else f"{row['more_words']:+.1f}"]
+        for name, row in zip(names, found["rows"], strict=True)
+    ])  # fmt: skip
+    console.out.print(
+        "Style: as asked, as the grammar reads it; with length the claim's own, with removal any other. Product:\n"
+        "still named. True: and no foreign attribute. Words: more than before.\n"
     )
     for dose in found["dose"]:
         low, high = dose["interval"]
@@ -199,38 +217,35 @@ def _show_steering(found: dict[str, Any]) -> None:
         console.out.print(f"    {sample['wanted_style']} -> {sample['towards a style']}", markup=False)
 
 
-def _steering_row(row: dict[str, Any]) -> list[str]:
-    def share(name: str) -> str:
-        return "-" if row[name] is None else f"{row[name]:.0%}"
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0%}"
 
-    def number(name: str) -> str:
-        return "-" if row[name] is None else f"{row[name]:.2f}"
 
-    bounds = row["style_as_asked_interval"]
-    style = "-" if bounds is None else f"{row['style_as_asked_share']:.0%} ({bounds[0]:.0%} to {bounds[1]:.0%})"
-    words = "-" if row["more_words"] is None else f"{row['more_words']:+.1f}"
-    return [row["way"], f"{row['strength']:g}", f"{row['degrees']:.0f}", number("semantic_consistency"),
-            number("cosine_kept"), style, share("product_share"), share("true_share"), words, share("new_share"),
-            share("finished_share")]  # fmt: skip
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _bounds(values: Sequence[float] | None) -> str:
+    return "-" if values is None else "{:.0%} to {:.0%}".format(*values)
 
 
 def _show_styles(found: dict[str, Any]) -> None:
-    first, second = found["styles"]
-    rows = []
-    for row in found["rows"]:
-        low, high = row["kmeans_interval"]
-        rows.append([row["space"], str(row["size"]), f"{row['linear_accuracy']:.0%}",
-                     f"{row['kmeans_accuracy']:.0%} ({low:.0%} to {high:.0%})",
-                     "{:.0%} to {:.0%}".format(*row["kmeans_range"]), f"{row['adjusted_rand_index']:.2f}",
-                     f"{row['silhouette']:.3f}", f"{row['first_component_accuracy']:.0%}",
-                     f"{row['within_products']['kmeans_accuracy']:.0%}"])  # fmt: skip
-    console.table(
-        f"{found['claims']} held-out claims, {first} and {second}, about the same {found['products']} products",
-        ["space", "size", "with labels", "k-means", "seeds", "Rand", "silhouette", "1st component", "products out"],
-        rows,
-    )
+    rows, (first, second) = found["rows"], found["styles"]
+    title = f"{found['claims']} held-out claims, {first} and {second}, about the same {found['products']} products"
+    console.table(title, ["space", "labels", "k-means", "95 %", "over seeds", "Rand"], [
+        [row["space"], _share(row["linear_accuracy"]), _share(row["kmeans_accuracy"]), _bounds(row["kmeans_interval"]),
+         _bounds(row["kmeans_range"]), _number(row["adjusted_rand_index"])] for row in rows
+    ])  # fmt: skip
     console.out.print(
-        "Shares told right; one half is chance. With labels: a linear classifier, on frames that it never saw. The\n"
-        "others see no label. Products out: k-means where each point is less the mean of its product's two."
+        "Shares told right; one half is chance. Labels: by a linear classifier that learnt from labels, on frames\n"
+        "that it never saw; the other columns see no label. Rand: adjusted Rand index of k-means, 0 is chance.\n"
+    )
+    console.table("Also", ["space", "size", "silhouette", "1st component", "products out"], [
+        [row["space"], str(row["size"]), f"{row['silhouette']:.3f}", _share(row["first_component_accuracy"]),
+         _share(row["within_products"]["kmeans_accuracy"])] for row in rows
+    ])  # fmt: skip
+    console.out.print(
+        "Silhouette: of the true styles. 1st component: share told right by its sign. Products out: k-means, each\n"
+        "point less the mean of its product's two."
     )
     console.out.print(f"Plot: {found['plot']}", markup=False)

@@ -81,7 +81,7 @@ def representations(space: Space, claims: Sequence[Claim], report: Report) -> di
     if space.adapter is not None:
         straight = adapt(space.adapter, sentence_vectors)
         found |= {
-            "... straight from the adapter": straight.flatten(1),
+            "... before inversion": straight.flatten(1),
             "... residuals": (vectors - straight).flatten(1),
         }
     found |= {"sentence embeddings": sentence_vectors, "mean token embeddings": _token_means(space, texts)}

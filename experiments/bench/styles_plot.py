@@ -50,9 +50,10 @@ def _panel(axes: Axes, values: NDArray[np.float64], styles: list[str], row: Mapp
         x, y = places[number :: len(styles)].T  # claims alternate between the styles
         axes.scatter(x, y, s=26, c=colour, marker=mark, alpha=0.75, linewidths=0.4, edgecolors="white", label=style)
     low, high = row["kmeans_interval"]
-    axes.set_title(f"{name.capitalize()}\n\nk-means without labels: {row['kmeans_accuracy']:.0%} right "
-                   f"({low:.0%} to {high:.0%})\nclassifier with labels: {row['linear_accuracy']:.0%}",
-                   fontsize=10.5)  # fmt: skip
+    axes.set_title(name.capitalize(), fontsize=12, fontweight="bold", pad=38)
+    axes.text(0.5, 1.02, f"k-means without labels: {row['kmeans_accuracy']:.0%} right (95 %: {low:.0%} to {high:.0%})\n"
+              f"classifier with labels: {row['linear_accuracy']:.0%}", transform=axes.transAxes, ha="center",
+              fontsize=9.5)  # fmt: skip
     axes.set_xlabel(f"first principal component ({shares[0]:.0%} of variance)")
     axes.set_ylabel(f"second principal component ({shares[1]:.0%})")
     axes.set_xticks([])

@@ -18,6 +18,7 @@ from embeddings.encoder import ENCODER_ID
 from embeddings.space import Space
 from embeddings.steering import angles_between, basis, exchanged, like, steer, towards, turned, without
 from embeddings.summary import SpaceIdentity, SummaryEmbedding
+from generator.record import ProductRecord
 
 SIZE = 16
 IDENTITY = SpaceIdentity("tiny", "a1", "b2", ENCODER_ID, "", vectors=2, hidden_size=4)
@@ -150,6 +151,14 @@ def test_the_text_itself_never_comes_back(space: Space) -> None:
         assert found.parent == row.text != found.text
         assert found.new
         assert found.semantic_consistency == pytest.approx(found.cosine_kept)  # the point was not moved
+
+
+def test_a_subject_keeps_the_facts_while_the_style_moves(space: Space) -> None:
+    mug = ProductRecord(name="trail mug", quality=["leak-proof"], feature=["a screw-on lid"])
+    here = space.invert(["You will fall in love with this quiet kettle."])
+    (found,) = steer(space, here, here[0].sentence_vector[None], Effort(4), mug)
+    assert found is not None
+    assert "trail mug" in found.text
 
 
 def test_points_and_models_that_do_not_do(space: Space, random_model: Any) -> None:
