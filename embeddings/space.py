@@ -352,25 +352,14 @@ class Space:
         """
         mixed, wanted = self.mix_many(vectors, sentence_vectors, weights), wanted_point(sentence_vectors, weights)
         between = [row for row, shares in enumerate(weights.tolist()) if 1.0 not in shares]
-        drafts = around(mixed[between], wanted[between], effort.drafts, self.adapter)
-        drafts = in_context(self.model, drafts.flatten(0, 1), self.context_ids).unflatten(0, drafts.shape[:2])
-        cases = [
-            Case(
-                drafts[place],
-                wanted[row],
-                tuple(t for t, w in zip(texts[row], weights[row].tolist(), strict=True) if w),
-            )
-            for place, row in enumerate(between)
-        ]
-        written: dict[int, Written] = {}
-        for row, best in zip(between, search(*self._quick, cases, effort), strict=True):
-            if best is not None:
-                written[row] = _without_subject(best)
+        parents = [tuple(t for t, w in zip(texts[row], weights[row].tolist(), strict=True) if w) for row in between]
+        found = self.nearest(mixed[between], wanted[between], parents, effort)
+        written = {row: best for row, best in zip(between, found, strict=True) if best is not None}
         rest = [row for row in range(len(mixed)) if row not in written]
         written |= dict(zip(rest, self.write(mixed[rest]), strict=True))
-        texts_found = [written[row] for row in range(len(mixed))]
-        reached = (self.encoder.encode([one.text for one in texts_found]) * wanted).sum(-1)
-        return list(zip(texts_found, reached.tolist(), strict=True))
+        chosen = [written[row] for row in range(len(mixed))]
+        reached = (self.encoder.encode([one.text for one in chosen]) * wanted).sum(-1)
+        return list(zip(chosen, reached.tolist(), strict=True))
 
     def write_about(
         self, subject: ProductRecord, vectors: Tensor, sentence_vectors: Tensor, weights: Tensor, drafts: int = 1
@@ -402,6 +391,31 @@ class Space:
             return self.model, self.encoder.encode
         encoder = SentenceEncoder(self.model.device.torch, torch.bfloat16)
         return self.model.in_bfloat16(), encoder.encode
+
+    def nearest(
+        self, vectors: Tensor, wanted: Tensor, parents: Sequence[tuple[str, ...]], effort: Effort
+    ) -> list[Written | None]:
+        """Return for each of B points the acceptable text nearest to it; see `embeddings.search`.
+
+        Parameters
+        ----------
+        vectors : Tensor of shape (B, P, D)
+            That should say what is wanted.
+        wanted : Tensor of shape (B, S)
+            The wanted points, of unit length.
+        parents : sequence of tuple of str
+            Texts to begin with beside the vectors' own. None of them comes back.
+        effort : Effort
+
+        Returns
+        -------
+        list of Written or None
+            None where nothing acceptable is found.
+        """
+        drafts = around(vectors, wanted, effort.drafts, self.adapter)
+        drafts = in_context(self.model, drafts.flatten(0, 1), self.context_ids).unflatten(0, drafts.shape[:2])
+        cases = [Case(*case) for case in zip(drafts, wanted, parents, strict=True)]
+        return [None if best is None else _without_subject(best) for best in search(*self._quick, cases, effort)]
 
     def subject(self, record: ProductRecord) -> Prefix:
         """Return the prefix that tells the model what to write about.

@@ -19,6 +19,7 @@ from experiments.inversion_commands import decode, invert, merge
 from experiments.mix_command import mix
 from experiments.options import Column, DeviceName, File, Json, Model, Subject
 from experiments.probe_commands import inversion, radius, transfer, vectors
+from experiments.steering_commands import steer, steering, styles
 
 DEFAULT_OUT = Path("runs")
 
@@ -99,6 +100,7 @@ app.command()(invert)
 app.command()(merge)
 app.command()(decode)
 app.command(context_settings={"ignore_unknown_options": True})(mix)
+app.command()(steer)
 
 
 @app.command()
@@ -183,6 +185,8 @@ study_app.command()(radius)
 study_app.command()(vectors)
 study_app.command()(transfer)
 study_app.command()(inversion)
+study_app.command()(steering)
+study_app.command()(styles)
 
 
 @bench_app.command("inversion")

@@ -65,23 +65,62 @@ def read_lines(path: Path, column: str | None = None) -> list[str]:
     return texts
 
 
+def read_labelled(path: Path, column: str, label_column: str) -> tuple[list[str], list[str] | list[float]]:
+    """Return the texts of a CSV or Parquet file and the label of each: numbers where the column has more than two.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or lacks a column, a text or a label is missing, or there is none.
+    """
+    if not path.is_file() or path.suffix.lower() not in {".csv", ".parquet"}:
+        raise InputError(f"there is no CSV or Parquet file {path}; labelled texts need one with a column of each")
+    table = _table(path)
+    texts, labels = _chosen(table, path, column), table[_known(table, path, label_column)]
+    pairs = list(zip(texts.to_pylist(), labels.to_pylist(), strict=True))
+    for row, (text, label) in enumerate(pairs):
+        if not (text or "").strip() or label is None or label == "" or label != label:
+            raise InputError(f"row {row + 1} of {path} has no text or no label; leave it out")
+    if not pairs:
+        raise InputError(f"{path} is empty; write one labelled text a row")
+    found = [" ".join(text.split()) for text, _ in pairs]
+    if _is_number(labels.type) and len({label for _, label in pairs}) > 2:
+        return found, [float(label) for _, label in pairs]
+    return found, [str(label) for _, label in pairs]
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
 def _column(path: Path, column: str | None) -> list[str]:
+    return [value for value in _chosen(_table(path), path, column).to_pylist() if value is not None]
+
+
+def _table(path: Path) -> pa.Table:
     try:
-        table = pq.read_table(path) if path.suffix.lower() == ".parquet" else pacsv.read_csv(path)
+        return pq.read_table(path) if path.suffix.lower() == ".parquet" else pacsv.read_csv(path)
     except (pa.ArrowException, pa.ArrowInvalid) as error:
         raise InputError(f"{path} cannot be read as {path.suffix[1:].upper()}: {error}") from error
+
+
+def _known(table: pa.Table, path: Path, column: str) -> str:
+    if column not in table.column_names:
+        raise InputError(f"{path} has no column {column!r}; it has {', '.join(table.column_names)}")
+    return column
+
+
+def _chosen(table: pa.Table, path: Path, column: str | None) -> pa.ChunkedArray:
     names = table.column_names
     if column is None and len(names) != 1:
         raise InputError(f"{path} has the columns {', '.join(names)}; say which holds the texts with --column")
-    if column is not None and column not in names:
-        raise InputError(f"{path} has no column {column!r}; it has {', '.join(names)}")
-    chosen = table[column or names[0]]
+    chosen = table[_known(table, path, column or names[0])]
     if not (pa.types.is_string(chosen.type) or pa.types.is_large_string(chosen.type) or pa.types.is_null(chosen.type)):
         raise InputError(
             f"column {column or names[0]!r} of {path} holds {chosen.type}, not text in UTF-8; "
             "choose another with --column, or save the file as UTF-8"
         )
-    return [value for value in chosen.to_pylist() if value is not None]
+    return chosen
 
 
 def name_subject(texts: Sequence[str], record: ProductRecord) -> list[str]:
