@@ -15,7 +15,7 @@ import yaml
 from numpy.typing import NDArray
 
 from embeddings.effort import Effort
-from embeddings.encoder import SentenceEncoder
+from embeddings.encoder import Encoder
 from embeddings.space import Space
 from experiments.bench.mix.corpora import WEIGHTS, Cases, Corpus, grammar_corpus, own_corpora, real_corpora
 from experiments.bench.mix.cost import cost
@@ -79,7 +79,7 @@ def measure(
 
 
 def _corpora(
-    texts: Sequence[str] | None, folder: Path | None, encoder: SentenceEncoder, pairs: int, report: Report
+    texts: Sequence[str] | None, folder: Path | None, encoder: Encoder, pairs: int, report: Report
 ) -> list[Corpus]:
     if texts is not None:
         return own_corpora(texts, encoder, pairs, report)
