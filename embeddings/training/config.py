@@ -53,8 +53,8 @@ class AdapterTraining(BaseModel):
         Most that is added to the unit vectors, as a share of their length: what lies between texts is then decoded too.
     adapter_steps, joint_steps : int
         Steps of the two stages.
-    adapter_rate, model_rate, lora_rate : float
-        Peak learning rates; the adapter keeps its own beside the model.
+    adapter_rate, joint_adapter_rate, model_rate, lora_rate : float
+        Peak learning rates of the adapter alone, of the adapter beside the model, and of what trains beside it.
     lora_rank : int
     warmup : int
     cooldown : float
@@ -85,8 +85,9 @@ class AdapterTraining(BaseModel):
     noise: NonNegativeFloat = 0.25
     adapter_steps: NonNegativeInt = 2000
     joint_steps: PositiveInt = 4000
-    adapter_rate: PositiveFloat = 1e-3
-    model_rate: PositiveFloat = 3e-4
+    adapter_rate: PositiveFloat = 3e-3
+    joint_adapter_rate: PositiveFloat = 3e-4
+    model_rate: PositiveFloat = 1e-4
     lora_rate: PositiveFloat = 1e-3
     lora_rank: PositiveInt = 16
     warmup: PositiveInt = 60

@@ -11,6 +11,20 @@ from copyloom import InputError
 from generator.language_model import LanguageModel
 
 
+def check_installed() -> None:
+    """Raise unless PEFT is there.
+
+    Raises
+    ------
+    InputError
+        If it is not.
+    """
+    try:
+        import peft  # noqa: F401
+    except ImportError as error:
+        raise InputError("stage 'lora' needs the package PEFT: pip install 'copyloom[adapters]'") from error
+
+
 def put_in(model: LanguageModel, rank: int, seed: int) -> Any:
     """Put low-rank updates that change nothing yet into every matrix but the head; they alone are to be trained.
 
@@ -24,10 +38,9 @@ def put_in(model: LanguageModel, rank: int, seed: int) -> Any:
     InputError
         If PEFT is not installed, or does not know where to put them.
     """
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError as error:
-        raise InputError("stage 'lora' needs the package PEFT: pip install 'copyloom[adapters]'") from error
+    check_installed()
+    from peft import LoraConfig, get_peft_model
+
     transposed = any(isinstance(part, Conv1D) for part in model.model.modules())
     config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", fan_in_fan_out=transposed)
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -113,11 +114,12 @@ def train_adapter(
     """
     if vectors is not None and len(vectors) != len(texts):
         raise InputError(f"{len(vectors)} rows of vectors were given for {len(texts)} texts; give one row a text")
+    if config.stage == "lora":
+        lora.check_installed()
     given = None if vectors is None else unit_rows(vectors)
+    chosen, what = Device.choose(device), vectors_of or "unnamed vectors"
     with held(out, "training", "--out"):
-        return _Training(
-            config, texts, out, given, vectors_of or "unnamed vectors", Device.choose(device), report
-        ).run()
+        return _Training(config, texts, out, given, what, chosen, report).run()
 
 
 class _Training:
@@ -260,7 +262,8 @@ class _Training:
         rates = {"adapter": config.adapter_rate, "model": config.model_rate, "lora": config.lora_rate}
         mine = [value for name, value in trained.items() if name.startswith("adapter.")]
         theirs = [value for name, value in trained.items() if not name.startswith("adapter.")]
-        groups = [{"params": mine, "lr": config.adapter_rate}, {"params": theirs, "lr": rates[stage]}]
+        own = config.adapter_rate if stage == "adapter" else config.joint_adapter_rate
+        groups = [{"params": mine, "lr": own}, {"params": theirs, "lr": rates[stage]}]
         optimiser = torch.optim.AdamW(groups[: 1 + bool(theirs)], betas=(0.9, 0.98), weight_decay=0.0)
         for group in optimiser.param_groups:
             group["initial_lr"] = group["lr"]
@@ -281,6 +284,11 @@ class _Training:
     def _look(self, stage: Stage, steps: int) -> None:
         """Measure the held-out texts, say what was found, and keep parameters that are better than all before."""
         state, held_out_loss = self.state, self._held_out_loss()
+        if not math.isfinite(held_out_loss):
+            raise InputError(
+                f"the held-out loss is {held_out_loss} after {state.step} steps of stage {stage!r}; train into an "
+                "empty folder with lower learning rates"
+            )
         quality = self._quality(self.config.judged)
         loss = sum(state.losses) / len(state.losses) if state.losses else None
         state.losses = []

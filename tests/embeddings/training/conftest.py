@@ -37,8 +37,8 @@ def base(save_model, tmp_path_factory):
 def config(base, small_encoder):
     return AdapterTraining(
         model=base, encoder=small_encoder, stage="adapter", per_text=8, width=64, rows=16, held_out=0.2, judged=4,
-        adapter_steps=30, joint_steps=30, evaluate_every=15, warmup=2, adapter_rate=0.01, model_rate=0.01,
-        lora_rate=0.01, lora_rank=4,
+        adapter_steps=30, joint_steps=30, evaluate_every=15, warmup=2, adapter_rate=0.01,
+        joint_adapter_rate=0.01, model_rate=0.01, lora_rate=0.01, lora_rank=4,
     )  # fmt: skip
 
 

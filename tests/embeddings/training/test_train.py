@@ -225,6 +225,19 @@ def test_texts_and_vectors_that_do_not_fit(config, texts, ratings, tmp_path):
     assert not (tmp_path / "run" / "run.json").exists()
 
 
+def test_a_missing_package_is_named_before_anything_is_trained(config, texts, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "peft", None)
+    with pytest.raises(InputError, match=r"needs the package PEFT: pip install 'copyloom\[adapters\]'"):
+        train_adapter(config.model_copy(update={"stage": "lora"}), texts, tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_that_diverges_says_so(config, texts, tmp_path):
+    changes = {"stage": "model", "model_rate": 1e30, "adapter_steps": 0, "evaluate_every": 1}
+    with pytest.raises(InputError, match=r"held-out loss is nan after \d steps of stage 'model'.*lower"):
+        train_adapter(config.model_copy(update=changes), texts, tmp_path, device="cpu")
+
+
 def test_texts_that_the_model_cannot_write_are_left_out_and_counted(config, texts, ratings, tmp_path, quick_judge):
     long = [*texts[:10], "A tea " * 30, *texts[10:]]
     vectors = torch.cat([ratings[:10], torch.ones(1, 6), ratings[10:]])
