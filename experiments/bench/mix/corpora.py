@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from copyloom import InputError
-from embeddings.encoder import SentenceEncoder
+from embeddings.encoder import Encoder
 from experiments.tiny.quality import held_out_claims
 from experiments.tiny.real_texts import is_held_out, is_judges, real_texts
 from generator.checks import normalised
@@ -87,7 +87,7 @@ class Corpus:
         return Cases(self.triples, torch.tensor(TRIPLE).expand(len(self.triples), 3))
 
 
-def grammar_corpus(encoder: SentenceEncoder, pairs: int, report: Callable[[str, int, int], None]) -> Corpus:
+def grammar_corpus(encoder: Encoder, pairs: int, report: Callable[[str, int, int], None]) -> Corpus:
     """Return held-out claims of the grammar, in random pairs about different products."""
     grammar, rng = Grammar.load(), random.Random("mix benchmark")
     claims = held_out_claims(grammar, 2 * pairs)
@@ -101,9 +101,7 @@ def grammar_corpus(encoder: SentenceEncoder, pairs: int, report: Callable[[str, 
     return _corpus("grammar claims", texts, list(stored), drawn, triples, encoder, report, claims)
 
 
-def real_corpora(
-    folder: Path, encoder: SentenceEncoder, pairs: int, report: Callable[[str, int, int], None]
-) -> list[Corpus]:
+def real_corpora(folder: Path, encoder: Encoder, pairs: int, report: Callable[[str, int, int], None]) -> list[Corpus]:
     """Return held-out real headlines and product lines: in pairs within a topic, and in random pairs."""
     every = [text for text in real_texts(folder) if len(text) <= _LONGEST]
     held_out = [text for text in every if is_held_out(text)]
@@ -114,7 +112,7 @@ def real_corpora(
 
 
 def own_corpora(
-    texts: Sequence[str], encoder: SentenceEncoder, pairs: int, report: Callable[[str, int, int], None]
+    texts: Sequence[str], encoder: Encoder, pairs: int, report: Callable[[str, int, int], None]
 ) -> list[Corpus]:
     """Return a person's texts: the parents of at most `pairs` pairs, and the others as what is stored.
 
@@ -132,7 +130,7 @@ def own_corpora(
 
 
 def _by_topic_and_random(
-    name: str, texts: Sequence[str], stored: Sequence[str], encoder: SentenceEncoder, pairs: int,
+    name: str, texts: Sequence[str], stored: Sequence[str], encoder: Encoder, pairs: int,
     report: Callable[[str, int, int], None],
 ) -> list[Corpus]:  # fmt: skip
     rng = random.Random("mix benchmark")
@@ -150,7 +148,7 @@ def _by_topic_and_random(
 
 def _corpus(
     name: str, texts: Sequence[str], stored: Sequence[str], pairs: list[list[int]], triples: list[list[int]],
-    encoder: SentenceEncoder, report: Callable[[str, int, int], None], claims: Sequence[Claim] = (),
+    encoder: Encoder, report: Callable[[str, int, int], None], claims: Sequence[Claim] = (),
 ) -> Corpus:  # fmt: skip
     every = [*texts, *stored]
     parts = []

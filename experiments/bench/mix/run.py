@@ -17,7 +17,7 @@ import torch
 import yaml
 
 from embeddings.effort import Effort
-from embeddings.encoder import SentenceEncoder
+from embeddings.encoder import Encoder
 from embeddings.folders import replacing
 from embeddings.space import Space, Written
 from experiments.bench.mix.corpora import WEIGHTS, Cases, Corpus, grammar_corpus, own_corpora, real_corpora
@@ -87,7 +87,7 @@ def measure(
 
 
 def _corpora(
-    texts: Sequence[str] | None, folder: Path | None, encoder: SentenceEncoder, pairs: int, report: Report
+    texts: Sequence[str] | None, folder: Path | None, encoder: Encoder, pairs: int, report: Report
 ) -> list[Corpus]:
     if texts is not None:
         return own_corpora(texts, encoder, pairs, report)

@@ -1,0 +1,1 @@
+"""Training an adapter for any language model; `embeddings.training.train.train_adapter` is the door."""

@@ -1,0 +1,122 @@
+"""What an adapter is and how it is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
+
+from copyloom import InputError, in_words
+from embeddings.encoder import ENCODER_ID
+from embeddings.inversion import Precision
+from generator.language_model import SHIPPED
+
+Stage = Literal["adapter", "model", "lora"]
+
+
+class AdapterTraining(BaseModel):
+    """How an adapter is trained: alone, then together with its language model (ELM, Tennenholtz et al., ICLR 2024).
+
+    The learning rate rises over `warmup` steps, stays, and falls over the last `cooldown` of a stage's steps.
+
+    Parameters
+    ----------
+    model : str
+        copyloom-tiny, a folder, or the hub id of a causal model.
+    encoder : str
+        all-MiniLM-L6-v2, or the folder or hub id of a sentence-transformers model; unused where vectors are given.
+    stage : {"adapter", "model", "lora"}
+        How far: the adapter alone; then with the whole model; or with low-rank updates of it (LoRA, Hu et al. 2022),
+        which are merged at the end.
+    per_text : int
+        P.
+    width : int
+        Of the adapter's hidden layer.
+    held_out : float
+        Share of the texts that is never trained on; at least 2 and at most 512 texts.
+    max_tokens : int
+        Longer texts are left out, and counted.
+    rows : int
+        Texts of a step.
+    noise : float
+        Most that is added to the unit vectors, as a share of their length: what lies between texts is then decoded too.
+    adapter_steps, joint_steps : int
+        Steps of the two stages.
+    adapter_rate, joint_adapter_rate, model_rate, lora_rate : float
+        Peak learning rates of the adapter alone, of the adapter beside the model, and of what trains beside it.
+    lora_rank : int
+    warmup : int
+    cooldown : float
+    evaluate_every : int
+        Steps between looks at the held-out texts.
+    judged : int
+        Held-out texts that are decoded at each look; all of them at the end.
+    patience : int, optional
+        Looks without a lower held-out loss after which a stage ends; it keeps the parameters of the lowest. None goes
+        through all steps and keeps the last parameters.
+    precision : {"auto", "float32", "bfloat16"}
+        In which the model computes; parameters are float32. "auto" is bfloat16 where the device multiplies matrices at
+        least three times faster in it.
+    checkpoint_seconds : float
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: NonNegativeInt = 0
+    model: str = SHIPPED
+    encoder: str = ENCODER_ID
+    stage: Stage = "model"
+    per_text: PositiveInt = 8
+    width: PositiveInt = 1536
+    held_out: float = Field(0.05, gt=0, le=0.5)
+    max_tokens: PositiveInt = 63
+    rows: PositiveInt = 64
+    noise: NonNegativeFloat = 0.25
+    adapter_steps: NonNegativeInt = 2000
+    joint_steps: PositiveInt = 4000
+    adapter_rate: PositiveFloat = 3e-3
+    joint_adapter_rate: PositiveFloat = 3e-4
+    model_rate: PositiveFloat = 1e-4
+    lora_rate: PositiveFloat = 1e-3
+    lora_rank: PositiveInt = 16
+    warmup: PositiveInt = 60
+    cooldown: float = Field(0.4, gt=0, le=1)
+    evaluate_every: PositiveInt = 100
+    judged: PositiveInt = 64
+    patience: PositiveInt | None = 8
+    precision: Precision = "float32"
+    checkpoint_seconds: NonNegativeFloat = 120.0
+
+    @property
+    def stages(self) -> tuple[tuple[Stage, int], ...]:
+        """The stages in order, each with its steps."""
+        alone: tuple[Stage, int] = ("adapter", self.adapter_steps)
+        return (alone,) if self.stage == "adapter" else (alone, (self.stage, self.joint_steps))
+
+
+def read_training(path: Path | None, changes: dict[str, Any]) -> AdapterTraining:
+    """Return the settings in a YAML file, with `changes` on top.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or a setting does not fit.
+    """
+    try:
+        given = (yaml.safe_load(path.read_text(encoding="utf-8")) if path else None) or {}
+        return AdapterTraining.model_validate({**given, **changes})
+    except ValidationError as error:
+        raise InputError(f"training settings {path or changes}: {in_words(error)}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
+        raise InputError(f"training settings {path or changes} do not fit: {error}") from error
