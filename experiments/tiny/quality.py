@@ -14,8 +14,9 @@ import torch
 import yaml
 
 from embeddings.mixing import adapt, is_new, mix, wanted_point
-from embeddings.space import Space, Written
+from embeddings.space import Space
 from embeddings.summary import SummaryEmbedding
+from embeddings.writing import Written
 from experiments.bench.mix.judge import Judge
 from experiments.texts import shipped_claims
 from experiments.tiny.bleu import bleu

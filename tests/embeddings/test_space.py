@@ -12,7 +12,8 @@ from embeddings.adapter import ADAPTER_SETTINGS
 from embeddings.effort import Effort
 from embeddings.inversion import InversionConfig
 from embeddings.mixing import is_new
-from embeddings.space import Space, Written
+from embeddings.space import Space
+from embeddings.writing import Written
 from generator.decoding import decode
 from generator.language_model import SHIPPED_FOLDER
 from generator.record import ProductRecord, slots_of

@@ -13,7 +13,8 @@ from embeddings.effort import Effort
 from embeddings.inversion import InversionConfig
 from embeddings.mixing import adapt, mix, wanted_point
 from embeddings.search import CASES
-from embeddings.space import Space, Written
+from embeddings.space import Space
+from embeddings.writing import Written
 from experiments.bench.mix.corpora import Cases, Corpus
 from generator.cache import Reader
 from generator.decoding import MAX_TOKENS

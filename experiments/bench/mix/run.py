@@ -19,7 +19,8 @@ import yaml
 from embeddings.effort import Effort
 from embeddings.encoder import Encoder
 from embeddings.folders import replacing
-from embeddings.space import Space, Written
+from embeddings.space import Space
+from embeddings.writing import Written
 from experiments.bench.mix.corpora import WEIGHTS, Cases, Corpus, grammar_corpus, own_corpora, real_corpora
 from experiments.bench.mix.cost import cost
 from experiments.bench.mix.entrants import DEFAULT, ENTRANTS, Entrant, Setting, as_first_stated
