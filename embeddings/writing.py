@@ -26,9 +26,6 @@ from generator.language_model import LanguageModel
 from generator.reader import Reader
 from generator.record import ProductRecord, choose_slots, fill, slots_of
 
-_ANY_FORM = BrandRules(min_characters=1, max_characters=10_000, full_stop=False)
-"""Rules that ask nothing of a text's form but that it be finished and not repeat itself."""
-
 
 @dataclass(frozen=True)
 class Written:
@@ -147,27 +144,32 @@ class Writing:
         return list(zip(chosen, reached.tolist(), strict=True))
 
     def write_about(
-        self, subject: ProductRecord, vectors: Tensor, sentence_vectors: Tensor, weights: Tensor, drafts: int = 1
-    ) -> list[Written]:
-        """Return what each of B mixtures says about a subject: the first of several drafts that is true to its record.
+        self, subject: ProductRecord, vectors: Tensor, sentence_vectors: Tensor, weights: Tensor,
+        texts: Sequence[Sequence[str]], drafts: int = Effort.drafts,
+    ) -> list[Written]:  # fmt: skip
+        """Return what each of B mixtures says about a subject: the first of several drafts that is fit to show.
+
+        Fit is a draft that is true to the record, finished, and of a form like its parents'.
 
         Parameters
         ----------
         subject : ProductRecord
-        vectors, sentence_vectors, weights : Tensor of shape (B, K, P, D), (B, K, S) and (B, K)
+        vectors, sentence_vectors, weights, texts
             As `write_nearest` takes them.
         drafts : int
-            Decodes around each mixture, the first of it itself; where none is true, that one comes back.
+            Decodes around each mixture, the first of it itself; where none is fit, that one comes back.
         """
-        wanted = wanted_point(sentence_vectors, weights)
-        around_each = around(self.mix_many(vectors, sentence_vectors, weights), wanted, drafts, self.adapter)
-        written = self.write(around_each.flatten(0, 1), subject, wanted.repeat_interleave(drafts, 0))
-        checker = Checker(_ANY_FORM, [], Reader(Grammar.load(), subject))
-        families = [written[row * drafts : (row + 1) * drafts] for row in range(len(wanted))]
-        return [
-            next((one for one in family if is_usable(one) and not checker.refusals(one.text, one.finished)), family[0])
-            for family in families
-        ]
+        mixed, wanted = self.mix_many(vectors, sentence_vectors, weights), wanted_point(sentence_vectors, weights)
+        reader = Reader(Grammar.load(), subject)
+        checkers = [Checker(BrandRules.like(family, subject=True), [], reader) for family in texts]
+        found = self.write(mixed, subject, wanted)
+        unfit = [row for row, one in enumerate(found) if not _is_fit(one, checkers[row])] if drafts > 1 else []
+        others = around(mixed[unfit], wanted[unfit], drafts, self.adapter)[:, 1:]
+        more = self.write(others.flatten(0, 1), subject, wanted[unfit].repeat_interleave(drafts - 1, 0))
+        for place, row in enumerate(unfit):
+            family = more[place * (drafts - 1) : (place + 1) * (drafts - 1)]
+            found[row] = next((one for one in family if _is_fit(one, checkers[row])), found[row])
+        return found
 
     @cached_property
     def _quick(self) -> tuple[LanguageModel, Callable[[Sequence[str]], Tensor]]:
@@ -235,6 +237,10 @@ class Writing:
 def is_usable(draft: Written) -> bool:
     """Say whether there is a text, with no slot open."""
     return draft.fault is None and bool(draft.text.strip())
+
+
+def _is_fit(draft: Written, checker: Checker) -> bool:
+    return is_usable(draft) and not checker.refusals(draft.text, draft.finished)
 
 
 def _without_subject(decoded: Decoded) -> Written:

@@ -71,12 +71,11 @@ class Writer:
         vectors = torch.stack([torch.stack([parent.vectors for parent in row]) for row in parents])
         sentence_vectors = torch.stack([torch.stack([parent.sentence_vector for parent in row]) for row in parents])
         weights = torch.tensor([recipe.weights for recipe in recipes])
+        mixtures = (vectors, sentence_vectors, weights, [recipe.parents for recipe in recipes])
         if self.subject:
-            texts = self.space.write_about(self.subject, vectors, sentence_vectors, weights)
+            texts = self.space.write_about(self.subject, *mixtures, self.effort.drafts)
         else:
-            families = [recipe.parents for recipe in recipes]
-            found = self.space.write_nearest(vectors, sentence_vectors, weights, families, self.effort)
-            texts = [written for written, _ in found]
+            texts = [written for written, _ in self.space.write_nearest(*mixtures, self.effort)]
         for recipe, written in zip(recipes, texts, strict=True):
             if written.fault:
                 refusals = [Refusal("slot", written.fault)]

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import yaml
 
-from embeddings.mixing import adapt, is_new, mix, wanted_point
+from embeddings.mixing import adapt, is_new
 from embeddings.space import Space
 from embeddings.summary import SummaryEmbedding
 from embeddings.writing import Written
@@ -133,18 +133,17 @@ def _pairs(
     space: Space, rng: random.Random, claims: Sequence[Claim], stored: Sequence[SummaryEmbedding], record:
     ProductRecord, count: int,
 ) -> list[Written]:  # fmt: skip
-    """Return what equal mixtures of random pairs of claims about other products than `record`'s decode to."""
+    """Return what equal mixtures of random pairs of claims about other products than `record`'s say about it."""
     others = [e for claim, e in zip(claims, stored, strict=True) if claim.record.name != record.name]
     pairs = [rng.sample(others, 2) for _ in range(count)]
-    vectors, wanted = _mixed(space, pairs)
-    return space.write(vectors, record, wanted)
+    return space.write_about(record, *_stacked(pairs), [[parent.text for parent in pair] for pair in pairs])
 
 
 def plain_mixtures(space: Space, stored: Sequence[SummaryEmbedding], judge: Judge) -> dict[str, Any]:
     """Return novelty and fluency of equal mixtures of random pairs of claims, no subject given."""
     shuffled = random.Random("pairs").sample(stored, 2 * MIXTURES)
     pairs = [shuffled[2 * i : 2 * i + 2] for i in range(MIXTURES)]
-    texts = [written.text for written in space.write(_mixed(space, pairs)[0])]
+    texts = [written.text for written in space.write(space.mix_many(*_stacked(pairs)))]
     new = [is_new(text, [parent.text for parent in pair]) for text, pair in zip(texts, pairs, strict=True)]
     real = judge.nats_per_token([embedding.text for embedding in stored]).mean()
     mixed = judge.nats_per_token(texts).mean()
@@ -157,8 +156,8 @@ def plain_mixtures(space: Space, stored: Sequence[SummaryEmbedding], judge: Judg
     }
 
 
-def _mixed(space: Space, pairs: Sequence[Sequence[SummaryEmbedding]]) -> tuple[torch.Tensor, torch.Tensor]:
+def _stacked(pairs: Sequence[Sequence[SummaryEmbedding]]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return vectors (B, 2, P, D), sentence vectors (B, 2, S) and equal weights (B, 2) of pairs."""
     vectors = torch.stack([torch.stack([parent.vectors for parent in pair]) for pair in pairs])
     sentence_vectors = torch.stack([torch.stack([parent.sentence_vector for parent in pair]) for pair in pairs])
-    weights = torch.full((len(pairs), 2), 0.5)
-    return mix(vectors, sentence_vectors, weights, space.adapter), wanted_point(sentence_vectors, weights)
+    return vectors, sentence_vectors, torch.full((len(pairs), 2), 0.5)

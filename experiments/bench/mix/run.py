@@ -268,14 +268,15 @@ def _about(setting: Setting, rule: FluencyRule, records: Sequence[ProductRecord]
         rows = [row for row in range(number, len(cases), len(records))
                 if all(corpus.claims[n].record.name != record.name for n in cases.parents[row].tolist())]  # fmt: skip
         part = Cases(cases.parents[rows], cases.weights[rows])
-        parents = (*setting.of(setting.from_adapter, part), part.weights)
+        families = [[corpus.texts[n] for n in numbers] for numbers in part.parents.tolist()]
+        parents = (*setting.of(setting.from_adapter, part), part.weights, families)
         reader = Reader(Grammar.load(), record)
         checker = Checker(BrandRules(), [], reader)
 
         def is_true(written: Written, checker: Checker = checker) -> bool:
             return not written.fault and not checker.refusals(written.text, written.finished)
 
-        drafts = setting.space.write_about(record, *parents)
+        drafts = setting.space.write_about(record, *parents, drafts=1)
         chosen = setting.space.write_about(record, *parents, drafts=setting.effort.drafts)
         flags["first_draft_true"] += map(is_true, drafts)
         flags["true"] += map(is_true, chosen)
