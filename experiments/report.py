@@ -22,6 +22,7 @@ REASONS = {
     "unfinished": "not a finished sentence",
     "copy": "the same words as a stored text, so nothing new",
     "concatenation": "contains a whole stored text",
+    "mixed facts": "says of one product what is true of two",
     "banned": "uses a word that the brand bans",
     "off subject": "does not name the product",
     "foreign attribute": "claims something that the product's record does not say",

@@ -73,16 +73,17 @@ def mixture_targets(
         numbers.setdefault(claim.frame.form, []).append(number)
     found: list[Mixed] = []
     for part in range(-(-pairs // _PART)):
-        path = folder / f"{key}-{seed}-{part}.json"
+        count = min(_PART, pairs - part * _PART)
+        path = folder / f"{key}-{seed}-{part}-{count}.json"
         if not path.exists():
             rng = random.Random(f"{seed} mixtures {part}")
-            drawn = [rng.sample(numbers[claims[rng.randrange(len(claims))].frame.form], 2) for _ in range(_PART)]
+            drawn = [rng.sample(numbers[claims[rng.randrange(len(claims))].frame.form], 2) for _ in range(count)]
             mixed = _targets(rng, grammar, claims, vectors, phrase_vectors, drawn, encode)
             with replacing(path) as partial:
                 partial.write_text(json.dumps([[m.first, m.second, m.weight, m.text] for m in mixed]))
         found += [Mixed(*row) for row in json.loads(path.read_text())]
         report("targets of mixtures", min((part + 1) * _PART, pairs), pairs)
-    return found[: pairs * len(WEIGHTS)]
+    return found
 
 
 def _targets(
@@ -96,7 +97,8 @@ def _targets(
         near = _Nearness(phrase_vectors, points[0])
         first, second = claims[i], claims[j]
         between = recombined(rng, grammar, first, second, near) + recombined(rng, grammar, second, first, near)
-        families.append((between, [first.text, *reworded(rng, grammar, first, second, near)]))
+        new = [text for text in between if text not in (first.text, second.text)]
+        families.append((new, [first.text, *reworded(rng, grammar, first, second, near)]))
     reached = iter(encode([text for pair in families for family in pair for text in family]))
     found = []
     for (i, j), (between, beside), points in zip(pairs, families, wanted, strict=True):
