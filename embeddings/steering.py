@@ -20,6 +20,10 @@ from embeddings.effort import Effort
 from embeddings.mixing import adapt, around, is_new
 from embeddings.space import Space
 from embeddings.summary import SummaryEmbedding
+from embeddings.writing import is_fit
+from generator.checks import BrandRules, Checker
+from generator.grammar import Grammar
+from generator.reader import Reader
 from generator.record import ProductRecord
 
 TRUST_DEGREES = 60.0
@@ -253,12 +257,11 @@ def steer(
 
 
 def _about(space: Space, subject: ProductRecord, drafts: Tensor, point: Tensor, parents: Sequence[str]) -> str | None:
-    """Return the draft about the subject that is nearest to the point, of those without a fault and new."""
+    """Return the draft nearest to the point of those that are true to the subject's record, and new."""
+    checker = Checker(BrandRules.like(parents, subject=True), parents, Reader(Grammar.load(), subject))
     written = space.write(drafts, subject, point.expand(len(drafts), -1))
-    usable = [w.text for w in written if w.fault is None and w.finished and w.text.strip() and is_new(w.text, parents)]
-    if not usable:
-        return None
-    return usable[int((space.encoder.encode(usable) @ point).argmax())]
+    fit = [draft.text for draft in written if is_fit(draft, checker)]
+    return fit[int((space.encoder.encode(fit) @ point).argmax())] if fit else None
 
 
 def _steered(text: str, parent: str, point: Tensor, here: Tensor, vector: Tensor) -> Steered:

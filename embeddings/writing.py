@@ -163,12 +163,12 @@ class Writing:
         reader = Reader(Grammar.load(), subject)
         checkers = [Checker(BrandRules.like(family, subject=True), [], reader) for family in texts]
         found = self.write(mixed, subject, wanted)
-        unfit = [row for row, one in enumerate(found) if not _is_fit(one, checkers[row])] if drafts > 1 else []
+        unfit = [row for row, one in enumerate(found) if not is_fit(one, checkers[row])] if drafts > 1 else []
         others = around(mixed[unfit], wanted[unfit], drafts, self.adapter)[:, 1:]
         more = self.write(others.flatten(0, 1), subject, wanted[unfit].repeat_interleave(drafts - 1, 0))
         for place, row in enumerate(unfit):
             family = more[place * (drafts - 1) : (place + 1) * (drafts - 1)]
-            found[row] = next((one for one in family if _is_fit(one, checkers[row])), found[row])
+            found[row] = next((one for one in family if is_fit(one, checkers[row])), found[row])
         return found
 
     @cached_property
@@ -239,7 +239,8 @@ def is_usable(draft: Written) -> bool:
     return draft.fault is None and bool(draft.text.strip())
 
 
-def _is_fit(draft: Written, checker: Checker) -> bool:
+def is_fit(draft: Written, checker: Checker) -> bool:
+    """Say whether a draft is usable and passes the checks."""
     return is_usable(draft) and not checker.refusals(draft.text, draft.finished)
 
 

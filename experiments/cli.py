@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,6 @@ import typer
 from typer.core import TyperGroup
 
 from copyloom import CopyloomError
-from embeddings.folders import replacing
 from experiments import console
 from experiments.adapter_command import train_adapter_command
 from experiments.dataset_commands import dataset_app
@@ -207,10 +205,7 @@ def bench_inversion(
 
     with console.progress() as report:
         found = measure(quick, data, device, report)
-    if out is not None:
-        with replacing(out) as partial:
-            partial.write_text(json.dumps(found, indent=1))
-    console.print_json(found) if as_json else show(found)
+    console.deliver(found, show, as_json, out)
 
 
 @bench_app.command("mix")
@@ -233,9 +228,7 @@ def bench_mix(
     given = None if texts is None else read_texts(texts, column)
     with console.progress() as report:
         found = measure(given, pairs, out, data, device, report, plain and texts is None)
-    with replacing(out / "mix.json") as partial:
-        partial.write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
-    console.print_json(found) if as_json else show(found)
+    console.deliver(found, show, as_json, out / "mix.json")
 
 
 def _study(config: Any, out: Path, as_json: bool) -> None:

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -15,6 +16,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+from embeddings.folders import replacing
 
 out = Console(highlight=False)
 notes = Console(stderr=True, highlight=False)
@@ -64,6 +67,16 @@ def _plain_lines() -> Callable[[str, int, int], None]:
 def print_json(data: dict[str, Any]) -> None:
     """Print one JSON object on standard output."""
     typer.echo(json.dumps(data, ensure_ascii=False))
+
+
+def deliver(
+    found: dict[str, Any], show: Callable[[dict[str, Any]], None], as_json: bool, path: Path | None = None
+) -> None:
+    """Write what was measured to a JSON file, if one is given, and print it: as JSON, or as `show` does."""
+    if path is not None:
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
+    print_json(found) if as_json else show(found)
 
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ import typer
 
 from copyloom import InputError
 from embeddings.effort import Effort
-from embeddings.folders import replacing
 from experiments import console
 from experiments.options import DeviceName, Json, Model, Subject
 
@@ -113,10 +111,7 @@ def steering(
 
     with console.progress() as show:
         found = measure(claims, strength or STRENGTHS, Effort(drafts, rounds), library, model, device, show)
-    if out is not None:
-        with replacing(out) as partial:
-            partial.write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
-    console.print_json(found) if as_json else _show_steering(found)
+    console.deliver(found, _show_steering, as_json, out)
 
 
 def styles(
@@ -137,10 +132,7 @@ def styles(
         found, points = measure((first, second), products, model, device, show)
     draw(found, points, plot)
     found["plot"] = str(plot)
-    if out is not None:
-        with replacing(out) as partial:
-            partial.write_text(json.dumps(found, indent=1))
-    console.print_json(found) if as_json else _show_styles(found)
+    console.deliver(found, _show_styles, as_json, out)
 
 
 def _directions(

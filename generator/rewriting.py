@@ -100,13 +100,13 @@ def _scores(
     device = model.device.torch
     length = min(max(len(draft.ids) for draft in drafts) + 1, MAX_TOKENS)
     ids = torch.full((len(drafts), length), model.end)
-    more = torch.zeros(len(drafts), model.model.config.get_text_config().vocab_size)
+    starts = model.starts_word.to(device)
+    more = torch.zeros(len(drafts), len(starts))
     for row, draft in enumerate(drafts):
         ids[row, : len(draft.ids)] = torch.tensor(draft.ids[:length], dtype=torch.long)
         more[row, sorted(draft.favoured)] = favour
     ids, more = ids.to(device), more.to(device)
     reader, inputs = Reader(model, embeddings.shape[1] + length), embeddings.to(device, model.model.dtype)
-    starts = model.starts_word.to(device)
     scores, tokens = [], []
     for place in range(length):
         likely = reader.read(inputs).log_softmax(-1)

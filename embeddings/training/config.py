@@ -105,6 +105,17 @@ class AdapterTraining(BaseModel):
         return (alone,) if self.stage == "adapter" else (alone, (self.stage, self.joint_steps))
 
 
+def share_of_rate(step: int, steps: int, warmup: int, cooldown: float) -> float:
+    """Return the share of the peak learning rate: up linearly, level, and down linearly (Hu et al. 2024, MiniCPM).
+
+    Examples
+    --------
+    >>> [share_of_rate(step, 100, warmup=10, cooldown=0.4) for step in (0, 50, 80)]
+    [0.1, 1.0, 0.5]
+    """
+    return min((step + 1) / warmup, (steps - step) / (cooldown * steps), 1.0)
+
+
 def read_training(path: Path | None, changes: dict[str, Any]) -> AdapterTraining:
     """Return the settings in a YAML file, with `changes` on top.
 

@@ -72,6 +72,12 @@ def split(texts: Sequence[str], config: AdapterTraining) -> tuple[list[int], lis
     return sorted(hashed[count:]), sorted(hashed[:count])
 
 
+def noisy(vectors: Tensor, most: float, generator: torch.Generator) -> Tensor:
+    """Return unit vectors (B, S) with Gaussian noise, each row's as long as a random share of `most`."""
+    spread = most * torch.rand(len(vectors), 1, generator=generator) / vectors.shape[1] ** 0.5
+    return normalize(vectors + spread * torch.randn(vectors.shape, generator=generator), dim=-1)
+
+
 class Examples:
     """Texts as token ids with their vectors.
 
@@ -97,10 +103,7 @@ class Examples:
         window = self._by_length[max(start, 0) : start + width]
         batch = self._batch(rng.sample(window, min(rows, len(window))))
         noise = torch.Generator().manual_seed(rng.getrandbits(63))
-        size = batch.vectors.shape[1]
-        spread = config.noise * torch.rand(len(batch.vectors), 1, generator=noise) / size**0.5
-        noisy = batch.vectors + spread * torch.randn(batch.vectors.shape, generator=noise)
-        return Batch(normalize(noisy, dim=-1), batch.targets)
+        return Batch(noisy(batch.vectors, config.noise, noise), batch.targets)
 
     def in_order(self, rows: int) -> Iterator[Batch]:
         """Yield all texts by length, `rows` at a time, without noise."""

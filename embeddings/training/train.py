@@ -38,7 +38,7 @@ from embeddings.inversion import InversionConfig, resolve_precision
 from embeddings.rows import unit_rows
 from embeddings.training import lora
 from embeddings.training.checkpoint import CHECKPOINT, RUN, Looked, State, check_same_run, load_state, save_state
-from embeddings.training.config import AdapterTraining, Stage
+from embeddings.training.config import AdapterTraining, Stage, share_of_rate
 from embeddings.training.examples import Examples, fit_texts, split
 from embeddings.training.loss import token_losses
 from embeddings.training.quality import Quality, measure
@@ -245,7 +245,7 @@ class _Training:
         if not state.step:
             self._look(stage, steps)
         while state.step < steps and (patience is None or state.waited < patience):
-            share = _schedule(state.step, steps, self.config)
+            share = share_of_rate(state.step, steps, self.config.warmup, self.config.cooldown)
             for group in optimiser.param_groups:
                 group["lr"] = group["initial_lr"] * share
             state.losses.append(self._step(stage, optimiser))
@@ -348,11 +348,6 @@ class _Training:
         with replacing(folder / ADAPTER_SETTINGS) as partial:
             training = {"training": self.config.model_dump()}
             partial.write_text(json.dumps(settings.model_dump() | training, indent=2) + "\n")
-
-
-def _schedule(step: int, steps: int, config: AdapterTraining) -> float:
-    """Return the share of the peak learning rate: up linearly, level, and down linearly (Hu et al. 2024, MiniCPM)."""
-    return min((step + 1) / config.warmup, (steps - step) / (config.cooldown * steps), 1.0)
 
 
 def _hash(texts: Sequence[str]) -> str:

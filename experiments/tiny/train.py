@@ -29,6 +29,8 @@ from embeddings.adapter import Adapter
 from embeddings.encoder import SentenceEncoder
 from embeddings.folders import replacing
 from embeddings.subject import SubjectAdapter, present_slots
+from embeddings.training.config import share_of_rate
+from embeddings.training.examples import noisy
 from experiments.tiny.examples import Claims, Example, phrases_of
 from experiments.tiny.mixtures import mixture_targets, neighbour_pairs
 from experiments.tiny.real_texts import is_held_out, is_judges, real_texts, sentences, shared_data
@@ -206,8 +208,7 @@ class Corpus:
 
     def _batch(self, examples: Sequence[Example], noise: torch.Generator) -> Batch:
         vectors = torch.stack([example.vector for example in examples])
-        spread = self.config.noise * torch.rand(len(examples), 1, generator=noise) / vectors.shape[1] ** 0.5
-        vectors = normalize(vectors + spread * torch.randn(vectors.shape, generator=noise), dim=-1)
+        vectors = noisy(vectors, self.config.noise, noise)
         rows = [[*self._encode(example.target), self.tokenizer.eos_token_id] for example in examples]
         length = -(-max(map(len, rows)) // _LENGTHS) * _LENGTHS
         tokens = torch.full((len(rows), length), self.tokenizer.pad_token_id)
@@ -283,9 +284,10 @@ def train_tiny(
     step = _resume(out / "checkpoint.safetensors", model, optimisers, config)
     saved_at, losses = time.monotonic(), []
     while step < config.steps:
+        share = share_of_rate(step, config.steps, config.warmup, config.cooldown)
         for optimiser in optimisers:
             for group in optimiser.param_groups:
-                group["lr"] = group["initial_lr"] * _schedule(step, config)
+                group["lr"] = group["initial_lr"] * share
         losses.append([_backward(model, batch, device) for batch in corpus.batches(step)])
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimiser in optimisers:
@@ -332,12 +334,6 @@ def _optimisers(model: TinyModel, config: TinyConfig) -> list[torch.optim.Optimi
         for group in optimiser.param_groups:
             group["initial_lr"] = group["lr"]
     return optimisers
-
-
-def _schedule(step: int, config: TinyConfig) -> float:
-    """Return the share of the peak learning rate: up linearly, level, and down linearly (Hu et al. 2024, MiniCPM)."""
-    left = (config.steps - step) / (config.cooldown * config.steps)
-    return min((step + 1) / config.warmup, left, 1.0)
 
 
 def _checkpoint(

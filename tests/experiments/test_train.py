@@ -10,10 +10,11 @@ import torch
 from copyloom import InputError
 from embeddings.adapter import ADAPTER_SETTINGS, load_adapters
 from embeddings.space import Space
+from embeddings.training.config import share_of_rate
 from experiments.tiny.card import model_card
 from experiments.tiny.package import write_package
 from experiments.tiny.real_texts import is_held_out, real_texts
-from experiments.tiny.train import TinyConfig, TinyModel, _schedule, read_config, train_tiny
+from experiments.tiny.train import TinyConfig, TinyModel, read_config, train_tiny
 from generator.device import Device
 from generator.grammar import Grammar
 from generator.language_model import SHIPPED_FOLDER, LanguageModel
@@ -42,7 +43,7 @@ def test_stopped_and_resumed_makes_the_same_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, space: Space
 ) -> None:
     whole, corpus = train_tiny(SMALL, tmp_path / "whole", None, quiet)
-    monkeypatch.setattr("experiments.tiny.train._schedule", stop_at_third_call())
+    monkeypatch.setattr("experiments.tiny.train.share_of_rate", stop_at_third_step())
     with pytest.raises(KeyboardInterrupt):
         train_tiny(SMALL, tmp_path / "broken", None, quiet)
     monkeypatch.undo()
@@ -66,24 +67,21 @@ def test_stopped_and_resumed_makes_the_same_model(
     shutil.rmtree(tmp_path)
 
 
-def stop_at_third_call() -> object:
-    """Return a schedule that is interrupted in the second step: each step asks it once for every group."""
-    from experiments.tiny.train import _schedule
-
+def stop_at_third_step() -> object:
+    """Return a schedule, asked for once a step, that is interrupted."""
     calls = []
 
-    def schedule(step: int, config: TinyConfig) -> float:
+    def schedule(step: int, steps: int, warmup: int, cooldown: float) -> float:
         calls.append(step)
-        if len(calls) > 4:  # two optimisers, one group each
+        if len(calls) > 2:
             raise KeyboardInterrupt
-        return _schedule(step, config)
+        return share_of_rate(step, steps, warmup, cooldown)
 
     return schedule
 
 
 def test_the_learning_rate_rises_stays_and_falls() -> None:
-    config = TinyConfig(steps=100, warmup=10, cooldown=0.4)
-    shares = [_schedule(step, config) for step in range(100)]
+    shares = [share_of_rate(step, 100, warmup=10, cooldown=0.4) for step in range(100)]
     assert shares[0] == pytest.approx(0.1)
     assert set(shares[9:61]) == {1.0}
     assert shares[80] == pytest.approx(0.5)

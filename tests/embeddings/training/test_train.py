@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from copyloom import InputError
 from embeddings.inversion import InversionConfig
 from embeddings.space import Space
+from embeddings.training.config import share_of_rate
 from embeddings.training.train import train_adapter
 from generator.decoding import decode
 from generator.device import Device
@@ -117,7 +118,7 @@ def test_stopped_and_resumed_is_the_same_bit_for_bit(config, texts, tmp_path, mo
     config = config.model_copy(update={"stage": stage, "checkpoint_seconds": 0.0})
     whole = train_adapter(config, texts, tmp_path / "whole", device="cpu")
     for stop in (7, 37):  # in the first stage, then in the second: a run is asked for its rate once a step
-        monkeypatch.setattr("embeddings.training.train._schedule", stop_after(stop))
+        monkeypatch.setattr("embeddings.training.train.share_of_rate", stop_after(stop))
         with pytest.raises(KeyboardInterrupt):
             train_adapter(config, texts, tmp_path / "broken", device="cpu")
         monkeypatch.undo()
@@ -136,15 +137,13 @@ def test_stopped_and_resumed_is_the_same_bit_for_bit(config, texts, tmp_path, mo
 
 def stop_after(calls):
     """Return a schedule that is interrupted after so many steps."""
-    from embeddings.training.train import _schedule
-
     taken = []
 
-    def schedule(step, steps, config):
+    def schedule(step, steps, warmup, cooldown):
         taken.append(step)
         if len(taken) > calls:
             raise KeyboardInterrupt
-        return _schedule(step, steps, config)
+        return share_of_rate(step, steps, warmup, cooldown)
 
     return schedule
 
