@@ -19,16 +19,17 @@ class Effort:
         Of rewriting; none keeps the nearest draft.
     width : int
         Texts rewritten in a round.
-    rewritings : int
-        Of each.
+    rewritings, splices : int
+        Of each, at most; splices with each other parent.
     """
 
     drafts: int = 9
     rounds: int = 3
     width: int = 2
-    rewritings: int = 24
+    rewritings: int = 16
+    splices: int = 64
 
     def __post_init__(self) -> None:
         """Raise where a number makes no sense."""
-        if self.drafts < 1 or self.rounds < 0 or self.width < 1 or self.rewritings < 1:
+        if self.drafts < 1 or self.rounds < 0 or self.width < 1 or self.rewritings < 1 or self.splices < 1:
             raise InputError(f"{self} cannot be; rounds may be 0, the others are at least 1")

@@ -232,7 +232,7 @@ class Space(Writing):
         subject: ProductRecord | None = None,
         effort: Effort | None = None,
     ) -> Mixture:
-        """Return the text written from a mixture: the nearest to the wanted point that a search finds.
+        """Return the text written from a mixture: the best that a search finds; see `embeddings.search`.
 
         Parameters
         ----------

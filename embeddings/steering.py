@@ -20,7 +20,7 @@ from embeddings.effort import Effort
 from embeddings.mixing import adapt, around, is_new
 from embeddings.space import Space
 from embeddings.summary import SummaryEmbedding
-from embeddings.writing import is_fit
+from embeddings.writing import unfitness
 from generator.checks import BrandRules, Checker
 from generator.grammar import Grammar
 from generator.reader import Reader
@@ -243,8 +243,7 @@ def steer(
     vectors, texts = adapt(space.adapter, points) + residuals, [(embedding.text,) for embedding in stored]
     effort = effort or Effort()
     if subject is None:
-        nearest = space.nearest(vectors, points, texts, effort)
-        found = [None if best is None else best.text for best in nearest]
+        found = space.nearest(vectors, points, texts, effort, any_style=True)
     else:
         bare = vectors - residuals  # the record brings the facts that residuals are for
         drafts = torch.cat([around(rows, points, effort.drafts, space.adapter) for rows in (vectors, bare)], 1)
@@ -260,7 +259,7 @@ def _about(space: Space, subject: ProductRecord, drafts: Tensor, point: Tensor, 
     """Return the draft nearest to the point of those that are true to the subject's record, and new."""
     checker = Checker(BrandRules.like(parents, subject=True), parents, Reader(Grammar.load(), subject))
     written = space.write(drafts, subject, point.expand(len(drafts), -1))
-    fit = [draft.text for draft in written if is_fit(draft, checker)]
+    fit = [draft.text for draft in written if not unfitness(draft, checker)]
     return fit[int((space.encoder.encode(fit) @ point).argmax())] if fit else None
 
 

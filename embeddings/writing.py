@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,9 +17,9 @@ from embeddings.encoder import Encoder, SentenceEncoder
 from embeddings.inversion import Context, in_context
 from embeddings.mixing import adapt, around, mix, wanted_point
 from embeddings.rows import unit_rows
-from embeddings.search import Case, search
+from embeddings.search import Case, Means, search
 from embeddings.subject import SUBJECT_SLOTS, SubjectAdapter, present_slots, subject_phrases
-from generator.checks import BrandRules, Checker
+from generator.checks import STRAYS, BrandRules, Checker
 from generator.decoding import MAX_TOKENS, Decoded, Prefix, decode
 from generator.grammar import Grammar
 from generator.language_model import LanguageModel
@@ -136,7 +136,7 @@ class Writing:
         between = [row for row, shares in enumerate(weights.tolist()) if 1.0 not in shares]
         parents = [tuple(t for t, w in zip(texts[row], weights[row].tolist(), strict=True) if w) for row in between]
         found = self.nearest(mixed[between], wanted[between], parents, effort)
-        written = {row: best for row, best in zip(between, found, strict=True) if best is not None}
+        written = {row: Written(best, True) for row, best in zip(between, found, strict=True) if best is not None}
         rest = [row for row in range(len(mixed)) if row not in written]
         written |= dict(zip(rest, self.write(mixed[rest]), strict=True))
         chosen = [written[row] for row in range(len(mixed))]
@@ -149,7 +149,7 @@ class Writing:
     ) -> list[Written]:  # fmt: skip
         """Return what each of B mixtures says about a subject: the first of several drafts that is fit to show.
 
-        Fit is a draft that is true to the record, finished, and of a form like its parents'.
+        Fit is a draft that is true to the record, finished, in a style of its parents, and of a form like theirs.
 
         Parameters
         ----------
@@ -157,32 +157,37 @@ class Writing:
         vectors, sentence_vectors, weights, texts
             As `write_nearest` takes them.
         drafts : int
-            Decodes around each mixture, the first of it itself; where none is fit, that one comes back.
+            Decodes around each mixture, the first of it itself. Where none is fit, the first that is but for its style
+            comes back, or the very first.
         """
         mixed, wanted = self.mix_many(vectors, sentence_vectors, weights), wanted_point(sentence_vectors, weights)
         reader = Reader(Grammar.load(), subject)
-        checkers = [Checker(BrandRules.like(family, subject=True), [], reader) for family in texts]
+        checkers = [Checker(BrandRules.like(family, subject=True), [], reader, family=family) for family in texts]
         found = self.write(mixed, subject, wanted)
-        unfit = [row for row, one in enumerate(found) if not is_fit(one, checkers[row])] if drafts > 1 else []
+        unfit = [row for row, one in enumerate(found) if unfitness(one, checkers[row])] if drafts > 1 else []
         others = around(mixed[unfit], wanted[unfit], drafts, self.adapter)[:, 1:]
         more = self.write(others.flatten(0, 1), subject, wanted[unfit].repeat_interleave(drafts - 1, 0))
         for place, row in enumerate(unfit):
-            family = more[place * (drafts - 1) : (place + 1) * (drafts - 1)]
-            found[row] = next((one for one in family if is_fit(one, checkers[row])), found[row])
+            family = [found[row], *more[place * (drafts - 1) : (place + 1) * (drafts - 1)]]
+            found[row] = min(family, key=lambda one, checker=checkers[row]: unfitness(one, checker))
         return found
 
     @cached_property
-    def _quick(self) -> tuple[LanguageModel, Callable[[Sequence[str]], Tensor]]:
-        """The language model and the encoder that search: in bfloat16 where the device has it."""
-        if not self.model.device.has_bfloat16:
-            return self.model, self.encoder.encode
-        own = isinstance(self.encoder, SentenceEncoder)
-        encoder = SentenceEncoder(self.model.device.torch, torch.bfloat16) if own else self.encoder
-        return self.model.in_bfloat16(), encoder.encode
+    def _means(self) -> Means:
+        """What a search works with: the language model and the encoder in bfloat16 where the device has it."""
+        model, encoder, adapter = self.model, self.encoder, self.adapter
+        if model.device.has_bfloat16:
+            model = model.in_bfloat16()
+            if isinstance(encoder, SentenceEncoder):
+                encoder = SentenceEncoder(model.device.torch, torch.bfloat16)
+        if adapter is None:
+            return Means(model, encoder.encode)
+        return Means(model, encoder.encode, lambda points: in_context(model, adapt(adapter, points), self.context_ids))
 
     def nearest(
-        self, vectors: Tensor, wanted: Tensor, parents: Sequence[tuple[str, ...]], effort: Effort
-    ) -> list[Written | None]:
+        self, vectors: Tensor, wanted: Tensor, parents: Sequence[tuple[str, ...]], effort: Effort,
+        any_style: bool = False,
+    ) -> list[str | None]:  # fmt: skip
         """Return for each of B points the acceptable text nearest to it; see `embeddings.search`.
 
         Parameters
@@ -194,16 +199,18 @@ class Writing:
         parents : sequence of tuple of str
             Texts to begin with beside the vectors' own. None of them comes back.
         effort : Effort
+        any_style : bool
+            Whether another style than the parents' will do.
 
         Returns
         -------
-        list of Written or None
+        list of str or None
             None where nothing acceptable is found.
         """
         drafts = around(vectors, wanted, effort.drafts, self.adapter)
         drafts = in_context(self.model, drafts.flatten(0, 1), self.context_ids).unflatten(0, drafts.shape[:2])
-        cases = [Case(*case) for case in zip(drafts, wanted, parents, strict=True)]
-        return [None if best is None else _without_subject(best) for best in search(*self._quick, cases, effort)]
+        cases = [Case(*case, any_style) for case in zip(drafts, wanted, parents, strict=True)]
+        return list(search(self._means, cases, effort))
 
     def subject(self, record: ProductRecord) -> Prefix:
         """Return the prefix that tells the model what to write about.
@@ -239,9 +246,12 @@ def is_usable(draft: Written) -> bool:
     return draft.fault is None and bool(draft.text.strip())
 
 
-def is_fit(draft: Written, checker: Checker) -> bool:
-    """Say whether a draft is usable and passes the checks."""
-    return is_usable(draft) and not checker.refusals(draft.text, draft.finished)
+def unfitness(draft: Written, checker: Checker) -> int:
+    """Return 0 for a draft that may be shown, 1 for one that strays from its parents, 2 for one that may not."""
+    if not is_usable(draft):
+        return 2
+    codes = {refusal.code for refusal in checker.refusals(draft.text, draft.finished)}
+    return 0 if not codes else 1 if codes <= STRAYS else 2
 
 
 def _without_subject(decoded: Decoded) -> Written:

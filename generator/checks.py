@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -10,13 +12,22 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
 
 from generator.grammar import Grammar
-from generator.reader import Reader, mixed_facts, words_of
+from generator.reader import Reader, gist, mixed_facts, words_of
+from generator.record import indefinite_article
 
 _FINISHED = re.compile(r"[.!?…][\"'”’)]*$")
 _DANGLING = frozenset(
     ["a", "an", "the", "and", "or", "of", "with", "by", "that", "is", "are", "our", "your", "its", "as", "than"]
 )
-_DOUBLED = re.compile(r"\b(\w+) \1\b", re.IGNORECASE)
+_DOUBLED = re.compile(r"(?<![\w-])([\w'-]+) \1(?![\w-])", re.IGNORECASE)
+_ARTICLE = re.compile(r"\b(an?) (?=(\w\S*))", re.IGNORECASE)
+_WEIGHTY = 4
+_EVERYWHERE = frozenset("with that this your from their have what when which will they them more than".split())  # noqa: SIM905
+"""Words of four letters or more say something, but for these."""
+_IN_FRAME = 0.85
+"""Cosine to the nearest frame from which on the grammar knows a text's style."""
+STRAYS = frozenset(["another product", "another style"])
+"""Codes of refusals of a text that could be shown, but does not keep to its family."""
 
 
 class BrandRules(BaseModel):
@@ -100,6 +111,11 @@ class Checker:
         Of the subject's record.
     grammar : Grammar, optional
         Without a record: refuse texts that mix up what it knows of products, as two products in one.
+    family : sequence of str
+        Texts that a new one is made of. It must repeat no word that none of them repeats, agree in its articles and, as
+        far as the grammar knows theirs, keep to one of their products and one of their styles.
+    any_style : bool
+        Whether another style than theirs will do.
 
     Examples
     --------
@@ -108,9 +124,11 @@ class Checker:
     """
 
     def __init__(
-        self, rules: BrandRules, stored: Iterable[str], reader: Reader | None = None, grammar: Grammar | None = None
-    ) -> None:
+        self, rules: BrandRules, stored: Iterable[str], reader: Reader | None = None, grammar: Grammar | None = None,
+        family: Sequence[str] = (), any_style: bool = False,
+    ) -> None:  # fmt: skip
         self.rules, self.reader, self.grammar = rules, reader, grammar
+        self._family = _Family.of(family, any_style) if family else None
         self._stored = {normalised(text): text for text in stored}
         self._banned = [
             (word, re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)) for word in rules.banned_words
@@ -131,6 +149,8 @@ class Checker:
                 found.append(Refusal("banned", f"the brand bans {word!r}"))
         if self.grammar and (mixed := mixed_facts(text, self.grammar)):
             found.append(Refusal("mixed facts", f"no one product is all of: {mixed}"))
+        if self._family:
+            found += self._family.refusals(text, self.reader)
         return found + (self._facts(text) if self.reader else [])
 
     def _form(self, text: str, finished: bool) -> list[Refusal]:
@@ -173,3 +193,66 @@ class Checker:
                 if not found:
                     found.append(Refusal("unknown word", f"{word!r} is neither in the record nor in a known frame"))
         return found
+
+
+@dataclass(frozen=True)
+class _Family:
+    """What the texts that a new one is made of do: words and articles, products and styles.
+
+    Parameters
+    ----------
+    counts : Counter of str
+        How often a word or a pair of words stands in one of them, at most.
+    articles : frozenset of (str, str)
+        Articles with the words that follow them.
+    products, styles : frozenset of str
+        Empty where one of the texts is not the grammar's, or none need be kept.
+    """
+
+    counts: Counter[str]
+    articles: frozenset[tuple[str, str]]
+    products: frozenset[str]
+    styles: frozenset[str]
+
+    @classmethod
+    def of(cls, texts: Sequence[str], any_style: bool) -> _Family:
+        read = [gist(text, Grammar.load()) for text in texts]
+        counts: Counter[str] = Counter()
+        for text in texts:
+            counts |= _counts(text)
+        products = frozenset().union(*(one.products for one in read)) if all(one.products for one in read) else ()
+        known = not any_style and all(one.frame_similarity >= _IN_FRAME for one in read)
+        return cls(
+            counts,
+            frozenset(article for text in texts for article in _articles(text)),
+            frozenset(products),
+            frozenset(one.style for one in read) if known else frozenset(),
+        )
+
+    def refusals(self, text: str, reader: Reader | None) -> list[Refusal]:
+        """Return what keeps `text`, about the reader's record where there is one, out of the family."""
+        found = []
+        again = next((word for word, count in _counts(text).items() if count > max(self.counts[word], 1)), None)
+        if again:
+            found.append(Refusal("repetition", f"repeats {again!r}"))
+        for article, word in _articles(text) - self.articles:
+            if article != indefinite_article(word):
+                found.append(Refusal("article", f"{article!r} stands before {word!r}"))
+        read = gist(text, Grammar.load())
+        if reader is None and self.products and not (len(read.products) == 1 and read.products <= self.products):
+            found.append(Refusal("another product", f"does not name one of {', '.join(sorted(self.products))}"))
+        style = reader.read(text).style if reader else read.style
+        if self.styles and style not in self.styles:
+            found.append(Refusal("another style", f"the style is {style}, not {' or '.join(sorted(self.styles))}"))
+        return found
+
+
+def _counts(text: str) -> Counter[str]:
+    """Return how often each word that says something, and each pair of words, stands in a text."""
+    words = words_of(text)
+    weighty = [word for word in words if len(word) >= _WEIGHTY and word not in _EVERYWHERE]
+    return Counter([*weighty, *(f"{one} {other}" for one, other in itertools.pairwise(words))])
+
+
+def _articles(text: str) -> set[tuple[str, str]]:
+    return {(match[1].lower(), match[2]) for match in _ARTICLE.finditer(text)}

@@ -91,7 +91,7 @@ class Reader:
         """Return what `text` says."""
         words = words_of(text)
         slots, rest = self._take_out_own(words)
-        style, similarity = self._nearest_frame(rest)
+        style, similarity = _nearest_frame(rest, self._frames)
         names = {"<name>", "<names>"}
         plain = [word for word in rest if not word.startswith("<")]
         return Reading(
@@ -128,19 +128,21 @@ class Reader:
         found = phrases_in(rest, self.grammar)
         return tuple(" ".join(phrase) for phrase, _ in found if not set(phrase) <= self._own_words)
 
-    def _nearest_frame(self, rest: list[str]) -> tuple[str, float]:
-        vector = _ngrams(rest, self._frames.weight)
-        norm = math.sqrt(sum(value**2 for value in vector.values())) or 1.0
-        products = [0.0] * len(self._frames.styles)
-        for ngram, value in vector.items():
-            for frame, other in self._frames.holders[ngram]:
-                products[frame] += value * other
-        nearest = max(range(len(products)), key=lambda frame: round(products[frame], 12))
-        return self._frames.styles[nearest], products[nearest] / norm
-
     @cached_property
     def _vocabulary(self) -> frozenset[str]:
         return _frame_words(self.grammar)
+
+
+def _nearest_frame(rest: list[str], frames: _FrameVectors) -> tuple[str, float]:
+    """Return the style of the frame nearest to words with ``<kind>`` in place of phrases, and the cosine to it."""
+    vector = _ngrams(rest, frames.weight)
+    norm = math.sqrt(sum(value**2 for value in vector.values())) or 1.0
+    products = [0.0] * len(frames.styles)
+    for ngram, value in vector.items():
+        for frame, other in frames.holders[ngram]:
+            products[frame] += value * other
+    nearest = max(range(len(products)), key=lambda frame: round(products[frame], 12))
+    return frames.styles[nearest], products[nearest] / norm
 
 
 @dataclass(frozen=True)
@@ -204,24 +206,35 @@ def _frame_words(grammar: Grammar) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class Entry:
-    """What a phrase of the grammar is: a product, by its singular name, or an attribute (""); and its categories."""
+    """What a phrase of the grammar is.
+
+    Parameters
+    ----------
+    product : str
+        Its singular name; "" for an attribute.
+    kind : str
+        Of attribute; "name" for a product.
+    categories : frozenset of str
+        Whose products have it.
+    """
 
     product: str
+    kind: str
     categories: frozenset[str]
 
 
 @lru_cache(maxsize=2)
 def lexicon(grammar: Grammar) -> dict[tuple[str, ...], Entry]:
     """Return all product names and attributes by their words, articles dropped, but for those that stand in a frame."""
-    found: dict[tuple[str, ...], list[tuple[str, str]]] = defaultdict(list)
+    found: dict[tuple[str, ...], list[tuple[str, str, str]]] = defaultdict(list)
     for category in grammar.categories:
-        phrases = [("", phrase) for kind in KINDS for phrase in category.attributes.get(kind, ())]
-        phrases += [(product[0], name) for product in category.products for name in product]
-        for product_name, phrase in phrases:
-            found[tuple(words_of(re.sub(r"^(an?|the) ", "", phrase)))].append((product_name, category.name))
+        phrases = [("", kind, phrase) for kind in KINDS for phrase in category.attributes.get(kind, ())]
+        phrases += [(product[0], "name", name) for product in category.products for name in product]
+        for product_name, kind, phrase in phrases:
+            found[tuple(words_of(re.sub(r"^(an?|the) ", "", phrase)))].append((product_name, kind, category.name))
     plain = _runs_of_words(grammar)
     return {
-        words: Entry(max(name for name, _ in uses), frozenset(category for _, category in uses))
+        words: Entry(*max(use[:2] for use in uses), frozenset(category for _, _, category in uses))
         for words, uses in found.items()
         if words not in plain
     }
@@ -239,6 +252,47 @@ def phrases_in(words: Sequence[str], grammar: Grammar) -> Iterator[tuple[tuple[s
                 break
         else:
             position += 1
+
+
+@dataclass(frozen=True)
+class Gist:
+    """What a text is about and how it says so, as far as the grammar knows: read without a record.
+
+    Parameters
+    ----------
+    products : frozenset of str
+        The products that it names, by their singular names.
+    style : str
+        Of the frame that it is nearest to.
+    frame_similarity : float
+        Cosine to that frame.
+    """
+
+    products: frozenset[str]
+    style: str
+    frame_similarity: float
+
+
+def gist(text: str, grammar: Grammar) -> Gist:
+    """Return the products and the style of a text.
+
+    Examples
+    --------
+    >>> found = gist("You will love this quiet cordless drill.", Grammar.load())
+    >>> sorted(found.products), found.style
+    (['cordless drill'], 'emotional')
+    """
+    words, known = words_of(text), list(phrases_in(words_of(text), grammar))
+    rest, position = [], 0
+    for phrase, entry in known:
+        while tuple(words[position : position + len(phrase)]) != phrase:
+            rest.append(words[position])
+            position += 1
+        rest.append(f"<{entry.kind}>")
+        position += len(phrase)
+    rest += words[position:]
+    products = frozenset(entry.product for _, entry in known if entry.product)
+    return Gist(products, *_nearest_frame(rest, _frame_vectors(grammar)))
 
 
 def mixed_facts(text: str, grammar: Grammar) -> str:

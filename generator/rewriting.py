@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from generator.cache import Reader
-from generator.decoding import MAX_TOKENS, Decoded, decode
+from generator.decoding import Decoded, decode
 from generator.language_model import LanguageModel
+from generator.likelihood import expectations
 
 _UNLIKELY = -6.0
 """Log-probability below which it does not matter how unlikely the draft's own token is."""
@@ -64,59 +64,28 @@ def rewrite(
     """
     if not drafts:
         return []
-    places = _places(model, embeddings, drafts, count, favour, least)
+    every: list[list[tuple[int, int]]] = [[]] * len(drafts)
+    ids, mine = [draft.ids for draft in drafts], embeddings[[draft.row for draft in drafts]]
+    for number, likely in expectations(model, mine, ids):
+        every[number] = _changes(model, drafts[number], likely, count, favour, least)
     rows, forced = [], []
-    for draft, changes in zip(drafts, places, strict=True):
+    for draft, changes in zip(drafts, every, strict=True):
         for place, token in changes:
             rows.append(draft.row)
             forced.append([*draft.ids[:place], token])
     texts = iter(decode(model, embeddings[rows], forced=forced))
-    return [[next(texts) for _ in changes] for changes in places]
+    return [[next(texts) for _ in changes] for changes in every]
 
 
-def _places(
-    model: LanguageModel, embeddings: Tensor, drafts: Sequence[Draft], count: int, favour: float, least: float
-) -> list[list[tuple[int, int]]]:
-    """Return for each draft the places and tokens of its best changes."""
-    found: list[list[tuple[int, int]]] = []
-    rows, known = model.device.decode_rows, not model.device.compiles_shapes
-    for first in range(0, len(drafts), rows):
-        chunk = list(drafts[first : first + rows])
-        padded = chunk + chunk[-1:] * (rows - len(chunk))
-        with torch.no_grad(), torch.inference_mode(known):
-            scores, tokens = _scores(model, embeddings[[draft.row for draft in padded]], padded, count, favour, least)
-        for score, token, draft in zip(scores[: len(chunk)], tokens, chunk, strict=False):
-            there = score[: len(draft.ids) + 1].flatten()  # places times tokens
-            best, where = there.topk(min(count, len(there)))
-            kept = where[best > -torch.inf].tolist()
-            found.append([(index // count, int(token.flatten()[index])) for index in kept])
-    return found
-
-
-def _scores(
-    model: LanguageModel, embeddings: Tensor, drafts: Sequence[Draft], count: int, favour: float, least: float
-) -> tuple[Tensor, Tensor]:
-    """Return the scores and ids (R, L, count) of the best other tokens at every place of the drafts."""
-    device = model.device.torch
-    length = min(max(len(draft.ids) for draft in drafts) + 1, MAX_TOKENS)
-    ids = torch.full((len(drafts), length), model.end)
-    starts = model.starts_word.to(device)
-    more = torch.zeros(len(drafts), len(starts))
-    for row, draft in enumerate(drafts):
-        ids[row, : len(draft.ids)] = torch.tensor(draft.ids[:length], dtype=torch.long)
-        more[row, sorted(draft.favoured)] = favour
-    ids, more = ids.to(device), more.to(device)
-    reader, inputs = Reader(model, embeddings.shape[1] + length), embeddings.to(device, model.model.dtype)
-    scores, tokens = [], []
-    for place in range(length):
-        likely = reader.read(inputs).log_softmax(-1)
-        own = ids[:, place : place + 1]
-        gain = likely - likely.gather(1, own).clamp_min(_UNLIKELY) + more
-        if place:
-            gain = gain.masked_fill(~(starts & starts[own]), -torch.inf)
-        gain = gain.masked_fill(likely < least, -torch.inf)
-        best = gain.scatter_(1, own, -torch.inf).topk(count, dim=1)
-        scores.append(best.values)
-        tokens.append(best.indices)
-        inputs = model.embed(own)
-    return torch.stack(scores, 1).cpu(), torch.stack(tokens, 1).cpu()
+def _changes(
+    model: LanguageModel, draft: Draft, likely: Tensor, count: int, favour: float, least: float
+) -> list[tuple[int, int]]:
+    """Return the places and tokens of a draft's best changes, given the log-probabilities (L + 1, V) at its places."""
+    starts = model.starts_word.to(likely.device)
+    own = torch.tensor([*draft.ids, model.end], device=likely.device)[: len(likely), None]
+    gain = likely - likely.gather(1, own).clamp_min(_UNLIKELY)
+    gain[:, sorted(draft.favoured)] += favour
+    gain[1:] = gain[1:].masked_fill(~(starts & starts[own[1:]]), -torch.inf)
+    gain = gain.masked_fill(likely < least, -torch.inf).scatter_(1, own, -torch.inf)
+    best, where = gain.flatten().topk(min(count, gain.numel()))
+    return [divmod(index, gain.shape[1]) for index in where[best > -torch.inf].tolist()]

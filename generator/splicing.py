@@ -1,0 +1,158 @@
+"""Splicing: a phrase of one text in place of a phrase of another, where a model can go into it and out again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from generator.language_model import LanguageModel
+from generator.likelihood import expectations
+
+LONGEST = 4
+"""Words of a phrase that is put in or taken out. The rest of a text may be longer."""
+_LEFT_OUT = 1.0
+"""Nats by which leaving a phrase out stands back: it has one seam, where putting one in has two."""
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """A text with what a model expects at the starts of its words; see `materials`.
+
+    Parameters
+    ----------
+    text : str
+    words : sequence of str
+        Between its spaces.
+    tokens : sequence of sequence of int
+        Of each word, with the space before it; of the first as a text's start.
+    heads : tuple of sequence of int
+        Each word's first token at the start of a text, and after a space.
+    likely : Tensor of shape (L + 1, V)
+        Log-probabilities before each token and after the last.
+    end : int
+        The token of end-of-text.
+    """
+
+    text: str
+    words: Sequence[str]
+    tokens: Sequence[Sequence[int]]
+    heads: tuple[Sequence[int], Sequence[int]]
+    likely: Tensor
+    end: int
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """Where each word begins, in tokens, and where the text ends."""
+        return np.cumsum([0, *map(len, self.tokens)])
+
+    @cached_property
+    def cost(self) -> NDArray[np.float64]:
+        """The surprisal of all tokens before each place (L + 2), end-of-text the last."""
+        ids = torch.tensor([*(token for word in self.tokens for token in word), self.end])
+        own = -self.likely.gather(1, ids[:, None])[:, 0]
+        return np.concatenate([[0.0], own.double().cumsum(0).numpy()])
+
+
+@dataclass(frozen=True)
+class Splice:
+    """A new text and its surprisal, about, in nats a token: words inside a phrase count as they did where they were."""
+
+    text: str
+    surprisal: float
+
+
+def materials(model: LanguageModel, embeddings: Tensor, texts: Sequence[str]) -> list[Material | None]:
+    """Return the texts as they are spliced; None where one has more tokens than are decoded, or none.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    embeddings : Tensor of shape (B, P, D)
+        What the model reads before each text: the mixture.
+    texts : sequence of str
+    """
+    words = [text.split() for text in texts]
+    opening = [[model.tokenize(word) for word in row] for row in words]
+    inner = [[model.tokenize(f" {word}") for word in row] for row in words]
+    tokens = [[*first[:1], *rest[1:]] for first, rest in zip(opening, inner, strict=True)]
+    ids = [[token for word in row for token in word] for row in tokens]
+    found: list[Material | None] = [None] * len(texts)
+    for number, likely in expectations(model, embeddings, ids):
+        if 0 < len(ids[number]) < len(likely):
+            heads = ([row[0] for row in opening[number]], [row[0] for row in inner[number]])
+            found[number] = Material(texts[number], words[number], tokens[number], heads, likely.cpu(), model.end)
+    return found
+
+
+def splices(text: Material, other: Material, count: int) -> list[Splice]:
+    """Return new texts made of `text` and a phrase of `other`, or without one of its own phrases.
+
+    A phrase of up to four words of `other`, or its end, is put in anywhere, in place of up to four words or of the
+    rest. How well that goes is judged at the two seams: the log-probability of the phrase's first token where it
+    begins, and of what comes after where it ends, as the model expects them in the texts as they are.
+
+    Parameters
+    ----------
+    text, other : Material
+        Read after the same embeddings.
+    count : int
+        At most so many; the likeliest seams first.
+
+    Returns
+    -------
+    list of Splice
+    """
+    places = _places(len(text.words), len(other.words))
+    i, j, k, l = places.T  # noqa: E741
+    put_in = l > k
+    enter = np.where(put_in, _entries(text, other)[i, np.minimum(k, len(other.words) - 1)], 0.0)
+    after, without = _entries(other, text, to_end=True)[l, j], _entries(text, text, to_end=True)[i, j]
+    seams = enter + np.where(put_in, after, without)
+    order = np.argsort(np.where(put_in, -seams, _LEFT_OUT - seams), kind="stable")
+    found: dict[str, float] = {}
+    for (a, b, c, d), at_seams in zip(places[order].tolist(), seams[order].tolist(), strict=True):
+        words = [*text.words[:a], *other.words[c:d], *text.words[b:]]
+        if not words:
+            continue
+        if a == 0 and text.text[:1].isupper():
+            words[0] = words[0][:1].upper() + words[0][1:]
+        new = " ".join(words)
+        if new not in found and new != text.text:
+            found[new] = _surprisal(text, other, (a, b, c, d), at_seams)
+        if len(found) == count:
+            break
+    return [Splice(new, surprisal) for new, surprisal in found.items()]
+
+
+def _places(n: int, m: int) -> NDArray[np.int64]:
+    """Return the rows (i, j, k, l): words k to l of m take the place of words i to j of n."""
+    phrases = [(i, i + out, k, k + put) for i in range(n + 1) for out in range(min(LONGEST, n - i) + 1)
+               for k in range(m) for put in range(1, min(LONGEST, m - k) + 1)]  # fmt: skip
+    crossings = [(i, n, k, m) for i in range(1, n + 1) for k in range(m) if n - i > LONGEST or m - k > LONGEST]
+    left_out = [(i, i + out, 0, 0) for i in range(1, n) for out in range(1, min(LONGEST, n - i) + 1)]
+    return np.array([*phrases, *crossings, *left_out])
+
+
+def _entries(text: Material, other: Material, to_end: bool = False) -> NDArray[np.float64]:
+    """Return the log-probability (n + 1, m) in `text`, before each word and at the end, of each word of `other`.
+
+    With `to_end`, the last column (of m + 1) is that of end-of-text.
+    """
+    opening, inner = ([*heads, other.end] if to_end else heads for heads in other.heads)
+    rows = text.likely[torch.from_numpy(text.starts)].double()
+    return np.concatenate([rows[:1, opening].numpy(), rows[1:, inner].numpy()])
+
+
+def _surprisal(text: Material, other: Material, places: tuple[int, int, int, int], seams: float) -> float:
+    """Return the mean surprisal of ``text[:a] + other[c:d] + text[b:]``, whose seams have that log-probability."""
+    a, b, c, d = places
+    start, stop, first, last = text.starts[a], text.starts[b], other.starts[c], other.starts[d]
+    inside = other.cost[last] - other.cost[first + 1] if d > c else 0.0
+    cost = text.cost[start] - seams + inside + text.cost[-1] - text.cost[stop + 1]
+    return float(cost / (start + last - first + text.starts[-1] - stop + 1))
