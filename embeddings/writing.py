@@ -169,7 +169,8 @@ class Writing:
         more = self.write(others.flatten(0, 1), subject, wanted[unfit].repeat_interleave(drafts - 1, 0))
         for place, row in enumerate(unfit):
             family = [found[row], *more[place * (drafts - 1) : (place + 1) * (drafts - 1)]]
-            found[row] = min(family, key=lambda one, checker=checkers[row]: unfitness(one, checker))
+            ranks = [unfitness(one, checkers[row]) for one in family]
+            found[row] = family[ranks.index(min(ranks))]
         return found
 
     @cached_property

@@ -61,7 +61,10 @@ class Material:
 
 @dataclass(frozen=True)
 class Splice:
-    """A new text and its surprisal, about, in nats a token: words inside a phrase count as they did where they were."""
+    """A new text and an estimate of its surprisal in nats a token: words of a phrase count as where they came from.
+
+    Good for a first choice only: it correlates with what one pass over the text measures by 0.5 to 0.6.
+    """
 
     text: str
     surprisal: float
@@ -117,6 +120,8 @@ def splices(text: Material, other: Material, count: int) -> list[Splice]:
     order = np.argsort(np.where(put_in, -seams, _LEFT_OUT - seams), kind="stable")
     found: dict[str, float] = {}
     for (a, b, c, d), at_seams in zip(places[order].tolist(), seams[order].tolist(), strict=True):
+        if len(found) == count:
+            break
         words = [*text.words[:a], *other.words[c:d], *text.words[b:]]
         if not words:
             continue
@@ -125,8 +130,6 @@ def splices(text: Material, other: Material, count: int) -> list[Splice]:
         new = " ".join(words)
         if new not in found and new != text.text:
             found[new] = _surprisal(text, other, (a, b, c, d), at_seams)
-        if len(found) == count:
-            break
     return [Splice(new, surprisal) for new, surprisal in found.items()]
 
 

@@ -5,7 +5,7 @@ import torch
 
 from embeddings.effort import Effort
 from embeddings.mixing import adapt, is_new, wanted_point
-from embeddings.search import Case, Means, search
+from embeddings.search import Case, Means, _Progress, _Text, search
 from generator.grammar import Grammar
 from generator.reader import mixed_facts
 
@@ -59,3 +59,38 @@ def test_nothing_acceptable_is_none(means, cases):
     only = Case(cases[0].drafts[:1], cases[0].wanted, (parent, *cases[0].parents))
     assert list(search(means, [only], Effort(1, 0))) == [None]
     assert list(search(means, [], SMALL)) == []
+
+
+def test_a_text_is_worth_less_where_it_leans_and_where_it_surprises(means, cases):
+    progress = _Progress(means.model, cases[0], means.encode(cases[0].parents))
+    first, second = progress.parents
+    assert progress.nearness(cases[0].wanted) == pytest.approx(1.0)
+    assert progress.nearness(first) == pytest.approx(float(first @ cases[0].wanted) - 0.2 * 0.9)
+    assert progress.nearness(second) == pytest.approx(float(second @ cases[0].wanted) - 0.2 * 0.9)
+    for number, parent in enumerate(progress.texts.values()):
+        parent.in_mixture, parent.in_itself = (1.0, 2.0)[number], (0.5, 0.25)[number]
+    plain, odd, alien = (_Text("", first, 0.7, *nats) for nats in ((1.5, 0.5), (2.5, 0.5), (1.5, 1.5)))
+    assert [progress.score(text) for text in (plain, odd, alien)] == pytest.approx([0.7, 0.5, 0.2])
+
+
+def test_the_best_is_one_that_strays_only_where_there_is_no_other(means, cases):
+    progress = _Progress(means.model, cases[0], means.encode(cases[0].parents))
+    vector = cases[0].wanted
+    for text, score, refused in (("stray", 0.9, {"another style"}), ("refused", 1.0, {"copy"}), ("fit", 0.1, set())):
+        progress.texts[text] = _Text(text, vector, 1.0, score=score, refused=frozenset(refused))
+    assert progress.best() == "fit"
+    del progress.texts["fit"]
+    assert progress.best() == "stray"
+    del progress.texts["stray"]
+    assert progress.best() is None
+
+
+def test_one_parent_twice_three_parents_and_no_adapter(space, means):
+    tent, drill = PARENTS[0]
+    for parents in ((tent, tent), (tent, drill, PARENTS[1][0]), (tent,)):
+        weights = torch.full((1, len(parents)), 1 / len(parents))
+        wanted = wanted_point(space.encoder.encode(parents)[None], weights)
+        case = Case(adapt(space.adapter, wanted), wanted[0], parents)
+        for way in (means, Means(means.model, means.encode)):
+            (found,) = search(way, [case], Effort(1, 1, 1, 8, 8))
+            assert found is None or is_new(found, parents)

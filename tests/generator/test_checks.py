@@ -179,3 +179,51 @@ def test_any_text_is_judged(text):
     for refusal in Checker(BrandRules(), ["Buy this knife."], READER).refusals(text):
         assert refusal.code
         assert refusal.reason
+
+
+FAMILY = ("Choose the dutch oven made of cast iron and sleep well tonight.",
+          "Tired of a hybrid bike that lets you down? Ours carries you through any season.")  # fmt: skip
+
+
+def strays(text, family=FAMILY, reader=None, any_style=False):
+    checker = Checker(BrandRules(only_known_words=False), [], reader, family=family, any_style=any_style)
+    return [refusal.code for refusal in checker.refusals(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Choose the hybrid bike made of cast iron and sleep well tonight.", []),
+        ("Choose the trail shoe made of cast iron and sleep well tonight.", ["another product"]),
+        ("Choose the dutch hybrid made of cast iron and sleep well tonight.", ["another product"]),
+        ("Choose the dutch oven and hybrid bike and sleep well tonight.", ["another product"]),
+        ("Sophistication begins with a dutch oven crafted from cast iron.", ["another style"]),
+        ("Choose the cast dutch oven made of cast iron and sleep well tonight.", ["repetition"]),
+        ("Choose the dutch oven made of the iron and of the steel.", ["repetition"]),
+        ("Choose an hybrid bike made of cast iron and sleep well tonight.", ["article"]),
+    ],
+)
+def test_a_text_keeps_to_one_product_and_style_of_its_family_and_repeats_no_word_they_do_not(text, found):
+    assert strays(text) == found
+
+
+def test_texts_pass_beside_themselves_and_what_the_family_repeats_may_be_repeated(grammar):
+    rng = random.Random(3)
+    for _ in range(40):
+        claim = grammar.claim(rng, grammar.record(rng))
+        assert strays(claim.text, (claim.text,)) == []
+    twice = "An unicorn, a unicorn: cups for cups and more cups."
+    assert strays(twice, (twice,)) == []
+
+
+def test_of_a_family_that_the_grammar_does_not_know_no_product_and_no_style_is_asked():
+    family = ("iraq reports fierce fighting at nasiriya.", "Modern loft with a garden near the park.")
+    assert strays("Sophistication begins with a dutch oven crafted from cast iron.", family) == []
+    mixed = (FAMILY[0], family[0])
+    assert strays("Sophistication begins with a trail shoe crafted from cast iron.", mixed) == []
+
+
+def test_a_subject_replaces_the_product_but_not_the_style():
+    assert "another style" in strays("A chef knife is a balanced chef knife: data.", reader=READER)
+    assert "another product" not in strays("Choose the balanced chef knife and sleep well tonight.", reader=READER)
+    assert strays("Sophistication begins with a dutch oven.", any_style=True) == []

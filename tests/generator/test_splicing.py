@@ -1,0 +1,93 @@
+"""Splicing: the new texts are what they are said to be, and their surprisal goes with what it is."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from embeddings.mixing import adapt, wanted_point
+from embeddings.space import Space
+from generator.grammar import Grammar
+from generator.likelihood import surprisals
+from generator.splicing import LONGEST, materials, splices
+
+ONE = "Choose the dutch oven made of cast iron and sleep well tonight."
+OTHER = "Tired of a hybrid bike that lets you down? Ours carries you through any season."
+
+
+@pytest.fixture(scope="module")
+def space():
+    return Space.load()
+
+
+@pytest.fixture(scope="module")
+def mixture(space):
+    return adapt(space.adapter, wanted_point(space.encoder.encode([ONE, OTHER])[None], torch.full((1, 2), 0.5)))
+
+
+@pytest.fixture(scope="module")
+def read(space, mixture):
+    return materials(space.model, mixture.expand(2, -1, -1), [ONE, OTHER])
+
+
+def is_splice(words, text, other):
+    """Say whether `words` are `text` with words of `other` in place of some of its own, or without some."""
+    for start in range(len(text) + 1):
+        for stop in range(start, len(text) + 1):
+            inside = words[start : max(len(words) - (len(text) - stop), start)]
+            if [*text[:start], *inside, *text[stop:]] != words:
+                continue
+            phrases = [other[k : k + len(inside)] for k in range(len(other) - len(inside) + 1)]
+            crossing = stop == len(text) and bool(inside) and inside == other[-len(inside) :]
+            if inside in phrases and (max(len(inside), stop - start) <= LONGEST or crossing):
+                return True
+    return False
+
+
+def test_every_splice_is_the_text_with_a_phrase_of_the_other(read):
+    one, other = read
+    found = splices(one, other, 200)
+    texts = [splice.text for splice in found]
+    assert len(texts) == len(set(texts)) == 200
+    assert ONE not in texts
+    for text in texts:
+        assert is_splice(text.lower().split(), ONE.lower().split(), OTHER.lower().split()), text
+        assert text[0].isupper()
+    assert any(len(text.split()) < len(ONE.split()) - 1 for text in texts)
+
+
+def test_few_are_the_first_of_many(read):
+    assert splices(*read, 10) == splices(*read, 200)[:10]
+    assert splices(*read, 0) == []
+
+
+def test_the_surprisal_goes_with_what_one_pass_measures(space):
+    grammar, rng = Grammar.load(), random.Random(1)
+    correlations = []
+    for _ in range(6):
+        texts = [grammar.claim(rng, grammar.record(rng)).text for _ in range(2)]
+        mixture = adapt(space.adapter, wanted_point(space.encoder.encode(texts)[None], torch.full((1, 2), 0.5)))
+        found = splices(*materials(space.model, mixture.expand(2, -1, -1), texts), 200)
+        ids = [space.model.tokenize(splice.text) for splice in found]
+        true = surprisals(space.model, mixture.expand(len(ids), -1, -1), ids)
+        correlations.append(np.corrcoef(true.numpy(), [splice.surprisal for splice in found])[0, 1])
+    assert min(correlations) > 0
+    assert np.mean(correlations) > 0.4
+
+
+def test_a_text_too_long_or_without_words_is_no_material(space, mixture):
+    long = " ".join(["kettle"] * 100)
+    assert materials(space.model, mixture.expand(3, -1, -1), ["", " ", long]) == [None, None, None]
+    assert materials(space.model, mixture[:0], []) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("Tee", "Kessel"), ("Füllung: 🫖 heiß", "die Küche  \n wartet"), ("A", "A")]
+)
+def test_short_and_foreign_texts(space, mixture, first, second):
+    one, other = materials(space.model, mixture.expand(2, -1, -1), [first, second])
+    for splice in splices(one, other, 30):
+        assert splice.text != first
+        assert set(splice.text.lower().split()) <= set(f"{first} {second}".lower().split())
+        assert np.isfinite(splice.surprisal)
