@@ -16,9 +16,9 @@ class Effort:
     drafts : int
         Decodes around the mixture to begin with, at least one.
     rounds : int
-        Of rewriting; none keeps the nearest draft.
+        Of changing the best texts; none keeps the best draft.
     width : int
-        Texts rewritten in a round.
+        Texts changed in a round; in the first, the parents and the best draft.
     rewritings, splices : int
         Of each, at most; splices with each other parent.
     """

@@ -40,7 +40,8 @@ _IN_MIXTURE, _IN_ITSELF = 0.2, 0.5
 _LEANING, _LEANING_ALLOWED = 0.2, 0.1
 """Cosine that leaning to a parent is worth, where 1 is the way from the middle to it; and what may be for nothing."""
 _JUDGED, _CHECKED = 16, 64
-"""Texts a round whose surprisal is measured: the most promising, and as many that are acceptable."""
+"""Texts of a round whose surprisals are measured, the most promising and as many that are acceptable; and those, the
+most promising too, that are checked for that."""
 _CLOSE = 0.05
 """One minus the cosine of parents, at least: the same text has no middle."""
 
@@ -85,7 +86,7 @@ class Means:
     express: Callable[[Tensor], Tensor] | None = None
 
 
-@dataclass
+@dataclass(eq=False)
 class _Text:
     """A text met on the way, and what is known of it so far.
 
@@ -96,7 +97,7 @@ class _Text:
     nearness : float
         Its cosine to the wanted point, less what its leaning costs.
     in_mixture, in_itself : float
-        Its surprisal, in nats a token: read from the mixture, and from its own meaning.
+        Its surprisal, in nats a token: read from the mixture, and from its own meaning. Estimates before it is scored.
     score : float, optional
         None until its surprisals are measured.
     refused : frozenset of str, optional
@@ -202,7 +203,8 @@ def search(means: Means, cases: Sequence[Case], effort: Effort) -> Iterator[str 
     Notes
     -----
     Acceptable is what `generator.checks.Checker` accepts beside the parents: new, finished, without repetition, of a
-    like length, no two products in one, and of a parent's product and style, as far as the grammar knows them.
+    like length, no two products in one, and of a parent's product and style, as far as the grammar knows them. Where
+    no text is all of that, the best stands that only strays from its parents (`generator.checks.STRAYS`).
     """
     for first in range(0, len(cases), CASES):
         yield from _Search(means, cases[first : first + CASES], effort).run()
@@ -217,11 +219,11 @@ class _Search:
         vectors = means.encode([text for case in cases for text in case.parents])
         parts = vectors.split([len(case.parents) for case in cases])
         self.cases = [_Progress(self.model, case, part) for case, part in zip(cases, parts, strict=True)]
-        self._judge([(row, text) for row, one in enumerate(self.cases) for text in one.texts.values()])
 
     def run(self) -> list[str | None]:
         """Return the best text of each case."""
-        drafts = decode(self.model, torch.cat([one.case.drafts for one in self.cases]))
+        drafts = decode(self.model, torch.cat([one.case.drafts for one in self.cases]))  # says so where it has no room
+        self._judge([(row, text) for row, one in enumerate(self.cases) for text in one.texts.values()])
         owners = [row for row, one in enumerate(self.cases) for _ in one.case.drafts]
         self._add(self._read((row, draft.text) for row, draft in zip(owners, drafts, strict=True) if draft.finished))
         for number in range(self.effort.rounds):
@@ -242,8 +244,8 @@ class _Search:
         known = dict(zip(every, read, strict=True))
         pairs = [(row, known[row, text], known[row, parent]) for row, text in chosen
                  for parent in dict.fromkeys(self.cases[row].case.parents) if parent != text]  # fmt: skip
-        return [(row, new.text, new.surprisal) for row, text, parent in pairs if text and parent
-                for new in splices(text, parent, self.effort.splices)]  # fmt: skip
+        return [(row, new.text, new.surprisal) for row, one, other in pairs if one and other
+                for new in splices(one, other, self.effort.splices)]  # fmt: skip
 
     def _read(self, found: Iterable[tuple[int, str]]) -> list[tuple[int, str, float]]:
         """Return texts, by case, with their surprisals read from the mixture."""

@@ -203,7 +203,7 @@ def steer(
     space: Space, stored: Sequence[SummaryEmbedding], points: Tensor, effort: Effort | None = None,
     subject: ProductRecord | None = None,
 ) -> list[Steered | None]:  # fmt: skip
-    """Return the text written at each moved point: the nearest one, never the stored text itself, that a search finds.
+    """Return the text written at each moved point: the best one, never the stored text itself, that a search finds.
 
     Vectors are the adapter's at the moved point plus the text's residual, as in `embeddings.mixing.mix`.
 

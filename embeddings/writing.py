@@ -113,7 +113,7 @@ class Writing:
         self, vectors: Tensor, sentence_vectors: Tensor, weights: Tensor, texts: Sequence[Sequence[str]],
         effort: Effort,
     ) -> list[tuple[Written, float]]:  # fmt: skip
-        """Return for each of B mixtures the new text nearest to its wanted point; see `embeddings.search`.
+        """Return for each of B mixtures the new text that says best what is wanted; see `embeddings.search`.
 
         Parameters
         ----------
@@ -121,7 +121,7 @@ class Writing:
             Of the parents.
         sentence_vectors : Tensor of shape (B, K, S)
         weights : Tensor of shape (B, K)
-            Where one is 1, the parent itself comes back.
+            Where all but one are 0, that parent itself comes back.
         texts : sequence of sequence of str
             The parents.
         effort : Effort
@@ -133,9 +133,9 @@ class Writing:
             mixture itself decodes to.
         """
         mixed, wanted = self.mix_many(vectors, sentence_vectors, weights), wanted_point(sentence_vectors, weights)
-        between = [row for row, shares in enumerate(weights.tolist()) if 1.0 not in shares]
-        parents = [tuple(t for t, w in zip(texts[row], weights[row].tolist(), strict=True) if w) for row in between]
-        found = self.nearest(mixed[between], wanted[between], parents, effort)
+        parents = _weighted(texts, weights)
+        between = [row for row, family in enumerate(parents) if len(family) > 1]
+        found = self.nearest(mixed[between], wanted[between], [parents[row] for row in between], effort)
         written = {row: Written(best, True) for row, best in zip(between, found, strict=True) if best is not None}
         rest = [row for row in range(len(mixed)) if row not in written]
         written |= dict(zip(rest, self.write(mixed[rest]), strict=True))
@@ -157,12 +157,13 @@ class Writing:
         vectors, sentence_vectors, weights, texts
             As `write_nearest` takes them.
         drafts : int
-            Decodes around each mixture, the first of it itself. Where none is fit, the first that is but for its style
-            comes back, or the very first.
+            Decodes around each mixture, the first of it itself. Where none is fit, the first that only strays from its
+            parents comes back, or the very first.
         """
         mixed, wanted = self.mix_many(vectors, sentence_vectors, weights), wanted_point(sentence_vectors, weights)
         reader = Reader(Grammar.load(), subject)
-        checkers = [Checker(BrandRules.like(family, subject=True), [], reader, family=family) for family in texts]
+        families = _weighted(texts, weights)
+        checkers = [Checker(BrandRules.like(family, subject=True), [], reader, family=family) for family in families]
         found = self.write(mixed, subject, wanted)
         unfit = [row for row, one in enumerate(found) if unfitness(one, checkers[row])] if drafts > 1 else []
         others = around(mixed[unfit], wanted[unfit], drafts, self.adapter)[:, 1:]
@@ -189,7 +190,7 @@ class Writing:
         self, vectors: Tensor, wanted: Tensor, parents: Sequence[tuple[str, ...]], effort: Effort,
         any_style: bool = False,
     ) -> list[str | None]:  # fmt: skip
-        """Return for each of B points the acceptable text nearest to it; see `embeddings.search`.
+        """Return for each of B points the acceptable text that says best what it means; see `embeddings.search`.
 
         Parameters
         ----------
@@ -240,6 +241,12 @@ class Writing:
                 "vectors": dict(zip(phrases, self.encoder.encode(phrases), strict=True)),
             }
         return self._phrases["vectors"]
+
+
+def _weighted(texts: Sequence[Sequence[str]], weights: Tensor) -> list[tuple[str, ...]]:
+    """Return the parents of each mixture that have a weight."""
+    rows = zip(texts, weights.tolist(), strict=True)
+    return [tuple(t for t, w in zip(family, shares, strict=True) if w) for family, shares in rows]
 
 
 def is_usable(draft: Written) -> bool:

@@ -18,7 +18,7 @@ def mix(
     more: Annotated[list[float] | None, typer.Argument(hidden=True)] = None,
     subject: Subject = None,
     drafts: Annotated[int, typer.Option(help="Decodes around the mixture to begin with.", min=1)] = Effort.drafts,
-    rounds: Annotated[int, typer.Option(help="Of rewriting the nearest texts; 0 is fastest.", min=0)] = Effort.rounds,
+    rounds: Annotated[int, typer.Option(help="Of changing the best texts; 0 is fastest.", min=0)] = Effort.rounds,
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
     as_json: Json = False,

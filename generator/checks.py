@@ -12,8 +12,8 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
 
 from generator.grammar import Grammar
-from generator.reader import Reader, gist, mixed_facts, words_of
-from generator.record import indefinite_article
+from generator.reader import Reader, Reading, gist, mixed_facts, words_of
+from generator.record import ProductRecord, indefinite_article
 
 _FINISHED = re.compile(r"[.!?…][\"'”’)]*$")
 _DANGLING = frozenset(
@@ -26,7 +26,7 @@ _EVERYWHERE = frozenset("with that this your from their have what when which wil
 """Words of four letters or more say something, but for these."""
 _IN_FRAME = 0.85
 """Cosine to the nearest frame from which on the grammar knows a text's style."""
-STRAYS = frozenset(["another product", "another style"])
+STRAYS = frozenset(["another product", "another style", "repeated word", "article"])
 """Codes of refusals of a text that could be shown, but does not keep to its family."""
 
 
@@ -149,9 +149,10 @@ class Checker:
                 found.append(Refusal("banned", f"the brand bans {word!r}"))
         if self.grammar and (mixed := mixed_facts(text, self.grammar)):
             found.append(Refusal("mixed facts", f"no one product is all of: {mixed}"))
+        reading = self.reader.read(text) if self.reader else None
         if self._family:
-            found += self._family.refusals(text, self.reader)
-        return found + (self._facts(text) if self.reader else [])
+            found += self._family.refusals(text, reading)
+        return found + (self._facts(reading, self.reader.record) if self.reader and reading else [])
 
     def _form(self, text: str, finished: bool) -> list[Refusal]:
         found = []
@@ -179,9 +180,8 @@ class Checker:
             return [Refusal("concatenation", f"contains a whole stored text: {self._stored[inside]}")]
         return []
 
-    def _facts(self, text: str) -> list[Refusal]:
-        assert self.reader is not None  # for the type checker; `refusals` asks
-        reading, record, found = self.reader.read(text), self.reader.record, []
+    def _facts(self, reading: Reading, record: ProductRecord) -> list[Refusal]:
+        found = []
         if not reading.names_subject:
             found.append(Refusal("off subject", f"does not name the {record.name}"))
         for phrase in reading.foreign:
@@ -203,14 +203,14 @@ class _Family:
     ----------
     counts : Counter of str
         How often a word or a pair of words stands in one of them, at most.
-    articles : frozenset of (str, str)
-        Articles with the words that follow them.
+    articles : frozenset of (str, str), optional
+        English articles with the words that follow them; None where they do not agree: it may be another language.
     products, styles : frozenset of str
         Empty where one of the texts is not the grammar's, or none need be kept.
     """
 
     counts: Counter[str]
-    articles: frozenset[tuple[str, str]]
+    articles: frozenset[tuple[str, str]] | None
     products: frozenset[str]
     styles: frozenset[str]
 
@@ -220,28 +220,29 @@ class _Family:
         counts: Counter[str] = Counter()
         for text in texts:
             counts |= _counts(text)
-        products = frozenset().union(*(one.products for one in read)) if all(one.products for one in read) else ()
+        articles = frozenset(article for text in texts for article in _articles(text))
         known = not any_style and all(one.frame_similarity >= _IN_FRAME for one in read)
         return cls(
             counts,
-            frozenset(article for text in texts for article in _articles(text)),
-            frozenset(products),
-            frozenset(one.style for one in read) if known else frozenset(),
+            articles if all(map(_agrees, articles)) else None,
+            frozenset(p for one in read for p in one.products if all(len(one.products) == 1 for one in read)),
+            frozenset(one.style for one in read if known),
         )
 
-    def refusals(self, text: str, reader: Reader | None) -> list[Refusal]:
-        """Return what keeps `text`, about the reader's record where there is one, out of the family."""
+    def refusals(self, text: str, reading: Reading | None) -> list[Refusal]:
+        """Return what keeps `text`, read for a subject if there is one, out of the family."""
         found = []
         again = next((word for word, count in _counts(text).items() if count > max(self.counts[word], 1)), None)
         if again:
-            found.append(Refusal("repetition", f"repeats {again!r}"))
-        for article, word in _articles(text) - self.articles:
-            if article != indefinite_article(word):
+            found.append(Refusal("repeated word", f"says {again!r} more often than the texts that it is made of"))
+        for article, word in sorted(_articles(text)) if self.articles is not None else ():
+            if not _agrees((article, word)):
                 found.append(Refusal("article", f"{article!r} stands before {word!r}"))
-        read = gist(text, Grammar.load())
-        if reader is None and self.products and not (len(read.products) == 1 and read.products <= self.products):
-            found.append(Refusal("another product", f"does not name one of {', '.join(sorted(self.products))}"))
-        style = reader.read(text).style if reader else read.style
+        read = gist(text, Grammar.load()) if not reading and (self.products or self.styles) else None
+        if read and self.products and not (len(read.products) == 1 and read.products <= self.products):
+            allowed = ", ".join(sorted(self.products))
+            found.append(Refusal("another product", f"names none of its parents' products, {allowed}, or several"))
+        style = reading.style if reading else read.style if read else ""
         if self.styles and style not in self.styles:
             found.append(Refusal("another style", f"the style is {style}, not {' or '.join(sorted(self.styles))}"))
         return found
@@ -256,3 +257,7 @@ def _counts(text: str) -> Counter[str]:
 
 def _articles(text: str) -> set[tuple[str, str]]:
     return {(match[1].lower(), match[2]) for match in _ARTICLE.finditer(text)}
+
+
+def _agrees(article: tuple[str, str]) -> bool:
+    return article[0] == indefinite_article(article[1])

@@ -282,7 +282,8 @@ def gist(text: str, grammar: Grammar) -> Gist:
     >>> sorted(found.products), found.style
     (['cordless drill'], 'emotional')
     """
-    words, known = words_of(text), list(phrases_in(words_of(text), grammar))
+    words = words_of(text)
+    known = list(phrases_in(words, grammar))
     rest, position = [], 0
     for phrase, entry in known:
         while tuple(words[position : position + len(phrase)]) != phrase:

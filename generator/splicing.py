@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -16,6 +15,8 @@ from generator.likelihood import expectations
 
 LONGEST = 4
 """Words of a phrase that is put in or taken out. The rest of a text may be longer."""
+_BEFORE = "a"
+"""A word to put before another, so that a tokenizer shows what it makes of one inside a text."""
 _LEFT_OUT = 1.0
 """Nats by which leaving a phrase out stands back: it has one seam, where putting one in has two."""
 
@@ -29,34 +30,25 @@ class Material:
     text : str
     words : sequence of str
         Between its spaces.
-    tokens : sequence of sequence of int
-        Of each word, with the space before it; of the first as a text's start.
     heads : tuple of sequence of int
         Each word's first token at the start of a text, and after a space.
-    likely : Tensor of shape (L + 1, V)
-        Log-probabilities before each token and after the last.
     end : int
         The token of end-of-text.
+    starts : array of shape (n + 1,)
+        Where each word begins, in tokens, and where the text ends.
+    cost : array of shape (L + 2,)
+        The surprisal of all tokens before each place, end-of-text the last.
+    likely : Tensor of shape (n + 1, V)
+        Log-probabilities of what comes at the `starts`.
     """
 
     text: str
     words: Sequence[str]
-    tokens: Sequence[Sequence[int]]
     heads: tuple[Sequence[int], Sequence[int]]
-    likely: Tensor
     end: int
-
-    @cached_property
-    def starts(self) -> NDArray[np.int64]:
-        """Where each word begins, in tokens, and where the text ends."""
-        return np.cumsum([0, *map(len, self.tokens)])
-
-    @cached_property
-    def cost(self) -> NDArray[np.float64]:
-        """The surprisal of all tokens before each place (L + 2), end-of-text the last."""
-        ids = torch.tensor([*(token for word in self.tokens for token in word), self.end])
-        own = -self.likely.gather(1, ids[:, None])[:, 0]
-        return np.concatenate([[0.0], own.double().cumsum(0).numpy()])
+    starts: NDArray[np.int64]
+    cost: NDArray[np.float64]
+    likely: Tensor
 
 
 @dataclass(frozen=True)
@@ -71,7 +63,9 @@ class Splice:
 
 
 def materials(model: LanguageModel, embeddings: Tensor, texts: Sequence[str]) -> list[Material | None]:
-    """Return the texts as they are spliced; None where one has more tokens than are decoded, or none.
+    """Return the texts as they are spliced; None where one cannot be.
+
+    That is one without words, with more tokens than are decoded, or with tokens that go over the ends of words.
 
     Parameters
     ----------
@@ -82,14 +76,19 @@ def materials(model: LanguageModel, embeddings: Tensor, texts: Sequence[str]) ->
     """
     words = [text.split() for text in texts]
     opening = [[model.tokenize(word) for word in row] for row in words]
-    inner = [[model.tokenize(f" {word}") for word in row] for row in words]
+    before = model.tokenize(_BEFORE)
+    inner = [[model.tokenize(f"{_BEFORE} {word}")[len(before) :] for word in row] for row in words]
     tokens = [[*first[:1], *rest[1:]] for first, rest in zip(opening, inner, strict=True)]
-    ids = [[token for word in row for token in word] for row in tokens]
+    ids = [model.tokenize(" ".join(row)) for row in words]
     found: list[Material | None] = [None] * len(texts)
     for number, likely in expectations(model, embeddings, ids):
-        if 0 < len(ids[number]) < len(likely):
+        whole = ids[number] == [token for word in tokens[number] for token in word]
+        if 0 < len(ids[number]) < len(likely) and whole and all(opening[number]) and all(inner[number]):
             heads = ([row[0] for row in opening[number]], [row[0] for row in inner[number]])
-            found[number] = Material(texts[number], words[number], tokens[number], heads, likely.cpu(), model.end)
+            starts = np.cumsum([0, *map(len, tokens[number])])
+            own = -likely.gather(1, torch.tensor([*ids[number], model.end], device=likely.device)[:, None])[:, 0]
+            cost = np.concatenate([[0.0], own.double().cumsum(0).cpu().numpy()])
+            found[number] = Material(texts[number], words[number], heads, model.end, starts, cost, likely[starts].cpu())
     return found
 
 
@@ -123,8 +122,6 @@ def splices(text: Material, other: Material, count: int) -> list[Splice]:
         if len(found) == count:
             break
         words = [*text.words[:a], *other.words[c:d], *text.words[b:]]
-        if not words:
-            continue
         if a == 0 and text.text[:1].isupper():
             words[0] = words[0][:1].upper() + words[0][1:]
         new = " ".join(words)
@@ -148,8 +145,7 @@ def _entries(text: Material, other: Material, to_end: bool = False) -> NDArray[n
     With `to_end`, the last column (of m + 1) is that of end-of-text.
     """
     opening, inner = ([*heads, other.end] if to_end else heads for heads in other.heads)
-    rows = text.likely[torch.from_numpy(text.starts)].double()
-    return np.concatenate([rows[:1, opening].numpy(), rows[1:, inner].numpy()])
+    return torch.cat([text.likely[:1, opening], text.likely[1:, inner]]).double().numpy()
 
 
 def _surprisal(text: Material, other: Material, places: tuple[int, int, int, int], seams: float) -> float:

@@ -213,3 +213,12 @@ def test_broken_adapters_are_refused(folder, harm):
 def test_an_effort_that_cannot_be_is_refused(wrong):
     with pytest.raises(InputError, match="rounds may be 0"):
         Effort(**wrong)
+
+
+def test_a_weight_of_one_beside_others_is_a_mixture_too(space):
+    texts = ["You will love this tent.", "Our kettle is quiet.", "Modern loft near the park"]
+    stored = space.invert(texts)
+    stacked = [torch.stack([getattr(e, name) for e in stored])[None] for name in ("vectors", "sentence_vector")]
+    for weights, alone in (([1.0, 0.5, -0.5], False), ([0.0, 1.0, 0.0], True)):
+        ((written, _),) = space.write_nearest(*stacked, torch.tensor([weights]), [texts], Effort(2, 1, 1, 4, 4))
+        assert (written.text in texts) == alone

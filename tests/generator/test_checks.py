@@ -198,8 +198,8 @@ def strays(text, family=FAMILY, reader=None, any_style=False):
         ("Choose the dutch hybrid made of cast iron and sleep well tonight.", ["another product"]),
         ("Choose the dutch oven and hybrid bike and sleep well tonight.", ["another product"]),
         ("Sophistication begins with a dutch oven crafted from cast iron.", ["another style"]),
-        ("Choose the cast dutch oven made of cast iron and sleep well tonight.", ["repetition"]),
-        ("Choose the dutch oven made of the iron and of the steel.", ["repetition"]),
+        ("Choose the cast dutch oven made of cast iron and sleep well tonight.", ["repeated word"]),
+        ("Choose the dutch oven made of the iron and of the steel.", ["repeated word"]),
         ("Choose an hybrid bike made of cast iron and sleep well tonight.", ["article"]),
     ],
 )
@@ -221,6 +221,13 @@ def test_of_a_family_that_the_grammar_does_not_know_no_product_and_no_style_is_a
     assert strays("Sophistication begins with a dutch oven crafted from cast iron.", family) == []
     mixed = (FAMILY[0], family[0])
     assert strays("Sophistication begins with a trail shoe crafted from cast iron.", mixed) == []
+
+
+def test_articles_are_asked_of_english_alone_and_two_products_of_a_parent_are_not_asked():
+    assert "article" in strays("A apple a day.", ("Buy this knife.",))
+    assert "article" not in strays("Il a un chat.", ("Elle a un chien.",))
+    two = "A sturdy cordless drill for you and a hammer."
+    assert strays(two, (two,)) == []
 
 
 def test_a_subject_replaces_the_product_but_not_the_style():

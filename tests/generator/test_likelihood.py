@@ -57,3 +57,5 @@ def test_a_text_of_no_token_is_only_its_end_and_a_long_one_is_cut(model, embeddi
     assert found[1].shape[0] == found[2].shape[0] == MAX_TOKENS
     assert surprisals(model, embeddings, [[]])[0] == -found[0][0, model.end]
     assert surprisals(model, embeddings, []).shape == (0,)
+    cut = float(surprisals(model, embeddings[1:2], [long])[0])
+    assert cut == pytest.approx(-float(found[1][:, 5].mean()), rel=1e-5)

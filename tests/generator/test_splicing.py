@@ -5,10 +5,13 @@ import random
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
 
 from embeddings.mixing import adapt, wanted_point
 from embeddings.space import Space
 from generator.grammar import Grammar
+from generator.language_model import LanguageModel
 from generator.likelihood import surprisals
 from generator.splicing import LONGEST, materials, splices
 
@@ -91,3 +94,32 @@ def test_short_and_foreign_texts(space, mixture, first, second):
         assert splice.text != first
         assert set(splice.text.lower().split()) <= set(f"{first} {second}".lower().split())
         assert np.isfinite(splice.surprisal)
+
+
+@pytest.mark.parametrize("architecture", ["LlamaConfig", "GPT2Config", "MambaConfig"])
+def test_any_model_whose_tokens_end_with_words(random_model, architecture):
+    model = with_tokenizer(random_model(architecture), pre_tokenizers.Metaspace(), decoders.Metaspace())
+    one, other = materials(model, torch.zeros(2, 3, model.hidden_size), ["blue kettle", "red mug"])
+    assert list(one.starts) == [0, *np.cumsum([len(model.tokenize("blue")), len(model.tokenize("kettle"))])]
+    assert {"blue mug", "red kettle", "blue red mug"} <= {splice.text for splice in splices(one, other, 100)}
+
+
+def test_no_splices_where_tokens_go_over_words_or_a_word_has_none(random_model):
+    model = with_tokenizer(random_model(), None, decoders.Fuse(), normalizers.BertNormalizer())
+    texts = ["blue kettle", "a \u200b b", "\u200b"]
+    assert materials(model, torch.zeros(3, 3, model.hidden_size), texts) == [None, None, None]
+
+
+def with_tokenizer(model, pre_tokenizer, decoder, normalizer=None):
+    """Return the model with a tokenizer of 200 tokens, trained on words around kettles."""
+    tokenizer = Tokenizer(models.BPE(unk_token="?"))
+    tokenizer.decoder = decoder
+    if pre_tokenizer is not None:
+        tokenizer.pre_tokenizer = pre_tokenizer
+    if normalizer is not None:
+        tokenizer.normalizer = normalizer
+    trainer = trainers.BpeTrainer(vocab_size=200, special_tokens=["<|end|>", "?"])
+    tokenizer.train_from_iterator(["blue kettle", "red mug", "a red kettle", "a blue mug e k"] * 50, trainer)
+    return LanguageModel(
+        model.model, PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>"), "words", model.device
+    )
