@@ -19,6 +19,10 @@ from experiments.plots import percent
 REASONS = {
     "length": "too short or too long",
     "repetition": "says the same words twice",
+    "repeated word": "says a word more often than the texts that it was made of",
+    "article": "has “a” where “an” must stand, or the other way round",
+    "another product": "is about another product than the texts that it was made of",
+    "another style": "has another style than the texts that it was made of",
     "unfinished": "not a finished sentence",
     "copy": "the same words as a stored text, so nothing new",
     "concatenation": "contains a whole stored text",

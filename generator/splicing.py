@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -130,6 +131,7 @@ def splices(text: Material, other: Material, count: int) -> list[Splice]:
     return [Splice(new, surprisal) for new, surprisal in found.items()]
 
 
+@lru_cache(maxsize=64)
 def _places(n: int, m: int) -> NDArray[np.int64]:
     """Return the rows (i, j, k, l): words k to l of m take the place of words i to j of n."""
     phrases = [(i, i + out, k, k + put) for i in range(n + 1) for out in range(min(LONGEST, n - i) + 1)
