@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from copyloom import InputError
-from embeddings.folders import replacing
 from experiments import console
 from experiments.inversion_commands import given_texts
 from experiments.options import After, Before, Column, DeviceName, File, Json, Model, Texts
@@ -113,12 +111,10 @@ def inversion(
 
     with console.progress() as show:
         found = choices(data, device, show)
-    if out is not None:
-        with replacing(out) as partial:
-            partial.write_text(json.dumps(found, indent=1))
-    if as_json:
-        console.print_json(found)
-        return
+    console.deliver(found, _show_choices, as_json, out)
+
+
+def _show_choices(found: dict[str, Any]) -> None:
     for name, rows in found.items():
         if isinstance(rows, list):
             columns = [key.replace("_", " ") for key in rows[0]]

@@ -221,11 +221,12 @@ class _Family:
         for text in texts:
             counts |= _counts(text)
         articles = frozenset(article for text in texts for article in _articles(text))
+        named = all(len(one.products) == 1 for one in read)
         known = not any_style and all(one.frame_similarity >= _IN_FRAME for one in read)
         return cls(
             counts,
             articles if all(map(_agrees, articles)) else None,
-            frozenset(p for one in read for p in one.products if all(len(one.products) == 1 for one in read)),
+            frozenset(product for one in read for product in one.products if named),
             frozenset(one.style for one in read if known),
         )
 
