@@ -13,7 +13,7 @@ from transformers import AutoModel, AutoTokenizer
 
 ENCODER_ID = "all-MiniLM-L6-v2"
 _ROWS = 64
-_LENGTHS = (16, 32, 64, 128, 256)
+_LENGTHS = (16, 24, 32, 64, 128, 256)
 
 
 class Encoder(Protocol):

@@ -213,6 +213,9 @@ def bench_mix(
     texts: File = None,
     column: Column = None,
     pairs: Annotated[int, typer.Option(help="Pairs of texts in each corpus.", min=4)] = 200,
+    drift_pairs: Annotated[
+        int, typer.Option(help="Pairs that are mixed at all weights, the others evenly.", min=1)
+    ] = 40,
     plain: Annotated[bool, typer.Option(help="Also train and try a model without adapter: ten minutes.")] = True,
     data: Annotated[Path | None, typer.Option(help="Folder of real texts.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the model without adapter and the numbers.")] = DEFAULT_OUT
@@ -227,7 +230,7 @@ def bench_mix(
 
     given = None if texts is None else read_texts(texts, column)
     with console.progress() as report:
-        found = measure(given, pairs, out, data, device, report, plain and texts is None)
+        found = measure(given, pairs, out, data, device, report, plain and texts is None, drift_pairs=drift_pairs)
     console.deliver(found, show, as_json, out / "mix.json")
 
 

@@ -61,7 +61,8 @@ class Reader:
             self._present[0, first : self.seen] = present.to(self._present)
         positions = (torch.arange(inputs.shape[1], device=inputs.device) + self._next).expand(len(inputs), -1)
         self._next += inputs.shape[1]
-        optional = {"position_ids": positions, "logits_to_keep": 1}
+        last = torch.tensor([inputs.shape[1] - 1], device=inputs.device)  # a slice would have the head's matrix copied
+        optional = {"position_ids": positions, "logits_to_keep": last}
         logits: Tensor = self.model.model(
             inputs_embeds=inputs,
             attention_mask=self._mask(len(inputs)),

@@ -141,7 +141,8 @@ def _nearest_frame(rest: list[str], frames: _FrameVectors) -> tuple[str, float]:
     for ngram, value in vector.items():
         for frame, other in frames.holders[ngram]:
             products[frame] += value * other
-    nearest = max(range(len(products)), key=lambda frame: round(products[frame], 12))
+    rounded = [round(product, 12) for product in products]  # so that no order of sums decides
+    nearest = rounded.index(max(rounded))
     return frames.styles[nearest], products[nearest] / norm
 
 

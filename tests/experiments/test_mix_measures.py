@@ -20,7 +20,7 @@ def corpus():
 
 
 def test_cases_hold_each_pair_at_each_weight():
-    cases = corpus().everywhere()
+    cases = corpus().everywhere(len(corpus().pairs))
     assert len(cases) == 3 * len(WEIGHTS)
     assert cases.parents[: len(WEIGHTS)].tolist() == [[0, 1]] * len(WEIGHTS)
     torch.testing.assert_close(cases.weights[: len(WEIGHTS), 1], torch.tensor(WEIGHTS))

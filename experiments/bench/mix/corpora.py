@@ -73,14 +73,15 @@ class Corpus:
         """The stored texts in normal form."""
         return frozenset(map(normalised, self.stored))
 
-    def at(self, weight: float) -> Cases:
-        """Return all pairs with `weight` for the second parent."""
-        return Cases(self.pairs, torch.tensor([1 - weight, weight]).expand(len(self.pairs), 2))
+    def at(self, weight: float, first: int = 0) -> Cases:
+        """Return all pairs from number `first` on, with `weight` for the second parent."""
+        pairs = self.pairs[first:]
+        return Cases(pairs, torch.tensor([1 - weight, weight]).expand(len(pairs), 2))
 
-    def everywhere(self) -> Cases:
-        """Return all pairs at all of `WEIGHTS`: the first pair at each, then the second, and so on."""
-        weights = torch.tensor([[1 - weight, weight] for weight in WEIGHTS])
-        return Cases(self.pairs.repeat_interleave(len(weights), 0), weights.repeat(len(self.pairs), 1))
+    def everywhere(self, most: int) -> Cases:
+        """Return the first `most` pairs at all of `WEIGHTS`: the first pair at each, then the second, and so on."""
+        weights, pairs = torch.tensor([[1 - weight, weight] for weight in WEIGHTS]), self.pairs[:most]
+        return Cases(pairs.repeat_interleave(len(weights), 0), weights.repeat(len(pairs), 1))
 
     def of_three(self) -> Cases:
         """Return all triples."""

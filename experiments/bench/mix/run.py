@@ -48,7 +48,7 @@ _SAMPLES, _REPEATED = 20, 24
 
 def measure(
     texts: Sequence[str] | None, pairs: int, out: Path, data: Path | None, device: str, report: Report,
-    plain: bool = True, effort: Effort | None = None,
+    plain: bool = True, effort: Effort | None = None, drift_pairs: int = 40,
 ) -> dict[str, Any]:  # fmt: skip
     """Return all that ``copyloom bench mix`` measures, as one JSON object.
 
@@ -68,18 +68,22 @@ def measure(
         Whether a model without adapter takes part, which is trained first: about ten minutes.
     effort : Effort, optional
         How far the product searches; as far as it does unless given.
+    drift_pairs : int
+        Pairs of each corpus, at most, that are mixed at all of `experiments.bench.mix.corpora.WEIGHTS`; the others at
+        equal weights only.
     """
     effort = effort or Effort()
     space, judge, folder = Space.load(device=device), Judge.load(), data or shared_data()
     bare = plain_space(out / "plain", folder, space.vectors, device, report) if plain else None
     found: dict[str, Any] = {
-        "default": DEFAULT, "pairs": pairs, "effort": asdict(effort), "corpora": [],
+        "default": DEFAULT, "pairs": pairs, "drift_pairs": min(drift_pairs, pairs), "effort": asdict(effort),
+        "corpora": [],
         "device": space.model.device.type, "threads": torch.get_num_threads(),
     }  # fmt: skip
     kept = out / "written"
     for corpus in _corpora(texts, folder, space.encoder, pairs, report):
         setting, rule = Setting(space, corpus, bare, report, effort), FluencyRule(judge, corpus)
-        found["corpora"].append(_corpus_results(setting, rule, kept, report))
+        found["corpora"].append(_corpus_results(setting, rule, kept, min(drift_pairs, len(corpus.pairs)), report))
         if corpus.claims:
             found["with_subject"] = _with_subject(setting, rule)
     found["entrants"] = found["corpora"][0]["entrants"]
@@ -96,22 +100,26 @@ def _corpora(
     return [grammar_corpus(encoder, pairs, report), *real]
 
 
-def _corpus_results(setting: Setting, rule: FluencyRule, kept: Path, report: Report) -> dict[str, Any]:
+def _corpus_results(
+    setting: Setting, rule: FluencyRule, kept: Path, drifting: int, report: Report
+) -> dict[str, Any]:  # fmt: skip
     corpus, many = setting.corpus, len(WEIGHTS)
     taking = {name: way for name, way in ENTRANTS.items() if setting.plain is not None or way is not as_first_stated}
+    even: dict[str, list[str]] = {}
     rows: dict[str, Any] = {"a parent": _controls_row(setting, rule, lambda text: text)}
     rows["a parent, shuffled"] = _controls_row(setting, rule, _shuffled)
     for number, (name, way) in enumerate(taking.items()):
         report(f"{corpus.name}: {name}", number, len(taking))
-        everywhere = _kept(setting, kept, name, way, corpus.everywhere())
-        rows[name] = _entrant(setting, rule, everywhere)
+        everywhere = _kept(setting, kept, name, way, corpus.everywhere(drifting))
+        even[name] = everywhere[many // 2 :: many] + _kept(setting, kept, name, way, corpus.at(0.5, drifting))
+        rows[name] = _measured(setting, rule, corpus.at(0.5), even[name]) | _drifts(setting, everywhere)
+        rows[name]["everywhere"] = _measured(setting, rule, corpus.everywhere(drifting), everywhere, many)
         if len(corpus.triples):
             triples = _kept(setting, kept, name, way, corpus.of_three())
             rows[name]["triples"] = _measured(setting, rule, corpus.of_three(), triples)
-    even = _kept(setting, kept, DEFAULT, ENTRANTS[DEFAULT], corpus.everywhere())[many // 2 :: many]
     return {"corpus": corpus.name, "fluent_up_to_nats": rule.limit, "must_stop": rule.stops, "entrants": rows,
-            "ends": _ends(setting), "repeats": _repeats(setting, even), "texts_per_second": cost(setting),
-            "samples": _samples(setting, even)}  # fmt: skip
+            "ends": _ends(setting), "repeats": _repeats(setting, even[DEFAULT]), "texts_per_second": cost(setting),
+            "samples": _samples(setting, even[DEFAULT])}  # fmt: skip
 
 
 def _kept(setting: Setting, folder: Path, name: str, way: Entrant, cases: Cases) -> list[str]:
@@ -129,32 +137,14 @@ def _kept(setting: Setting, folder: Path, name: str, way: Entrant, cases: Cases)
     return found
 
 
-def _entrant(setting: Setting, rule: FluencyRule, everywhere: Sequence[str]) -> dict[str, Any]:
-    corpus, many = setting.corpus, len(WEIGHTS)
-    vectors = _vectors(setting, everywhere)
-    even = slice(many // 2, None, many)
-    return {
-        **_measured(setting, rule, corpus.at(0.5), everywhere[even], vectors=vectors[even]),
-        **_drifts(setting, vectors),
-        "everywhere": _measured(setting, rule, corpus.everywhere(), everywhere, many, vectors),
-    }
-
-
-def _measured(
-    setting: Setting, rule: FluencyRule, cases: Cases, texts: Sequence[str], each: int = 1,
-    vectors: torch.Tensor | None = None,
-) -> dict[str, Any]:  # fmt: skip
-    """Return what the texts written for `cases` are worth; of one pair there are `each`, one after the other.
-
-    `vectors` are those of the texts, where they are known already.
-    """
+def _measured(setting: Setting, rule: FluencyRule, cases: Cases, texts: Sequence[str], each: int = 1) -> dict[str, Any]:
+    """Return what the texts written for `cases` are worth; of one pair there are `each`, one after the other."""
     corpus = setting.corpus
     parents = [[corpus.texts[number] for number in row] for row in cases.parents.tolist()]
     pairs = list(zip(texts, parents, strict=True))
     faults = rule.faults(texts)
     wanted = setting.wanted(cases)
-    vectors = _vectors(setting, texts) if vectors is None else vectors
-    reached = (vectors * wanted).sum(1).double().numpy()
+    reached = (_vectors(setting, texts) * wanted).sum(1).double().numpy()
     nearer = (corpus.sentence_vectors[cases.parents] * wanted[:, None]).sum(-1).max(1).values.double().numpy()
     beside = nearest(wanted, corpus.stored_vectors).double().numpy()
     row: dict[str, Any] = {
@@ -196,11 +186,11 @@ def _vectors(setting: Setting, texts: Sequence[str]) -> torch.Tensor:
     return setting.space.encoder.encode([text or "." for text in texts]) * there[:, None]
 
 
-def _drifts(setting: Setting, vectors: torch.Tensor) -> dict[str, Any]:
-    """Return how the texts of each pair, given by their vectors, move from the first parent to the second."""
+def _drifts(setting: Setting, everywhere: Sequence[str]) -> dict[str, Any]:
+    """Return how the texts of the first pairs, one at each of `WEIGHTS`, move from the first parent to the second."""
     corpus, many = setting.corpus, len(WEIGHTS)
-    first, second = corpus.sentence_vectors[corpus.pairs].unbind(1)
-    towards = (vectors * (second - first).repeat_interleave(many, 0)).sum(1).double().numpy()
+    first, second = corpus.sentence_vectors[corpus.pairs[: len(everywhere) // many]].unbind(1)
+    towards = (_vectors(setting, everywhere) * (second - first).repeat_interleave(many, 0)).sum(1).double().numpy()
     whole = (1 - (first * second).sum(1)).double().numpy()
     correlation, largest = drift(towards.reshape(-1, many), np.stack([-whole, whole], 1))
     return {"drift": float(correlation.mean()), "drift_interval": interval(correlation),
