@@ -26,8 +26,8 @@ class Effort:
     drafts: int = 9
     rounds: int = 3
     width: int = 2
-    rewritings: int = 16
-    splices: int = 64
+    rewritings: int = 8
+    splices: int = 128
 
     def __post_init__(self) -> None:
         """Raise where a number makes no sense."""

@@ -34,7 +34,7 @@ from embeddings.subject import SubjectAdapter
 from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding, check_same_space
 from embeddings.writing import Writing, is_usable
 from generator.device import Device
-from generator.language_model import SHIPPED, SHIPPED_FOLDER, LanguageModel
+from generator.language_model import CRITIC, SHIPPED, SHIPPED_FOLDER, LanguageModel
 from generator.record import ProductRecord
 
 DEFAULT_VECTORS = 4
@@ -78,6 +78,8 @@ class Space(Writing):
     context : tuple of str
         Texts that always stand before and after the vectors: a product, an author, a channel. Embeddings learn what
         they do not say, and belong to a space of their own.
+    critic : LanguageModel, optional
+        Tells the search for a mixture's text how likely texts are on their own; by default the model does.
     """
 
     def __init__(
@@ -88,8 +90,9 @@ class Space(Writing):
         subject_adapter: SubjectAdapter | None = None,
         vectors: int = DEFAULT_VECTORS,
         context: tuple[str, str] = ("", ""),
+        critic: LanguageModel | None = None,
     ) -> None:
-        super().__init__(model, encoder, adapter, subject_adapter, context)
+        super().__init__(model, encoder, adapter, subject_adapter, context, critic)
         self.context = context
         self.vectors = adapter.vectors if adapter else vectors
         self.prefix = self.vectors + len(self.context_ids)
@@ -119,7 +122,11 @@ class Space(Writing):
         for part in (adapter, subject_adapter):
             if part is not None:
                 part.to(chosen.torch).eval().requires_grad_(False)
-        return cls(model, encoder_of(settings, chosen.torch), adapter, subject_adapter, context=context)
+        critic = None
+        if (folder / CRITIC).is_dir():
+            critic = LanguageModel.load(str(folder / CRITIC), chosen, model.tokenizer)
+        encoder = encoder_of(settings, chosen.torch)
+        return cls(model, encoder, adapter, subject_adapter, context=context, critic=critic)
 
     @cached_property
     def identity(self) -> SpaceIdentity:

@@ -41,15 +41,15 @@ class Writing:
 
     Parameters
     ----------
-    model, encoder, adapter, subject_adapter, context
+    model, encoder, adapter, subject_adapter, context, critic
         See `embeddings.space.Space`.
     """
 
     def __init__(
         self, model: LanguageModel, encoder: Encoder, adapter: Adapter | None,
-        subject_adapter: SubjectAdapter | None, context: tuple[str, str],
+        subject_adapter: SubjectAdapter | None, context: tuple[str, str], critic: LanguageModel | None,
     ) -> None:  # fmt: skip
-        self.model, self.encoder = model, encoder
+        self.model, self.encoder, self.critic = model, encoder, critic or model
         before, after = (tuple(model.tokenize(text)) for text in context)
         self.context_ids = Context(before, after)
         self.adapter, self.subject_adapter = adapter, subject_adapter
@@ -176,15 +176,14 @@ class Writing:
 
     @cached_property
     def _means(self) -> Means:
-        """What a search works with: the language model and the encoder in bfloat16 where the device has it."""
-        model, encoder, adapter = self.model, self.encoder, self.adapter
+        """What a search works with: the language models and the encoder in bfloat16 where the device has it."""
+        model, encoder, critic = self.model, self.encoder, self.critic
         if model.device.has_bfloat16:
             model = model.in_bfloat16()
+            critic = model if critic is self.model else critic.in_bfloat16()
             if isinstance(encoder, SentenceEncoder):
                 encoder = SentenceEncoder(model.device.torch, torch.bfloat16)
-        if adapter is None:
-            return Means(model, encoder.encode)
-        return Means(model, encoder.encode, lambda points: in_context(model, adapt(adapter, points), self.context_ids))
+        return Means(model, encoder.encode, critic)
 
     def nearest(
         self, vectors: Tensor, wanted: Tensor, parents: Sequence[tuple[str, ...]], effort: Effort,

@@ -147,6 +147,23 @@ def train_tiny_command(
 train.command("adapter")(train_adapter_command)
 
 
+@train.command("critic")
+def train_critic_command(
+    data: Annotated[Path | None, typer.Option(help="Folder of real texts; without, the grammar's are all.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the critic.")] = DEFAULT_OUT / "critic",
+    as_json: Json = False,
+) -> None:
+    """Train the critic that comes with copyloom-tiny: how likely texts are on their own. Twenty minutes."""
+    from experiments.tiny.critic import train_critic
+
+    with console.progress() as show:
+        result = train_critic(data, out, show)
+    if as_json:
+        console.print_json(result)
+        return
+    console.out.print(f"Critic: {result['critic']} ({result['bytes']:,} bytes)")
+
+
 @train.command("judge")
 def train_judge_command(
     data: Annotated[Path, typer.Option(help="Folder of real texts.")],

@@ -23,6 +23,8 @@ from generator.device import Device
 
 SHIPPED = "copyloom-tiny"
 SHIPPED_FOLDER = Path(__file__).parent / "copyloom_tiny"
+CRITIC = "critic"
+"""Folder in a model's: a smaller one that knows how likely texts are on their own."""
 
 _UNFIT = {"xlstm": "it keeps a state of its own kind"}
 """Kinds of models that cannot be decoded, and why."""
@@ -100,10 +102,19 @@ class LanguageModel:
         table = model.get_input_embeddings()
         self.hidden_size = int(table.weight.shape[1])
         self.end = _end_of_text(model, tokenizer, len(table.weight), name)
+        first = getattr(tokenizer, "bos_token_id", None)
+        self.beginning = first if isinstance(first, int) and 0 <= first < len(table.weight) else self.end
 
     @classmethod
-    def load(cls, name: str = SHIPPED, device: Device | None = None) -> LanguageModel:
+    def load(cls, name: str = SHIPPED, device: Device | None = None, tokenizer: Any = None) -> LanguageModel:
         """Return the shipped model, or the one at a path, or one from the hub (or its local cache).
+
+        Parameters
+        ----------
+        name : str
+        device : Device, optional
+        tokenizer : PreTrainedTokenizerBase, optional
+            For a model that comes without.
 
         Raises
         ------
@@ -120,7 +131,7 @@ class LanguageModel:
             if getattr(config, "is_encoder_decoder", False):  # of some, Transformers would load the decoder alone
                 raise _unfit(name, config, "it needs an encoder")
             loading: Any = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, output_loading_info=True)
-            tokenizer = AutoTokenizer.from_pretrained(source)
+            tokenizer = tokenizer or AutoTokenizer.from_pretrained(source)
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             first = str(error).strip().partition("\n")[0]
             message = (

@@ -62,3 +62,12 @@ def surprisals(model: LanguageModel, embeddings: Tensor, texts: Sequence[Sequenc
         own = torch.tensor([*texts[number], model.end], device=likely.device)[: len(likely), None]
         found[number] = -likely.gather(1, own).mean().cpu()
     return found
+
+
+def surprisals_alone(model: LanguageModel, texts: Sequence[str]) -> Tensor:
+    """Return the mean surprisal (B,) of each text where nothing but the model's token for a beginning comes before it.
+
+    In nats a token, as `surprisals` returns it.
+    """
+    beginning = model.embed(torch.tensor([model.beginning])).float()[None]
+    return surprisals(model, beginning.expand(len(texts), -1, -1), [model.tokenize(text) for text in texts])

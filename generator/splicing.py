@@ -35,32 +35,15 @@ class Material:
         Each word's first token at the start of a text, and after a space.
     end : int
         The token of end-of-text.
-    starts : array of shape (n + 1,)
-        Where each word begins, in tokens, and where the text ends.
-    cost : array of shape (L + 2,)
-        The surprisal of all tokens before each place, end-of-text the last.
     likely : Tensor of shape (n + 1, V)
-        Log-probabilities of what comes at the `starts`.
+        Log-probabilities of what comes where each word begins, and where the text ends.
     """
 
     text: str
     words: Sequence[str]
     heads: tuple[Sequence[int], Sequence[int]]
     end: int
-    starts: NDArray[np.int64]
-    cost: NDArray[np.float64]
     likely: Tensor
-
-
-@dataclass(frozen=True)
-class Splice:
-    """A new text and an estimate of its surprisal in nats a token: words of a phrase count as where they came from.
-
-    Good for a first choice only: on claims it correlates with what one pass over the text measures by little over 0.4.
-    """
-
-    text: str
-    surprisal: float
 
 
 def materials(model: LanguageModel, embeddings: Tensor, texts: Sequence[str]) -> list[Material | None]:
@@ -87,13 +70,11 @@ def materials(model: LanguageModel, embeddings: Tensor, texts: Sequence[str]) ->
         if 0 < len(ids[number]) < len(likely) and whole and all(opening[number]) and all(inner[number]):
             heads = ([row[0] for row in opening[number]], [row[0] for row in inner[number]])
             starts = np.cumsum([0, *map(len, tokens[number])])
-            own = -likely.gather(1, torch.tensor([*ids[number], model.end], device=likely.device)[:, None])[:, 0]
-            cost = np.concatenate([[0.0], own.double().cumsum(0).cpu().numpy()])
-            found[number] = Material(texts[number], words[number], heads, model.end, starts, cost, likely[starts].cpu())
+            found[number] = Material(texts[number], words[number], heads, model.end, likely[starts].cpu())
     return found
 
 
-def splices(text: Material, other: Material, count: int) -> list[Splice]:
+def splices(text: Material, other: Material, count: int) -> list[str]:
     """Return new texts made of `text` and a phrase of `other`, or without one of its own phrases.
 
     A phrase of up to four words of `other`, or its end, is put in anywhere, in place of up to four words or of the
@@ -107,9 +88,6 @@ def splices(text: Material, other: Material, count: int) -> list[Splice]:
     count : int
         At most so many; the likeliest seams first.
 
-    Returns
-    -------
-    list of Splice
     """
     places = _places(len(text.words), len(other.words))
     i, j, k, l = places.T  # noqa: E741
@@ -118,17 +96,17 @@ def splices(text: Material, other: Material, count: int) -> list[Splice]:
     after, without = _entries(other, text, to_end=True)[l, j], _entries(text, text, to_end=True)[i, j]
     seams = enter + np.where(put_in, after, without)
     order = np.argsort(np.where(put_in, -seams, _LEFT_OUT - seams), kind="stable")
-    found: dict[str, float] = {}
-    for (a, b, c, d), at_seams in zip(places[order].tolist(), seams[order].tolist(), strict=True):
+    found: dict[str, None] = {}
+    for a, b, c, d in places[order].tolist():
         if len(found) == count:
             break
         words = [*text.words[:a], *other.words[c:d], *text.words[b:]]
         if a == 0 and text.text[:1].isupper():
             words[0] = words[0][:1].upper() + words[0][1:]
         new = " ".join(words)
-        if new not in found and new != text.text:
-            found[new] = _surprisal(text, other, (a, b, c, d), at_seams)
-    return [Splice(new, surprisal) for new, surprisal in found.items()]
+        if new != text.text:
+            found[new] = None
+    return list(found)
 
 
 @lru_cache(maxsize=64)
@@ -148,12 +126,3 @@ def _entries(text: Material, other: Material, to_end: bool = False) -> NDArray[n
     """
     opening, inner = ([*heads, other.end] if to_end else heads for heads in other.heads)
     return torch.cat([text.likely[:1, opening], text.likely[1:, inner]]).double().numpy()
-
-
-def _surprisal(text: Material, other: Material, places: tuple[int, int, int, int], seams: float) -> float:
-    """Return the mean surprisal of ``text[:a] + other[c:d] + text[b:]``, whose seams have that log-probability."""
-    a, b, c, d = places
-    start, stop, first, last = text.starts[a], text.starts[b], other.starts[c], other.starts[d]
-    inside = other.cost[last] - other.cost[first + 1] if d > c else 0.0
-    cost = text.cost[start] - seams + inside + text.cost[-1] - text.cost[stop + 1]
-    return float(cost / (start + last - first + text.starts[-1] - stop + 1))

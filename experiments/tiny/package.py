@@ -42,7 +42,7 @@ def write_package(
         "real_texts": real_texts,
     }
     (folder / ADAPTER_SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")
-    return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _grammar_counts() -> dict[str, int]:

@@ -18,7 +18,6 @@ from pathlib import Path
 import torch
 import yaml
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
@@ -31,6 +30,7 @@ from embeddings.folders import replacing
 from embeddings.subject import SubjectAdapter, present_slots
 from embeddings.training.config import share_of_rate
 from embeddings.training.examples import noisy
+from experiments.tiny import checkpoints
 from experiments.tiny.examples import Claims, Example, phrases_of
 from experiments.tiny.mixtures import mixture_targets, neighbour_pairs
 from experiments.tiny.real_texts import is_held_out, is_judges, real_texts, sentences, shared_data
@@ -280,14 +280,14 @@ def train_tiny(
     model.language_model.set_attn_implementation("eager")  # for short texts faster than fused attention
     if compiled:
         model.language_model.model.compile(dynamic=True)
-    optimisers = _optimisers(model, config)
+    optimisers = muon_and_adamw(model.language_model.model.layers, model, config.matrix_rate, config.other_rate)
+    rates = [optimiser.param_groups[0]["lr"] for optimiser in optimisers]
     step = _resume(out / "checkpoint.safetensors", model, optimisers, config)
     saved_at, losses = time.monotonic(), []
     while step < config.steps:
         share = share_of_rate(step, config.steps, config.warmup, config.cooldown)
-        for optimiser in optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = group["initial_lr"] * share
+        for optimiser, rate in zip(optimisers, rates, strict=True):
+            optimiser.param_groups[0]["lr"] = rate * share
         losses.append([_backward(model, batch, device) for batch in corpus.batches(step)])
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimiser in optimisers:
@@ -295,7 +295,7 @@ def train_tiny(
             optimiser.zero_grad()
         step += 1
         if step == _cooling_from(config):  # from here, a longer run can go on
-            _checkpoint(out / "level.safetensors", model, optimisers, config, step)
+            checkpoints.save(out / "level.safetensors", model, optimisers, config.model_dump_json(), step)
         if step % 25 == 0 or step == config.steps:
             plain, subject = torch.tensor(losses).mean(0).tolist()
             report(f"training (loss {plain:.3f}, with subject {subject:.3f})", step, config.steps)
@@ -303,7 +303,7 @@ def train_tiny(
                 log.write(f"{step},{plain:.4f},{subject:.4f}\n")
             losses = []
         if time.monotonic() - saved_at > config.checkpoint_seconds or step == config.steps:
-            _checkpoint(out / "checkpoint.safetensors", model, optimisers, config, step)
+            checkpoints.save(out / "checkpoint.safetensors", model, optimisers, config.model_dump_json(), step)
             saved_at = time.monotonic()
     return model, corpus
 
@@ -321,54 +321,30 @@ def _to(batch: Batch, device: torch.device | str) -> Batch:
     return Batch(batch.vectors.to(device), batch.tokens.to(device), batch.targets.to(device), subject, present)
 
 
-def _optimisers(model: TinyModel, config: TinyConfig) -> list[torch.optim.Optimizer]:
-    """Return Muon for the matrices inside the blocks and AdamW for all else (Jordan et al. 2024)."""
-    matrices = [p for p in model.language_model.model.layers.parameters() if p.ndim == 2]
+def muon_and_adamw(
+    layers: nn.Module, model: nn.Module, matrix_rate: float, other_rate: float
+) -> list[torch.optim.Optimizer]:
+    """Return Muon for the matrices inside `layers` and AdamW for all else of `model` (Jordan et al. 2024)."""
+    matrices = [p for p in layers.parameters() if p.ndim == 2]
     inside = set(map(id, matrices))
     others = [p for p in model.parameters() if id(p) not in inside]
-    optimisers: list[torch.optim.Optimizer] = [
-        torch.optim.Muon(matrices, lr=config.matrix_rate, weight_decay=0.01, adjust_lr_fn="original"),
-        torch.optim.AdamW(others, lr=config.other_rate, betas=(0.9, 0.98), weight_decay=0.0),
+    return [
+        torch.optim.Muon(matrices, lr=matrix_rate, weight_decay=0.01, adjust_lr_fn="original"),
+        torch.optim.AdamW(others, lr=other_rate, betas=(0.9, 0.98), weight_decay=0.0),
     ]
-    for optimiser in optimisers:
-        for group in optimiser.param_groups:
-            group["initial_lr"] = group["lr"]
-    return optimisers
-
-
-def _checkpoint(
-    path: Path, model: TinyModel, optimisers: Sequence[torch.optim.Optimizer], config: TinyConfig, step: int
-) -> None:
-    tensors = {f"model.{name}": value for name, value in model.state_dict().items() if "lm_head" not in name}
-    for i, optimiser in enumerate(optimisers):
-        for parameter, state in optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{i}.{parameter}.{key}": torch.as_tensor(value) for key, value in state.items()}
-    metadata = {"step": str(step), "config": config.model_dump_json()}
-    with replacing(path) as partial:
-        save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata)
 
 
 def _resume(path: Path, model: TinyModel, optimisers: Sequence[torch.optim.Optimizer], config: TinyConfig) -> int:
     """Load a checkpoint of the same configuration, if there is one, and return the step it was taken at."""
     if not path.exists():
         return 0
-    with safe_open(path, "pt") as file:
-        metadata = file.metadata()
-    step, theirs = int(metadata["step"]), TinyConfig.model_validate_json(metadata["config"])
+    step, described = checkpoints.described(path)
+    theirs = TinyConfig.model_validate_json(described)
     level = step <= min(_cooling_from(theirs), _cooling_from(config))
     if theirs != config and not (level and theirs.model_copy(update={"steps": config.steps}) == config):
         raise InputError(f"{path} is of another configuration; train into an empty folder, or with that one")
-    tensors = load_file(path)
-    weights = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
-    model.load_state_dict(weights, strict=False)
+    checkpoints.load(path, model, optimisers)
     model.language_model.tie_weights()
-    for i, optimiser in enumerate(optimisers):
-        states: dict[int, dict[str, Tensor]] = {}
-        for name, value in tensors.items():
-            if name.startswith(f"optimiser.{i}."):
-                parameter, key = name.split(".", 3)[2:]
-                states.setdefault(int(parameter), {})[key] = value
-        optimiser.load_state_dict({**optimiser.state_dict(), "state": states})
     return step
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from embeddings import search as search_module
 from embeddings.effort import Effort
 from embeddings.mixing import adapt, is_new, wanted_point
 from embeddings.search import Case, Means, _Progress, _Text, search
@@ -25,7 +26,7 @@ def cases(space):
 
 @pytest.fixture(scope="module")
 def means(space):
-    return Means(space.model, space.encoder.encode, lambda points: adapt(space.adapter, points))
+    return Means(space.model, space.encoder.encode, space.critic)
 
 
 def cosines(means, cases, found):
@@ -61,28 +62,47 @@ def test_nothing_acceptable_is_none(means, cases):
     assert list(search(means, [], SMALL)) == []
 
 
-def test_a_text_is_worth_less_where_it_leans_and_where_it_surprises(means, cases):
-    progress = _Progress(means.model, cases[0], means.encode(cases[0].parents))
-    first, second = progress.parents
-    assert progress.nearness(cases[0].wanted) == pytest.approx(1.0)
-    assert progress.nearness(first) == pytest.approx(float(first @ cases[0].wanted) - 0.2 * 0.9)
-    assert progress.nearness(second) == pytest.approx(float(second @ cases[0].wanted) - 0.2 * 0.9)
-    for number, parent in enumerate(progress.texts.values()):
-        parent.in_mixture, parent.in_itself = (1.0, 2.0)[number], (0.5, 0.25)[number]
-    plain, odd, alien = (_Text("", first, 0.7, *nats) for nats in ((1.5, 0.5), (2.5, 0.5), (1.5, 1.5)))
-    assert [progress.score(text) for text in (plain, odd, alien)] == pytest.approx([0.7, 0.5, 0.2])
+@pytest.fixture
+def progress(means, cases):
+    return _Progress(means.model, cases[0], means.encode(cases[0].parents), 2.0)
 
 
-def test_the_best_is_one_that_strays_only_where_there_is_no_other(means, cases):
-    progress = _Progress(means.model, cases[0], means.encode(cases[0].parents))
-    vector = cases[0].wanted
-    for text, score, refused in (("stray", 0.9, {"another style"}), ("refused", 1.0, {"copy"}), ("fit", 0.1, set())):
-        progress.texts[text] = _Text(text, vector, 1.0, score=score, refused=frozenset(refused))
+def test_a_text_is_worth_less_where_it_leans_and_where_it_surprises(progress):
+    wanted = progress.case.wanted
+    assert progress.score(wanted, 1.5) == progress.score(wanted, 2.0) == pytest.approx(1.0)
+    assert progress.score(wanted, 3.0) == pytest.approx(1 - search_module._SURPRISAL)
+    for parent in progress.parents:
+        assert progress.score(parent, 0.0) == pytest.approx(float(parent @ wanted) - 0.2 * 0.9)
+
+
+def test_the_best_is_one_that_strays_only_where_there_is_no_other(progress):
+    for text, score, strays in (("stray", 0.9, True), ("fit", 0.1, False)):
+        progress.texts[text] = _Text(text, score, strays)
     assert progress.best() == "fit"
     del progress.texts["fit"]
     assert progress.best() == "stray"
     del progress.texts["stray"]
     assert progress.best() is None
+
+
+def test_a_text_that_strays_is_admitted_until_there_is_a_better_one(progress):
+    stray, another = "You will love this lamp.", "You will love this kettle."
+    assert progress.admits(stray)
+    assert not progress.admits(stray)
+    assert progress.admits("You will love this lightweight tent.")
+    assert not progress.admits(another)
+    assert not progress.admits(PARENTS[0][0])
+    assert not progress.admits("You will love this <name>.")
+    assert not progress.admits(" ")
+    assert [text.strays for text in progress.texts.values()] == [True, False]
+
+
+def test_one_text_is_not_made_of_twice(progress):
+    for text, score in (("low", 0.1), ("high", 0.9), ("middle", 0.5)):
+        progress.texts[text] = _Text(text, score, False)
+    assert progress.next(2, first=True) == [*PARENTS[0], "high"]
+    assert progress.next(2, first=False) == ["middle", "low"]
+    assert progress.next(2, first=False) == []
 
 
 def test_one_parent_twice_three_parents_and_no_adapter(space, means):
@@ -91,6 +111,6 @@ def test_one_parent_twice_three_parents_and_no_adapter(space, means):
         weights = torch.full((1, len(parents)), 1 / len(parents))
         wanted = wanted_point(space.encoder.encode(parents)[None], weights)
         case = Case(adapt(space.adapter, wanted), wanted[0], parents)
-        for way in (means, Means(means.model, means.encode)):
-            (found,) = search(way, [case], Effort(1, 1, 1, 8, 8))
+        for critic in (means.critic, means.model):
+            (found,) = search(Means(means.model, means.encode, critic), [case], Effort(1, 1, 1, 8, 8))
             assert found is None or is_new(found, parents)

@@ -184,9 +184,7 @@ def test_unknown_models_and_devices_are_refused():
 
 @pytest.fixture
 def folder(tmp_path):
-    for file in SHIPPED_FOLDER.iterdir():
-        shutil.copyfile(file, tmp_path / file.name)
-    return tmp_path
+    return shutil.copytree(SHIPPED_FOLDER, tmp_path, dirs_exist_ok=True)
 
 
 def test_a_copy_of_the_shipped_folder_is_the_same_but_for_its_name(space, folder):

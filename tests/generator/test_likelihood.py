@@ -5,8 +5,8 @@ import torch
 
 from generator.cache import Reader
 from generator.decoding import MAX_TOKENS, decode
-from generator.language_model import LanguageModel
-from generator.likelihood import expectations, surprisals
+from generator.language_model import CRITIC, SHIPPED_FOLDER, LanguageModel
+from generator.likelihood import expectations, surprisals, surprisals_alone
 
 TEXTS = ["You will love this quiet kettle.", "Modern loft near the park", "Ein Kessel für die Küche 🫖", "a"]
 
@@ -59,3 +59,18 @@ def test_a_text_of_no_token_is_only_its_end_and_a_long_one_is_cut(model, embeddi
     assert surprisals(model, embeddings, []).shape == (0,)
     cut = float(surprisals(model, embeddings[1:2], [long])[0])
     assert cut == pytest.approx(-float(found[1][:, 5].mean()), rel=1e-5)
+
+
+def test_the_critic_prefers_a_sentence_to_its_words_shuffled_or_of_two_products(model):
+    critic = LanguageModel.load(str(SHIPPED_FOLDER / CRITIC), tokenizer=model.tokenizer)
+    for text, odd in (("This quiet kettle is made of steel.", "Steel of is kettle made quiet this."),
+                      ("A stable cargo bike made of recycled aluminum.", "A stable beard cargo bike made of steel."),
+                      ("Modern loft in the heart of the city", "Modern heart in the loft of the city")):  # fmt: skip
+        likely, unlikely = surprisals_alone(critic, [text, odd]).tolist()
+        assert likely < unlikely
+
+
+def test_alone_means_after_the_token_for_a_beginning(model, ids):
+    beginning = model.embed(torch.tensor([[model.beginning]]))
+    expected = surprisals(model, beginning.expand(len(ids), -1, -1), ids)
+    assert torch.equal(surprisals_alone(model, TEXTS), expected)

@@ -1,8 +1,5 @@
-"""Splicing: the new texts are what they are said to be, and their surprisal goes with what it is."""
+"""Splicing: the new texts are what they are said to be."""
 
-import random
-
-import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -10,9 +7,7 @@ from transformers import PreTrainedTokenizerFast
 
 from embeddings.mixing import adapt, wanted_point
 from embeddings.space import Space
-from generator.grammar import Grammar
 from generator.language_model import LanguageModel
-from generator.likelihood import surprisals
 from generator.splicing import LONGEST, materials, splices
 
 ONE = "Choose the dutch oven made of cast iron and sleep well tonight."
@@ -50,8 +45,7 @@ def is_splice(words, text, other):
 
 def test_every_splice_is_the_text_with_a_phrase_of_the_other(read):
     one, other = read
-    found = splices(one, other, 200)
-    texts = [splice.text for splice in found]
+    texts = splices(one, other, 200)
     assert len(texts) == len(set(texts)) == 200
     assert ONE not in texts
     for text in texts:
@@ -63,20 +57,6 @@ def test_every_splice_is_the_text_with_a_phrase_of_the_other(read):
 def test_few_are_the_first_of_many(read):
     assert splices(*read, 10) == splices(*read, 200)[:10]
     assert splices(*read, 0) == []
-
-
-def test_the_surprisal_goes_with_what_one_pass_measures(space):
-    grammar, rng = Grammar.load(), random.Random(1)
-    correlations = []
-    for _ in range(6):
-        texts = [grammar.claim(rng, grammar.record(rng)).text for _ in range(2)]
-        mixture = adapt(space.adapter, wanted_point(space.encoder.encode(texts)[None], torch.full((1, 2), 0.5)))
-        found = splices(*materials(space.model, mixture.expand(2, -1, -1), texts), 200)
-        ids = [space.model.tokenize(splice.text) for splice in found]
-        true = surprisals(space.model, mixture.expand(len(ids), -1, -1), ids)
-        correlations.append(np.corrcoef(true.numpy(), [splice.surprisal for splice in found])[0, 1])
-    assert min(correlations) > 0
-    assert np.mean(correlations) > 0.4
 
 
 def test_a_text_too_long_or_without_words_is_no_material(space, mixture):
@@ -91,17 +71,16 @@ def test_a_text_too_long_or_without_words_is_no_material(space, mixture):
 def test_short_and_foreign_texts(space, mixture, first, second):
     one, other = materials(space.model, mixture.expand(2, -1, -1), [first, second])
     for splice in splices(one, other, 30):
-        assert splice.text != first
-        assert set(splice.text.lower().split()) <= set(f"{first} {second}".lower().split())
-        assert np.isfinite(splice.surprisal)
+        assert splice != first
+        assert set(splice.lower().split()) <= set(f"{first} {second}".lower().split())
 
 
 @pytest.mark.parametrize("architecture", ["LlamaConfig", "GPT2Config", "MambaConfig"])
 def test_any_model_whose_tokens_end_with_words(random_model, architecture):
     model = with_tokenizer(random_model(architecture), pre_tokenizers.Metaspace(), decoders.Metaspace())
     one, other = materials(model, torch.zeros(2, 3, model.hidden_size), ["blue kettle", "red mug"])
-    assert list(one.starts) == [0, *np.cumsum([len(model.tokenize("blue")), len(model.tokenize("kettle"))])]
-    assert {"blue mug", "red kettle", "blue red mug"} <= {splice.text for splice in splices(one, other, 100)}
+    assert len(one.likely) == len(one.words) + 1
+    assert {"blue mug", "red kettle", "blue red mug"} <= set(splices(one, other, 100))
 
 
 def test_no_splices_where_tokens_go_over_words_or_a_word_has_none(random_model):

@@ -24,8 +24,8 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
-from experiments.bench.mix.training import train_language_model
 from experiments.tiny.real_texts import is_held_out, is_judges, long_texts, real_texts
+from experiments.tiny.whole_texts import train_on_whole_texts
 from generator.grammar import FORMS, Grammar
 from generator.reader import lexicon, words_of
 
@@ -103,18 +103,20 @@ def _is_word(word: str, *known: frozenset[str]) -> bool:
 def train_judge(data: Path, out: Path, report: Report) -> dict[str, Any]:
     """Train the judge on its share of the texts in `data` and on claims of its own draw, and write it to `out`.
 
-    It takes about half an hour on two cores.
+    It takes about half an hour on two cores, and goes on where it was stopped.
     """
     real, claims = [text for text in real_texts(data) if is_judges(text)], _claims()
     texts = [*real, *long_texts(data), *claims]
     tokenizer = _tokenizer(random.Random(0).sample(texts, 60_000))
-    model = _trained(tokenizer, texts, real, report)
+    checkpoint = out.with_name(f"{out.name}.checkpoint.safetensors")
+    model = _trained(tokenizer, texts, real, checkpoint, report)
     module: torch.nn.Module = model
     module.to(torch.bfloat16)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     words = sorted(_words([*real_texts(data), *claims]))
     (out / _WORDS).write_bytes(gzip.compress("\n".join(words).encode(), 9, mtime=0))
+    checkpoint.unlink(missing_ok=True)
     size = sum(file.stat().st_size for file in out.iterdir())
     return {"judge": str(out), "bytes": size, "words": len(words), "texts": len(texts)}
 
@@ -131,19 +133,20 @@ def _words(texts: Iterable[str]) -> set[str]:
 
 
 def _trained(
-    tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], real: Sequence[str], report: Report
+    tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], real: Sequence[str], checkpoint: Path, report: Report
 ) -> GPT2LMHeadModel:
     """Train with one real text in two, so that no source drowns the short ones that are judged."""
     torch.manual_seed(1)
-    rng, end = random.Random("judge's batches"), tokenizer.eos_token_id
+    end = tokenizer.eos_token_id
     model = GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), bos_token_id=end, eos_token_id=end, **_SHAPE))
 
-    def drawn() -> list[str]:
+    def drawn(step: int) -> list[str]:
+        rng = random.Random(f"judge's batch {step}")
         return [*rng.sample(real, _ROWS // 2), *rng.sample(texts, _ROWS // 2)]
 
-    train_language_model(
-        model, tokenizer, drawn, _STEPS, _RATE, _LENGTH,
-        lambda loss, step: report(f"training the judge (loss {loss:.3f})", step, _STEPS),
+    train_on_whole_texts(
+        model, tokenizer, drawn, [torch.optim.AdamW(model.parameters(), lr=_RATE, weight_decay=0.05)], _STEPS, _LENGTH,
+        checkpoint, lambda loss, step: report(f"training the judge (loss {loss:.3f})", step, _STEPS),
     )  # fmt: skip
     return model
 

@@ -12,9 +12,9 @@ import torch
 from transformers import AutoConfig, AutoTokenizer, LlamaForCausalLM
 
 from embeddings.space import Space
-from experiments.bench.mix.training import train_language_model
 from experiments.tiny.real_texts import is_held_out, is_judges, real_texts
 from experiments.tiny.train import TinyConfig, training_claims
+from experiments.tiny.whole_texts import train_on_whole_texts
 from generator.grammar import Grammar
 from generator.language_model import SHIPPED_FOLDER
 
@@ -33,19 +33,22 @@ def plain_space(
 def _train(folder: Path, data: Path | None, report: Callable[[str, int, int], None]) -> None:
     claims = [claim.text for claim in training_claims(TinyConfig(), Grammar.load())]
     real = [text for text in real_texts(data) if not is_held_out(text) and not is_judges(text)] if data else claims
-    tokenizer, rng = AutoTokenizer.from_pretrained(SHIPPED_FOLDER), random.Random("plain")
+    tokenizer = AutoTokenizer.from_pretrained(SHIPPED_FOLDER)
     torch.manual_seed(2)
     model = LlamaForCausalLM(AutoConfig.from_pretrained(SHIPPED_FOLDER)).float()
 
-    def drawn() -> list[str]:
+    def drawn(step: int) -> list[str]:
+        rng = random.Random(f"plain {step}")
         return [*rng.sample(real, 2 * _ROWS // 3), *rng.sample(claims, _ROWS // 3)]
 
-    train_language_model(
-        model, tokenizer, drawn, _STEPS, _RATE, _LENGTH,
-        lambda loss, step: report(f"training a model without adapter (loss {loss:.3f})", step, _STEPS),
+    checkpoint = folder.with_name(f"{folder.name}.checkpoint.safetensors")
+    train_on_whole_texts(
+        model, tokenizer, drawn, [torch.optim.AdamW(model.parameters(), lr=_RATE, weight_decay=0.05)], _STEPS, _LENGTH,
+        checkpoint, lambda loss, step: report(f"training a model without adapter (loss {loss:.3f})", step, _STEPS),
     )  # fmt: skip
     partial = folder.with_name(f".{folder.name}.partial")
     tokenizer.save_pretrained(partial)
     model.save_pretrained(partial)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)
+    checkpoint.unlink(missing_ok=True)
