@@ -182,9 +182,10 @@ class _Search:
     def __init__(self, means: Means, cases: Sequence[Case], effort: Effort) -> None:
         self.model, self.means, self.effort = means.model, means, effort
         self.mixtures = torch.stack([case.drafts[0] for case in cases])
-        read = (self._read(case.parents) for case in cases)
-        self.cases = [_Progress(self.model, case, vectors, float(nats.mean()))
-                      for case, (vectors, nats) in zip(cases, read, strict=True)]  # fmt: skip
+        counts = [len(case.parents) for case in cases]
+        vectors, nats = (read.split(counts) for read in self._read([text for case in cases for text in case.parents]))
+        self.cases = [_Progress(self.model, case, its, float(usual.mean()))
+                      for case, its, usual in zip(cases, vectors, nats, strict=True)]  # fmt: skip
 
     def run(self) -> list[str | None]:
         """Return the best text of each case."""

@@ -158,10 +158,9 @@ def train_critic_command(
 
     with console.progress() as show:
         result = train_critic(data, out, show)
-    if as_json:
-        console.print_json(result)
-        return
-    console.out.print(f"Critic: {result['critic']} ({result['bytes']:,} bytes)")
+    console.deliver(
+        result, lambda found: console.out.print(f"Critic: {found['critic']} ({found['bytes']:,} bytes)"), as_json
+    )
 
 
 @train.command("judge")

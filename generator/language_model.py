@@ -131,7 +131,7 @@ class LanguageModel:
             if getattr(config, "is_encoder_decoder", False):  # of some, Transformers would load the decoder alone
                 raise _unfit(name, config, "it needs an encoder")
             loading: Any = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, output_loading_info=True)
-            tokenizer = tokenizer or AutoTokenizer.from_pretrained(source)
+            tokenizer = AutoTokenizer.from_pretrained(source) if tokenizer is None else tokenizer
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             first = str(error).strip().partition("\n")[0]
             message = (

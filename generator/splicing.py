@@ -87,7 +87,6 @@ def splices(text: Material, other: Material, count: int) -> list[str]:
         Read after the same embeddings.
     count : int
         At most so many; the likeliest seams first.
-
     """
     places = _places(len(text.words), len(other.words))
     i, j, k, l = places.T  # noqa: E741

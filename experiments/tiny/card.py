@@ -29,9 +29,9 @@ steps, which take about an hour and a half on one core of a CPU that multiplies 
   News Headlines" (CC0), the clickbait headlines of Chakraborty et al. 2016 (MIT), product texts of AWS Retail Demo
   Store (MIT-0) and of the women's fashion catalogue of Arcada LLC (MIT). The package holds no sentence of them.
 
-`critic/` holds a second, smaller Llama-class model with the same tokenizer, trained on the same texts but reading
-nothing before them (`copyloom train critic`, twenty minutes). The search for a mixture's text asks it how likely a text
-is on its own.
+`critic/` holds a second, smaller Llama-class model with the same tokenizer, trained on the grammar's texts and the
+86,967 real ones that are no sentences of longer texts, reading nothing before them (`copyloom train critic`, twenty
+minutes). The search for a mixture's text asks it how likely a text is on its own.
 
 ## Measured
 

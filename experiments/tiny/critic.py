@@ -1,8 +1,9 @@
 """Train the critic of copyloom-tiny: how likely a text is, whatever it means.
 
 The model itself knows texts only from vectors that say what they mean, and whatever they mean is then no surprise: two
-products thrown together mean two products. The critic reads nothing before a text. It has the model's tokenizer and is
-trained on the same texts; ``copyloom train critic`` makes it.
+products thrown together mean two products. The critic reads nothing before a text. It has the shipped model's
+tokenizer, and is trained on the grammar's texts and the short real ones that the model saw; ``copyloom train critic``
+makes it. It goes into the model's folder as ``critic``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from experiments.tiny.real_texts import is_held_out, is_judges, real_texts
+from experiments.tiny.real_texts import real_texts, training_share
 from experiments.tiny.train import TinyConfig, muon_and_adamw, training_claims
 from experiments.tiny.whole_texts import train_on_whole_texts
 from generator.grammar import Grammar
@@ -43,7 +44,7 @@ def train_critic(data: Path | None, out: Path, report: Callable[[str, int, int],
         Called with a stage, the steps done and those in all.
     """
     claims = [claim.text for claim in training_claims(TinyConfig(), Grammar.load())]
-    real = [text for text in real_texts(data) if not is_held_out(text) and not is_judges(text)] if data else claims
+    real = training_share(real_texts(data)) if data else claims
     tokenizer = AutoTokenizer.from_pretrained(SHIPPED_FOLDER)
     torch.manual_seed(3)
     end = tokenizer.eos_token_id

@@ -8,7 +8,7 @@ import json
 import os
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -70,6 +70,11 @@ def is_held_out(text: str) -> bool:
 def is_judges(text: str) -> bool:
     """Say whether a real text belongs to the mix benchmark's judge alone: a quarter of what is not held out."""
     return _hashed(text, "judge") < _JUDGES_SHARE and not is_held_out(text)
+
+
+def training_share(texts: Iterable[str]) -> list[str]:
+    """Return the texts that are neither held out nor the judge's."""
+    return [text for text in texts if not is_held_out(text) and not is_judges(text)]
 
 
 def _hashed(text: str, salt: str) -> float:

@@ -33,7 +33,7 @@ from embeddings.training.examples import noisy
 from experiments.tiny import checkpoints
 from experiments.tiny.examples import Claims, Example, phrases_of
 from experiments.tiny.mixtures import mixture_targets, neighbour_pairs
-from experiments.tiny.real_texts import is_held_out, is_judges, real_texts, sentences, shared_data
+from experiments.tiny.real_texts import is_held_out, real_texts, sentences, shared_data, training_share
 from experiments.tiny.tokenizer import train_tokenizer
 from generator.device import Device
 from generator.grammar import Claim, Grammar
@@ -242,8 +242,7 @@ def training_texts(data: Path) -> list[str]:
     """Return the real texts that training sees: short ones and sentences, neither held out nor the judge's."""
     short = real_texts(data)
     known = set(short)
-    mine = [text for text in short if not is_held_out(text) and not is_judges(text)]
-    return mine + [text for text in sentences(data) if text not in known and not is_held_out(text)]
+    return training_share(short) + [text for text in sentences(data) if text not in known and not is_held_out(text)]
 
 
 def training_claims(config: TinyConfig, grammar: Grammar) -> list[Claim]:

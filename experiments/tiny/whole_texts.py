@@ -11,6 +11,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
+from copyloom import InputError
 from embeddings.training.config import share_of_rate
 from experiments.tiny import checkpoints
 
@@ -39,12 +40,19 @@ def train_on_whole_texts(
         A training that was stopped goes on from there.
     report : callable
         Hears the recent loss and the number of the step.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint is of another training.
     """
     end, recent = tokenizer.eos_token_id, list[float]()
     rates, first = [optimiser.param_groups[0]["lr"] for optimiser in optimisers], 0
     config = repr((model.config.to_dict(), steps, rates, length))
-    if checkpoint.exists() and checkpoints.described(checkpoint)[1] == config:
-        first = checkpoints.described(checkpoint)[0]
+    if checkpoint.exists():
+        first, theirs = checkpoints.described(checkpoint)
+        if theirs != config:
+            raise InputError(f"{checkpoint} is of another training; train into another folder, or remove it")
         checkpoints.load(checkpoint, model, optimisers)
     saved_at = time.monotonic()
     for step in range(first, steps):

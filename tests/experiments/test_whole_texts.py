@@ -4,6 +4,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from copyloom import InputError
 from experiments.tiny import critic, whole_texts
 from experiments.tiny.train import TinyConfig
 from experiments.tiny.whole_texts import train_on_whole_texts
@@ -50,10 +51,13 @@ def test_a_stopped_training_goes_on_to_the_same_parameters(tmp_path, monkeypatch
     assert all(torch.equal(value, stopped[name]) for name, value in straight.items())
 
 
-def test_a_checkpoint_of_another_training_is_not_gone_on_from(tmp_path, monkeypatch):
+def test_a_checkpoint_of_another_training_is_refused_and_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(whole_texts, "_CHECKPOINT_SECONDS", -1)
     trained(tmp_path / "checkpoint.safetensors", steps=3)
-    assert trained(tmp_path / "checkpoint.safetensors", steps=6)[1] == [1, 2, 3, 4, 5, 6]
+    before = (tmp_path / "checkpoint.safetensors").read_bytes()
+    with pytest.raises(InputError, match="another training"):
+        trained(tmp_path / "checkpoint.safetensors", steps=6)
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
 
 
 def test_the_critic_is_a_model_that_loads(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from torch import Tensor
 from copyloom import InputError
 from embeddings.encoder import Encoder
 from experiments.tiny.quality import held_out_claims
-from experiments.tiny.real_texts import is_held_out, is_judges, real_texts
+from experiments.tiny.real_texts import is_held_out, real_texts, training_share
 from generator.checks import normalised
 from generator.grammar import Claim, Grammar
 
@@ -107,7 +107,7 @@ def real_corpora(folder: Path, encoder: Encoder, pairs: int, report: Callable[[s
     every = [text for text in real_texts(folder) if len(text) <= _LONGEST]
     held_out = [text for text in every if is_held_out(text)]
     texts = random.Random(0).sample(held_out, min(_PARENTS, len(held_out)))
-    seen = [text for text in every if not is_held_out(text) and not is_judges(text)]
+    seen = training_share(every)
     stored = random.Random("stored").sample(seen, STORED)
     return _by_topic_and_random("real texts", texts, stored, encoder, pairs, report)
 

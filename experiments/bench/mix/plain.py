@@ -12,7 +12,7 @@ import torch
 from transformers import AutoConfig, AutoTokenizer, LlamaForCausalLM
 
 from embeddings.space import Space
-from experiments.tiny.real_texts import is_held_out, is_judges, real_texts
+from experiments.tiny.real_texts import real_texts, training_share
 from experiments.tiny.train import TinyConfig, training_claims
 from experiments.tiny.whole_texts import train_on_whole_texts
 from generator.grammar import Grammar
@@ -32,7 +32,7 @@ def plain_space(
 
 def _train(folder: Path, data: Path | None, report: Callable[[str, int, int], None]) -> None:
     claims = [claim.text for claim in training_claims(TinyConfig(), Grammar.load())]
-    real = [text for text in real_texts(data) if not is_held_out(text) and not is_judges(text)] if data else claims
+    real = training_share(real_texts(data)) if data else claims
     tokenizer = AutoTokenizer.from_pretrained(SHIPPED_FOLDER)
     torch.manual_seed(2)
     model = LlamaForCausalLM(AutoConfig.from_pretrained(SHIPPED_FOLDER)).float()

@@ -77,8 +77,7 @@ def measure(
     bare = plain_space(out / "plain", folder, space.vectors, device, report) if plain else None
     found: dict[str, Any] = {
         "default": DEFAULT, "pairs": pairs, "drift_pairs": min(drift_pairs, pairs), "effort": asdict(effort),
-        "corpora": [],
-        "device": space.model.device.type, "threads": torch.get_num_threads(),
+        "corpora": [], "device": space.model.device.type, "threads": torch.get_num_threads(),
     }  # fmt: skip
     kept = out / "written"
     for corpus in _corpora(texts, folder, space.encoder, pairs, report):
