@@ -12,11 +12,14 @@ from typer.core import TyperGroup
 from copyloom import CopyloomError
 from experiments import console
 from experiments.adapter_command import train_adapter_command
+from experiments.bandit_commands import bench_bandits
 from experiments.dataset_commands import dataset_app
 from experiments.document_commands import document_app
+from experiments.evaluate_command import evaluate
 from experiments.inversion_commands import decode, invert, merge
 from experiments.mix_command import mix
 from experiments.options import Column, DeviceName, File, Json, Model, Subject
+from experiments.plan_command import plan
 from experiments.probe_commands import inversion, radius, transfer, vectors
 from experiments.steering_commands import steer, steering, styles
 
@@ -99,6 +102,8 @@ app.command()(invert)
 app.command()(merge)
 app.command()(decode)
 app.command(context_settings={"ignore_unknown_options": True})(mix)
+app.command()(evaluate)
+app.command()(plan)
 app.command()(steer)
 
 
@@ -205,6 +210,9 @@ study_app.command()(transfer)
 study_app.command()(inversion)
 study_app.command()(steering)
 study_app.command()(styles)
+
+
+bench_app.command("bandits")(bench_bandits)
 
 
 @bench_app.command("inversion")

@@ -21,10 +21,11 @@ class _Strict(BaseModel):
 
 
 class PolicyConfig(_Strict):
-    """Which policy allocates impressions, and its settings."""
+    """Which policy allocates impressions, and its settings: `scale` for thompson and ucb, `epsilon` for its greedy."""
 
-    name: Literal["thompson", "ucb", "uniform"] = "thompson"
+    name: Literal["thompson", "ucb", "uniform", "epsilon-greedy", "top-two"] = "thompson"
     scale: float = Field(0.75, gt=0)
+    epsilon: float = Field(0.1, ge=0, le=1)
     floor: float = Field(0.0, ge=0, lt=0.1)
 
 

@@ -13,12 +13,14 @@ from sqlalchemy import Engine
 
 from bandits import (
     Channel,
+    EpsilonGreedy,
     LogisticRewardModel,
     MixtureProposer,
     Policy,
     RealisedFeatureMap,
     RewardPrior,
     ThompsonSampling,
+    TopTwoThompson,
     Uniform,
     UpperConfidenceBound,
 )
@@ -224,8 +226,11 @@ def _campaigns(config: RunConfig, world: World, slate: Sequence[str], parents: S
 
 
 def _policy(config: PolicyConfig) -> Policy:
-    if config.name == "uniform":
-        return Uniform()
-    if config.name == "ucb":
-        return UpperConfidenceBound(scale=config.scale, floor=config.floor)
-    return ThompsonSampling(scale=config.scale, floor=config.floor)
+    made: dict[str, Policy] = {
+        "uniform": Uniform(),
+        "ucb": UpperConfidenceBound(scale=config.scale, floor=config.floor),
+        "epsilon-greedy": EpsilonGreedy(epsilon=config.epsilon, floor=config.floor),
+        "top-two": TopTwoThompson(floor=config.floor),
+        "thompson": ThompsonSampling(scale=config.scale, floor=config.floor),
+    }
+    return made[config.name]

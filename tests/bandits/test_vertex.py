@@ -9,7 +9,8 @@ parents, all by itself. That is so when f is
 - either with an upper-confidence bonus, as the sd of a logit is a norm of (1, x), and norms are convex.
 
 A bandit over plain convex mixtures with such a reward is decoration. A mixture can gain only if something is
-not so: here, that the mixed point is scaled back to the unit sphere, or leaves the simplex.
+not so: here, that the mixed point is scaled back to the unit sphere, or leaves the simplex, or that the reward model
+has curvature, so that f may be highest in between.
 """
 
 import itertools
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
 from bandits import LogisticRewardModel, RewardPrior
+from bandits.rewards.features import QuadraticFeatures, RandomFourierFeatures
 
 K = 3
 CORNERS_AND_BETWEEN = [(i, j, 20 - i - j) for i, j in itertools.product(range(21), repeat=2) if i + j <= 20]
@@ -88,3 +90,23 @@ def test_extrapolation_leaves_the_simplex_and_can_beat_both_parents_too():
     """Weights (1.15, -0.15) go past the better parent, away from the worse."""
     logits = torch.tensor([0.6, 0.2], dtype=torch.float64)
     assert (torch.tensor([1.15, -0.15], dtype=torch.float64) @ logits).item() == pytest.approx(0.66)
+
+
+@pytest.mark.parametrize("wide", [QuadraticFeatures(d=2, share=0.7), RandomFourierFeatures(d=2, share=0.7)])
+def test_with_curvature_the_best_plain_mixture_can_lie_inside(wide):
+    """Shoppers like a bit of everything: clicks fall with the distance from the middle of the three parents.
+
+    From the same clicks, the linear model finds a vertex and the curved one the inside, where the truth is.
+    """
+    parents = torch.tensor([[2.0, 0.0], [-1.0, 1.7], [-1.0, -1.7]], dtype=torch.float64)
+    points = GRID @ parents
+    rates = torch.sigmoid(-2.5 - 0.4 * points.square().sum(-1))
+    shown = torch.full_like(rates, 2000)
+    best = {}
+    for name, features in {"linear": lambda x: x, "curved": wide}.items():
+        prior = RewardPrior(base_rate=0.03, logit_sd=1.0, text_effect_sd=0)
+        posterior = LogisticRewardModel(prior).fit(features(points), shown, shown * rates)
+        best[name] = click_rate(posterior, features(points), bonus=0.0).argmax()
+    assert GRID[best["linear"]].max() == 1
+    assert GRID[best["curved"]].max() < 0.5
+    assert rates[best["curved"]] > 1.5 * rates[best["linear"]]

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bandits.policy import Allocation, slate
+from bandits.policies.policy import Allocation, slate
 from bandits.posterior import Posterior
 from bandits.streams import Generators
 

@@ -1,15 +1,18 @@
 """Probability matching: show each text as often as it comes out best in draws from the posterior."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from bandits.inputs import check_count, check_number
-from bandits.policy import Allocation, check_floor, free_share, slate, with_floor
+from bandits.policies.policy import Allocation, check_floor, free_share, slate, with_floor
 from bandits.posterior import Posterior
 from bandits.streams import Generators
+from copyloom import InputError
+
+_TYPES = {"double": torch.float64, "single": torch.float32}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +36,8 @@ class ThompsonSampling:
         Posterior draws per campaign and snapshot.
     floor : float
         Least probability of every present text.
+    precision : str
+        double, or single: draws in float32, about twice as fast.
 
     Raises
     ------
@@ -53,18 +58,21 @@ class ThompsonSampling:
     scale: float = 0.5
     draws: int = 1024
     floor: float = 0.0
+    precision: Literal["double", "single"] = "double"
     name: ClassVar[str] = "thompson"
 
     def __post_init__(self) -> None:
         check_number("scale", self.scale, least=0)
         check_count("draws", self.draws)
         check_floor(self.floor)
+        if self.precision not in _TYPES:
+            raise InputError(f"precision is {self.precision!r}; pass 'double' or 'single'")
 
     def allocate(self, posterior: Posterior, present: Tensor | None, generator: Generators) -> Allocation:
         """Probabilities of the next snapshot; see `Policy.allocate`. Each campaign's generator advances."""
         shown = slate(posterior, present)
-        logits = posterior.sample_logits(self.draws, generator, self.scale)
-        best = logits.masked_fill_(~shown[..., None, :], -torch.inf).argmax(dim=-1)  # (..., draws)
+        logits = posterior.sample_logits(self.draws, generator, self.scale, _TYPES[self.precision])
+        best = _argmax(logits.masked_fill_(~shown[..., None, :], -torch.inf))  # (..., draws)
         wins = torch.zeros(shown.shape, dtype=torch.float64, device=shown.device)
         wins = wins.scatter_add(-1, best, torch.ones_like(best, dtype=torch.float64))
         smoothed = (wins + 1) / (self.draws + 2)
@@ -74,3 +82,10 @@ class ThompsonSampling:
             standard_error=torch.where(shown, free_share(shown, self.floor) * error, 0),
             exact=False,
         )
+
+
+def _argmax(values: Tensor) -> Tensor:
+    """The first of the highest in each row; NumPy's is many times as fast as torch's on a CPU."""
+    if values.device.type != "cpu":
+        return values.argmax(dim=-1)
+    return torch.from_numpy(values.numpy().argmax(axis=-1))

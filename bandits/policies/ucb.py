@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bandits.inputs import check_number
-from bandits.policy import Allocation, check_floor, slate, with_floor
+from bandits.policies.policy import Allocation, check_floor, slate, with_floor
 from bandits.posterior import Posterior
 from bandits.streams import Generators
 
@@ -19,7 +19,7 @@ class UpperConfidenceBound:
     Bayesian UCB (Kaufmann, Cappe and Garivier 2012) with a fixed quantile. How wide depends on the slate:
     0.5 did best among the few headlines of a test (design, section 4.7), but among 100 new texts, in
     snapshots of 100 impressions, a width of 1 missed 0.28 of the clicks that uniform play misses, 0.5
-    missed 0.47 (tests/bandits/test_regret.py). Use `ThompsonSampling` instead when snapshots are long: it
+    missed 0.47 (tests/bandits/policies/test_regret.py). Use `ThompsonSampling` instead when snapshots are long: it
     shares a batch among several promising texts, where this rule stakes the whole batch on one.
 
     Parameters

@@ -1,0 +1,153 @@
+"""How much a log can say about a target: where its weight rests, and what it does not cover."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm
+
+from bandits.evaluation.rounds import LoggedRounds
+from bandits.evaluation.target import RoundPolicy
+
+LEAST_ROUNDS = 100
+LEAST_REWARDS = 10
+MOST_UNSUPPORTED = 0.01
+MISFIT = 1e-4
+_ROUNDING = 1e-3  # what rounded propensities may do to the mean weight
+
+
+@dataclass(frozen=True)
+class Support:
+    """What the importance weights say of a log, whatever the estimator.
+
+    Attributes
+    ----------
+    rounds : int
+        n.
+    effective_rounds : float
+        (sum w)^2 / sum w^2 (Kish 1965): with so many rounds of the target's own, IPS would be about as sure.
+    effective_rewards : float
+        The same of w (r - least reward): on how many rewarded rounds the estimate rests.
+    greatest_weight : float
+    share_of_top_percent : float
+        Share of all weight in the hundredth of rounds with the largest weights; 0.01 if all are equal.
+    mean_weight : float
+        1 minus `unsupported` but for noise, if propensities and target are right.
+    mean_weight_p : float
+        Two-sided p-value of that, by the normal approximation; it has little power against heavy tails.
+    unsupported : float or None
+        Share of the target's probability on texts that the logger does not show: those whose probability is
+        0 where the logger's is known, else those that the log never shows at that position. None if the
+        target's probabilities are known for logged texts only.
+    """
+
+    rounds: int
+    effective_rounds: float
+    effective_rewards: float
+    greatest_weight: float
+    share_of_top_percent: float
+    mean_weight: float
+    mean_weight_p: float
+    unsupported: float | None
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What speaks against relying on the estimates, in plain words; empty if nothing does."""
+        found = []
+        if self.mean_weight_p < MISFIT:
+            expected = 1 - (self.unsupported or 0)
+            or_else = ", or it shows texts that the log lacks" if self.unsupported is None else ""
+            found.append(
+                f"the weights have mean {self.mean_weight:.3g} instead of {expected:.3g} "
+                f"(p = {self.mean_weight_p:.1g}): propensities or the target's probabilities are wrong{or_else}"
+            )
+        if self.effective_rounds < LEAST_ROUNDS:
+            found.append(
+                f"the estimates rest on {self.effective_rounds:.0f} effective rounds of {self.rounds:,}; "
+                f"{LEAST_ROUNDS} are the least"
+            )
+        if self.effective_rewards < LEAST_REWARDS:
+            found.append(
+                f"the estimates rest on {self.effective_rewards:.0f} effective rewarded rounds; "
+                f"{LEAST_REWARDS} are the least"
+            )
+        if self.unsupported is not None and self.unsupported > MOST_UNSUPPORTED:
+            found.append(
+                f"{self.unsupported:.1%} of the target's probability is on texts that the logger does not show; "
+                "only the kernel estimator speaks of them"
+            )
+        return tuple(found)
+
+    @property
+    def verdict(self) -> str:
+        """One of "enough evidence", "not enough evidence" and "propensities do not fit"."""
+        if self.mean_weight_p < MISFIT:
+            return "propensities do not fit"
+        return "not enough evidence" if self.reasons else "enough evidence"
+
+
+def diagnose(
+    rounds: LoggedRounds, weights: np.ndarray, target: RoundPolicy | None = None, logger: RoundPolicy | None = None
+) -> Support:
+    """The diagnostics of a log and a target.
+
+    Parameters
+    ----------
+    rounds : LoggedRounds
+    weights : array of shape (n,)
+        Importance weights.
+    target : RoundPolicy, optional
+        The target, where it is known for all texts.
+    logger : RoundPolicy, optional
+        The logger's probabilities of all texts, where they are known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> log = LoggedRounds([0, 1], [1, 0], [0.5, 0.5], text_count=2)
+    >>> found = diagnose(log, np.array([2.0, 0.0]))
+    >>> found.effective_rounds, found.verdict
+    (1.0, 'not enough evidence')
+    """
+    n = len(rounds)
+    missing = None if target is None else float(target.expected(_without_support(rounds, logger)).mean())
+    error = weights.std(ddof=1) / math.sqrt(n)
+    gap = abs(weights.mean() - (1 - (missing or 0))) - _ROUNDING
+    top = np.sort(weights)[-max(1, n // 100) :]
+    return Support(
+        rounds=n,
+        effective_rounds=_effective(weights),
+        effective_rewards=_effective(weights * (rounds.rewards - rounds.reward_range[0])),
+        greatest_weight=float(weights.max()),
+        share_of_top_percent=float(top.sum() / weights.sum()) if weights.any() else 0.0,
+        mean_weight=float(weights.mean()),
+        mean_weight_p=_p_value(gap, error),
+        unsupported=missing,
+    )
+
+
+def shown(rounds: LoggedRounds) -> np.ndarray:
+    """Whether the log shows a text at a position at all: array of shape (L, N), bool."""
+    found = np.zeros((rounds.position_count, rounds.text_count), dtype=bool)
+    found[rounds.positions, rounds.texts] = True
+    return found
+
+
+def _without_support(rounds: LoggedRounds, logger: RoundPolicy | None) -> Callable[[slice], np.ndarray]:
+    """1 where the logger does not show a text, for a slice of the rounds: (rows, N)."""
+    if logger is not None:
+        return lambda rows: logger.probabilities[logger.groups[rows]] == 0
+    missing = ~shown(rounds)
+    return lambda rows: missing[rounds.positions[rows]]
+
+
+def _effective(weights: np.ndarray) -> float:
+    """Kish's effective size, 0 where all weights are."""
+    return float(weights.sum() ** 2 / (weights**2).sum()) if weights.any() else 0.0
+
+
+def _p_value(gap: float, error: float) -> float:
+    if gap <= 0:
+        return 1.0
+    return float(2 * norm.sf(gap / error)) if error > 0 else 0.0

@@ -1,0 +1,1 @@
+"""Bandits that decide one text at a time and hear of each outcome."""

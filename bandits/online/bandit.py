@@ -1,0 +1,152 @@
+"""One decision at a time: what every online bandit is, and what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandits.inputs import check_number
+from copyloom import InputError
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A text to show, and the probability with which it was chosen.
+
+    Attributes
+    ----------
+    text : int
+        Number of the text, in the order in which texts were added; retired texts keep theirs.
+    propensity : float
+        Probability of this text given all that was known, from which the choice was really drawn: log it.
+    """
+
+    text: int
+    propensity: float
+
+
+class OnlineBandit(Protocol):
+    """A learner that chooses one text at a time and hears of rewards when they come.
+
+    Use a `Policy` with snapshots instead where one allocation serves many shoppers: it draws nothing while a
+    shopper waits. Outcomes may come late, in any order; each decision's once. A call that raises changes nothing.
+    """
+
+    @property
+    def name(self) -> str:
+        """What kind of bandit this is."""
+        ...
+
+    def add(self, features: Any) -> list[int]:
+        """Add texts of features (n, d); return their numbers."""
+        ...
+
+    def retire(self, texts: Sequence[int]) -> None:
+        """Never choose these texts again; outcomes of earlier decisions still count."""
+        ...
+
+    def choose(self, eligible: Sequence[int] | None = None) -> Decision:
+        """Return what to show, among all texts that are not retired or among `eligible` ones."""
+        ...
+
+    def learn(self, decision: Decision, reward: float) -> None:
+        """Take in the reward of a decision, in [0, 1]."""
+        ...
+
+    def save(self, path: Path) -> None:
+        """Write all state to one file, from which `load` of the class goes on with the same decisions."""
+        ...
+
+
+class Slate:
+    """The texts of an online bandit: their features, and which are retired.
+
+    Parameters
+    ----------
+    features : array of shape (N, d)
+        May be empty, (0, d).
+
+    Raises
+    ------
+    InputError
+        If it is not a matrix of finite numbers.
+    """
+
+    def __init__(self, features: Any) -> None:
+        self.features = _matrix(features)
+        self.active = np.ones(len(self.features), dtype=bool)
+
+    def add(self, features: Any) -> list[int]:
+        """Add texts; return their numbers."""
+        more, first = _matrix(features, self.features.shape[1]), len(self.features)
+        self.features = np.concatenate([self.features, more])
+        self.active = np.concatenate([self.active, np.ones(len(more), dtype=bool)])
+        return list(range(first, len(self.features)))
+
+    def retire(self, texts: Sequence[int]) -> None:
+        """Mark texts as never to be shown again."""
+        self.active[self.known(texts)] = False
+
+    def eligible(self, texts: Sequence[int] | None) -> NDArray[np.intp]:
+        """Return the numbers of the texts that may be shown: all that are not retired, or those of them in `texts`.
+
+        Raises
+        ------
+        InputError
+            If there is none, or one is unknown.
+        """
+        active = np.flatnonzero(self.active)
+        if texts is not None:
+            active = np.intersect1d(self.known(texts), active)
+        if len(active) == 0:
+            raise InputError("no text may be shown: all are retired or not eligible; add texts or widen `eligible`")
+        return active
+
+    def known(self, texts: Sequence[int]) -> NDArray[np.intp]:
+        """Return text numbers as an array.
+
+        Raises
+        ------
+        InputError
+            If one was never added.
+        """
+        numbers = np.asarray(texts, dtype=np.intp).reshape(-1)
+        if ((numbers < 0) | (numbers >= len(self.features))).any():
+            bad = numbers[(numbers < 0) | (numbers >= len(self.features))][0]
+            raise InputError(f"text {bad} is unknown; there are texts 0 to {len(self.features) - 1}")
+        return numbers
+
+
+def check_outcome(decision: Decision, reward: float, slate: Slate) -> None:
+    """Raise unless the decision is about a known text and the reward lies in [0, 1].
+
+    Raises
+    ------
+    InputError
+        If not.
+    """
+    if not 0 <= decision.text < len(slate.features):
+        raise InputError(f"text {decision.text} is unknown; there are texts 0 to {len(slate.features) - 1}")
+    if not 0 < decision.propensity <= 1:
+        raise InputError(f"propensity is {decision.propensity}; pass the decision as `choose` returned it")
+    check_number("reward", float(reward), least=0, most=1)
+
+
+def _matrix(features: Any, columns: int | None = None) -> Array:
+    try:
+        matrix = np.array(features, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"features is no array of numbers ({error}); pass an array of shape (N, d)") from error
+    if matrix.ndim != 2 or matrix.shape[1] < 1 or (columns is not None and matrix.shape[1] != columns):
+        raise InputError(f"features has shape {matrix.shape}; pass (N, {columns or 'd with d at least 1'})")
+    if not np.isfinite(matrix).all():
+        row, column = np.argwhere(~np.isfinite(matrix))[0].tolist()
+        raise InputError(f"features holds NaN or infinite values, the first at ({row}, {column}); pass finite numbers")
+    return matrix

@@ -1,0 +1,257 @@
+"""Vowpal Wabbit as a backend: its contextual bandits and slates behind our interface (extra `vw`)."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bandits.inputs import check_count, check_number
+from bandits.online.bandit import Array, Decision, Slate, check_outcome
+from bandits.persistence import load_state, save_state
+from bandits.policies.policy import check_floor
+from copyloom import CopyloomError, InputError
+
+_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class VowpalWabbitConfig:
+    """Settings of ``--cb_explore_adf``; None leaves one at Vowpal Wabbit's default.
+
+    Defaults of ours are the setting that did best in our tuning on the base task of ``copyloom bench bandits``.
+
+    Parameters
+    ----------
+    explore : str
+        squarecb, epsilon, softmax, bag, cover, synthcover, rnd, regcb or first.
+    strength : float, optional
+        The number that goes with it: gamma_scale, epsilon, lambda, bags, covers, mellowness or first impressions.
+    cb_type : str
+        mtr, dr, ips or dm: how rewards of texts that were not shown are estimated.
+    learning_rate, power_t : float, optional
+    large_action_space : int, optional
+        Texts that are left after the spanner's choice (Zhu et al. 2022), where there are many.
+    epsilon_decay : bool
+        Whether a tournament of models with shrinking epsilon is played (``--epsilon_decay``); for `explore` epsilon.
+    """
+
+    explore: Literal["squarecb", "epsilon", "softmax", "bag", "cover", "synthcover", "rnd", "regcb", "first"] = (
+        "squarecb"
+    )
+    strength: float | None = 1000.0
+    cb_type: Literal["mtr", "dr", "ips", "dm"] = "mtr"
+    learning_rate: float | None = None
+    power_t: float | None = None
+    large_action_space: int | None = None
+    epsilon_decay: bool = False
+
+    def __post_init__(self) -> None:
+        if self.explore not in _OPTIONS:
+            raise InputError(f"explore is {self.explore!r}; pass one of {', '.join(_OPTIONS)}")
+        for name in ("strength", "learning_rate", "power_t"):
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name), least=0)
+        if self.explore in _COUNTED and self.strength is None:
+            raise InputError(f"explore {self.explore} needs a strength: how many")
+        if self.large_action_space is not None:
+            check_count("large_action_space", self.large_action_space)
+        if self.epsilon_decay and self.explore != "epsilon":
+            raise InputError(f"epsilon_decay goes with explore 'epsilon', not {self.explore!r}")
+
+    @property
+    def arguments(self) -> str:
+        """Command line of Vowpal Wabbit."""
+        kind, parameter = _OPTIONS[self.explore]
+        parts = ["--cb_explore_adf", "--cb_type", self.cb_type, *([kind] if kind else [])]
+        parts += [parameter, f"{self.strength:g}"] if self.strength is not None else []
+        parts += ["-l", str(self.learning_rate)] if self.learning_rate is not None else []
+        parts += ["--power_t", str(self.power_t)] if self.power_t is not None else []
+        if self.large_action_space is not None:
+            parts += ["--large_action_space", "--max_actions", str(self.large_action_space)]
+        return " ".join([*parts, *(["--epsilon_decay"] if self.epsilon_decay else [])])
+
+
+_OPTIONS = {
+    "squarecb": ("--squarecb", "--gamma_scale"), "epsilon": ("", "--epsilon"), "softmax": ("--softmax", "--lambda"),
+    "bag": ("", "--bag"), "cover": ("", "--cover"), "synthcover": ("--synthcover", "--synthcoverpsi"),
+    "rnd": ("", "--rnd"), "regcb": ("--regcb", "--mellowness"), "first": ("", "--first"),
+}  # fmt: skip
+_COUNTED = ("bag", "cover", "rnd", "first")
+
+
+class VowpalWabbit:
+    """Vowpal Wabbit's contextual bandit over texts, whose features are its actions' features.
+
+    Parameters
+    ----------
+    features : array of shape (N, d)
+    config : VowpalWabbitConfig
+    floor : float
+        Least probability of each text that may be shown; what Vowpal Wabbit says is mixed with it.
+    seed : int
+
+    Raises
+    ------
+    CopyloomError
+        If Vowpal Wabbit is not installed.
+    InputError
+        If a value is out of range.
+
+    Notes
+    -----
+    Vowpal Wabbit's probabilities are float32 and sum to 1 but for rounding: they are normalised, and the text is drawn
+    from what is then logged. A reward r is the cost -r.
+    """
+
+    name: ClassVar[str] = "vowpal wabbit"
+
+    def __init__(
+        self, features: Any, config: VowpalWabbitConfig | None = None, *, floor: float = 0.0, seed: int = 0
+    ) -> None:
+        check_floor(floor)
+        check_count("seed", seed, least=0)
+        self.slate, self.config, self.floor, self.seed = Slate(features), config or VowpalWabbitConfig(), floor, seed
+        self._lines = _lines(self.slate.features)
+        self._rng = np.random.default_rng(seed)
+        self._workspace = _workspace(f"{self.config.arguments} --random_seed {seed}")
+
+    def add(self, features: Any) -> list[int]:
+        """Add texts of features (n, d); return their numbers. See `OnlineBandit.add`."""
+        numbers = self.slate.add(features)
+        self._lines += _lines(self.slate.features[numbers])
+        return numbers
+
+    def retire(self, texts: Sequence[int]) -> None:
+        """Never choose these texts again. See `OnlineBandit.retire`."""
+        self.slate.retire(texts)
+
+    def probabilities(self, texts: Sequence[int] | NDArray[np.intp]) -> Array:
+        """Return the probability of each of these texts, were they all that may be shown: (len(texts),)."""
+        said = np.array(self._workspace.predict("\n".join(self._lines[i] for i in texts)), dtype=np.float64)
+        free = 1 - self.floor * len(texts)
+        if free < -1e-12:
+            raise InputError(f"a floor of {self.floor:g} for {len(texts)} texts sums to more than 1")
+        return self.floor + max(free, 0) * said / said.sum()
+
+    def choose(self, eligible: Sequence[int] | None = None) -> Decision:
+        """Return what to show, with its probability. See `OnlineBandit.choose`."""
+        texts = self.slate.eligible(eligible)
+        shares = self.probabilities(texts)
+        chosen = min(int(np.searchsorted(np.cumsum(shares), self._rng.random(), side="right")), len(texts) - 1)
+        return Decision(int(texts[chosen]), float(shares[chosen]))
+
+    def learn(self, decision: Decision, reward: float) -> None:
+        """Take in a reward in [0, 1]; the slate is the one of now. See `OnlineBandit.learn`."""
+        check_outcome(decision, reward, self.slate)
+        texts = np.union1d(np.flatnonzero(self.slate.active), [decision.text])
+        label = f"0:{-float(reward):g}:{decision.propensity:.9g} "
+        self._workspace.learn("\n".join((label if i == decision.text else "") + self._lines[i] for i in texts))
+
+    def save(self, path: Path) -> None:
+        """Write all state to one file. See `OnlineBandit.save`."""
+        with tempfile.TemporaryDirectory() as folder:
+            model = Path(folder) / "model"
+            self._workspace.save(str(model))
+            bytes_ = torch.frombuffer(bytearray(model.read_bytes()), dtype=torch.uint8)
+        arrays = {"model": bytes_, "features": torch.from_numpy(self.slate.features),
+                  "active": torch.from_numpy(self.slate.active)}  # fmt: skip
+        settings = {"config": asdict(self.config), "floor": self.floor, "seed": self.seed,
+                    "random": self._rng.bit_generator.state}  # fmt: skip
+        save_state(path, self.name, _VERSION, arrays, settings)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Return the bandit that `save` wrote: its next decisions are the same, bit for bit.
+
+        But with `epsilon_decay` only until it learns: Vowpal Wabbit does not save all of the tournament's state.
+        """
+        arrays, settings = load_state(path, cls.name, _VERSION)
+        config = VowpalWabbitConfig(**settings["config"])
+        found = cls(arrays["features"].numpy(), config, floor=settings["floor"], seed=settings["seed"])
+        found.slate.active = arrays["active"].numpy()
+        found._rng.bit_generator.state = settings["random"]
+        with tempfile.TemporaryDirectory() as folder:
+            model = Path(folder) / "model"
+            model.write_bytes(arrays["model"].numpy().tobytes())
+            found._workspace = _workspace(f"-i {model}")
+        return found
+
+
+class VowpalWabbitSlates:
+    """Vowpal Wabbit's slates (``--slates``): one text for each slot, one reward for all.
+
+    It assumes that slots add up, and knows nothing of normalised mixtures: a baseline for plain subset choice.
+
+    Parameters
+    ----------
+    slots : sequence of arrays of shape (N_s, d)
+        Features of the texts that each slot may show.
+    epsilon : float
+        Exploration of each slot.
+    seed : int
+
+    Raises
+    ------
+    CopyloomError
+        If Vowpal Wabbit is not installed.
+    InputError
+        If a value is out of range.
+    """
+
+    name: ClassVar[str] = "vowpal wabbit slates"
+
+    def __init__(self, slots: Sequence[Any], *, epsilon: float = 0.1, seed: int = 0) -> None:
+        check_number("epsilon", epsilon, least=0, most=1)
+        if not slots:
+            raise InputError("no slot was given; pass the features of at least one slot's texts")
+        self.slots = [Slate(features) for features in slots]
+        self._rng = np.random.default_rng(seed)
+        self._workspace = _workspace(f"--slates --epsilon {epsilon:g} --random_seed {seed}")
+        actions = [
+            f"slates action {number} {line}" for number, slot in enumerate(self.slots) for line in _lines(slot.features)
+        ]
+        self._body = "\n".join(actions)
+
+    def choose(self) -> tuple[Decision, ...]:
+        """Return the text of each slot with its probability there; the slate's is their product."""
+        shared = "slates shared |s constant"
+        slots = "\n".join(f"slates slot |t slot_{number}" for number in range(len(self.slots)))
+        decisions = []
+        for said in self._workspace.predict(f"{shared}\n{self._body}\n{slots}"):
+            texts, shares = np.array([text for text, _ in said]), np.array([share for _, share in said])
+            shares = shares / shares.sum()
+            chosen = min(int(np.searchsorted(np.cumsum(shares), self._rng.random(), side="right")), len(texts) - 1)
+            decisions.append(Decision(int(texts[chosen]), float(shares[chosen])))
+        return tuple(decisions)
+
+    def learn(self, decisions: Sequence[Decision], reward: float) -> None:
+        """Take in the reward, in [0, 1], of a slate as `choose` returned it."""
+        if len(decisions) != len(self.slots):
+            raise InputError(f"{len(decisions)} decisions were given for {len(self.slots)} slots; pass one for each")
+        for decision, slot in zip(decisions, self.slots, strict=True):
+            check_outcome(decision, reward, slot)
+        labels = "\n".join(
+            f"slates slot {decision.text}:{decision.propensity:.9g} |t slot_{number}"
+            for number, decision in enumerate(decisions)
+        )
+        self._workspace.learn(f"slates shared {-float(reward):g} |s constant\n{self._body}\n{labels}")
+
+
+def _lines(features: Array) -> list[str]:
+    """Texts as Vowpal Wabbit reads them."""
+    return ["|a " + " ".join(f"{j}:{value:.6g}" for j, value in enumerate(row)) for row in features]
+
+
+def _workspace(arguments: str) -> Any:
+    try:
+        from vowpalwabbit import Workspace
+    except ImportError as error:
+        raise CopyloomError("Vowpal Wabbit is not installed; install it with: pip install 'copyloom[vw]'") from error
+    return Workspace(f"{arguments} --quiet")

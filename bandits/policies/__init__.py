@@ -1,0 +1,1 @@
+"""Rules for sharing a snapshot's impressions among texts."""

@@ -1,0 +1,122 @@
+"""Several texts at once: which few to show together, when each has clicks of its own."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from bandits.inputs import check_count, check_number
+from bandits.policies.policy import slate
+from bandits.posterior import Posterior
+from bandits.streams import Generators
+from copyloom import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class SubsetAllocation:
+    """Subsets to show, drawn independently from a policy's distribution.
+
+    Attributes
+    ----------
+    subsets : Tensor of shape (..., draws, size), int64
+        Indices of texts, the most promising first; show any row, each as likely as the others.
+    inclusion : Tensor of shape (..., N), float64
+        Probability that a text is in the subset shown, if a row is drawn at random; sums to `size`.
+    """
+
+    subsets: Tensor
+    inclusion: Tensor
+
+
+class SubsetPolicy(Protocol):
+    """A rule for showing several texts together. Their rewards add up, and each text's own is seen (semi-bandit)."""
+
+    def choose(self, posterior: Posterior, present: Tensor | None, generator: Generators) -> SubsetAllocation:
+        """Subsets of the next snapshot; arguments as in `Policy.allocate`."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class CombinatorialThompson:
+    """The best `size` texts of each posterior draw (combinatorial Thompson sampling; Wen, Kveton and Ashkan 2015).
+
+    Mixing several texts into one is another matter: see `MixtureProposer`.
+
+    Parameters
+    ----------
+    size : int
+        Texts shown together.
+    scale : float
+        Factor on the deviations of the draws.
+    draws : int
+        Subsets drawn.
+
+    Raises
+    ------
+    InputError
+        If a value is out of range.
+    """
+
+    size: int
+    scale: float = 0.5
+    draws: int = 256
+    name: ClassVar[str] = "combinatorial thompson"
+
+    def __post_init__(self) -> None:
+        check_count("size", self.size)
+        check_number("scale", self.scale, least=0)
+        check_count("draws", self.draws)
+
+    def choose(self, posterior: Posterior, present: Tensor | None, generator: Generators) -> SubsetAllocation:
+        """Subsets of the next snapshot; see `SubsetPolicy.choose`. Each campaign's generator advances."""
+        shown = _enough(slate(posterior, present), self.size)
+        return _best(posterior.sample_logits(self.draws, generator, self.scale), shown, self.size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CombinatorialUCB:
+    """The `size` texts with the highest upper bounds (CombLinUCB; Wen, Kveton and Ashkan 2015).
+
+    Parameters
+    ----------
+    size : int
+        Texts shown together.
+    scale : float
+        Width of the bound in posterior standard deviations.
+
+    Raises
+    ------
+    InputError
+        If a value is out of range.
+    """
+
+    size: int
+    scale: float = 1.0
+    name: ClassVar[str] = "combinatorial ucb"
+
+    def __post_init__(self) -> None:
+        check_count("size", self.size)
+        check_number("scale", self.scale, least=0)
+
+    def choose(self, posterior: Posterior, present: Tensor | None, generator: Generators) -> SubsetAllocation:
+        """The one subset of the next snapshot; see `SubsetPolicy.choose`."""
+        shown = _enough(slate(posterior, present), self.size)
+        mean, variance = posterior.logits()
+        return _best((mean + self.scale * variance.sqrt())[..., None, :], shown, self.size)
+
+
+def _enough(shown: Tensor, size: int) -> Tensor:
+    if bool((shown.sum(dim=-1) < size).any()):
+        raise InputError(f"a campaign has {int(shown.sum(dim=-1).min())} texts, and {size} are to be shown together")
+    return shown
+
+
+def _best(values: Tensor, shown: Tensor, size: int) -> SubsetAllocation:
+    """The `size` texts of the highest values, (..., draws, N), in each draw; of equals the first."""
+    values = torch.where(shown[..., None, :], values, -torch.inf)
+    subsets = values.argsort(dim=-1, descending=True, stable=True)[..., :size]
+    counts = torch.zeros(shown.shape, dtype=torch.float64, device=shown.device)
+    flat = subsets.flatten(-2)
+    counts = counts.scatter_add(-1, flat, torch.ones_like(flat, dtype=torch.float64))
+    return SubsetAllocation(subsets, counts / subsets.shape[-2])

@@ -1,0 +1,1 @@
+"""Counts to belief: reward models, their priors and features, what is forgotten, what arrives late."""

@@ -1,0 +1,68 @@
+"""Whole counts and the probabilities behind them, checked at the door: what guarantees about counts are stated for."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandits.inputs import finite_tensor
+from copyloom import InputError
+
+
+def whole_counts(name: str, values: Any) -> NDArray[np.float64]:
+    """Counts as a float64 array.
+
+    Raises
+    ------
+    InputError
+        If a value is not a whole number of at least 0, or so large that float64 skips numbers.
+    """
+    counts: NDArray[np.float64] = finite_tensor(name, values).cpu().numpy()
+    bad = (counts < 0) | (counts > 2**53) | (counts != np.floor(counts))
+    if bad.any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise InputError(
+            f"{name} {where} is {counts[where]:g}; pass whole counts of at least 0 (guarantees do not hold for "
+            "discounted ones)"
+        )
+    return counts
+
+
+def clicks_on_impressions(clicks: Any, impressions: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Clicks and impressions, broadcast against each other.
+
+    Raises
+    ------
+    InputError
+        If they are no whole counts, do not broadcast, or there are more clicks than impressions.
+    """
+    clicks, impressions = whole_counts("clicks", clicks), whole_counts("impressions", impressions)
+    try:
+        clicks, impressions = np.broadcast_arrays(clicks, impressions)
+    except ValueError as error:
+        raise InputError(
+            f"clicks have shape {clicks.shape} but impressions {impressions.shape}; pass shapes that broadcast"
+        ) from error
+    bad = clicks > impressions
+    if bad.any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise InputError(
+            f"{where}: {clicks[where]:g} clicks on {impressions[where]:g} impressions; pass at most as many"
+        )
+    return clicks, impressions
+
+
+def snapshot_probabilities(probabilities: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Probabilities with which snapshots show their texts, of the given shape (..., T, N).
+
+    Raises
+    ------
+    InputError
+        If the shape is another, a value is negative or not finite, or a snapshot's sum to more than 1.
+    """
+    values: NDArray[np.float64] = finite_tensor("probabilities", probabilities).cpu().numpy()
+    if values.shape != shape:
+        raise InputError(f"probabilities have shape {values.shape}; pass one for each count, {shape}")
+    if (values < 0).any() or (values.sum(-1) > 1 + 1e-6).any():
+        raise InputError("probabilities are negative or sum to more than 1; pass those of one snapshot in each row")
+    return values

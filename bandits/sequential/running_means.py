@@ -1,0 +1,210 @@
+"""Means of weighted rewards with intervals that hold at all times at once, while probabilities and rates move.
+
+References
+----------
+.. [Howard2021] S. R. Howard, A. Ramdas, J. McAuliffe, J. Sekhon. Time-uniform, nonparametric, nonasymptotic
+   confidence sequences. Annals of Statistics 49(2), 2021: the empirical-Bernstein supermartingale and the
+   gamma-exponential mixture.
+.. [WaudbySmith2022] I. Waudby-Smith, L. Wu, A. Ramdas, N. Karampatziakis, P. Mineiro. Anytime-valid off-policy
+   inference for contextual bandits. arXiv 2210.10768, 2022: the same under moving propensities and policy
+   values, without a bound on the weights.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize.elementwise import find_root
+from scipy.special import gammainc, gammaln
+
+from bandits.inputs import check_number, finite_tensor
+from bandits.sequential.counts import whole_counts
+from copyloom import InputError
+
+
+def running_mean_interval(
+    totals: Any,
+    squares: Any,
+    rows: Any,
+    *,
+    least: float,
+    most: float,
+    means: tuple[float, float] | None = None,
+    alpha: float = 0.05,
+    tightest_at: float = 100.0,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Confidence sequence of the average over all rows so far of what each was expected to be.
+
+    Rows may depend on earlier ones in any way (adaptive propensities), and their expectations may move; the
+    target is their running average. For a text's click rate a row is weight * click with weight 1 / propensity
+    where that text was shown and 0 elsewhere; for a difference it is one text's row less the other's. Use
+    `rate_interval` instead where a text's rate stays put: it needs no propensities and is narrower.
+
+    A row Y of mean mu, a guess g made before it and 0 <= lambda < 1 satisfy E exp(lambda (Y - mu) + (log(1 -
+    lambda) + lambda) (Y - g)^2) <= 1 when Y - g >= -1 [Howard2021]_. Mixed over lambda, the product over rows
+    has a closed form in the sums of Y - mu and of (Y - g)^2, here `_log_mixture`.
+
+    Parameters
+    ----------
+    totals, squares, rows : array of shape (..., T)
+        For each step (a snapshot, or a single row) the sum of its rows, of their squares, and how many there
+        are. The guess is the mean so far and moves only from step to step.
+    least, most : float
+        What a row can be at the least and at the most, known beforehand; either may be infinite, and the
+        bound on the other side is then vacuous.
+    means : (float, float), optional
+        Bounds on the rows' expectations, known beforehand; (least, most) unless given. For weighted clicks
+        they are (0, 1), whatever the weights.
+    alpha : float
+        Probability, above 0 and at most 0.5, of ever being wrong; half of it for each side.
+    tightest_at : float
+        Sum of squared deviations at which the interval is narrowest: for weighted clicks, their sum of squares.
+
+    Returns
+    -------
+    lower, upper : array of shape (..., T)
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit, values are not finite, or a step's sums cannot come from rows within the bounds.
+
+    Examples
+    --------
+    >>> lower, upper = running_mean_interval([20, 180], [20, 180], [1000, 9000], least=0, most=1)
+    >>> lower.round(4).tolist(), upper.round(4).tolist()
+    ([0.0026, 0.0153], [0.0374, 0.0247])
+    """
+    low, high = means or (least, most)
+    check_number("alpha", alpha, least=0, above=True, most=0.5)
+    check_number("tightest_at", tightest_at, least=0, above=True)
+    sums = _checked_steps(totals, squares, rows, least, most)
+    if not (least <= low < high <= most and math.isfinite(low) and math.isfinite(high)):
+        raise InputError(f"means is ({low}, {high}); pass finite bounds within [{least}, {most}]")
+    lower = _lower_bound(*sums, least, (low, high), alpha / 2, tightest_at)
+    upper = -_lower_bound(-sums[0], sums[1], sums[2], -most, (-high, -low), alpha / 2, tightest_at)
+    return lower, upper
+
+
+def policy_value_interval(
+    rewards: Any, weights: Any, alpha: float = 0.05, most_weight: float = math.inf, tightest_at: float = 100.0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Confidence sequence of a policy's mean reward, from a log that other, moving policies have made.
+
+    Parameters
+    ----------
+    rewards : array of shape (..., T)
+        In [0, 1], in the order in which they were logged.
+    weights : array of shape (..., T)
+        Probability of the logged action under the policy in question, over its logged propensity.
+    alpha, tightest_at : float
+        As in `running_mean_interval`.
+    most_weight : float
+        A bound on the weights that was known beforehand, such as 1 / floor. Without one the upper bound comes
+        from weight * (1 - reward) [WaudbySmith2022]_ and is wide, unless weights are close to 1.
+
+    Returns
+    -------
+    lower, upper : array of shape (..., T)
+        Bounds, within [0, 1], of the mean over the first t contexts of the reward that the policy would earn.
+
+    Raises
+    ------
+    InputError
+        If shapes differ, rewards are outside [0, 1], or weights are negative or beyond their bound.
+
+    Examples
+    --------
+    >>> lower, upper = policy_value_interval([0, 1, 1, 0] * 50, [0.5, 1.5, 1.5, 0.5] * 50, most_weight=1.5)
+    >>> round(float(lower[-1]), 2), round(float(upper[-1]), 2)
+    (0.57, 0.94)
+    """
+    rewards, weights = (finite_tensor(*pair).cpu().numpy() for pair in (("rewards", rewards), ("weights", weights)))
+    if rewards.shape != weights.shape or rewards.ndim == 0:
+        raise InputError(f"rewards have shape {rewards.shape} but weights {weights.shape}; pass one weight a reward")
+    if ((rewards < 0) | (rewards > 1)).any():
+        raise InputError("rewards holds values outside [0, 1]; scale them")
+    if ((weights < 0) | (weights > most_weight * (1 + 1e-9))).any():  # 0.5 / (1 - 0.9) is above 5 by rounding
+        raise InputError(f"weights holds values outside [0, {most_weight:g}]; check the propensities")
+    rows = np.ones_like(rewards)
+
+    def interval(values: NDArray[np.float64], most: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return running_mean_interval(
+            values, values**2, rows, least=0, most=most, means=(0, 1), alpha=alpha, tightest_at=tightest_at
+        )
+
+    lower, upper = interval(weights * rewards, most_weight)
+    if most_weight == math.inf:
+        upper = 1 - interval(weights * (1 - rewards), most_weight)[0]
+    return lower, upper
+
+
+def _lower_bound(
+    totals: NDArray[np.float64],
+    squares: NDArray[np.float64],
+    rows: NDArray[np.float64],
+    least: float,
+    means: tuple[float, float],
+    alpha: float,
+    tightest_at: float,
+) -> NDArray[np.float64]:
+    """Lower confidence sequence, by rows scaled so that no row lies more than 1 below its guess: (..., T)."""
+    low, high = means
+    if least == -math.inf:
+        return np.full(totals.shape, low)
+    scale = high - least
+    seen, total = rows.cumsum(-1), totals.cumsum(-1)
+    before, sum_before = seen - rows, total - totals
+    guess = np.clip(np.where(before > 0, sum_before / np.maximum(before, 1), 0), low, high)
+    deviation = (squares - 2 * guess * totals + rows * guess**2) / scale**2
+    boundary = scale * _boundary(np.maximum(deviation, 0).cumsum(-1), alpha, tightest_at / scale**2)
+    return np.where(seen > 0, np.clip((total - boundary) / np.maximum(seen, 1), low, high), low)
+
+
+def _boundary(variance: NDArray[np.float64], alpha: float, tightest_at: float) -> NDArray[np.float64]:
+    """Sum of deviations that is never exceeded, with probability 1 - alpha, at any accumulated variance."""
+    level = math.log(1 / alpha)
+    rho = tightest_at / (2 * level + math.log(1 + 2 * level))  # nearly best there ([Howard2021]_, section 3.5)
+    high = np.sqrt(2 * (variance + rho) * level) + level
+    while (short := _log_mixture(high, variance, rho) < level).any():
+        high = np.where(short, 2 * high, high)
+    bracket = (np.zeros_like(high), high)
+    root = find_root(
+        lambda s, v: _log_mixture(s, v, rho) - level, bracket, args=(variance,), tolerances={"fatol": 1e-8}
+    )
+    return np.asarray(root.x)
+
+
+def _log_mixture(deviation: NDArray[np.float64], variance: NDArray[np.float64], rho: float) -> NDArray[np.float64]:
+    """Log of the integral over lambda in [0, 1) of exp(lambda s + (log(1 - lambda) + lambda) v) f(lambda).
+
+    f is the density of 1 - lambda ~ Gamma(rho, rate rho), cut off at 1 ([Howard2021]_, Proposition 9).
+    """
+    shape, rate = variance + rho, deviation + variance + rho
+    prior = rho * math.log(rho) - gammaln(rho) - math.log(gammainc(rho, rho))
+    return prior + gammaln(shape) + np.log(gammainc(shape, rate)) - shape * np.log(rate) + deviation + variance
+
+
+def _checked_steps(
+    totals: Any, squares: Any, rows: Any, least: float, most: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Sums, sums of squares and numbers of rows, where they can come from rows within the bounds."""
+    sums: NDArray[np.float64] = finite_tensor("totals", totals).cpu().numpy()
+    powers: NDArray[np.float64] = finite_tensor("squares", squares).cpu().numpy()
+    counts = whole_counts("rows", rows)
+    if sums.ndim == 0 or not sums.shape == powers.shape == counts.shape:
+        raise InputError(
+            f"totals have shape {sums.shape}, squares {powers.shape} and rows {counts.shape}; pass equal ones, (..., T)"
+        )
+    slack = 1e-9 * (counts + powers)
+    lowest = np.where(counts > 0, least * np.maximum(counts, 1), 0)
+    highest = np.where(counts > 0, most * np.maximum(counts, 1), 0)
+    bad = (sums < lowest - slack) | (sums > highest + slack) | (sums**2 > counts * powers + slack * (1 + powers))
+    if bad.any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise InputError(
+            f"step {where} has {counts[where]:g} rows with sum {sums[where]:g} and sum of squares {powers[where]:g}, "
+            f"which rows within [{least:g}, {most:g}] cannot have; check the bounds"
+        )
+    return sums, powers, counts

@@ -1,0 +1,46 @@
+"""``copyloom bench bandits``: our bandit beside others on the same shoppers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from copyloom import InputError
+from experiments import console
+from experiments.options import Json
+
+
+def bench_bandits(
+    cells: Annotated[
+        list[str] | None, typer.Option("--cell", help="A kind of world; give the option once for each, or 'all'.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Replicates; 50 of the base task, 20 of others.", min=2)] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="The base task, with what seeds fit into 10 minutes.")] = False,
+    tune: Annotated[bool, typer.Option("--tune", help="First choose every entrant's settings anew: hours.")] = False,
+    processes: Annotated[int | None, typer.Option(help="Replicates at a time; one a core.", min=1)] = None,
+    out: Annotated[Path, typer.Option(help="Folder of what was played; a run goes on there.")] = Path(
+        "runs/bench-bandits"
+    ),
+    as_json: Json = False,
+) -> None:
+    """Measure regret and rounds a second, beside Vowpal Wabbit, bayesianbandits and MABWiser."""
+    from experiments.bench.bandits import tables
+    from experiments.bench.bandits.run import measure
+    from experiments.bench.bandits.run import tune as tune_all
+    from experiments.bench.bandits.worlds import BASE, CELLS
+
+    names = list(CELLS) if cells == ["all"] else cells or [BASE.name]
+    unknown = [name for name in names if name not in CELLS]
+    if unknown:
+        raise InputError(f"there is no cell {unknown[0]!r}; there are: {', '.join(CELLS)}")
+    chosen, cores = [CELLS[name] for name in names], processes or os.cpu_count() or 1
+    with console.progress() as report:
+        tuning = tune_all(chosen, out, cores, report) if tune else {}
+        found = measure(chosen, seeds, out, cores, report, quick)
+    found["tuning"] = tuning
+    if not as_json:
+        tables.show_tuning(tuning)
+    console.deliver(found, tables.show, as_json, out / "bandits.json")

@@ -1,0 +1,1 @@
+"""Bandits side by side: regret, speed and settings, on simulated texts whose click rates are known."""
