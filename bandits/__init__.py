@@ -3,6 +3,7 @@
 `LogisticRewardModel` folds counts into a `Posterior`; a `Policy` turns that into the `Allocation` of one
 snapshot (the fast clock); `MixtureProposer` turns it, through a `Channel`, into the mixtures to decode next
 (the slow clock). Everything is float64, with the campaigns that run side by side in the leading dimensions.
+`online` decides one text at a time, `sequential` says what is known by now, `evaluation` reads logs: see README.md.
 """
 
 from bandits.channel import Channel, RealisedFeatureMap
@@ -114,4 +115,4 @@ __all__ = [
     "save_state",
     "seeded_generators",
     "segment_context",
-]  # fmt: skip
+]

@@ -141,19 +141,27 @@ def tune(cells: Sequence[Cell], out: Path, processes: int, report: Report) -> di
     with _pool(processes) as pool:
         for cell in cells:
             for entrant in [name for name in GRIDS if name not in absent]:
-                stage, settings = f"{cell.name}: tuning {entrant}", list(GRIDS[entrant])
-                for seeds, left in ((TUNING_SEEDS[:_FIRST], _LEFT), (TUNING_SEEDS, 1)):
-                    tasks = [[Task(cell, entrant, how, seed) for seed in seeds] for how in settings]
-                    _play(pool, store, [task for row in tasks for task in row], stage, report)
-                    means = [float(np.mean([store[task].regret for task in row])) for row in tasks]
-                    order = np.argsort(means, kind="stable")[:left]
-                    settings, best = [settings[i] for i in order], means[order[0]]
+                stage = f"{cell.name}: tuning {entrant}"
+                kept, _ = _best(pool, store, cell, entrant, GRIDS[entrant], TUNING_SEEDS[:_FIRST], stage, report)
+                kept, means = _best(pool, store, cell, entrant, kept[:_LEFT], TUNING_SEEDS, stage, report)
                 recorded.setdefault(cell.name, {})[entrant] = {
-                    "settings": settings[0], "tried": len(GRIDS[entrant]), "seeds": len(TUNING_SEEDS), "regret": best,
+                    "settings": kept[0], "tried": len(GRIDS[entrant]), "seeds": len(TUNING_SEEDS), "regret": means[0],
                 }  # fmt: skip
                 with replacing(path) as partial:
                     partial.write_text(json.dumps(recorded, indent=1) + "\n", encoding="utf-8")
     return {cell.name: recorded[cell.name] for cell in cells}
+
+
+def _best(
+    pool: ProcessPoolExecutor, store: Store, cell: Cell, entrant: str, settings: Sequence[Settings],
+    seeds: Sequence[int], stage: str, report: Report,
+) -> tuple[list[Settings], list[float]]:  # fmt: skip
+    """Return the settings and their mean regrets, the least first."""
+    tasks = [[Task(cell, entrant, how, seed) for seed in seeds] for how in settings]
+    _play(pool, store, [task for row in tasks for task in row], stage, report)
+    means = [float(np.mean([store[task].regret for task in row])) for row in tasks]
+    order = np.argsort(means, kind="stable")
+    return [settings[i] for i in order], [means[i] for i in order]
 
 
 def summary(cell: Cell, rows: dict[str, list[Replicate]]) -> dict[str, Any]:
@@ -241,6 +249,6 @@ def _version(entrant: str) -> str:
     if entrant in (VW, BAYESIAN, MABWISER):
         return metadata.version({VW: "vowpalwabbit"}.get(entrant, entrant))
     digest = hashlib.sha256()
-    for path in sorted(Path(str(resources.files("bandits"))).glob("*.py")):
+    for path in sorted(Path(str(resources.files("bandits"))).rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

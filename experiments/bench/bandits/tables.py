@@ -10,6 +10,7 @@ from experiments.bench.bandits.entrants import CEILING, OURS, UNIFORM
 
 def show(found: dict[str, Any]) -> None:
     """Print what `experiments.bench.bandits.run.measure` returned."""
+    _show_tuning(found["tuning"])
     for name in found["left_out"]:
         console.out.print(f"{name} is left out: it is not installed (pip install 'copyloom[bench]')", markup=False)
     for name, cell in found["cells"].items():
@@ -18,8 +19,14 @@ def show(found: dict[str, Any]) -> None:
         _show_overview(found["cells"])
 
 
-def show_tuning(found: dict[str, Any]) -> None:
-    """Print what `experiments.bench.bandits.run.tune` returned."""
+def show_speed(found: dict[str, Any]) -> None:
+    """Print what `experiments.bench.bandits.throughput.measure` returned."""
+    rows = [[what, f"{rate:,.0f}"] for what, rate in found["rounds_per_second"].items()]
+    title = f"{found['replicates']} campaigns side by side, {found['texts']} texts, d = {found['d']}, {found['device']}"
+    console.table(title, ["Thompson sampling", "rounds/s"], rows)
+
+
+def _show_tuning(found: dict[str, Any]) -> None:
     for name, entrants in found.items():
         rows = [[who, f"{row['regret']:.0f}", str(row["tried"]), str(row["seeds"]), str(row["settings"])]
                 for who, row in entrants.items()]  # fmt: skip
