@@ -6,7 +6,12 @@ snapshot (the fast clock); `MixtureProposer` turns it, through a `Channel`, into
 `online` decides one text at a time, `sequential` says what is known by now, `evaluation` reads logs: see README.md.
 """
 
-from bandits.channel import Channel, RealisedFeatureMap
+from bandits.mixtures.channel import Channel, RealisedFeatureMap
+from bandits.mixtures.objective import LinearObjective, Objective
+from bandits.mixtures.proposals import MixtureKey, Proposals, mixture_key
+from bandits.mixtures.proposer import MixtureProposer
+from bandits.mixtures.region import MixtureRegion
+from bandits.mixtures.sparse_cone import SparseCone, SparseMixtures
 from bandits.online.bandit import Decision, OnlineBandit
 from bandits.online.thompson import OnlineThompson
 from bandits.online.vowpal_wabbit import VowpalWabbit, VowpalWabbitConfig, VowpalWabbitSlates
@@ -21,7 +26,6 @@ from bandits.policies.top_two import TopTwoThompson
 from bandits.policies.ucb import UpperConfidenceBound
 from bandits.policies.uniform import Uniform
 from bandits.posterior import Posterior
-from bandits.proposer import MixtureKey, MixtureProposer, Proposals, mixture_key
 from bandits.rewards.drift import DriftAlarm, Watch
 from bandits.rewards.empirical_bayes import LearnedPrior, learn_prior
 from bandits.rewards.features import Interactions, QuadraticFeatures, RandomFourierFeatures, segment_context
@@ -61,11 +65,14 @@ __all__ = [
     "Holdout",
     "Interactions",
     "LearnedPrior",
+    "LinearObjective",
     "LinearPrior",
     "LinearRewardModel",
     "LogisticRewardModel",
     "MixtureKey",
     "MixtureProposer",
+    "MixtureRegion",
+    "Objective",
     "OnlineBandit",
     "OnlineThompson",
     "OptimalDesign",
@@ -80,6 +87,8 @@ __all__ = [
     "RewardPrior",
     "SampleRatio",
     "SlidingWindow",
+    "SparseCone",
+    "SparseMixtures",
     "SubsetAllocation",
     "SubsetPolicy",
     "TextPrior",

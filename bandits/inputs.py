@@ -44,6 +44,26 @@ def finite_tensor(name: str, values: Any) -> Tensor:
     return tensor
 
 
+def unit_vectors(values: Any) -> Tensor:
+    """Pool vectors in the floating type they came in.
+
+    Raises
+    ------
+    InputError
+        If they are no matrix of floats, or a row's norm is not 1.
+    """
+    vectors = as_tensor("pool_vectors", values)
+    if vectors.ndim != 2 or not vectors.is_floating_point():
+        raise InputError(
+            f"pool_vectors is {vectors.dtype} of shape {tuple(vectors.shape)}; pass floats of shape (M, S)"
+        )
+    norms = torch.linalg.vector_norm(vectors.to(torch.float64), dim=-1)
+    if not bool(((norms - 1).abs() <= 1e-3).all()):  # False for NaN too
+        row = int((~((norms - 1).abs() <= 1e-3)).nonzero()[0])
+        raise InputError(f"pool vector {row} has norm {norms[row].item():g}; pass unit vectors")
+    return vectors
+
+
 def mask_tensor(name: str, values: Any, shape: torch.Size) -> Tensor:
     """Values as a bool tensor of the given shape; None means True everywhere.
 

@@ -176,7 +176,7 @@ class Posterior:
     def _coefficient_variance(self, rows: Tensor) -> Tensor:
         """Variance of rows . beta: (..., Q)."""
         half = torch.linalg.solve_triangular(self.precision_cholesky, rows.mT, upper=False)
-        return half.square_().sum(dim=-2)
+        return half.square().sum(dim=-2)
 
     def _theta_second_moment(self) -> Tensor:
         """E[theta_j^2]: (..., d)."""

@@ -22,6 +22,7 @@ def bench_bandits(
     tune: Annotated[bool, typer.Option("--tune", help="First choose every entrant's settings anew: hours.")] = False,
     speed: Annotated[bool, typer.Option("--speed", help="Only rounds a second of replicates side by side.")] = False,
     looks: Annotated[bool, typer.Option("--looks", help="Only false alarms of 10,000 A/A streams.")] = False,
+    cone: Annotated[bool, typer.Option("--cone", help="Only what mixing brings over single texts.")] = False,
     processes: Annotated[int | None, typer.Option(help="Replicates at a time; one a core.", min=1)] = None,
     out: Annotated[Path, typer.Option(help="Folder of what was played; a run goes on there.")] = Path(
         "runs/bench-bandits"
@@ -30,6 +31,7 @@ def bench_bandits(
     as_json: Json = False,
 ) -> None:
     """Measure regret and rounds a second, beside Vowpal Wabbit, bayesianbandits and MABWiser."""
+    from experiments.bench.bandits import cone as cones
     from experiments.bench.bandits import run, sequential, tables, throughput
     from experiments.bench.bandits.worlds import BASE, CELLS
 
@@ -41,6 +43,8 @@ def bench_bandits(
     with console.progress() as report:
         if speed:
             console.deliver(throughput.measure(device=device), tables.show_speed, as_json, out / "speed.json")
+        elif cone:
+            console.deliver(cones.measure(cones.DRAWS, report), cones.show, as_json, out / "cone.json")
         elif looks:
             console.deliver(sequential.measure(10_000, 200, 0, report), sequential.show, as_json, out / "looks.json")
         else:

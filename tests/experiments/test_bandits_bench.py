@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from copyloom import InputError
-from experiments.bench.bandits import run
+from experiments.bench.bandits import cone, run
 from experiments.bench.bandits.entrants import CEILING, GRIDS, MAKERS, OURS, UNIFORM, VW, missing, tuned
 from experiments.bench.bandits.play import Replicate, play
 from experiments.bench.bandits.worlds import BASE, CELLS, World
@@ -124,3 +124,16 @@ def test_settings_are_recorded_for_the_base_task():
         assert dict(tuned("base", name)) in [dict(settings) for settings in GRIDS[name]]
     with pytest.raises(InputError, match="no settings are recorded"):
         tuned("base", "nobody")
+
+
+def test_mixing_pays_where_points_are_normalised(monkeypatch, tmp_path):
+    monkeypatch.setattr(cone, "POOLS", ((200, 8), (300, 16)))
+    monkeypatch.setattr(cone, "DRAWS", 3)
+    done = CliRunner().invoke(app, ["bench", "bandits", "--cone", "--json", "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    for row in json.loads(done.stdout)["pools"]:
+        reward = row["reward"]
+        assert reward["plain"] == pytest.approx(reward["single"])  # the vertex result
+        assert reward["single"] < reward["pursuit, 3"] <= reward["search, 3"] + 1e-9
+        assert reward["search, 3"] < reward["search, 8"] <= reward["cone"] + 1e-9
+        assert reward["cone"] <= 1 + 1e-9

@@ -7,7 +7,15 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from bandits import LogisticRewardModel, MixtureProposer, RealisedFeatureMap, RewardPrior, mixture_key
+from bandits import (
+    LogisticRewardModel,
+    MixtureProposer,
+    MixtureRegion,
+    QuadraticFeatures,
+    RealisedFeatureMap,
+    RewardPrior,
+    mixture_key,
+)
 from copyloom import InputError
 
 M, S_ENC, D = 9, 12, 4
@@ -183,3 +191,85 @@ def test_unusable_pools_are_refused(posterior, channel):
         proposer.propose(POOL, project, channel, posterior, 1, members=torch.ones(3, 2, dtype=torch.bool))
     with pytest.raises(InputError, match="3 parents"):
         mixture_key((1, 2, 3), (0.5, 0.5))
+
+
+class TestSearch:
+    """Three parents, or a pool too large for all pairs."""
+
+    REGION = MixtureRegion(most_parents=3, negative=0.15, nearest=0.5, apart=0.97)
+    POOL = normalize(torch.randn(500, S_ENC, generator=torch.Generator().manual_seed(8), dtype=torch.float64), dim=-1)
+
+    def points(self, proposals, s):
+        parents, weights = proposals.parents[s], proposals.weights[s]
+        return normalize((weights[..., None] * self.POOL[parents.clamp(min=0)]).sum(-2), dim=-1)
+
+    def test_its_first_beats_every_listed_pair(self, posterior, channel):
+        """Weights are free and a third parent is allowed, so nothing on the list can be better."""
+        few = self.POOL[:30]
+        searched = MixtureProposer(region=self.REGION).propose(few, project, channel, posterior, 1)
+        listed = MixtureProposer().propose(few, project, channel, posterior, 1)
+        assert (searched.score >= listed.score - 1e-9).all()
+
+    def test_a_batch_keeps_apart_and_spreads_its_bets(self, posterior, channel):
+        found = MixtureProposer(region=self.REGION, max_per_parent=2).propose(self.POOL, project, channel, posterior, 6)
+        assert found.valid.all()
+        assert found.parents.shape == found.weights.shape == (3, 6, 3)
+        torch.testing.assert_close(found.weights.sum(-1), torch.ones(3, 6, dtype=torch.float64))
+        assert (found.score.diff() <= 0).all()
+        for s in range(3):
+            cosines = self.points(found, s) @ self.points(found, s).T
+            assert cosines.fill_diagonal_(0).max() <= 0.97 + 1e-9
+            parents = found.parents[s][found.parents[s] >= 0]
+            assert torch.bincount(parents).max() <= 2
+
+    def test_it_keeps_apart_from_what_was_tried(self, posterior, channel):
+        proposer = MixtureProposer(region=self.REGION)
+        first = proposer.propose(self.POOL, project, channel, posterior, 2)
+        tried = [set(keys(first, s)) for s in range(3)]
+        tried[0].add(((3, 700), (0.5, 0.5)))  # of a text that is gone
+        second = proposer.propose(self.POOL, project, channel, posterior, 2, tried=tried)
+        for s in range(3):
+            assert (self.points(first, s) @ self.points(second, s).T).max() <= 0.97 + 1e-6
+            assert second.score[s, 0] < first.score[s, 0]
+
+    def test_only_members_are_mixed(self, posterior, channel):
+        members = torch.zeros(3, 500, dtype=torch.bool)
+        members[:, ::9] = True
+        members[1] = False
+        found = MixtureProposer(region=self.REGION).propose(self.POOL, project, channel, posterior, 2, members=members)
+        assert (found.parents[found.parents >= 0] % 9 == 0).all()
+        assert found.valid.sum(-1).tolist() == [2, 0, 2]
+
+    def test_a_campaign_in_a_batch_gets_what_it_gets_alone(self, posterior):
+        shared = RealisedFeatureMap().fit(torch.empty(0, D), torch.empty(0, D))
+        features, model = posterior.design[..., 1:], LogisticRewardModel(RewardPrior(0.025))
+        many = model.fit(features, torch.full((3, 10), 1500), torch.full((3, 10), 40))
+        alone = model.fit(features[2], torch.full((10,), 1500), torch.full((10,), 40))
+        proposer = MixtureProposer(region=self.REGION)
+        batch = proposer.propose(self.POOL, project, shared, many, 2)
+        one = proposer.propose(self.POOL, project, shared, alone, 2)
+        assert torch.equal(batch.parents[2], one.parents)
+        torch.testing.assert_close(batch.weights[2], one.weights, atol=1e-6, rtol=0)
+
+    def test_curvature_finds_a_peak_between_texts(self):
+        """Clicks peak at the origin of features; a linear reward cannot say that, the quadratic one finds it."""
+        curve = QuadraticFeatures(D, share=0.9)
+        shown = 1.5 * torch.randn(1, 60, D, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+        rates = torch.sigmoid(-1.5 - 0.5 * shown.square().sum(-1))
+        clicks = (2000 * rates).round()
+        posterior = LogisticRewardModel(RewardPrior(0.05, logit_sd=1.5)).fit(
+            curve(shown), torch.full((1, 60), 2000), clicks
+        )
+        exact = RealisedFeatureMap(strength=1e6, residual_variance=1e-4, residual_strength=1e6)
+        exact = exact.fit(torch.empty(0, D), torch.empty(0, D))
+        found = MixtureProposer(region=self.REGION, exploration=0).propose(
+            self.POOL, project, exact, posterior, 1, feature_map=curve
+        )
+        wanted = project(self.points(found, 0))[0]
+        assert wanted.norm() < 0.3 * project(self.POOL).norm(dim=-1).median()
+
+    def test_what_cannot_be_searched_is_refused(self, posterior, channel):
+        with pytest.raises(InputError, match="reduce is not affine"):
+            MixtureProposer().propose(self.POOL, lambda z: project(z).square(), channel, posterior, 1)
+        with pytest.raises(InputError, match="allows single texts; pass most_parents of at least 2"):
+            MixtureProposer(region=MixtureRegion(most_parents=3))

@@ -53,7 +53,7 @@ class Channel:
             raise InputError(f"features has shape {tuple(features.shape)}; the channel was fitted on (..., Q, {d})")
         rows = with_intercept(features)
         half = torch.linalg.solve_triangular(self.precision_cholesky_, rows.mT, upper=False)
-        leverage = half.square_().sum(dim=-2)
+        leverage = half.square().sum(dim=-2)
         variance = self.residual_variance_[..., None, :] * (1 + leverage[..., None])
         return rows @ self.coefficients_, variance
 
