@@ -141,7 +141,7 @@ def check_outcome(decision: Decision, reward: float, slate: Slate) -> None:
 
 def _matrix(features: Any, columns: int | None = None) -> Array:
     try:
-        matrix = np.array(features, dtype=np.float64)
+        matrix = np.asarray(features, dtype=np.float64).copy()
     except (TypeError, ValueError) as error:
         raise InputError(f"features is no array of numbers ({error}); pass an array of shape (N, d)") from error
     if matrix.ndim != 2 or matrix.shape[1] < 1 or (columns is not None and matrix.shape[1] != columns):

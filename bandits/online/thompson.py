@@ -19,7 +19,7 @@ from bandits.posterior import Posterior
 from bandits.rewards.reward_model import LogisticRewardModel, RewardPrior
 from copyloom import InputError
 
-_VERSION = 1
+_VERSION = 2
 
 
 class OnlineThompson:
@@ -36,7 +36,8 @@ class OnlineThompson:
     ----------
     features : array of shape (N, d)
         Whitened features of the texts as realised.
-    prior : RewardPrior
+    prior : RewardPrior or LogisticRewardModel
+        A model where coefficients have priors of their own, such as that of `TextPrior.model`.
     scale : float
         Factor on the deviations of the draws from the posterior mean, at first.
     final_scale : float
@@ -71,7 +72,7 @@ class OnlineThompson:
     name: ClassVar[str] = "online thompson"
 
     def __init__(
-        self, features: Any, prior: RewardPrior, *, scale: float = 0.7, final_scale: float = 0.2,
+        self, features: Any, prior: RewardPrior | LogisticRewardModel, *, scale: float = 0.7, final_scale: float = 0.2,
         horizon: int | None = None, half_life: float | None = None, draws: int = 32, floor: float = 0.0,
         refit_every: int = 100, seed: int = 0,
     ) -> None:  # fmt: skip
@@ -86,7 +87,8 @@ class OnlineThompson:
         if half_life is not None:
             check_number("half_life", half_life, least=0, above=True)
         self.slate = Slate(features)
-        self.prior, self.scale, self.final_scale, self.horizon = prior, scale, final_scale, horizon
+        self.model = prior if isinstance(prior, LogisticRewardModel) else LogisticRewardModel(prior)
+        self.prior, self.scale, self.final_scale, self.horizon = self.model.prior, scale, final_scale, horizon
         self.half_life, self.draws, self.floor = half_life, draws, floor
         self.refit_every, self.seed = refit_every, seed
         self._rng = np.random.default_rng(seed)
@@ -144,8 +146,9 @@ class OnlineThompson:
         arrays = {name: torch.from_numpy(np.ascontiguousarray(getattr(self, name))) for name in _STATE}
         arrays |= {"features": torch.from_numpy(self.slate.features), "active": torch.from_numpy(self.slate.active)}
         settings = {name: getattr(self, name) for name in _SETTINGS} | {
-            "prior": asdict(self.prior), "random": self._rng.bit_generator.state, "decided": self._decided,
-            "since_fit": self._since_fit}  # fmt: skip
+            "prior": asdict(self.prior), "theta_mean": self._own("theta_mean"), "theta_sd": self._own("theta_sd"),
+            "random": self._rng.bit_generator.state, "decided": self._decided, "since_fit": self._since_fit,
+        }  # fmt: skip
         save_state(path, self.name, _VERSION, arrays, settings)
 
     @classmethod
@@ -153,13 +156,20 @@ class OnlineThompson:
         """Return the bandit that `save` wrote: its next decisions are the same, bit for bit."""
         arrays, settings = load_state(path, cls.name, _VERSION)
         options = {name: settings[name] for name in _SETTINGS}
-        found = cls(arrays["features"].numpy(), RewardPrior(**settings["prior"]), **options)
+        own = {name: settings[name] for name in ("theta_mean", "theta_sd")}
+        model = LogisticRewardModel(RewardPrior(**settings["prior"]), **own)
+        found = cls(arrays["features"].numpy(), model, **options)
         for name in _STATE:
             setattr(found, name, arrays[name].numpy())
         found.slate.active = arrays["active"].numpy()
         found._rng.bit_generator.state = settings["random"]
         found._decided, found._since_fit = settings["decided"], settings["since_fit"]
         return found
+
+    def _own(self, name: str) -> list[float] | None:
+        """A moment of the model's own prior of theta, if it has one."""
+        moment = getattr(self.model.coefficient_prior, name)
+        return None if moment is None else moment.tolist()
 
     def _winners(self, texts: np.ndarray) -> np.ndarray:
         """The best of `texts` in each draw, as places in it: (draws,)."""
@@ -189,7 +199,7 @@ class OnlineThompson:
 
     def _fit(self) -> None:
         """Set the belief to what the counts say."""
-        model, last = LogisticRewardModel(self.prior), self._posterior
+        model, last = self.model, self._posterior
         if last is not None and last.design.shape[0] == len(self._impressions):
             posterior = model.refit(last, self._impressions, self._clicks)
         else:

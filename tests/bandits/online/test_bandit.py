@@ -6,7 +6,7 @@ from importlib import util
 import numpy as np
 import pytest
 
-from bandits import Decision, OnlineThompson, RewardPrior, VowpalWabbit, VowpalWabbitConfig
+from bandits import Decision, OnlineThompson, RewardPrior, TextPrior, VowpalWabbit, VowpalWabbitConfig
 from copyloom import CopyloomError, InputError
 
 FEATURES = np.random.default_rng(0).standard_normal((8, 3))
@@ -28,6 +28,9 @@ MAKERS = {
     "thompson": thompson,
     "thompson without text effects": lambda: thompson(text_effect_sd=0.0),
     "thompson that forgets": lambda: thompson(half_life=200),
+    "thompson with a text prior": lambda: OnlineThompson(
+        FEATURES, TextPrior(trust=0.5, trust_sd=1.0).model(RewardPrior(0.1, logit_sd=1.0), d=2), refit_every=25, seed=3
+    ),
     "thompson with a floor": lambda: thompson(floor=0.05, scale=1.0, final_scale=0.2, horizon=500),
     "squarecb": lambda: vowpal(strength=10.0),
     "softmax": lambda: vowpal(explore="softmax", strength=3.0),

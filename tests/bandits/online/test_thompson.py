@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from bandits import Decision, LogisticRewardModel, OnlineThompson, RewardPrior, ThompsonSampling, seeded_generators
+from bandits import (
+    Decision,
+    LogisticRewardModel,
+    OnlineThompson,
+    RewardPrior,
+    TextPrior,
+    ThompsonSampling,
+    seeded_generators,
+)
 
 RNG = np.random.default_rng(1)
 FEATURES = RNG.standard_normal((12, 4))
@@ -89,3 +97,18 @@ def test_no_text_at_all_can_be_added_to_later():
     bandit = OnlineThompson(np.empty((0, 4)), RewardPrior(0.03))
     bandit.add(FEATURES[:1])
     assert bandit.choose() == Decision(0, 1.0)
+
+
+def test_a_text_prior_orders_texts_before_any_click_and_is_dropped_when_wrong():
+    """Half the draws show what the predictor likes best; a reversed predictor ends with a trust below 0."""
+    said = np.linspace(-1, 1, 12)
+    prior = TextPrior(trust=1.0, trust_sd=1.0)
+    features = prior.append(np.zeros((12, 1)), said, centre=0.0)
+    bandit = OnlineThompson(features, prior.model(RewardPrior(0.1, text_effect_sd=0.0), d=1), seed=1)
+    assert np.mean([bandit.choose().text for _ in range(400)]) > 8
+    rng = np.random.default_rng(0)
+    for _ in range(4000):
+        decision = bandit.choose()
+        bandit.learn(decision, float(rng.random() < 1 / (1 + np.exp(2 + said[decision.text]))))
+    assert np.mean([bandit.choose().text for _ in range(400)]) < 3
+    assert bandit.logits()[0][0] > bandit.logits()[0][11]
