@@ -57,9 +57,12 @@ def unit_vectors(values: Any) -> Tensor:
         raise InputError(
             f"pool_vectors is {vectors.dtype} of shape {tuple(vectors.shape)}; pass floats of shape (M, S)"
         )
+    if len(vectors) == 0:
+        raise InputError("pool_vectors is empty; pass the vector of at least one text")
     norms = torch.linalg.vector_norm(vectors.to(torch.float64), dim=-1)
-    if not bool(((norms - 1).abs() <= 1e-3).all()):  # False for NaN too
-        row = int((~((norms - 1).abs() <= 1e-3)).nonzero()[0])
+    near = (norms - 1).abs() <= max(1e-3, torch.finfo(vectors.dtype).eps)  # False for NaN too
+    if not bool(near.all()):
+        row = int((~near).nonzero()[0])
         raise InputError(f"pool vector {row} has norm {norms[row].item():g}; pass unit vectors")
     return vectors
 
@@ -97,7 +100,8 @@ def check_number(name: str, value: Any, *, least: float, most: float = math.inf,
     InputError
         If it is not.
     """
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    number = number and math.isfinite(value)
     if number and least <= value <= most and not (above and value == least):
         return
     allowed = f"above {least:g}" if above else f"at least {least:g}"
@@ -113,5 +117,5 @@ def check_count(name: str, value: Any, *, least: int = 1) -> None:
     InputError
         If it is not.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
         raise InputError(f"{name} is {value!r}; pass a whole number of at least {least}")

@@ -1,5 +1,6 @@
 """Beliefs on disk: one versioned file per state, whole or not there at all, and the same to the last bit when read."""
 
+import hashlib
 import json
 import os
 import uuid
@@ -55,13 +56,14 @@ def save_state(
     """
     path = Path(path)
     try:
-        header = json.dumps({"kind": kind, "version": version, "settings": dict(settings)}, allow_nan=False)
+        header = {"kind": kind, "version": version, "settings": json.loads(json.dumps(dict(settings), allow_nan=False))}
     except (TypeError, ValueError) as error:
         raise InputError(f"settings of {kind} cannot be written as JSON ({error}); put arrays in tensors") from error
     plain = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
-    _replace(path, save(plain, {_HEADER: header}))
+    header |= {"sha256": _digest(plain, header)}
+    _replace(path, save(plain, {_HEADER: json.dumps(header)}))
 
 
 def load_state(path: str | os.PathLike[str], kind: str, version: int) -> tuple[dict[str, Tensor], dict[str, JSON]]:
@@ -88,6 +90,8 @@ def load_state(path: str | os.PathLike[str], kind: str, version: int) -> tuple[d
         tensors = load(data)
         header = json.loads(_metadata(data)[_HEADER])
         found, settings = (header["kind"], header["version"]), header["settings"]
+        if header.pop("sha256") != _digest(tensors, header):
+            raise ValueError("its checksum is another")
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); pass a file that was saved before") from error
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
@@ -137,6 +141,11 @@ def load_posterior(path: str | os.PathLike[str]) -> Posterior:
     tensors, _ = load_state(path, *_POSTERIOR)
     variance = tensors.pop("text_effect_variance")
     return Posterior(**tensors, text_effect_variance=variance if variance.ndim else variance.item())
+
+
+def _digest(tensors: Mapping[str, Tensor], header: Mapping[str, JSON]) -> str:
+    """Checksum of all that a file holds."""
+    return hashlib.sha256(json.dumps(header, sort_keys=True).encode() + save(dict(tensors))).hexdigest()
 
 
 def _metadata(data: bytes) -> dict[str, str]:

@@ -105,13 +105,15 @@ class Posterior:
         Raises
         ------
         InputError
-            If shapes do not fit or a feature is not finite.
+            If shapes do not fit, a feature is not finite, or a variance is below 0.
         """
         rows = with_intercept(self._matching("features", features))
         mean = (rows @ self.coefficients[..., None])[..., 0]
         variance = self._coefficient_variance(rows)
         if feature_variance is not None:
             doubt = self._matching("feature_variance", feature_variance)
+            if (doubt < 0).any():
+                raise InputError(f"feature_variance is {doubt.min().item():g} somewhere; pass variances of at least 0")
             variance = variance + (doubt @ self._theta_second_moment()[..., None])[..., 0]
         return mean, variance + self.text_effect_variance * new_text_effect
 
@@ -147,7 +149,7 @@ class Posterior:
             noise = standard_normal(draws, self._flat(self.present, 1), generator, dtype)
             noise *= scale * self._flat(self._effect_variance(), 1).sqrt()[:, None].to(dtype)
             logits = noise.add_(logits)  # in place: this array is large
-        return torch.baddbmm(logits, deviations, pull).reshape(*self.leading, draws, -1)
+        return torch.baddbmm(logits, deviations, pull).reshape(*self.leading, draws, self.present.shape[-1])
 
     def sample_theta(self, draws: int, generator: Generators, scale: float = 1.0) -> tuple[Tensor, Tensor]:
         """Joint posterior draws of the intercept and theta.

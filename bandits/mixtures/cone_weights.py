@@ -1,7 +1,5 @@
 """The best weights of a few given parents, when the reward is linear in the normalised point."""
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -11,6 +9,7 @@ _MOST_PULLS = 20
 _JITTER = 1e-12  # parents may be copies of each other
 _SLACK = 1e-10
 _WORST = 1e30
+_TRIED = 16
 
 
 def best_weights(
@@ -52,7 +51,7 @@ def best_weights(
     for bound, out in ((nearest, near < nearest - _SLACK), (apart, near > apart + _SLACK)):
         if out.any():
             pulled = _pulled(gram[out], slope[out], live[out], rays[out], cone[out], along[out], bound)
-            beside = _beside(gram[out], slope[out], live[out], bound)
+            beside = _beside(gram[out], slope[out], live[out], rays[out], cone[out], bound)
             weights[out] = _better(gram[out], slope[out], pulled, beside, bound)
     return torch.where(live, weights, 0).reshape(shape)
 
@@ -154,23 +153,39 @@ def _reward(gram: Tensor, slope: Tensor, weights: Tensor, bound: float) -> Tenso
     return torch.where(kept, (slope * weights).sum(-1) / lengths(gram, weights).clamp(min=_JITTER), -torch.inf)
 
 
-def _beside(gram: Tensor, slope: Tensor, live: Tensor, bound: float) -> Tensor:
-    """The best of the points that lie on the arc from one parent to another, at cosine `bound` to the first: (R, K).
+def _beside(gram: Tensor, slope: Tensor, live: Tensor, rays: Tensor, cone: Tensor, bound: float) -> Tensor:
+    """The best of the points between two rays of the cone that are at cosine `bound` to the nearest parent: (R, K).
 
-    For where every direction goes downhill, and for opposites: no pull makes such a point the best of its cone.
+    For where every direction goes downhill, and for opposites: no pull makes such a point the best of its cone. The
+    point r_i + share r_j is at that cosine to a parent a where ((r_i + share r_j) . a)^2 = bound^2 |r_i + share r_j|^2.
     """
     R, K = slope.shape
-    sine = (1 - gram.square()).clamp(min=_JITTER).sqrt()  # (R, K, K): from parent, to parent
-    there = math.sqrt(1 - bound**2) / sine
-    here = bound - there * gram
-    fits = live[:, :, None] & live[:, None] & (here > 0) & (bound * gram + there * sine.square() <= bound)
-    reward = torch.where(fits, here * slope[:, :, None] + there * slope[:, None], -torch.inf).flatten(1)
-    best = reward.argmax(-1)
-    rows, start, end = torch.arange(R), best // K, best % K
-    weights = torch.zeros_like(slope)
-    weights[rows, start] = here[rows, start, end]
-    weights[rows, end] += there[rows, start, end]
-    return _sum_to_one(weights)
+    if K == 1:
+        return torch.ones_like(slope)
+    i, j = torch.triu_indices(K, K, offset=1)
+    toward = rays.mT @ gram  # (R, rays, parents)
+    first, second = toward[:, i], toward[:, j]  # (R, pairs, parents)
+    square = second.square() - bound**2 * cone[:, j, j, None]
+    linear = first * second - bound**2 * cone[:, i, j, None]
+    rest = first.square() - bound**2 * cone[:, i, i, None]
+    root = (linear.square() - square * rest).clamp(min=0).sqrt()
+    square = torch.where(square.abs() > _JITTER, square, _JITTER)
+    share = torch.stack([(root - linear) / square, (-root - linear) / square], dim=-1)  # (R, pairs, parents, 2)
+    along = _times(rays.mT, slope)[..., None, None]
+    length = (
+        cone[:, i, i, None, None] + 2 * share * cone[:, i, j, None, None] + share.square() * cone[:, j, j, None, None]
+    )
+    reward = (along[:, i] + share * along[:, j]) / length.clamp(min=_JITTER).sqrt()
+    there = (
+        (share > 0) & (live[:, i] & live[:, j])[..., None, None] & (first[..., None] + share * second[..., None] > 0)
+    )
+    reward = torch.where(there, reward, -torch.inf).flatten(1)
+    best = reward.topk(min(_TRIED, reward.shape[1]), dim=-1).indices  # another parent may be nearer
+    pair, rows = best // (2 * K), torch.arange(R)[:, None]
+    weights = rays.mT[rows, i[pair]] + share.flatten(1)[rows, best].clamp(min=0)[..., None] * rays.mT[rows, j[pair]]
+    weights = _sum_to_one(weights)
+    found = _reward(gram[:, None], slope[:, None], weights, bound)
+    return weights[rows[:, 0], found.argmax(-1)]
 
 
 def _pull(cone: Tensor, along: Tensor, toward: Tensor, free: Tensor, bound: float) -> Tensor:

@@ -140,7 +140,7 @@ class MixtureProposer:
             raise InputError(
                 f"{len(tried)} collections of tried mixtures were given for {leading.numel()} campaigns; pass one each"
             )
-        allowed = mask_tensor("members", members, torch.Size([*leading, M])).reshape(-1, M).cpu()
+        allowed = mask_tensor("members", members, torch.Size([*leading, M])).reshape(leading.numel(), M).cpu()
         bound = RealisedBound(channel, posterior, self.exploration, feature_map)
         if self.region.most_parents == 2 and M <= _GRID_UP_TO:
             found = best_pairs(pool, self.weights, reduce, bound, n, self.max_per_parent, tried, allowed)

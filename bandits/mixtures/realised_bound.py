@@ -8,7 +8,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from bandits.inputs import finite_tensor
+from bandits.inputs import broadcasts_to, finite_tensor
 from bandits.mixtures.channel import Channel
 from bandits.posterior import Posterior, with_intercept
 from copyloom import InputError
@@ -36,12 +36,31 @@ class RealisedBound:
         Width of the bound in standard deviations.
     feature_map : callable, optional
         Differentiable by torch.
+
+    Raises
+    ------
+    InputError
+        If widths or leading dimensions do not fit.
     """
 
     channel: Channel
     posterior: Posterior
     exploration: float
     feature_map: FeatureMap | None = None
+
+    def __post_init__(self) -> None:
+        d, known = self.channel.coefficients_.shape[-1], self.posterior.coefficients.shape[-1] - 1
+        if self.feature_map is None and d != known:
+            raise InputError(
+                f"the channel gives {d} features but the posterior knows {known}; pass the feature_map that it was "
+                "fitted with, or a posterior of the channel's features"
+            )
+        leading = self.channel.coefficients_.shape[:-2]
+        if not broadcasts_to(leading, self.posterior.leading):
+            raise InputError(
+                f"the channel is for campaigns {tuple(leading)} but the posterior for {tuple(self.posterior.leading)}; "
+                "pass a channel for the same, or one for all"
+            )
 
     def of(self, features: Tensor) -> Tensor:
         """Bounds (..., Q) of wanted points with these features, (Q, d) or (..., Q, d)."""
@@ -93,7 +112,10 @@ class RealisedBound:
         *_, Q, d = realised.shape
         away = torch.diag_embed((d * error).sqrt())  # (..., Q, d, d)
         nodes = torch.cat([realised[..., None, :] + away, realised[..., None, :] - away], dim=-2)
-        mean, variance = self.posterior.predict(feature_map(nodes.flatten(-3, -2)))
+        mapped, known = feature_map(nodes.flatten(-3, -2)), self.posterior.coefficients.shape[-1] - 1
+        if mapped.shape[-1] != known:
+            raise InputError(f"the feature map gives {mapped.shape[-1]} features; the posterior was fitted on {known}")
+        mean, variance = self.posterior.predict(mapped)
         mean, variance = mean.unflatten(-1, (Q, 2 * d)), variance.unflatten(-1, (Q, 2 * d))
         variance = variance.mean(-1) + mean.var(-1, correction=0)
         return mean.mean(-1) + self.exploration * variance.sqrt()

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from bandits.inputs import finite_tensor
 from bandits.mixtures.proposals import MixtureKey, Proposals
 from bandits.mixtures.realised_bound import RealisedBound
 from bandits.mixtures.region import MixtureRegion
@@ -75,13 +76,16 @@ def best_sparse_mixtures(
 
 def _cone(pool: Tensor, reduce: Callable[[Tensor], Tensor]) -> SparseCone:
     """The pool with its features; a mixture's are those of the same weighted sum only if `reduce` is affine."""
-    offset = reduce(torch.zeros_like(pool[:1])).to(torch.float64)
-    features = torch.cat([reduce(part).to(torch.float64) - offset for part in pool.split(_CHUNK)])
+    offset = finite_tensor("what reduce gave", reduce(torch.zeros_like(pool[:1])))
+    parts = [finite_tensor("what reduce gave", reduce(part)) for part in pool.split(_CHUNK)]
+    features = torch.cat(parts) - offset
     some = min(_CHECKED, len(pool) - 1)
     sums = pool[:some] + pool[1 : some + 1]
+    slack = max(_TOLERANCE, 8 * torch.finfo(pool.dtype).eps)
     length = torch.linalg.vector_norm(sums, dim=-1, keepdim=True).clamp(min=_TOLERANCE)
     expected = offset + (features[:some] + features[1 : some + 1]) / length
-    if not torch.allclose(reduce(sums / length).to(expected), expected, rtol=_TOLERANCE, atol=_TOLERANCE):
+    found = reduce(sums / length).to(expected)
+    if not torch.allclose(found, expected, rtol=slack, atol=slack * max(1.0, float(features.abs().max()))):
         raise InputError(
             "reduce is not affine; pass a linear map with or without an offset, and curvature as feature_map"
         )

@@ -20,6 +20,7 @@ _SPARE = 3  # times as many mixtures are polished as are kept
 _FEW, _MANY = 6, 200  # steps of polishing
 _MOST_ROUNDS = 50
 _CHUNK = 4096  # texts scored at once
+_TINY = 1e-300
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +224,8 @@ class _Search:
     def _promising(self, rows: MixtureRows, gradient: Tensor, count: int) -> Tensor:
         """Texts whose admixture raises each mixture's reward fastest, -1 where there are fewer: (B, Q, count)."""
         along = ((rows.features - self.ascent.offset) * gradient).sum(-1, keepdim=True)
-        uphill = torch.cat([gradient, -along * self.ascent.points(rows)], dim=-1).to(self.rows)
+        uphill = torch.cat([gradient, -along * self.ascent.points(rows)], dim=-1)
+        uphill = (uphill / uphill.abs().amax(-1, keepdim=True).clamp(min=_TINY)).to(self.rows)  # half precision, too
         found = []
         for direction, parents, mask in zip(uphill, rows.parents, self.mask, strict=True):
             gain = direction @ self.rows.T  # (Q, M)

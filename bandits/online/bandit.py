@@ -115,9 +115,12 @@ class Slate:
         Raises
         ------
         InputError
-            If one was never added.
+            If they are no whole numbers, or one was never added.
         """
-        numbers = np.asarray(texts, dtype=np.intp).reshape(-1)
+        numbers = np.asarray(texts).reshape(-1)
+        if numbers.size and numbers.dtype.kind not in "iu":
+            raise InputError(f"texts are {numbers.dtype}; pass their numbers, such as np.flatnonzero of a mask")
+        numbers = numbers.astype(np.intp)
         if ((numbers < 0) | (numbers >= len(self.features))).any():
             bad = numbers[(numbers < 0) | (numbers >= len(self.features))][0]
             raise InputError(f"text {bad} is unknown; there are texts 0 to {len(self.features) - 1}")
@@ -132,11 +135,9 @@ def check_outcome(decision: Decision, reward: float, slate: Slate) -> None:
     InputError
         If not.
     """
-    if not 0 <= decision.text < len(slate.features):
-        raise InputError(f"text {decision.text} is unknown; there are texts 0 to {len(slate.features) - 1}")
-    if not 0 < decision.propensity <= 1:
-        raise InputError(f"propensity is {decision.propensity}; pass the decision as `choose` returned it")
-    check_number("reward", float(reward), least=0, most=1)
+    slate.known([decision.text])
+    check_number("propensity", decision.propensity, least=0, most=1, above=True)
+    check_number("reward", reward, least=0, most=1)
 
 
 def _matrix(features: Any, columns: int | None = None) -> Array:

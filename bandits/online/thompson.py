@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -95,6 +95,7 @@ class OnlineThompson:
         self._impressions, self._clicks = np.zeros((2, len(self.slate.features)))
         self._decided = self._since_fit = 0
         self._posterior: Posterior | None = None
+        self._coefficients, self._effects = np.zeros(0), np.zeros(0)
         self._fit()
 
     def add(self, features: Any) -> list[int]:
@@ -125,12 +126,15 @@ class OnlineThompson:
         """Take in a reward in [0, 1]. See `OnlineBandit.learn`."""
         check_outcome(decision, reward, self.slate)
         i = decision.text
+        if self.half_life is not None:
+            kept = 0.5 ** (1 / self.half_life)
+            self._impressions *= kept
+            self._clicks *= kept
         before = self._curvature(i)
         self._impressions[i] += 1
         self._clicks[i] += reward
         self._since_fit += 1
         if self._since_fit >= self.refit_every:
-            self._forget()
             self._fit()
         else:
             self._follow(i, float(reward), self._curvature(i) - before)
@@ -190,18 +194,13 @@ class OnlineThompson:
         left = max(0.0, 1 - self._decided / self.horizon)
         return self.final_scale + (self.scale - self.final_scale) * left
 
-    def _forget(self) -> None:
-        """Let the counts fade, by as much as the outcomes since the last fit ask for."""
-        if self.half_life is not None:
-            kept = 0.5 ** (self.refit_every / self.half_life)
-            self._impressions *= kept
-            self._clicks *= kept
-
     def _fit(self) -> None:
         """Set the belief to what the counts say."""
         model, last = self.model, self._posterior
         if last is not None and last.design.shape[0] == len(self._impressions):
-            posterior = model.refit(last, self._impressions, self._clicks)
+            coefficients, effects = torch.from_numpy(self._coefficients), torch.from_numpy(self._effects)
+            start = replace(last, coefficients=coefficients, text_effects=effects)  # what `save` writes
+            posterior = model.refit(start, self._impressions, self._clicks)
         else:
             posterior = model.fit(self.slate.features, self._impressions, self._clicks)
         self._posterior, self._design = posterior, posterior.design.numpy()

@@ -58,8 +58,12 @@ class VowpalWabbitConfig:
         for name in ("strength", "learning_rate", "power_t"):
             if getattr(self, name) is not None:
                 check_number(name, getattr(self, name), least=0)
-        if self.explore in _COUNTED and self.strength is None:
-            raise InputError(f"explore {self.explore} needs a strength: how many")
+        if self.explore in _COUNTED and (self.strength is None or self.strength != int(self.strength)):
+            raise InputError(f"explore {self.explore} needs a strength: how many, a whole number")
+        if self.cb_type not in _TYPES:
+            raise InputError(f"cb_type is {self.cb_type!r}; pass one of {', '.join(_TYPES)}")
+        if self.explore == "epsilon" and self.strength is not None:
+            check_number("strength, the epsilon,", self.strength, least=0, most=1)
         if self.large_action_space is not None:
             check_count("large_action_space", self.large_action_space)
         if self.epsilon_decay and self.explore != "epsilon":
@@ -83,6 +87,7 @@ _OPTIONS = {
     "bag": ("", "--bag"), "cover": ("", "--cover"), "synthcover": ("--synthcover", "--synthcoverpsi"),
     "rnd": ("", "--rnd"), "regcb": ("--regcb", "--mellowness"), "first": ("", "--first"),
 }  # fmt: skip
+_TYPES = ("mtr", "dr", "ips", "dm")
 _COUNTED = ("bag", "cover", "rnd", "first")
 
 
@@ -209,9 +214,12 @@ class VowpalWabbitSlates:
 
     def __init__(self, slots: Sequence[Any], *, epsilon: float = 0.1, seed: int = 0) -> None:
         check_number("epsilon", epsilon, least=0, most=1)
-        if not slots:
-            raise InputError("no slot was given; pass the features of at least one slot's texts")
+        check_count("seed", seed, least=0)
         self.slots = [Slate(features) for features in slots]
+        if not self.slots or any(len(slot.features) == 0 for slot in self.slots):
+            raise InputError(
+                f"one of {len(slots)} slots has no text, or there is no slot; pass the features of each"
+            )
         self._rng = np.random.default_rng(seed)
         self._workspace = _workspace(f"--slates --epsilon {epsilon:g} --random_seed {seed}")
         actions = [

@@ -71,6 +71,7 @@ class ThompsonSampling:
     def allocate(self, posterior: Posterior, present: Tensor | None, generator: Generators) -> Allocation:
         """Probabilities of the next snapshot; see `Policy.allocate`. Each campaign's generator advances."""
         shown = slate(posterior, present)
+        free = free_share(shown, self.floor)
         logits = posterior.sample_logits(self.draws, generator, self.scale, _TYPES[self.precision])
         best = _argmax(logits.masked_fill_(~shown[..., None, :], -torch.inf))  # (..., draws)
         wins = torch.zeros(shown.shape, dtype=torch.float64, device=shown.device)
@@ -79,7 +80,7 @@ class ThompsonSampling:
         error = (smoothed * (1 - smoothed) / self.draws).sqrt()
         return Allocation(
             probabilities=with_floor(wins / self.draws, shown, self.floor),
-            standard_error=torch.where(shown, free_share(shown, self.floor) * error, 0),
+            standard_error=torch.where(shown, free * error, 0),
             exact=False,
         )
 

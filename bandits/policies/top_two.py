@@ -59,6 +59,7 @@ class TopTwoThompson:
     def allocate(self, posterior: Posterior, present: Tensor | None, generator: Generators) -> Allocation:
         """Probabilities of the next snapshot; see `Policy.allocate`. Each campaign's generator advances."""
         shown = slate(posterior, present)
+        free = free_share(shown, self.floor)
         logits = posterior.sample_logits(self.draws, generator).masked_fill_(~shown[..., None, :], -torch.inf)
         order = logits.topk(min(2, logits.shape[-1]), dim=-1).indices  # (..., draws, 2)
         wins, seconds = _shares(order[..., 0], shown), _shares(order[..., -1], shown)
@@ -67,13 +68,26 @@ class TopTwoThompson:
         settled = (wins == 1).any(dim=-1, keepdim=True)
         challenger = torch.where(settled, torch.where(shown.sum(-1, keepdim=True) > 1, seconds, wins), challenger)
         shares = self.lead * wins + (1 - self.lead) * challenger
-        smoothed = (shares * self.draws + 1) / (self.draws + 2)
-        error = (smoothed * (1 - smoothed) / self.draws).sqrt()
         return Allocation(
             probabilities=with_floor(shares / shares.sum(dim=-1, keepdim=True), shown, self.floor),
-            standard_error=torch.where(shown, free_share(shown, self.floor) * error, 0),
+            standard_error=torch.where(shown, free * self._error(wins, shown), 0),
             exact=False,
         )
+
+    def _error(self, wins: Tensor, shown: Tensor) -> Tensor:
+        """Standard error of each text's share by the delta method, from multinomial shares of wins: (..., N).
+
+        The challenger's part rests on the few draws that the leader lost, so it is far above a binomial one.
+        """
+        wins = (wins * self.draws + shown / shown.sum(dim=-1, keepdim=True)) / (self.draws + 1)
+        rest = 1 / (1 - wins).clamp(min=1 / (self.draws + 1))
+        odds = wins * rest
+        challenger = odds.sum(dim=-1, keepdim=True) - odds
+        slope = (1 - self.lead) * wins[..., :, None] * rest[..., None, :].square()  # of a text's share, in another's
+        own = self.lead + (1 - self.lead) * challenger - slope.diagonal(dim1=-2, dim2=-1)
+        slope = slope + torch.diag_embed(own)
+        mean, square = ((moment * wins[..., None, :]).sum(-1) for moment in (slope, slope.square()))
+        return ((square - mean.square()).clamp(min=0) / self.draws).sqrt()
 
 
 def _shares(winners: Tensor, shown: Tensor) -> Tensor:

@@ -114,6 +114,7 @@ class DriftAlarm:
         InputError
             If the model cannot be fitted to these sums, or there are fewer texts than before.
         """
+        self.model.fit(features, *sums)  # refuses sums that the running ones would hide
         new = [finite_tensor(f"sums {i}", given) for i, given in enumerate(sums)]
         everything, recent = _padded(watch.everything, new), _padded(watch.recent, new)
         ratio = self._log_score(features, recent, new) - self._log_score(features, everything, new)

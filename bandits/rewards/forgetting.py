@@ -108,7 +108,8 @@ def remembered(forgetting: Forgetting, impressions: Any, *others: Any) -> tuple[
     Returns
     -------
     tuple of Tensor of shape (..., N)
-        Impressions first, then the others; not whole in general. The share of clicks cannot exceed 1.
+        Impressions first, then the others; not whole in general. Clicks are at most impressions
+        if those of every snapshot are.
 
     Raises
     ------

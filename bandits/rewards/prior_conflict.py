@@ -60,13 +60,14 @@ def predictive_conflict(
     clicks = torch.cat([c[None], _drawn(n.expand_as(rates), rates, generator)])
     posterior = model.fit(design[..., 1:], n, clicks, mask)
     scores = model.log_evidence(posterior, n.expand_as(clicks), clicks) + _log_binomial(n, clicks)  # (1 + draws, ...)
-    return (scores[0] - scores[1:].mean(0)) / scores[1:].std(0)
+    spread = scores[1:].std(0)
+    return torch.where(spread > 0, (scores[0] - scores[1:].mean(0)) / spread, 0)  # nothing shown says nothing
 
 
 def _drawn(impressions: Tensor, rates: Tensor, generator: Generators) -> Tensor:
     """Clicks, each campaign's from its own stream: (draws, ..., N)."""
     streams = [generator] if isinstance(generator, torch.Generator) else list(generator)
-    campaigns = [tensor.reshape(len(tensor), -1, tensor.shape[-1]).unbind(1) for tensor in (impressions, rates)]
+    campaigns = [tensor.flatten(1, -2).unbind(1) if tensor.ndim > 2 else [tensor] for tensor in (impressions, rates)]
     drawn = [
         torch.binomial(n.to(stream.device), p.to(stream.device), generator=stream)
         for n, p, stream in zip(*campaigns, streams, strict=True)

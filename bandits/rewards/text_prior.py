@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bandits.inputs import as_tensor, check_number, finite_tensor
+from bandits.inputs import as_tensor, check_count, check_number, finite_tensor
 from bandits.posterior import Posterior
 from bandits.rewards.reward_model import LogisticRewardModel, RewardPrior
 from copyloom import InputError
@@ -102,6 +102,7 @@ class TextPrior:
 
     def model(self, prior: RewardPrior, d: int) -> LogisticRewardModel:
         """The reward model for d features and the predictor's column behind them."""
+        check_count("d", d)
         sds = [prior.logit_sd / math.sqrt(d)] * d + [self.trust_sd]
         return LogisticRewardModel(prior, theta_mean=[0.0] * d + [self.trust], theta_sd=sds)
 
@@ -128,6 +129,8 @@ class TextPrior:
         """
         check_number("column_variance", column_variance, least=0, above=True)
         check_number("rate", rate, least=0, most=1, above=True)
+        if rate == 1:
+            raise InputError("rate is 1; pass a click rate strictly between 0 and 1")
         if not truth < 0:
             raise InputError(f"truth is {truth}; pass a number below 0: what the trust in a wrong predictor should be")
         return self.trust / (self.trust_sd**2 * -truth * column_variance * rate * (1 - rate))

@@ -99,6 +99,8 @@ def test_unusable_requests_are_refused(counts):
         posterior.predict(torch.zeros(2, 4, 2))
     with pytest.raises(InputError, match="NaN"):
         posterior.predict(torch.full((1, 2), math.nan))
+    with pytest.raises(InputError, match="feature_variance is -9 somewhere"):
+        posterior.predict(torch.zeros(1, 2), feature_variance=torch.full((1, 2), -9.0))
     with pytest.raises(InputError, match="draws is 0"):
         posterior.sample_logits(0, seeded_generators(0, 3))
     with pytest.raises(InputError, match="scale is -1"):

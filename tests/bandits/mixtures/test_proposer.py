@@ -273,3 +273,26 @@ class TestSearch:
             MixtureProposer().propose(self.POOL, lambda z: project(z).square(), channel, posterior, 1)
         with pytest.raises(InputError, match="allows single texts; pass most_parents of at least 2"):
             MixtureProposer(region=MixtureRegion(most_parents=3))
+
+    def test_half_precision_pools_of_any_scale_are_searched(self, posterior, channel):
+        exact = MixtureProposer(region=self.REGION).propose(self.POOL, project, channel, posterior, 1)
+        half = normalize(self.POOL, dim=-1).half()
+        found = MixtureProposer(region=self.REGION).propose(half, lambda z: project(z.double()), channel, posterior, 1)
+        torch.testing.assert_close(found.score, exact.score, rtol=0, atol=0.01)
+
+    def test_what_does_not_fit_together_is_named(self, posterior, channel):
+        proposer = MixtureProposer(region=self.REGION)
+        narrow = RealisedFeatureMap().fit(torch.empty(0, 3), torch.empty(0, 3))
+        with pytest.raises(
+            InputError, match="gives 3 features but the posterior knows 4; pass the feature_map"
+        ):
+            proposer.propose(self.POOL, project, narrow, posterior, 1)
+        with pytest.raises(InputError, match="the feature map gives 14 features; the posterior was fitted on 4"):
+            proposer.propose(self.POOL, project, channel, posterior, 1, feature_map=QuadraticFeatures(D))
+        two = RealisedFeatureMap().fit(torch.empty(2, 0, D), torch.empty(2, 0, D))
+        with pytest.raises(InputError, match=r"the channel is for campaigns \(2,\) but the posterior for \(3,\)"):
+            proposer.propose(self.POOL, project, two, posterior, 1)
+        with pytest.raises(InputError, match="what reduce gave holds"):
+            proposer.propose(self.POOL, lambda z: math.nan * project(z), channel, posterior, 1)
+        with pytest.raises(InputError, match="pool_vectors is empty"):
+            proposer.propose(self.POOL[:0], project, channel, posterior, 1)

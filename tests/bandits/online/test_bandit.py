@@ -6,7 +6,15 @@ from importlib import util
 import numpy as np
 import pytest
 
-from bandits import Decision, OnlineThompson, RewardPrior, TextPrior, VowpalWabbit, VowpalWabbitConfig
+from bandits import (
+    Decision,
+    OnlineThompson,
+    RewardPrior,
+    TextPrior,
+    VowpalWabbit,
+    VowpalWabbitConfig,
+    VowpalWabbitSlates,
+)
 from copyloom import CopyloomError, InputError
 
 FEATURES = np.random.default_rng(0).standard_normal((8, 3))
@@ -158,6 +166,14 @@ def test_bad_input_is_refused_and_changes_nothing(name):
         bandit.add([[1.0, math.nan, 0.0]])
     with pytest.raises(InputError, match=r"pass \(N, 3\)"):
         bandit.add([[1.0, 2.0]])
+    for texts in (np.array([True, False] * 4), [6.9], ["a"]):
+        with pytest.raises(InputError, match="pass their numbers"):
+            bandit.choose(texts)
+        with pytest.raises(InputError, match="pass their numbers"):
+            bandit.retire(texts)
+    for decision, reward in ((Decision(1.5, 0.5), 1.0), (Decision(1, 0.5), None), (Decision(1, None), 1.0)):
+        with pytest.raises(InputError, match="pass"):
+            bandit.learn(decision, reward)
     assert play(bandit, 30) == play(twin, 30)
 
 
@@ -178,6 +194,14 @@ def test_settings_are_checked():
         VowpalWabbitConfig(strength=-1.0)
     with pytest.raises(InputError, match="bag needs a strength"):
         VowpalWabbitConfig(explore="bag", strength=None)
+    with pytest.raises(InputError, match="bag needs a strength"):
+        VowpalWabbitConfig(explore="bag", strength=2.5)
+    with pytest.raises(InputError, match="epsilon, is 2"):
+        VowpalWabbitConfig(explore="epsilon", strength=2.0)
+    with pytest.raises(InputError, match="cb_type is 'zzz'"):
+        VowpalWabbitConfig(cb_type="zzz")
+    with pytest.raises(InputError, match="no text"):
+        VowpalWabbitSlates([np.zeros((0, 3)), np.ones((2, 3))])
     with pytest.raises(InputError, match="horizon"):
         thompson(horizon=0)
     with pytest.raises(InputError, match="draws"):

@@ -80,11 +80,15 @@ def test_the_scale_goes_from_first_to_last_over_the_horizon():
     assert scales[100:] == pytest.approx([0.2] * 20)
 
 
-def test_old_outcomes_count_less_with_a_half_life():
-    bandit = OnlineThompson(FEATURES, RewardPrior(0.03), half_life=100, refit_every=100)
-    for _ in range(300):
+@pytest.mark.parametrize("adding", [False, True])
+def test_an_outcome_counts_half_after_a_half_life(adding):
+    """Whenever it came, whenever the belief was fitted, and whether or not texts were added."""
+    bandit = OnlineThompson(FEATURES, RewardPrior(0.03), half_life=50, refit_every=100)
+    for i in range(300):
         bandit.learn(Decision(0, 1.0), 1.0)
-    assert bandit._impressions[0] == pytest.approx(100 / 2 + 100 / 4 + 100 / 8)
+        if adding and i % 40 == 0:
+            bandit.add(FEATURES[:1])
+    assert bandit._impressions.sum() == pytest.approx(sum(0.5 ** (age / 50) for age in range(300)))
 
 
 def test_rewards_between_0_and_1_count_in_part():
@@ -112,3 +116,15 @@ def test_a_text_prior_orders_texts_before_any_click_and_is_dropped_when_wrong():
         bandit.learn(decision, float(rng.random() < 1 / (1 + np.exp(2 + said[decision.text]))))
     assert np.mean([bandit.choose().text for _ in range(400)]) < 3
     assert bandit.logits()[0][0] > bandit.logits()[0][11]
+
+
+def test_a_reloaded_bandit_writes_the_same_file_later(tmp_path):
+    """Its next fits search from where the other's do."""
+    bandit = fed(outcomes(250), RewardPrior(0.03), 100)
+    bandit.save(tmp_path / "first")
+    again, later = OnlineThompson.load(tmp_path / "first"), outcomes(300)
+    for one, name in ((bandit, "a"), (again, "b")):
+        for text, reward in later:
+            one.learn(Decision(text, 1.0), reward)
+        one.save(tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()

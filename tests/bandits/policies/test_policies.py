@@ -196,3 +196,13 @@ def test_an_allocation_that_is_no_distribution_is_refused():
         Allocation(torch.tensor([1.5, -0.5]), torch.zeros(2), exact=True)
     with pytest.raises(InputError, match="standard errors"):
         Allocation(torch.tensor([0.5, 0.5]), torch.zeros(3), exact=True)
+
+
+@pytest.mark.parametrize("kind", [ThompsonSampling, TopTwoThompson])
+def test_a_refused_floor_leaves_the_generator_as_it_was(kind):
+    posterior = MODEL.fit(torch.eye(3), [9] * 3, [1] * 3)
+    generators = seeded_generators(0, 1)
+    before = generators[0].get_state()
+    with pytest.raises(InputError, match="floor"):
+        kind(floor=0.5).allocate(posterior, None, generators)
+    assert torch.equal(generators[0].get_state(), before)

@@ -1,6 +1,7 @@
 """Top-two Thompson sampling: its probabilities are those of the rule it states."""
 
 import numpy as np
+import pytest
 import torch
 
 from bandits import LogisticRewardModel, RewardPrior, ThompsonSampling, TopTwoThompson, seeded_generators
@@ -41,3 +42,16 @@ def test_a_settled_leader_shares_with_its_runner_up():
 def test_a_single_text_gets_everything():
     alone = LogisticRewardModel(RewardPrior(0.02)).fit(torch.ones(1, 1), [10], [1])
     assert TopTwoThompson().allocate(alone, None, seeded_generators(0, 1)).probabilities.tolist() == [1.0]
+
+
+@pytest.mark.parametrize("clicks", [[1800, 2000, 1805, 1400], [1850, 2000, 1860, 1400], [1950, 2000, 1960, 1980]])
+def test_the_standard_error_is_that_of_repeated_allocations(clicks):
+    """Also where the leader wins nearly every draw, so that few of them say who challenges it."""
+    posterior = LogisticRewardModel(RewardPrior(0.02)).fit(torch.eye(4), [90_000] * 4, clicks)
+    found = [TopTwoThompson().allocate(posterior, None, seeded_generators(seed, 1)) for seed in range(200)]
+    spread = torch.stack([one.probabilities for one in found]).std(0)
+    stated = torch.stack([one.standard_error for one in found]).mean(0)
+    large = spread > 0.005
+    assert large.any()
+    assert ((stated / spread)[large].log().abs() < 0.25).all()
+    assert (stated >= 0.75 * spread).all()

@@ -92,3 +92,7 @@ def test_unusable_settings_and_sums_are_refused(counts):
         ALARM.after(watch, *(array[:, :4] for array in counts))
     with pytest.raises(InputError, match="clicks <= impressions"):
         ALARM.after(watch, counts[0], counts[2], counts[1] + 1)
+    for impressions, clicks in (([10, 10], [20, 1]), ([-500, 10], [-20, 1])):  # the sums so far would hide them
+        watch = ALARM.after(ALARM.start(), torch.eye(2), [1000, 1000], [50, 50])
+        with pytest.raises(InputError, match="clicks <= impressions"):
+            ALARM.after(watch, torch.eye(2), impressions, clicks)

@@ -54,3 +54,10 @@ def test_unusable_counts_are_refused(counts):
         predictive_conflict(MODEL, features, n, n + 1, seeded_generators(0, 3))
     with pytest.raises(InputError, match="draws is 1"):
         predictive_conflict(MODEL, features, n, c, seeded_generators(0, 3), draws=1)
+
+
+@pytest.mark.parametrize("texts", [0, 4])
+def test_without_impressions_there_is_no_conflict(texts):
+    nothing = torch.zeros(2, texts)
+    z = predictive_conflict(MODEL, torch.zeros(2, texts, 3), nothing, nothing, seeded_generators(0, 2), draws=5)
+    assert z.tolist() == [0, 0]
