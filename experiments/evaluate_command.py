@@ -37,6 +37,7 @@ def evaluate(
         str | None, typer.Option(help="The target's probability of the text shown; replaces --target.", **_COLUMNS)
     ] = None,
     embed: Annotated[bool, typer.Option("--embed", help="Judge texts never shown by shown ones like them.")] = False,
+    bandwidth: Annotated[float | None, typer.Option(help="Of --embed: distance at which likeness fades.")] = None,
     least: Annotated[float, typer.Option(help="Least that a reward can be.")] = 0.0,
     most: Annotated[float, typer.Option(help="Most that a reward can be.")] = 1.0,
     normal: Annotated[bool, typer.Option("--normal", help="Normal intervals instead of bootstrap ones.")] = False,
@@ -47,21 +48,32 @@ def evaluate(
     """Say from a log what another policy would have earned, and whether the log can tell."""
     from bandits.evaluation import Columns, read_log
     from bandits.evaluation import evaluate as evaluated
-    from experiments.texts import read_lines
 
     if target != "uniform" and target_column is not None:
         raise InputError("--target and --target-column both name the policy; give one of them")
     columns = Columns(text, reward, propensity, position, decision, cluster, target_column, tuple(feature or ()))
-    known = None if texts is None else read_lines(texts, text if texts.suffix in (".csv", ".parquet") else None)
+    known = None if texts is None else _known(texts, text)
     if check:
+        if target != "uniform":
+            raise InputError("--check looks at the log alone; leave --target out")
         _show_check(read_log(log, columns, reward_range=(least, most), texts=known), as_json)
         return
     with console.progress() as show:
         found = evaluated(
-            log, target, columns=columns, texts=known, reward_range=(least, most),
+            log, target, columns=columns, texts=known, reward_range=(least, most), bandwidth=bandwidth,
             embed=_embed(show) if embed else None, interval="normal" if normal else "bootstrap", seed=seed,
         )  # fmt: skip
     console.deliver(found.to_dict(), lambda _: _show(found, is_rate=(least, most) == (0, 1)), as_json)
+
+
+def _known(path: Path, column: str) -> list[str]:
+    """All texts there are: a column of a table, or the lines of a file."""
+    from bandits.evaluation.tables import ColumnReader, read_table
+    from experiments.texts import read_lines
+
+    if path.suffix not in (".csv", ".parquet"):
+        return read_lines(path)
+    return list(ColumnReader(read_table(path, [column])).labels(column).drop_null().to_pylist())
 
 
 def _embed(show: Callable[[str, int, int], None]) -> Callable[[Sequence[str]], Any]:

@@ -44,10 +44,14 @@ def plan(
 
 def _show(campaign: PlannedCampaign, found: TrafficPlan) -> None:
     least = "none would" if found.least_effect is None else f"at least {found.least_effect:.3g}"
+
+    def needed(number: float | None, form: str = ",") -> str:
+        return "none would" if number is None else format(number, form)
+
     rows = [
-        ["impressions", f"{found.impressions:,}", f"{found.needed:,}"],
-        ["impressions of each text", f"{found.impressions_per_text:,}", f"{found.needed_per_text:,}"],
-        ["days", f"{campaign.days:,g}", f"{found.days_needed:,.1f}"],
+        ["impressions", f"{found.impressions:,}", needed(found.needed)],
+        ["impressions of each text", f"{found.impressions_per_text:,}", needed(found.needed_per_text)],
+        ["days", f"{campaign.days:,g}", needed(found.days_needed, ",.1f")],
         ["texts in the slate", f"{campaign.texts:,}", f"at most {found.most_texts:,}"],
         [campaign.effect_name.replace("_", " "), f"{campaign.effect:.3g}", least],
         ["features", f"{campaign.features}", f"at most {found.learnable_features:,}"],

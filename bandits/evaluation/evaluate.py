@@ -11,13 +11,13 @@ from bandits.evaluation.kernel import chosen_bandwidth, smoothed
 from bandits.evaluation.log import Columns, read_log
 from bandits.evaluation.marginal import marginal_ips
 from bandits.evaluation.predictions import fitted_predictions, given_predictions
-from bandits.evaluation.problems import raise_if_any
 from bandits.evaluation.results import Evaluation, Row
 from bandits.evaluation.rounds import LoggedRounds, float_array
 from bandits.evaluation.support import diagnose, shown
 from bandits.evaluation.target import RoundPolicy
 from bandits.evaluation.target_table import TargetTable
 from bandits.evaluation.tuning import candidates_by_quantile, tuned
+from bandits.inputs import check_count
 from copyloom import InputError
 
 
@@ -83,6 +83,7 @@ def evaluate_rounds(
     >>> [(row.estimator, round(row.value, 3)) for row in found.estimates]
     [('IPS', 0.096), ('SNIPS', 0.095), ('DM', 0.094), ('DR', 0.095), ('Switch-DR', 0.095), ('DRos', 0.095)]
     """
+    check_count("seed", seed, least=0)
     if (target is None) == (target_of_shown is None):
         raise InputError("give the target's probabilities either of all texts or of those that were shown")
     if target is None and (vectors is not None or predictions is not None):
@@ -105,15 +106,19 @@ def evaluate_rounds(
         raise InputError("the target shows no text of the log; check that both name texts alike, or give embeddings")
     kernel_support = None
     if policy is not None and vectors is not None:
-        settings["bandwidth"] = chosen_bandwidth(rounds.texts, rewards, vectors) if bandwidth is None else bandwidth
         supported = shown(rounds).any(axis=0) if known is None else (known.probabilities > 0).any(axis=0)
-        nearby = smoothed(policy, vectors, supported, settings["bandwidth"])
+        nearby = policy
+        if policy.probabilities[:, ~supported].any():
+            settings["bandwidth"] = chosen_bandwidth(rounds.texts, rewards, vectors) if bandwidth is None else bandwidth
+            nearby = smoothed(policy, vectors, supported, settings["bandwidth"])
         kernel_weights = nearby.of(rounds.texts) / rounds.propensities
         estimates["kernel"] = snips(rewards, kernel_weights)
         kernel_support = diagnose(rounds, kernel_weights, nearby, known)
     return Evaluation(
-        logger=Row.of("logger", Estimate.mean_of(rewards), interval, seed),
-        estimates=tuple(Row.of(name, estimate, interval, seed) for name, estimate in estimates.items()),
+        logger=Row.of("logger", Estimate.mean_of(rewards), interval, seed, rounds.reward_range),
+        estimates=tuple(
+            Row.of(name, estimate, interval, seed, rounds.reward_range) for name, estimate in estimates.items()
+        ),
         support=diagnose(rounds, weights, policy, known),
         kernel_support=kernel_support,
         texts=rounds.text_count,
@@ -130,6 +135,7 @@ def evaluate(
     texts: Sequence[str] | None = None,
     reward_range: tuple[float, float] = (0.0, 1.0),
     embed: Callable[[Sequence[str]], Any] | None = None,
+    bandwidth: float | None = None,
     interval: IntervalKind = "bootstrap",
     seed: int = 0,
 ) -> Evaluation:
@@ -151,6 +157,8 @@ def evaluate(
         Least and most that a reward can be.
     embed : callable, optional
         From N texts to embeddings of shape (N, S), for the kernel estimator.
+    bandwidth : float, optional
+        The kernel's; by default `chosen_bandwidth`.
     interval : "bootstrap" or "normal"
         As in `Estimate.interval`.
     seed : int
@@ -173,8 +181,8 @@ def evaluate(
     ('enough evidence', 0.5, 0.75)
     """
     columns = columns or Columns()
+    texts = None if texts is None else [str(text) for text in texts]
     log = read_log(source, columns, reward_range=reward_range, texts=texts)
-    raise_if_any(log.problems)
     known = set(texts or ()) | set(log.names)
     if columns.target is not None:
         policy = None
@@ -182,7 +190,7 @@ def evaluate(
         policy = TargetTable.uniform(sorted(known))
     else:
         policy = TargetTable.read(target, columns.text, columns.position)
-    names = sorted(known | set(policy.texts if policy else ()))
+    names = sorted(known if texts is not None or policy is None else known | set(policy.texts))
     rounds = log.rounds(names)
     return evaluate_rounds(
         rounds,
@@ -190,6 +198,7 @@ def evaluate(
         target_of_shown=log.target,
         clusters=log.clusters,
         vectors=None if embed is None else embed(names),
+        bandwidth=bandwidth,
         interval=interval,
         seed=seed,
     )

@@ -43,7 +43,7 @@ def smoothed(target: RoundPolicy, vectors: Any, supported: Any, bandwidth: float
     InputError
         If shapes do not fit, vectors are not finite, or no text is supported.
     """
-    check_number("bandwidth", bandwidth, least=0, above=True)
+    check_number("bandwidth", bandwidth, least=1e-100, most=1e100)
     vectors, shown = _checked(vectors, supported, target.probabilities.shape[1])
     squared = cdist(vectors[~shown], vectors[shown], "sqeuclidean")
     shares = softmax(-squared / (2 * bandwidth**2), axis=1)  # the nearest takes all where others underflow

@@ -11,6 +11,10 @@ import pyarrow.compute as pc
 from bandits.evaluation.problems import Problem, problems_where, raise_if_any
 from bandits.evaluation.rounds import LoggedRounds, propensity_problems, reward_problems
 from bandits.evaluation.tables import ColumnReader, read_table
+from copyloom import InputError
+
+_MOST_FEATURE = 1e100  # its square is finite
+_MOST_NAMES = 1000
 
 
 @dataclass(frozen=True)
@@ -185,12 +189,19 @@ def _features(reader: ColumnReader, columns: Sequence[str]) -> np.ndarray:
     found = [np.empty((reader.table.num_rows, 0))]
     for column in columns:
         kind = reader.table[column].type
-        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+        kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
+        if any(is_kind(kind) for is_kind in kinds):
             values = reader.numbers(column)
-            reader.problems += problems_where(np.isinf(values), values, column, "is infinite", "a finite number")
+            large = np.abs(values) > _MOST_FEATURE
+            reader.problems += problems_where(large, values, column, "is too large", f"at most {_MOST_FEATURE:g}")
             found.append(values[:, None])
         else:
             codes, names = reader.codes(column)
+            if len(names) > _MOST_NAMES:
+                raise InputError(
+                    f"feature {column!r} has {len(names):,} different values, each of which would be a column; pass "
+                    f"numbers, or names of at most {_MOST_NAMES:,} kinds"
+                )
             found.append((codes[:, None] == np.arange(len(names))).astype(np.float64))
     return np.hstack(found)
 

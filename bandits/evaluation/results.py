@@ -4,6 +4,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from bandits.evaluation.estimate import Estimate, IntervalKind
 from bandits.evaluation.support import Support
 
@@ -40,10 +42,12 @@ class Row:
     caveat: str
 
     @classmethod
-    def of(cls, name: str, estimate: Estimate, interval: IntervalKind, seed: int) -> "Row":
-        """The row of an estimate."""
-        bounds = estimate.interval(interval, seed=seed)
-        return cls(name, estimate.value, estimate.standard_error, *bounds, _CAVEATS.get(name, ""))
+    def of(
+        cls, name: str, estimate: Estimate, interval: IntervalKind, seed: int, reward_range: tuple[float, float]
+    ) -> "Row":
+        """The row of an estimate, its interval cut to what a mean reward can be."""
+        low, high = np.clip(estimate.interval(interval, seed=seed), *reward_range).tolist()
+        return cls(name, estimate.value, estimate.standard_error, low, high, _CAVEATS.get(name, ""))
 
 
 @dataclass(frozen=True)
@@ -81,13 +85,13 @@ class Evaluation:
         return {
             "rounds": self.support.rounds, "texts": self.texts, "interval": self.interval,
             "verdict": self.support.verdict, "reasons": list(self.support.reasons), "logger": _plain(self.logger),
-            "estimates": [_plain(row) for row in self.estimates], "support": asdict(self.support),
-            "kernel_support": self.kernel_support and asdict(self.kernel_support),
+            "estimates": [_plain(row) for row in self.estimates], "support": _plain(self.support),
+            "kernel_support": self.kernel_support and _plain(self.kernel_support),
             "settings": {name: _finite(value) for name, value in self.settings.items()},
         }  # fmt: skip
 
 
-def _plain(row: Row) -> dict[str, Any]:
+def _plain(row: Row | Support) -> dict[str, Any]:
     return {name: _finite(value) for name, value in asdict(row).items()}
 
 

@@ -9,6 +9,8 @@ from bandits.evaluation.problems import Problem, problems_where, raise_if_any
 from bandits.inputs import check_count
 from copyloom import InputError
 
+LEAST_PROPENSITY = 1e-12
+
 
 @dataclass(frozen=True, eq=False)
 class LoggedRounds:
@@ -93,7 +95,7 @@ def missing_problems(values: np.ndarray, column: str, given: Any = None) -> list
 
 def reward_problems(rewards: np.ndarray, column: str, reward_range: tuple[float, float]) -> list[Problem]:
     """Where rewards are out of range."""
-    least, most = reward_range
+    least, most = float_array("reward_range", reward_range, (2,))
     if not (np.isfinite(least) and np.isfinite(most) and least < most):
         raise InputError(f"reward_range is {reward_range}; pass the least and the most that a reward can be")
     wrong = (rewards < least) | (rewards > most)
@@ -102,8 +104,8 @@ def reward_problems(rewards: np.ndarray, column: str, reward_range: tuple[float,
 
 def propensity_problems(propensities: np.ndarray, column: str) -> list[Problem]:
     """Where propensities are out of range."""
-    wrong = (propensities <= 0) | (propensities > 1)
-    allowed = "above 0 and at most 1, the probability of the text that was shown"
+    wrong = (propensities < LEAST_PROPENSITY) | (propensities > 1)
+    allowed = f"{LEAST_PROPENSITY:g} to 1, the probability of the text that was shown"
     return problems_where(wrong, propensities, column, "is out of range", allowed)
 
 

@@ -29,13 +29,16 @@ class Support:
         (sum w)^2 / sum w^2 (Kish 1965): with so many rounds of the target's own, IPS would be about as sure.
     effective_rewards : float
         The same of w (r - least reward): on how many rewarded rounds the estimate rests.
+    effective_misses : float
+        The same of w (greatest reward - r).
     greatest_weight : float
     share_of_top_percent : float
         Share of all weight in the hundredth of rounds with the largest weights; 0.01 if all are equal.
     mean_weight : float
         1 minus `unsupported` but for noise, if propensities and target are right.
     mean_weight_p : float
-        Two-sided p-value of that, by the normal approximation; it has little power against heavy tails.
+        Two-sided p-value of that, by the normal approximation. A high mean speaks against the propensities; a low
+        one may come of rare heavy weights that the log happens to lack, too.
     unsupported : float or None
         Share of the target's probability on texts that the logger does not show: those whose probability is
         0 where the logger's is known, else those that the log never shows at that position. None if the
@@ -45,6 +48,7 @@ class Support:
     rounds: int
     effective_rounds: float
     effective_rewards: float
+    effective_misses: float
     greatest_weight: float
     share_of_top_percent: float
     mean_weight: float
@@ -56,22 +60,21 @@ class Support:
         """What speaks against relying on the estimates, in plain words; empty if nothing does."""
         found = []
         if self.mean_weight_p < MISFIT:
-            expected = 1 - (self.unsupported or 0)
-            or_else = ", or it shows texts that the log lacks" if self.unsupported is None else ""
+            or_else = ", or the log happens to lack rounds of large weight" if self._low else ""
+            or_else += ", or the target shows texts that the log lacks" if self.unsupported is None else ""
             found.append(
-                f"the weights have mean {self.mean_weight:.3g} instead of {expected:.3g} "
+                f"the weights have mean {self.mean_weight:.3g} instead of {self._expected_weight:.3g} "
                 f"(p = {self.mean_weight_p:.1g}): propensities or the target's probabilities are wrong{or_else}"
             )
-        if self.effective_rounds < LEAST_ROUNDS:
+        if not self.effective_rounds >= LEAST_ROUNDS:
             found.append(
                 f"the estimates rest on {self.effective_rounds:.0f} effective rounds of {self.rounds:,}; "
                 f"{LEAST_ROUNDS} are the least"
             )
-        if self.effective_rewards < LEAST_REWARDS:
-            found.append(
-                f"the estimates rest on {self.effective_rewards:.0f} effective rewarded rounds; "
-                f"{LEAST_REWARDS} are the least"
-            )
+        for size, kind in ((self.effective_rewards, "rewarded rounds"), (self.effective_misses, "rounds without the "
+                           "greatest reward")):  # fmt: skip
+            if not size >= LEAST_REWARDS:
+                found.append(f"the estimates rest on {size:.0f} effective {kind}; {LEAST_REWARDS} are the least")
         if self.unsupported is not None and self.unsupported > MOST_UNSUPPORTED:
             found.append(
                 f"{self.unsupported:.1%} of the target's probability is on texts that the logger does not show; "
@@ -82,9 +85,17 @@ class Support:
     @property
     def verdict(self) -> str:
         """One of "enough evidence", "not enough evidence" and "propensities do not fit"."""
-        if self.mean_weight_p < MISFIT:
+        if self.mean_weight_p < MISFIT and not self._low:
             return "propensities do not fit"
         return "not enough evidence" if self.reasons else "enough evidence"
+
+    @property
+    def _expected_weight(self) -> float:
+        return 1 - (self.unsupported or 0)
+
+    @property
+    def _low(self) -> bool:
+        return self.mean_weight < self._expected_weight
 
 
 def diagnose(
@@ -119,6 +130,7 @@ def diagnose(
         rounds=n,
         effective_rounds=_effective(weights),
         effective_rewards=_effective(weights * (rounds.rewards - rounds.reward_range[0])),
+        effective_misses=_effective(weights * (rounds.reward_range[1] - rounds.rewards)),
         greatest_weight=float(weights.max()),
         share_of_top_percent=float(top.sum() / weights.sum()) if weights.any() else 0.0,
         mean_weight=float(weights.mean()),
@@ -144,7 +156,10 @@ def _without_support(rounds: LoggedRounds, logger: RoundPolicy | None) -> Callab
 
 def _effective(weights: np.ndarray) -> float:
     """Kish's effective size, 0 where all weights are."""
-    return float(weights.sum() ** 2 / (weights**2).sum()) if weights.any() else 0.0
+    if not weights.any():
+        return 0.0
+    shares = weights / weights.max()  # no square of it overflows
+    return float(shares.sum() ** 2 / (shares**2).sum())
 
 
 def _p_value(gap: float, error: float) -> float:

@@ -15,6 +15,8 @@ from bandits.evaluation.problems import Problem, problems_where
 from bandits.evaluation.rounds import missing_problems
 from copyloom import InputError
 
+_LINES = pacsv.ParseOptions(newlines_in_values=True)
+
 
 def read_table(
     source: Any, columns: Sequence[str], *, typed: Sequence[str] = (), optional: Sequence[str] = ()
@@ -46,6 +48,9 @@ def read_table(
     if missing:
         lacks, has = (textwrap.shorten(", ".join(map(repr, names)), 400) for names in (missing, given.column_names))
         raise InputError(f"the table has no column {lacks}; it has {has}: say which is which")
+    doubled = [column for column in needed if given.column_names.count(column) > 1]
+    if doubled:
+        raise InputError(f"the table has more than one column {doubled[0]!r}; leave one or rename the others")
     wanted = list(dict.fromkeys([*needed, *(column for column in optional if column in given.column_names)]))
     table = _read(Path(source), wanted, typed) if file else given.select(wanted)
     if table.num_rows == 0:
@@ -126,7 +131,7 @@ def _schema(path: Path) -> pa.Table:
         if path.suffix == ".parquet":
             return pq.read_schema(path).empty_table()
         if path.name.endswith((".csv", ".csv.gz")):
-            with pacsv.open_csv(path) as reader:
+            with pacsv.open_csv(path, parse_options=_LINES) as reader:
                 return reader.schema.empty_table()
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path} cannot be read as a table: {error}") from error
@@ -139,6 +144,6 @@ def _read(path: Path, columns: list[str], typed: Sequence[str]) -> pa.Table:
             return pq.read_table(path, columns=columns)
         strings = {column: pa.string() for column in columns if column not in typed}
         options = pacsv.ConvertOptions(include_columns=columns, column_types=strings)
-        return pacsv.read_csv(path, convert_options=options)
+        return pacsv.read_csv(path, parse_options=_LINES, convert_options=options)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path} cannot be read as a table: {error}") from error

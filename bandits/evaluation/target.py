@@ -9,7 +9,7 @@ import numpy as np
 from bandits.evaluation.rounds import LoggedRounds, float_array, index_array
 from copyloom import InputError
 
-_CHUNK = 8192  # rounds whose (rounds, N) arrays are in memory at once
+_CHUNK = 1 << 23  # numbers in memory at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +88,8 @@ class RoundPolicy:
         array of shape (n,)
         """
         means = np.empty(len(self.groups))
-        for start in range(0, len(means), _CHUNK):
-            rows = slice(start, start + _CHUNK)
+        size = max(1, _CHUNK // self.probabilities.shape[1])
+        for start in range(0, len(means), size):
+            rows = slice(start, start + size)
             means[rows] = (self.probabilities[self.groups[rows]] * values(rows)).sum(axis=1)
         return means

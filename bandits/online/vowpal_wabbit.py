@@ -217,9 +217,7 @@ class VowpalWabbitSlates:
         check_count("seed", seed, least=0)
         self.slots = [Slate(features) for features in slots]
         if not self.slots or any(len(slot.features) == 0 for slot in self.slots):
-            raise InputError(
-                f"one of {len(slots)} slots has no text, or there is no slot; pass the features of each"
-            )
+            raise InputError(f"one of {len(slots)} slots has no text, or there is no slot; pass the features of each")
         self._rng = np.random.default_rng(seed)
         self._workspace = _workspace(f"--slates --epsilon {epsilon:g} --random_seed {seed}")
         actions = [

@@ -19,6 +19,7 @@ from copyloom import InputError
 MOST_TEXTS = 1000
 _STRATA = 400
 _MOST_IMPRESSIONS = 2.0**50
+_EFFECTS = 25
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,9 @@ class PlannedCampaign:
     def __post_init__(self) -> None:
         check_count("impressions_per_day", self.impressions_per_day)
         check_number("days", self.days, least=0, above=True)
+        check_number(
+            "impressions_per_day * days", self.impressions_per_day * self.days, least=0, most=_MOST_IMPRESSIONS
+        )
         check_number("base_rate", self.base_rate, least=1e-6, most=0.5)
         check_count("texts", self.texts, least=2)
         if self.texts > MOST_TEXTS:
@@ -75,7 +79,7 @@ class PlannedCampaign:
         check_count("features", self.features)
         check_number("delta", self.delta, least=1e-9, most=0.5)
         check_number("power", self.power, least=0.01, most=0.99)
-        check_number("margin", self.margin, least=0)
+        check_number("margin", self.margin, least=0, most=1e6)
         if (self.lift is None) == (self.logit_sd is None):
             raise InputError(f"lift is {self.lift} and logit_sd is {self.logit_sd}; pass exactly one of them")
         check_number(self.effect_name, self.effect, least=0.01)
@@ -120,9 +124,9 @@ class TrafficPlan:
         snapshot, as `identify_best` may, adds a few percentage points.
     impressions, impressions_per_text : int
         What there is, with equal shares.
-    needed, needed_per_text : int
-        What the power takes.
-    days_needed : float
+    needed, needed_per_text : int or None
+        What the power takes; None if no traffic tells these texts apart.
+    days_needed : float or None
     most_texts : int
         The largest slate whose best this traffic names with that power; 1 if it cannot tell two texts apart,
         and 1,000 stands for that many or more.
@@ -141,9 +145,9 @@ class TrafficPlan:
     chance: float
     impressions: int
     impressions_per_text: int
-    needed: int
-    needed_per_text: int
-    days_needed: float
+    needed: int | None
+    needed_per_text: int | None
+    days_needed: float | None
     most_texts: int
     least_effect: float | None
     prior_logit_sd: float
@@ -166,18 +170,19 @@ def plan_traffic(campaign: PlannedCampaign) -> TrafficPlan:
     rates = campaign.rates(campaign.effect, campaign.texts)
     per_text = campaign.impressions // campaign.texts
     chance = chance_to_name_best(per_text, rates, campaign.delta, campaign.margin)
-    needed, most_texts, least = _impressions_needed(rates, campaign), _most_texts(campaign), _least_effect(campaign)
+    each, most_texts, least = _impressions_needed(rates, campaign), _most_texts(campaign), _least_effect(campaign)
+    needed = None if each is None else each * campaign.texts
     sd = campaign.logit_sd or math.log1p(campaign.effect) / float(_normal_scores(campaign.texts)[0])
     per_feature = impressions_to_match_prior(1, sd, campaign.base_rate)
     return TrafficPlan(
         feasible=chance >= campaign.power,
-        verdict=_verdict(campaign, chance, needed * campaign.texts, most_texts, least),
+        verdict=_verdict(campaign, chance, needed, most_texts, least),
         chance=chance,
         impressions=campaign.impressions,
         impressions_per_text=per_text,
-        needed=needed * campaign.texts,
-        needed_per_text=needed,
-        days_needed=needed * campaign.texts / campaign.impressions_per_day,
+        needed=needed,
+        needed_per_text=each,
+        days_needed=None if needed is None else needed / campaign.impressions_per_day,
         most_texts=most_texts,
         least_effect=least,
         prior_logit_sd=sd,
@@ -186,21 +191,27 @@ def plan_traffic(campaign: PlannedCampaign) -> TrafficPlan:
     )
 
 
-def _verdict(campaign: PlannedCampaign, chance: float, needed: int, most_texts: int, least: float | None) -> str:
+def _verdict(campaign: PlannedCampaign, chance: float, needed: int | None, most_texts: int, least: float | None) -> str:
     """Whether the campaign can finish, and what else would let it."""
     near = f" (or one within {campaign.margin:g} of it)" if campaign.margin else ""
     task = f"name the best of {campaign.texts} texts{near} in {campaign.days:g} days with probability {chance:.2f}"
     if chance >= campaign.power:
         return f"can finish: it will {task}, and {campaign.power:g} was asked for"
-    changes = [f"{needed / campaign.impressions_per_day:,.1f} days",
-               f"{math.ceil(needed / campaign.days):,} impressions a day"]  # fmt: skip
+    changes = []
+    if needed is not None:
+        changes += [f"{needed / campaign.impressions_per_day:,.1f} days"]
+        changes += [f"{math.ceil(needed / campaign.days):,} impressions a day"]
     if most_texts > 1:
         changes.append(f"at most {most_texts} texts")
     if least is not None:
-        changes.append(f"texts that differ more ({campaign.effect_name} {least:.2f} or more)")
+        differ = f"more ({campaign.effect_name} {least:.2f} or more)"
+        if least < campaign.effect:  # so different that the best click rates are all near 1
+            differ = f"less ({campaign.effect_name} {least:.2f})"
+        changes.append(f"texts that differ {differ}")
     if campaign.margin < campaign.effect:
         changes.append("a larger margin, to accept a text that is nearly as good as the best")
-    return f"cannot finish: it will {task}, but {campaign.power:g} was asked for; change one: " + "; ".join(changes)
+    asked = f"but {campaign.power:g} was asked for" + (", and no traffic tells them apart" if needed is None else "")
+    return f"cannot finish: it will {task}, {asked}; change one: " + "; ".join(changes)
 
 
 def impressions_to_match_prior(features: int, logit_sd: float, base_rate: float) -> float:
@@ -248,7 +259,11 @@ def chance_to_name_best(impressions_per_text: int, rates: Any, delta: float = 0.
     >>> round(chance_to_name_best(50_000, [0.024, 0.02]), 2)
     0.83
     """
-    best, *others = np.sort(np.asarray(rates, dtype=float))[::-1]
+    check_count("impressions_per_text", impressions_per_text, least=0)
+    given = np.asarray(rates, dtype=float)
+    if given.ndim != 1 or len(given) == 0 or not ((given >= 0) & (given <= 1)).all():  # False for NaN too
+        raise InputError(f"rates are {rates}; pass a click rate from 0 to 1 for each text")
+    best, *others = np.sort(given)[::-1]
     share = (np.arange(_STRATA) + 0.5) / _STRATA
     clicks = binom.ppf(share, impressions_per_text, best)
     beaten = _most_clicks_of_beaten(clicks, math.log((1 + len(others)) / delta), margin)
@@ -271,14 +286,15 @@ def _most_clicks_of_beaten(clicks: NDArray[np.float64], bar: float, margin: floa
     return np.where(possible, root.x, -1)
 
 
-def _impressions_needed(rates: NDArray[np.float64], campaign: PlannedCampaign) -> int:
-    """Impressions per text that the power takes."""
+def _impressions_needed(rates: NDArray[np.float64], campaign: PlannedCampaign) -> int | None:
+    """Impressions per text that the power takes; None if no number does."""
 
     def surplus(log_impressions: float) -> float:
         count = math.ceil(math.exp(log_impressions))
         return chance_to_name_best(count, rates, campaign.delta, campaign.margin) - campaign.power
 
-    return math.ceil(math.exp(brentq(surplus, 0, math.log(_MOST_IMPRESSIONS), xtol=1e-4)))
+    most = math.log(_MOST_IMPRESSIONS)
+    return None if surplus(most) < 0 else math.ceil(math.exp(brentq(surplus, 0, most, xtol=1e-4)))
 
 
 def _most_texts(campaign: PlannedCampaign) -> int:
@@ -307,10 +323,12 @@ def _least_effect(campaign: PlannedCampaign) -> float | None:
         per_text = campaign.impressions // campaign.texts
         return chance_to_name_best(per_text, rates, campaign.delta, campaign.margin) - campaign.power
 
-    low, high = math.log(0.01), math.log(3.0 if campaign.logit_sd else min(10.0, 0.9 / campaign.base_rate - 1))
-    if surplus(high) < 0:
+    high = math.log(3.0 if campaign.logit_sd else min(10.0, 0.9 / campaign.base_rate - 1))
+    grid = np.linspace(math.log(0.01), high, _EFFECTS)  # a large logit sd makes the best rates alike, near 1
+    first = next((i for i, effect in enumerate(grid) if surplus(effect) >= 0), None)
+    if first is None:
         return None
-    return 0.01 if surplus(low) >= 0 else math.exp(brentq(surplus, low, high, xtol=1e-4))
+    return 0.01 if first == 0 else math.exp(brentq(surplus, grid[first - 1], grid[first], xtol=1e-4))
 
 
 def _normal_scores(texts: int) -> NDArray[np.float64]:

@@ -96,13 +96,14 @@ def check_sample_ratio(
     (True, 1, [True, True])
     """
     check_number("alpha", alpha, least=0, above=True, most=0.5)
-    check_number("prior_impressions", prior_impressions, least=0, above=True)
+    check_number("prior_impressions", prior_impressions, least=0, above=True, most=1e12)
     counts = whole_counts("impressions", impressions)
     if counts.ndim < 2 or 0 in counts.shape[-2:]:
         raise InputError(f"impressions have shape {counts.shape}; pass (..., T, N) with at least one snapshot and text")
     shares = snapshot_probabilities(probabilities, counts.shape)
     if (np.abs(shares.sum(-1) - 1) > 1e-6).any():
         raise InputError("a row of probabilities does not sum to 1; pass those of all texts of the snapshot")
+    shares = shares / shares.sum(-1, keepdims=True)  # rounding would look like a mismatch in large counts
     return _compared(counts, shares, math.log(1 / alpha), prior_impressions)
 
 

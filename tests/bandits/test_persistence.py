@@ -108,7 +108,7 @@ def test_another_kind_or_version_is_refused_by_name(tmp_path, counts):
         lambda data: b"no such thing as a state" * 10,
         lambda data: data.replace(b"copyloom", b"somebody"),
         lambda data: data[:-30] + bytes([data[-30] ^ 4]) + data[-29:],  # one bit of a number
-        lambda data: data.replace(rb'\"b\": 1', rb'\"b\": 2'),
+        lambda data: data.replace(rb"\"b\": 1", rb"\"b\": 2"),
     ],
 )
 def test_damaged_files_are_refused(tmp_path, damage):

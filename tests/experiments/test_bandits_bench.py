@@ -137,3 +137,12 @@ def test_mixing_pays_where_points_are_normalised(monkeypatch, tmp_path):
         assert reward["single"] < reward["pursuit, 3"] <= reward["search, 3"] + 1e-9
         assert reward["search, 3"] < reward["search, 8"] <= reward["cone"] + 1e-9
         assert reward["cone"] <= 1 + 1e-9
+
+
+def test_a_right_hint_is_worth_more_as_a_text_prior():
+    cell = replace(SMALL, hint="right", rate=0.05)
+    regret = {
+        prior: np.mean([play(cell, OURS, {"text_prior": prior}, seed).regret for seed in range(6)])
+        for prior in (False, True)
+    }
+    assert regret[True] < regret[False]

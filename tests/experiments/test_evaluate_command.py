@@ -101,7 +101,7 @@ def test_check_lists_what_is_wrong(log: str, tmp_path: Path) -> None:
         ("propensity", 1, [3]),
     ]
     assert "row 2 (2.0); allowed: 0 to 1" in " ".join(run("evaluate", str(bad), "--check").stdout.split())
-    assert "row 3 (50.0); allowed: above 0 and at most 1" in fails("evaluate", str(bad))
+    assert "row 3 (50.0); allowed: 1e-12 to 1" in fails("evaluate", str(bad))
     assert "is unknown" in fails("evaluate", str(bad), "--texts", _listed(tmp_path, "b", "c"))
 
 
@@ -117,3 +117,11 @@ def test_it_says_what_does_not_fit(log: str) -> None:
     both = ("--target", "t.csv", "--target-column", "wanted")
     assert "give one of them" in fails("evaluate", log, *COLUMNS, *both)
     assert "give `target`" in fails("evaluate", log, *COLUMNS, "--target-column", "wanted", "--embed")
+
+
+def test_texts_with_numbers_for_names(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("id,reward,propensity\n" + "1,0,0.5\n2,1,0.5\n" * 200)
+    (tmp_path / "ids.csv").write_text("id\n1\n2\n3\n")
+    data = found(str(tmp_path / "log.csv"), "--text", "id", "--texts", str(tmp_path / "ids.csv"))
+    assert data["texts"] == 3
+    assert "leave --target out" in fails("evaluate", str(tmp_path / "log.csv"), "--check", "--target", "x.csv")

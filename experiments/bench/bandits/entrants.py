@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bandits import RewardPrior
+from bandits import RewardPrior, TextPrior
 from bandits.online.bandit import Array, Decision
 from bandits.online.thompson import OnlineThompson
 from bandits.online.vowpal_wabbit import VowpalWabbit, VowpalWabbitConfig
@@ -41,7 +41,12 @@ def copyloom(features: Array, settings: Settings, horizon: int, seed: int) -> Le
     """Our bandit. `horizon` is known to all, and of use to those that can use it."""
     options = dict(settings)
     prior = RewardPrior(**options.pop("prior", {"base_rate": 0.02, "text_effect_sd": 0.0}))
-    return OnlineThompson(features, prior, horizon=horizon, seed=seed, **options)
+    if not options.pop("text_prior", False):
+        return OnlineThompson(features, prior, horizon=horizon, seed=seed, **options)
+    hint = prior.logit_sd * features[:, -1]  # the last column, in logits
+    features = TextPrior().append(features[:, :-1], hint, centre=0.0).numpy()
+    model = TextPrior().model(prior, d=features.shape[1] - 1)
+    return OnlineThompson(features, model, horizon=horizon, seed=seed, **options)
 
 
 def vowpal_wabbit(features: Array, settings: Settings, horizon: int, seed: int) -> Learner:

@@ -40,6 +40,7 @@ TUNING_SEEDS, _FIRST, _LEFT = range(10_000, 10_024), 6, 5
 _QUICK_SECONDS, _QUICK_LEAST, _QUICK_MOST = 390, 20, 50
 _RESAMPLES = 10_000
 _DEFAULT = ", default"
+_TEXT_PRIOR = ", text prior"
 
 
 @dataclass(frozen=True)
@@ -213,6 +214,8 @@ def _entrants(cell: Cell, quick: bool) -> list[tuple[str, str, Settings]]:
     playing = (OURS, VW, BAYESIAN) if quick else (OURS, VW, BAYESIAN, MABWISER)
     best = [(name, name, tuned(cell.name, name)) for name in playing]
     as_they_come = [] if quick else [(name + _DEFAULT, name, DEFAULTS[name]) for name in playing]
+    if cell.hint != "none":
+        as_they_come.append((OURS + _TEXT_PRIOR, OURS, {**tuned(cell.name, OURS), "text_prior": True}))
     return [*best, *as_they_come, (UNIFORM, UNIFORM, {}), (CEILING, CEILING, {})]
 
 

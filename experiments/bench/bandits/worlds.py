@@ -38,6 +38,7 @@ class Cell:
         Share of the logits' variance that is a quadratic function of the features.
     hint : str
         A further feature, which is said to predict the logits: right (correlation 0.7), random, or reversed (-0.7).
+        To all it is one more feature; ours also plays with it as a `TextPrior`, as that comes.
     churn : int
         Rounds after which a tenth of the texts is exchanged, again and again; 0 for never.
     """

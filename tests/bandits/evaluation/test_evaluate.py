@@ -150,3 +150,55 @@ def test_arrays_that_do_not_fit_are_refused(log):
         evaluate_rounds(log, target_of_shown=np.full(3000, 1.5))
     with pytest.raises(InputError, match="target_of_shown has shape"):
         evaluate_rounds(log, target_of_shown=np.full(7, 0.5))
+
+
+def test_texts_may_be_of_any_kind_and_others_are_refused():
+    log = {"text": [1, 2] * 300, "reward": [0, 1, 1, 0, 0, 1] * 100, "propensity": [0.5] * 600}
+    for texts in ([1, 2, 3], np.array([1, 2, 3])):
+        assert evaluate(log, {"1": 0.5, "2": 0.5}, texts=texts).texts == 3
+    with pytest.raises(InputError, match="text '4' is not among the 2 names"):
+        evaluate(log, {"1": 0.5, "4": 0.5}, texts=[1, 2])
+
+
+def test_the_kernel_needs_a_bandwidth_only_for_texts_without_support():
+    log = {"text": ["a", "b"] * 300, "reward": [0, 1, 1, 0, 0, 1] * 100, "propensity": [0.5] * 600}
+    found = evaluate(log, {"a": 0.2, "b": 0.8}, embed=lambda names: np.eye(len(names)))
+    rows = {row.estimator: row.value for row in found.estimates}
+    assert rows["kernel"] == pytest.approx(rows["SNIPS"])
+    with pytest.raises(InputError, match="choosing a bandwidth needs at least 3"):
+        evaluate(log, {"a": 0.2, "c": 0.8}, embed=lambda names: np.eye(len(names)))
+    assert evaluate(log, {"a": 0.2, "c": 0.8}, embed=lambda names: np.eye(len(names)), bandwidth=1.0).kernel_support
+
+
+def test_intervals_end_where_rewards_do():
+    log = {"text": ["a", "b"] * 50, "reward": [0] * 99 + [1], "propensity": [0.5] * 100}
+    for interval in ("normal", "bootstrap"):
+        found = evaluate(log, {"a": 0.1, "b": 0.9}, interval=interval)
+        assert all(0 <= row.low <= row.high <= 1 for row in found.estimates if not np.isnan(row.low))
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5])
+def test_seeds_are_whole(table, seed):
+    with pytest.raises(InputError, match="seed is"):
+        evaluate(table, columns=Columns(), seed=seed)
+
+
+def test_json_holds_no_nan(log):
+    assert "NaN" not in json.dumps(evaluate_rounds(log, np.full(4, 0.25), predictions=np.full(4, 0.1)).to_dict())
+
+
+def test_csv_files_with_lines_in_texts_and_with_doubled_columns(tmp_path):
+    path = tmp_path / "log.csv"
+    rows = "".join(f'"line {i % 3}\nand more of it, so that blocks end in it",{i % 2},0.5\n' for i in range(60_000))
+    path.write_text("text,reward,propensity\n" + rows)
+    assert evaluate(path).texts == 3
+    path.write_text("text,reward,propensity,reward\na,0,0.5,1\nb,1,0.5,0\n")
+    with pytest.raises(InputError, match="more than one column 'reward'"):
+        evaluate(path)
+
+
+def test_features_with_very_many_names_are_refused():
+    log = {"text": ["a", "b"] * 1000, "reward": [0, 1] * 1000, "propensity": [0.5] * 2000}
+    users = [f"user {i}" for i in range(2000)]
+    with pytest.raises(InputError, match="'user' has 2,000 different values"):
+        evaluate(log | {"user": users}, columns=Columns(features=("user",)))

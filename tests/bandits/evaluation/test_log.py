@@ -122,7 +122,7 @@ def test_ids_of_a_csv_file_keep_their_zeros(tmp_path):
 def test_features_are_checked():
     table = {"text": ["a", "b"], "reward": [0, 1], "propensity": [0.5, 0.5], "f": [np.inf, np.nan], "s": ["x", None]}
     found = {(problem.column, problem.what) for problem in read_log(table, Columns(features=("f", "s"))).problems}
-    assert found == {("f", "is infinite"), ("f", "is missing or no number"), ("s", "is missing")}
+    assert found == {("f", "is too large"), ("f", "is missing or no number"), ("s", "is missing")}
 
 
 def test_long_texts_are_quoted_in_short():

@@ -101,3 +101,27 @@ def test_right_propensities_are_rarely_accused():
     shares = np.array([0.6, 0.2, 0.1, 0.1])
     low = sum(verdict_on(uniform_log(500, seed=seed), shares).mean_weight_p < 0.05 for seed in range(400))
     assert 3 <= low <= 40
+
+
+def test_rounds_of_large_weight_that_the_log_lacks_accuse_nobody():
+    """Right propensities, in half of the rounds one of 0.001: of 200 logs none is called wrong."""
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        rare = np.where(rng.random(2000) < 0.5, 0.001, 0.9)
+        texts = (rng.random(2000) < rare).astype(int)
+        log = LoggedRounds(texts, rng.random(2000) < 0.1, np.where(texts == 1, rare, 1 - rare), text_count=2)
+        assert diagnose(log, texts / log.propensities).verdict != "propensities do not fit"
+
+
+def test_rewards_that_are_all_the_greatest_are_not_enough():
+    found = verdict_on(uniform_log(rewards=np.ones(4000)), np.full(4, 0.25))
+    assert found.verdict == "not enough evidence"
+    assert "0 effective rounds without the greatest reward" in found.reasons[0]
+
+
+def test_tiny_propensities_overflow_nothing():
+    propensities = np.full(4000, 0.25)
+    propensities[0] = 1e-12
+    found = verdict_on(uniform_log(propensities=propensities), np.full(4, 0.25))
+    assert found.effective_rounds == pytest.approx(1, abs=1e-6)
+    assert found.verdict == "not enough evidence" or found.mean_weight_p < 1

@@ -283,9 +283,7 @@ class TestSearch:
     def test_what_does_not_fit_together_is_named(self, posterior, channel):
         proposer = MixtureProposer(region=self.REGION)
         narrow = RealisedFeatureMap().fit(torch.empty(0, 3), torch.empty(0, 3))
-        with pytest.raises(
-            InputError, match="gives 3 features but the posterior knows 4; pass the feature_map"
-        ):
+        with pytest.raises(InputError, match="gives 3 features but the posterior knows 4; pass the feature_map"):
             proposer.propose(self.POOL, project, narrow, posterior, 1)
         with pytest.raises(InputError, match="the feature map gives 14 features; the posterior was fitted on 4"):
             proposer.propose(self.POOL, project, channel, posterior, 1, feature_map=QuadraticFeatures(D))

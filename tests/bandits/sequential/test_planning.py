@@ -140,3 +140,28 @@ def test_unusable_plans_are_refused(options, message):
     given = {"impressions_per_day": 10_000, "days": 14, "base_rate": 0.02, "texts": 2, "lift": 0.2}
     with pytest.raises(InputError, match=message):
         PlannedCampaign(**{**given, **options})
+
+
+def test_what_no_traffic_can_finish_is_refused_in_words():
+    plan = plan_traffic(PlannedCampaign(10_000, 14, 0.5, 1000, logit_sd=0.01))
+    assert not plan.feasible
+    assert plan.needed is plan.needed_per_text is plan.days_needed is None
+    assert "no traffic tells them apart" in plan.verdict
+    apart = plan_traffic(PlannedCampaign(10_000, 14, 0.02, 10, logit_sd=10.0))  # the best rates are all 1
+    assert "differ less (logit_sd 0.54)" in apart.verdict
+
+
+def test_the_least_logit_sd_is_found_below_those_that_take_rates_to_1():
+    campaign = PlannedCampaign(20_000, 14, 0.02, 100, logit_sd=0.3)
+    least = plan_traffic(campaign).least_effect
+    per_text = campaign.impressions // 100
+    assert chance_to_name_best(per_text, campaign.rates(least, 100)) == pytest.approx(0.8, abs=0.01)
+    assert chance_to_name_best(per_text, campaign.rates(0.9 * least, 100)) < 0.8
+
+
+def test_unusable_rates_are_refused():
+    for rates in ([], [0.1, math.nan], [0.1, 1.1], 0.5):
+        with pytest.raises(InputError, match="pass a click rate"):
+            chance_to_name_best(1000, rates)
+    with pytest.raises(InputError, match=r"impressions_per_day \* days"):
+        PlannedCampaign(10**17, 14, 0.02, 10, logit_sd=0.3)

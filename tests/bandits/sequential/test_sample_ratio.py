@@ -137,3 +137,10 @@ def test_idle_snapshots_change_nothing():
 def test_unusable_input_is_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         check_sample_ratio(*arguments)
+
+
+def test_rounded_probabilities_are_no_mismatch_in_large_counts():
+    rng = np.random.default_rng(0)
+    counts = rng.multinomial(10**9, [1 / 3] * 3, size=6)
+    assert not check_sample_ratio(counts, np.full((6, 3), 1 / 3, dtype=np.float32)).mismatch
+    assert not check_sample_ratio(counts, [[0.3333333, 0.3333333, 0.3333333]] * 6).mismatch
