@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from bandits.inputs import check_count, check_number
 from bandits.online.bandit import Array, Decision, Slate, check_outcome
@@ -161,11 +162,7 @@ class VowpalWabbit:
 
     def save(self, path: Path) -> None:
         """Write all state to one file. See `OnlineBandit.save`."""
-        with tempfile.TemporaryDirectory() as folder:
-            model = Path(folder) / "model"
-            self._workspace.save(str(model))
-            bytes_ = torch.frombuffer(bytearray(model.read_bytes()), dtype=torch.uint8)
-        arrays = {"model": bytes_, "features": torch.from_numpy(self.slate.features),
+        arrays = {"model": _model(self._workspace), "features": torch.from_numpy(self.slate.features),
                   "active": torch.from_numpy(self.slate.active)}  # fmt: skip
         settings = {"config": asdict(self.config), "floor": self.floor, "seed": self.seed,
                     "random": self._rng.bit_generator.state}  # fmt: skip
@@ -182,10 +179,7 @@ class VowpalWabbit:
         found = cls(arrays["features"].numpy(), config, floor=settings["floor"], seed=settings["seed"])
         found.slate.active = arrays["active"].numpy()
         found._rng.bit_generator.state = settings["random"]
-        with tempfile.TemporaryDirectory() as folder:
-            model = Path(folder) / "model"
-            model.write_bytes(arrays["model"].numpy().tobytes())
-            found._workspace = _workspace(f"-i {model}")
+        found._workspace = _from_model(arrays["model"])
         return found
 
 
@@ -218,6 +212,7 @@ class VowpalWabbitSlates:
         self.slots = [Slate(features) for features in slots]
         if not self.slots or any(len(slot.features) == 0 for slot in self.slots):
             raise InputError(f"one of {len(slots)} slots has no text, or there is no slot; pass the features of each")
+        self.epsilon, self.seed = epsilon, seed
         self._rng = np.random.default_rng(seed)
         self._workspace = _workspace(f"--slates --epsilon {epsilon:g} --random_seed {seed}")
         actions = [
@@ -248,6 +243,37 @@ class VowpalWabbitSlates:
             for number, decision in enumerate(decisions)
         )
         self._workspace.learn(f"slates shared {-float(reward):g} |s constant\n{self._body}\n{labels}")
+
+    def save(self, path: Path) -> None:
+        """Write all state to one file. See `OnlineBandit.save`."""
+        features = {f"slot {i}": torch.from_numpy(slot.features) for i, slot in enumerate(self.slots)}
+        settings = {"epsilon": self.epsilon, "seed": self.seed, "random": self._rng.bit_generator.state}
+        save_state(path, self.name, _VERSION, {"model": _model(self._workspace), **features}, settings)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Return the bandit that `save` wrote: its next decisions are the same, bit for bit."""
+        arrays, settings = load_state(path, cls.name, _VERSION)
+        slots = [arrays[f"slot {i}"].numpy() for i in range(len(arrays) - 1)]
+        found = cls(slots, epsilon=settings["epsilon"], seed=settings["seed"])
+        found._rng.bit_generator.state = settings["random"]
+        found._workspace = _from_model(arrays["model"])
+        return found
+
+
+def _model(workspace: Any) -> Tensor:
+    """What Vowpal Wabbit knows, as it saves it."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "model"
+        workspace.save(str(model))
+        return torch.frombuffer(bytearray(model.read_bytes()), dtype=torch.uint8)
+
+
+def _from_model(model: Tensor) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model"
+        path.write_bytes(model.numpy().tobytes())
+        return _workspace(f"-i {path}")
 
 
 def _lines(features: Array) -> list[str]:

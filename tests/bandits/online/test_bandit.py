@@ -13,7 +13,6 @@ from bandits import (
     TextPrior,
     VowpalWabbit,
     VowpalWabbitConfig,
-    VowpalWabbitSlates,
 )
 from copyloom import CopyloomError, InputError
 
@@ -200,8 +199,6 @@ def test_settings_are_checked():
         VowpalWabbitConfig(explore="epsilon", strength=2.0)
     with pytest.raises(InputError, match="cb_type is 'zzz'"):
         VowpalWabbitConfig(cb_type="zzz")
-    with pytest.raises(InputError, match="no text"):
-        VowpalWabbitSlates([np.zeros((0, 3)), np.ones((2, 3))])
     with pytest.raises(InputError, match="horizon"):
         thompson(horizon=0)
     with pytest.raises(InputError, match="draws"):
