@@ -33,6 +33,7 @@ def evaluate(
     decision: Annotated[str | None, typer.Option(help="Id: each once, or once a position.", **_COLUMNS)] = None,
     cluster: Annotated[str | None, typer.Option(help="Kind of text, for MIPS.", **_COLUMNS)] = None,
     feature: Annotated[list[str] | None, typer.Option(help="Known before; once for each.", **_COLUMNS)] = None,
+    visitor: Annotated[str | None, typer.Option(help="Who saw it: rounds of one hang together.", **_COLUMNS)] = None,
     target_column: Annotated[
         str | None, typer.Option(help="The target's probability of the text shown; replaces --target.", **_COLUMNS)
     ] = None,
@@ -51,7 +52,8 @@ def evaluate(
 
     if target != "uniform" and target_column is not None:
         raise InputError("--target and --target-column both name the policy; give one of them")
-    columns = Columns(text, reward, propensity, position, decision, cluster, target_column, tuple(feature or ()))
+    features = tuple(feature or ())
+    columns = Columns(text, reward, propensity, position, decision, cluster, target_column, features, visitor)
     known = None if texts is None else _known(texts, text)
     if check:
         if target != "uniform":

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from scipy.stats import norm
@@ -56,6 +56,32 @@ class Estimate:
         """The estimate that is a plain mean of one value a round."""
         error = np.zeros_like(values) if model_error is None else model_error
         return cls(values, np.ones_like(values), error, unbiased)
+
+    def grouped(self, groups: Any) -> "Estimate":
+        """The same estimate with sums over groups of rounds, such as a visitor's, as what is independent.
+
+        Its standard error is the cluster-robust one (Liang and Zeger 1986), up to m / (m - 1) for m groups.
+
+        Parameters
+        ----------
+        groups : array of shape (n,)
+            Whatever names the group of each round.
+
+        Raises
+        ------
+        InputError
+            If there are fewer than 2 groups, or not one name for each round.
+        """
+        names = np.asarray(groups)
+        if names.shape != self.numerators.shape:
+            raise InputError(f"groups have shape {names.shape}; pass {self.numerators.shape}")
+        _, first, codes = np.unique(names, return_index=True, return_inverse=True)
+        if len(first) < 2:
+            raise InputError("all rounds are of one visitor; pass a log of at least 2")
+        order = np.argsort(np.argsort(first))[codes]  # groups in the order in which they come
+        parts = (self.numerators, self.denominators, self.model_error)
+        above, below, error = (np.bincount(order, part) * (len(first) / len(names)) for part in parts)
+        return Estimate(above, below, error, None if self.unbiased is None else self.unbiased.grouped(groups))
 
     @property
     def value(self) -> float:

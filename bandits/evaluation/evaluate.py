@@ -30,6 +30,7 @@ def evaluate_rounds(
     predictions: Any = None,
     clusters: Any = None,
     vectors: Any = None,
+    visitors: Any = None,
     threshold: float | None = None,
     shrinkage: float | None = None,
     bandwidth: float | None = None,
@@ -55,6 +56,8 @@ def evaluate_rounds(
         Cluster of the text shown, for MIPS.
     vectors : array of shape (N, S), optional
         Embeddings of all texts, for the kernel estimator.
+    visitors : array of shape (n,), optional
+        Who each round was for: intervals are then those of independent visitors, not of independent rounds.
     threshold, shrinkage, bandwidth : float, optional
         Of Switch-DR (tau), DRos (lambda) and the kernel; chosen by `tuned` and `chosen_bandwidth` by default.
     interval : "bootstrap" or "normal"
@@ -114,11 +117,14 @@ def evaluate_rounds(
         kernel_weights = nearby.of(rounds.texts) / rounds.propensities
         estimates["kernel"] = snips(rewards, kernel_weights)
         kernel_support = diagnose(rounds, kernel_weights, nearby, known)
+
+    def row(name: str, estimate: Estimate) -> Row:
+        independent = estimate if visitors is None else estimate.grouped(visitors)
+        return Row.of(name, independent, interval, seed, rounds.reward_range)
+
     return Evaluation(
-        logger=Row.of("logger", Estimate.mean_of(rewards), interval, seed, rounds.reward_range),
-        estimates=tuple(
-            Row.of(name, estimate, interval, seed, rounds.reward_range) for name, estimate in estimates.items()
-        ),
+        logger=row("logger", Estimate.mean_of(rewards)),
+        estimates=tuple(row(name, estimate) for name, estimate in estimates.items()),
         support=diagnose(rounds, weights, policy, known),
         kernel_support=kernel_support,
         texts=rounds.text_count,
@@ -197,6 +203,7 @@ def evaluate(
         None if policy is None else policy.policy(names, log.position_names, rounds),
         target_of_shown=log.target,
         clusters=log.clusters,
+        visitors=log.visitors,
         vectors=None if embed is None else embed(names),
         bandwidth=bandwidth,
         interval=interval,

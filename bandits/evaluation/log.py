@@ -38,6 +38,8 @@ class Columns:
         Probability with which the target would have shown that text.
     features : tuple of str
         What was known before; strings become one column a value.
+    visitor : str, optional
+        Who was shown the text: rounds of one visitor are not independent, and intervals allow for that.
     """
 
     text: str = "text"
@@ -48,11 +50,13 @@ class Columns:
     cluster: str | None = None
     target: str | None = None
     features: tuple[str, ...] = ()
+    visitor: str | None = None
 
     @property
     def but_features(self) -> list[str]:
         """The columns that a log must have, features aside."""
-        named = [self.text, self.reward, self.propensity, self.position, self.decision, self.cluster, self.target]
+        named = [self.text, self.reward, self.propensity, self.position, self.decision, self.cluster, self.target,
+                 self.visitor]  # fmt: skip
         return [column for column in named if column is not None]
 
 
@@ -71,6 +75,7 @@ class LogTable:
     target : array of shape (n,) or None
         The target's probability of the text that was shown.
     features : array of shape (n, d)
+    visitors : array of shape (n,) or None
     reward_range : pair of float
     problems : tuple of Problem
         Empty if the log can be used.
@@ -84,6 +89,7 @@ class LogTable:
     clusters: np.ndarray | None
     target: np.ndarray | None
     features: np.ndarray
+    visitors: np.ndarray | None
     reward_range: tuple[float, float]
     problems: tuple[Problem, ...]
 
@@ -156,6 +162,7 @@ def read_log(
     clusters, _ = _codes(reader, columns.cluster)
     target = _target(reader, columns.target)
     features = _features(reader, columns.features)
+    visitors, _ = _codes(reader, columns.visitor)
     _find_repeated(reader, columns, positions)
     return LogTable(
         texts=names,
@@ -166,6 +173,7 @@ def read_log(
         clusters=clusters if columns.cluster else None,
         target=target,
         features=features,
+        visitors=visitors if columns.visitor else None,
         reward_range=reward_range,
         problems=tuple(reader.problems),
     )

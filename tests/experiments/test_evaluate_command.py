@@ -125,3 +125,17 @@ def test_texts_with_numbers_for_names(tmp_path: Path) -> None:
     data = found(str(tmp_path / "log.csv"), "--text", "id", "--texts", str(tmp_path / "ids.csv"))
     assert data["texts"] == 3
     assert "leave --target out" in fails("evaluate", str(tmp_path / "log.csv"), "--check", "--target", "x.csv")
+
+
+def test_intervals_allow_for_rounds_of_one_visitor(tmp_path: Path) -> None:
+    """Each round stands there ten times: as news of rounds, but not of visitors."""
+    rng = np.random.default_rng(0)
+    table = {"text": np.array(["a", "b"])[rng.integers(2, size=500)], "reward": (rng.random(500) < 0.2).astype(int)}
+    repeated = {name: np.tile(column, 10) for name, column in table.items()}
+    repeated |= {"propensity": np.full(5000, 0.5), "who": np.tile(np.arange(500), 10)}
+    pacsv.write_csv(pa.table(repeated), tmp_path / "log.csv")
+    rounds, visitors = (found(str(tmp_path / "log.csv"), "--normal", *more) for more in ((), ("--visitor", "who")))
+    for name in ("IPS", "SNIPS", "DR"):
+        one, other = (data["rows"][name] for data in (rounds, visitors))
+        assert one["value"] == pytest.approx(other["value"])
+        assert other["standard_error"] == pytest.approx(np.sqrt(10) * one["standard_error"], rel=0.02)

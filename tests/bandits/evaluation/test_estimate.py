@@ -161,3 +161,42 @@ def test_unusable_input_is_refused():
         estimate.interval("bootstrap", resamples=0)
     with pytest.raises(InputError, match=r"shape \(1,\); pass 2 rounds"):
         Estimate.mean_of(np.ones(1))
+
+
+def test_groups_of_one_change_nothing_and_groups_add_up():
+    rng = np.random.default_rng(0)
+    plain = Estimate(
+        rng.random(60), rng.random(60) + 0.5, 0.1 * rng.standard_normal(60), Estimate.mean_of(rng.random(60))
+    )
+    alone = plain.grouped(rng.permutation(60))
+    assert alone.value == pytest.approx(plain.value)
+    assert alone.standard_error == pytest.approx(plain.standard_error)
+    names = np.array([f"visitor {i}" for i in rng.integers(9, size=60)])
+    pulls = np.array([plain.influence[names == name].sum() for name in np.unique(names)]) * len(np.unique(names)) / 60
+    grouped = plain.grouped(names)
+    assert grouped.value == pytest.approx(plain.value)
+    assert grouped.standard_error == pytest.approx(pulls.std(ddof=1) / np.sqrt(len(pulls)))
+    assert len(grouped.unbiased.numerators) == len(pulls)
+
+
+@pytest.mark.parametrize("kind", ["normal", "bootstrap"])
+def test_intervals_of_visitors_hold_where_those_of_rounds_do_not(kind):
+    """100 visitors of 20 rounds each, in mixed order, who click at very different rates: 200 logs."""
+    rng, held = np.random.default_rng(3), {"rounds": 0, "visitors": 0}
+    for _ in range(200):
+        visitors = rng.permutation(np.repeat(np.arange(100), 20))
+        rewards = (rng.random(2000) < rng.beta(0.5, 2, 100)[visitors]).astype(float)
+        estimate = snips(rewards, rng.choice([0.5, 1.5], 2000))
+        for name, one in (("rounds", estimate), ("visitors", estimate.grouped(visitors))):
+            low, high = one.interval(kind, resamples=200)
+            held[name] += low < 0.2 < high
+    assert held["rounds"] < 140
+    assert held["visitors"] > 180  # 190 expected, standard deviation 3
+
+
+def test_unusable_groups_are_refused():
+    estimate = Estimate.mean_of(np.arange(4.0))
+    with pytest.raises(InputError, match=r"groups have shape \(3,\)"):
+        estimate.grouped([1, 2, 3])
+    with pytest.raises(InputError, match="all rounds are of one visitor"):
+        estimate.grouped(["ann"] * 4)
