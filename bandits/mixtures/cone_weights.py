@@ -37,7 +37,7 @@ def best_weights(
     Returns
     -------
     Tensor of shape (..., K)
-        0 where there is no parent. Where no weights are found that keep the bounds, those that are best without.
+        0 where there is no parent. Where no weights are found that keep the bounds, some that do not.
     """
     shape, K = slope.shape, slope.shape[-1]
     gram, slope = gram.reshape(-1, K, K), slope.reshape(-1, K)

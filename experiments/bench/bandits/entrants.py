@@ -63,6 +63,8 @@ class _Bayesian:
         options = dict(settings)
         self._constant = options.pop("constant", 1.0)
         policy = getattr(theirs, options.pop("policy", "ThompsonSampling"))(**options.pop("policy_options", {}))
+        if "half_life" in options:
+            options["forgetting"] = theirs.StabilizedForgetting(0.5 ** (1 / options.pop("half_life")))
         learner = getattr(theirs, options.pop("learner", "NormalRegressor"))(**options)
         rows = self._rows(features)
 
@@ -188,7 +190,8 @@ def _ours_grid() -> list[Settings]:
 
 
 def _vw_grid() -> list[Settings]:
-    squarecb = [{"strength": gamma} for gamma in (30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0)]
+    squarecb: list[Settings] = [{"strength": gamma} for gamma in (30.0, 100.0, 300.0, 1000.0, 3000.0)]
+    squarecb += [{"strength": 300.0, "learning_rate": 0.25, "power_t": 0.0}]  # its rate does not fall
     rates = [
         {"strength": gamma, "learning_rate": rate} for gamma in (300.0, 1000.0, 3000.0) for rate in (0.1, 0.25, 1.0)
     ]
@@ -203,8 +206,11 @@ def _vw_grid() -> list[Settings]:
 def _bayesian_grid() -> list[Settings]:
     thompson: list[Settings] = [
         {"alpha": alpha, "beta": 47.0, "constant": constant}
-        for alpha in (1000.0, 4000.0, 16_000.0, 64_000.0, 256_000.0) for constant in (1.0, 10.0)
+        for alpha in (4000.0, 16_000.0, 64_000.0, 256_000.0) for constant in (1.0, 10.0)
     ]  # fmt: skip
+    forgetful: list[Settings] = [
+        {"alpha": 64_000.0, "beta": 190.0, "constant": 10.0, "half_life": rounds} for rounds in (1500, 4000)
+    ]
     noise: list[Settings] = [
         {"alpha": alpha, "beta": beta, "constant": 10.0} for alpha in (16_000.0, 64_000.0) for beta in (12.0, 190.0)
     ]
@@ -214,7 +220,7 @@ def _bayesian_grid() -> list[Settings]:
         for alpha in (4000.0, 64_000.0) for quantile in (0.84, 0.975)
     ]  # fmt: skip
     glm: list[Settings] = [{"learner": "BayesianGLM", "alpha": 79.0, "constant": constant} for constant in (1.0, 30.0)]
-    return [*thompson, *noise, *optimistic, *glm]
+    return [*thompson, *forgetful, *noise, *optimistic, *glm]
 
 
 def _mabwiser_grid() -> list[Settings]:
