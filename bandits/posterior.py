@@ -114,7 +114,7 @@ class Posterior:
             doubt = self._matching("feature_variance", feature_variance)
             if (doubt < 0).any():
                 raise InputError(f"feature_variance is {doubt.min().item():g} somewhere; pass variances of at least 0")
-            variance = variance + (doubt @ self._theta_second_moment()[..., None])[..., 0]
+            variance = variance + (doubt @ self.theta_second_moment()[..., None])[..., 0]
         return mean, variance + self.text_effect_variance * new_text_effect
 
     def sample_logits(
@@ -168,6 +168,11 @@ class Posterior:
         sampled = self.coefficients[..., None, :] + scale * deviations
         return sampled[..., 0], sampled[..., 1:]
 
+    def theta_second_moment(self) -> Tensor:
+        """E[theta_j^2], by which independent errors in the features are weighed: Tensor of shape (..., d)."""
+        variance = torch.cholesky_inverse(self.precision_cholesky).diagonal(dim1=-2, dim2=-1)
+        return (self.coefficients.square() + variance)[..., 1:]
+
     def _logit_mean(self) -> Tensor:
         return (self.design @ self.coefficients[..., None])[..., 0] + self.text_effects
 
@@ -179,11 +184,6 @@ class Posterior:
         """Variance of rows . beta: (..., Q)."""
         half = torch.linalg.solve_triangular(self.precision_cholesky, rows.mT, upper=False)
         return half.square().sum(dim=-2)
-
-    def _theta_second_moment(self) -> Tensor:
-        """E[theta_j^2]: (..., d)."""
-        variance = torch.cholesky_inverse(self.precision_cholesky).diagonal(dim1=-2, dim2=-1)
-        return (self.coefficients.square() + variance)[..., 1:]
 
     def _coefficient_draws(
         self, draws: int, generator: Generators, scale: float, dtype: torch.dtype = torch.float64

@@ -52,6 +52,8 @@ def evaluate(
 
     if target != "uniform" and target_column is not None:
         raise InputError("--target and --target-column both name the policy; give one of them")
+    if bandwidth is not None and not embed:
+        raise InputError("--bandwidth is the kernel's; give --embed with it")
     features = tuple(feature or ())
     columns = Columns(text, reward, propensity, position, decision, cluster, target_column, features, visitor)
     known = None if texts is None else _known(texts, text)
@@ -117,6 +119,7 @@ def _show(found: Evaluation, is_rate: bool) -> None:
     rows = [
         ["effective rounds", f"{support.effective_rounds:,.0f} of {support.rounds:,}"],
         ["effective rewarded rounds", f"{support.effective_rewards:,.0f}"],
+        ["effective rounds without the greatest reward", f"{support.effective_misses:,.0f}"],
         ["greatest weight", f"{support.greatest_weight:.4g}"],
         ["share of weight in the top 1 % of rounds", f"{support.share_of_top_percent:.1%}"],
         ["target probability on texts not shown", missing],

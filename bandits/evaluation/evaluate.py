@@ -158,13 +158,13 @@ def evaluate(
     columns : Columns, optional
         Names of the columns.
     texts : sequence of str, optional
-        All texts there are; by default those of log and target. Others in the log are an error.
+        All texts there are; by default those of log and target. Others in either are an error.
     reward_range : pair of float
         Least and most that a reward can be.
     embed : callable, optional
         From N texts to embeddings of shape (N, S), for the kernel estimator.
     bandwidth : float, optional
-        The kernel's; by default `chosen_bandwidth`.
+        The kernel's; by default `chosen_bandwidth`. Of no use where the target shows only texts of the log.
     interval : "bootstrap" or "normal"
         As in `Estimate.interval`.
     seed : int

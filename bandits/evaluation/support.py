@@ -71,8 +71,8 @@ class Support:
                 f"the estimates rest on {self.effective_rounds:.0f} effective rounds of {self.rounds:,}; "
                 f"{LEAST_ROUNDS} are the least"
             )
-        for size, kind in ((self.effective_rewards, "rewarded rounds"), (self.effective_misses, "rounds without the "
-                           "greatest reward")):  # fmt: skip
+        sizes = {"rewarded rounds": self.effective_rewards, "rounds without the greatest reward": self.effective_misses}
+        for kind, size in sizes.items():
             if not size >= LEAST_REWARDS:
                 found.append(f"the estimates rest on {size:.0f} effective {kind}; {LEAST_REWARDS} are the least")
         if self.unsupported is not None and self.unsupported > MOST_UNSUPPORTED:

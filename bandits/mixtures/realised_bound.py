@@ -100,8 +100,7 @@ class RealisedBound:
         realised = torch.cat([one.expand(*coefficients.shape[:-1], 1), coefficients], dim=-1)  # x to (1, mean)
         beta = self.posterior.coefficients
         covariance = torch.cholesky_inverse(self.posterior.precision_cholesky)
-        second_moment = beta.square() + covariance.diagonal(dim1=-2, dim2=-1)
-        drift = (error * second_moment[..., 1:]).sum(-1)[..., None]
+        drift = (error * self.posterior.theta_second_moment()).sum(-1)[..., None]
         square = realised @ covariance @ realised.mT
         square = square + drift[..., None] * torch.cholesky_inverse(self.channel.precision_cholesky_)
         return (realised @ beta[..., None])[..., 0], square, drift + self.posterior.text_effect_variance

@@ -51,10 +51,11 @@ class SparseCone:
     A mixture's point is z = sum_i w_i e_i / l with l = |sum_i w_i e_i|, its features are offset + sum_i w_i f_i / l.
     Mixtures grow from the best single texts, a parent at a time, then exchange parents one by one until no exchange
     helps; several grow side by side. The gradient of the reward says which texts to try next to a mixture (for a linear
-    reward, as orthogonal matching pursuit does: Pati et al. 1993, Asilomar). Its weights are exact for the reward
-    linearised at its point, again and again: a generalised power method (Journee et al. 2010, JMLR 11, algorithm 1),
-    which never goes down where the reward is convex, as mean + a sd is. After a step down, the next is held back to
-    the present point z0 by maximising (gradient + caution z0) . z instead, with more caution each time.
+    reward, as orthogonal matching pursuit does: Pati et al. 1993, Asilomar). Its weights are solved for the reward
+    linearised at its point (exactly, unless a bound on cosines leaves local optima), again and again: a generalised
+    power method (Journee et al. 2010, JMLR 11, algorithm 1), which never goes down where the reward is convex, as
+    mean + a sd is. After a step down, the next is held back to the present point z0 by maximising
+    (gradient + caution z0) . z instead, with more caution each time.
 
     The problem is NP-hard: what is found is the best up to exchanges of a parent, not by proof. On pools small
     enough to try everything it was the best in more than 99 % of cases (`tests/bandits/mixtures`).

@@ -135,7 +135,8 @@ def check_outcome(decision: Decision, reward: float, slate: Slate) -> None:
     InputError
         If not.
     """
-    slate.known([decision.text])
+    if type(decision.text) is not int or not 0 <= decision.text < len(slate.features):  # arrays cost: only to refuse
+        slate.known([decision.text])
     check_number("propensity", decision.propensity, least=0, most=1, above=True)
     check_number("reward", reward, least=0, most=1)
 

@@ -129,9 +129,12 @@ def test_settings_are_recorded_for_the_base_task():
 def test_mixing_pays_where_points_are_normalised(monkeypatch, tmp_path):
     monkeypatch.setattr(cone, "POOLS", ((200, 8), (300, 16)))
     monkeypatch.setattr(cone, "DRAWS", 3)
+    monkeypatch.setattr(cone, "PROPOSALS", ((500, 2, False),))
     done = CliRunner().invoke(app, ["bench", "bandits", "--cone", "--json", "--out", str(tmp_path)])
     assert done.exit_code == 0, done.output
-    for row in json.loads(done.stdout)["pools"]:
+    found = json.loads(done.stdout)
+    assert found["proposals"][0]["milliseconds_each"] > 0
+    for row in found["pools"]:
         reward = row["reward"]
         assert reward["plain"] == pytest.approx(reward["single"])  # the vertex result
         assert reward["single"] < reward["pursuit, 3"] <= reward["search, 3"] + 1e-9

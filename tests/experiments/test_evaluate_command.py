@@ -124,6 +124,7 @@ def test_texts_with_numbers_for_names(tmp_path: Path) -> None:
     (tmp_path / "ids.csv").write_text("id\n1\n2\n3\n")
     data = found(str(tmp_path / "log.csv"), "--text", "id", "--texts", str(tmp_path / "ids.csv"))
     assert data["texts"] == 3
+    assert "give --embed" in fails("evaluate", str(tmp_path / "log.csv"), "--bandwidth", "1")
     assert "leave --target out" in fails("evaluate", str(tmp_path / "log.csv"), "--check", "--target", "x.csv")
 
 

@@ -11,7 +11,16 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import linprog, nnls
 
-from bandits import LinearObjective, MixtureRegion, SparseCone
+from bandits import (
+    LinearObjective,
+    LogisticRewardModel,
+    MixtureProposer,
+    MixtureRegion,
+    QuadraticFeatures,
+    RealisedFeatureMap,
+    RewardPrior,
+    SparseCone,
+)
 from experiments import console
 
 Array = NDArray[np.float64]
@@ -21,12 +30,16 @@ POOLS = ((1_000, 16), (1_000, 64), (10_000, 16), (10_000, 64))
 PARENTS = (3, 8)
 DRAWS = 20
 _RANDOM = 10_000
+PROPOSALS = ((10_000, 3, False), (100_000, 3, False), (10_000, 8, False), (10_000, 3, True))
+"""Texts in 64 dimensions, parents, and whether the reward is quadratic in 16 features."""
+_BATCH = 8
 
 
 def measure(draws: int, report: Report) -> dict[str, Any]:
-    """Return mean rewards and milliseconds of ways to mix, pool by pool.
+    """Return mean rewards and milliseconds of ways to mix, pool by pool, and milliseconds of proposals.
 
-    The reward is the cosine with a direction that was drawn evenly, so 1 is the best there can be.
+    The reward is the cosine with a direction that was drawn evenly, so 1 is the best there can be. Searches are timed
+    without `SparseCone`'s checks of the pool, which are made once; proposals with them.
 
     Parameters
     ----------
@@ -50,9 +63,11 @@ def measure(draws: int, report: Report) -> dict[str, Any]:
                                        for one in found])) for k in PARENTS
             }  # fmt: skip
             rows.append({"texts": texts, "d": d, **means, "search_above_pursuit": ahead})
+        report("proposals", 0, 1)
+        proposals = [_proposed(*what) for what in PROPOSALS]
     finally:
         torch.set_num_threads(threads)
-    return {"draws": draws, "pools": rows}
+    return {"draws": draws, "pools": rows, "proposals": proposals}
 
 
 def show(found: dict[str, Any]) -> None:
@@ -78,6 +93,9 @@ def show(found: dict[str, Any]) -> None:
         console.table(title, ["way, most parents", *pools], rows)
     rows = [[str(k), *(f"{row['search_above_pursuit'][str(k)]:.0%}" for row in found["pools"])] for k in PARENTS]
     console.table("Draws in which SparseCone is above the pursuit", ["most parents", *pools], rows)
+    rows = [[f"{row['texts']:,} x 64", str(row["parents"]), row["reward"], f"{row['milliseconds_each']:,.0f}"]
+            for row in found["proposals"]]  # fmt: skip
+    console.table(f"MixtureProposer, batches of {_BATCH}", ["pool", "parents", "reward", "ms a mixture"], rows)
 
 
 def _one(texts: int, d: int, seed: int) -> dict[str, dict[str, float]]:
@@ -125,3 +143,23 @@ def _pursuit(pool: Array, wanted: Array, k: int) -> float:
         weights, _ = nnls(pool[chosen].T, wanted)
         point = weights @ pool[chosen]
     return float(point @ wanted / np.linalg.norm(point))
+
+
+def _proposed(texts: int, parents: int, curved: bool) -> dict[str, Any]:
+    """Milliseconds a mixture of a batch for the optimistic bound, with negative weights and a trust region."""
+    stream = torch.Generator().manual_seed(0)
+    pool = torch.nn.functional.normalize(torch.randn(texts, 64, generator=stream), dim=-1)
+    projection, shown = torch.randn(64, 16, generator=stream), torch.randn(30, 16, generator=stream)
+    curve = QuadraticFeatures(d=16) if curved else None
+    clicks = torch.randint(20, 90, (30,), generator=stream)
+    model = LogisticRewardModel(RewardPrior(base_rate=0.025))
+    posterior = model.fit(shown if curve is None else curve(shown), torch.full((30,), 2000), clicks)
+    channel = RealisedFeatureMap().fit(*torch.randn(2, 15, 16, generator=stream))
+    region = MixtureRegion(most_parents=parents, negative=0.15, nearest=0.5, apart=0.99)
+    began = time.perf_counter()
+    MixtureProposer(region=region).propose(
+        pool, lambda points: points @ projection, channel, posterior, _BATCH, feature_map=curve
+    )
+    spent = 1000 * (time.perf_counter() - began) / _BATCH
+    return {"texts": texts, "parents": parents, "reward": "quadratic" if curved else "linear",
+            "milliseconds_each": spent}  # fmt: skip

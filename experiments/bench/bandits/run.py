@@ -214,7 +214,7 @@ def _entrants(cell: Cell, quick: bool) -> list[tuple[str, str, Settings]]:
     playing = (OURS, VW, BAYESIAN) if quick else (OURS, VW, BAYESIAN, MABWISER)
     best = [(name, name, tuned(cell.name, name)) for name in playing]
     as_they_come = [] if quick else [(name + _DEFAULT, name, DEFAULTS[name]) for name in playing]
-    if cell.hint != "none":
+    if cell.hint != "none" and not cell.churn:  # texts that come later would come without their hint in logits
         as_they_come.append((OURS + _TEXT_PRIOR, OURS, {**tuned(cell.name, OURS), "text_prior": True}))
     return [*best, *as_they_come, (UNIFORM, UNIFORM, {}), (CEILING, CEILING, {})]
 

@@ -124,4 +124,4 @@ def test_tiny_propensities_overflow_nothing():
     propensities[0] = 1e-12
     found = verdict_on(uniform_log(propensities=propensities), np.full(4, 0.25))
     assert found.effective_rounds == pytest.approx(1, abs=1e-6)
-    assert found.verdict == "not enough evidence" or found.mean_weight_p < 1
+    assert found.verdict == "not enough evidence"
