@@ -37,7 +37,7 @@ CASES = 16
 """Mixtures that are searched for together."""
 _SURPRISAL = 0.22
 """Cosine that a nat a token is worth, beyond the parents'."""
-_LEANING, _LEANING_ALLOWED = 0.2, 0.1
+_LEANING, _LEANING_ALLOWED = 1.0, 0.3
 """Cosine that leaning to a parent is worth, where 1 is the way from the middle to it; and what may be for nothing."""
 _CLOSE = 0.05
 """One minus the cosine of parents, at least: the same text has no middle."""

@@ -21,12 +21,18 @@ _DANGLING = frozenset(
 )
 _DOUBLED = re.compile(r"(?<![\w-])([\w'-]+) \1(?![\w-])", re.IGNORECASE)
 _ARTICLE = re.compile(r"\b(an?) (?=(\w\S*))", re.IGNORECASE)
+_TWO_DETERMINERS = re.compile(
+    r"\b(?i:an?|the|our|your|my|its|their|every) (?:a|(?i:an|the|this|these|those|our|your|my|its|their))(?![\w'’-])"
+)
+_INNER_CAPITAL = re.compile(
+    r"(?<=[\w,] )(?:The|An|Our|Your|My|Its|Their|This|These|Those|And|Or|Of|With|For|From|To|In|On|That)\b"
+)
 _WEIGHTY = 4
 _EVERYWHERE = frozenset("with that this your from their have what when which will they them more than".split())  # noqa: SIM905
 """Words of four letters or more say something, but for these."""
 _IN_FRAME = 0.85
 """Cosine to the nearest frame from which on the grammar knows a text's style."""
-STRAYS = frozenset(["another product", "another style", "repeated word", "article"])
+STRAYS = frozenset(["another product", "another style", "repeated word", "article", "capital"])
 """Codes of refusals of a text that could be shown, but does not keep to its family."""
 
 
@@ -112,8 +118,8 @@ class Checker:
     grammar : Grammar, optional
         Without a record: refuse texts that mix up what it knows of products, as two products in one.
     family : sequence of str
-        Texts that a new one is made of. It must repeat no word that none of them repeats, agree in its articles and, as
-        far as the grammar knows theirs, keep to one of their products and one of their styles.
+        Texts that a new one is made of. It must repeat no word that none of them repeats, use articles and capitals as
+        they do, and, as far as the grammar knows theirs, keep to one of their products and one of their styles.
     any_style : bool
         Whether another style than theirs will do.
 
@@ -203,14 +209,18 @@ class _Family:
     ----------
     counts : Counter of str
         How often a word or a pair of words stands in one of them, at most.
-    articles : frozenset of (str, str), optional
-        English articles with the words that follow them; None where they do not agree: it may be another language.
+    articles : bool
+        Whether English articles agree with what follows in all of them, and no two determiners stand side by side.
+        Otherwise it may be another language.
+    capitals : bool
+        Whether small words in the midst of one of them begin with a capital, as titles have it.
     products, styles : frozenset of str
         Empty where one of the texts is not the grammar's, or none need be kept.
     """
 
     counts: Counter[str]
-    articles: frozenset[tuple[str, str]] | None
+    articles: bool
+    capitals: bool
     products: frozenset[str]
     styles: frozenset[str]
 
@@ -220,12 +230,12 @@ class _Family:
         counts: Counter[str] = Counter()
         for text in texts:
             counts |= _counts(text)
-        articles = frozenset(article for text in texts for article in _articles(text))
         named = all(len(one.products) == 1 for one in read)
         known = not any_style and all(one.frame_similarity >= _IN_FRAME for one in read)
         return cls(
             counts,
-            articles if all(map(_agrees, articles)) else None,
+            not any(map(_article_faults, texts)),
+            any(map(_INNER_CAPITAL.search, texts)),
             frozenset(product for one in read for product in one.products if named),
             frozenset(one.style for one in read if known),
         )
@@ -236,9 +246,10 @@ class _Family:
         again = next((word for word, count in _counts(text).items() if count > max(self.counts[word], 1)), None)
         if again:
             found.append(Refusal("repeated word", f"says {again!r} more often than the texts that it is made of"))
-        for article, word in sorted(_articles(text)) if self.articles is not None else ():
-            if not _agrees((article, word)):
-                found.append(Refusal("article", f"{article!r} stands before {word!r}"))
+        if self.articles:
+            found += [Refusal("article", reason) for reason in _article_faults(text)]
+        if not self.capitals and (inner := _INNER_CAPITAL.search(text)):
+            found.append(Refusal("capital", f"{inner[0]!r} does not begin a sentence"))
         read = gist(text, Grammar.load()) if not reading and (self.products or self.styles) else None
         if read and self.products and not (len(read.products) == 1 and read.products <= self.products):
             allowed = ", ".join(sorted(self.products))
@@ -256,9 +267,8 @@ def _counts(text: str) -> Counter[str]:
     return Counter([*weighty, *(f"{one} {other}" for one, other in itertools.pairwise(words))])
 
 
-def _articles(text: str) -> set[tuple[str, str]]:
-    return {(match[1].lower(), match[2]) for match in _ARTICLE.finditer(text)}
-
-
-def _agrees(article: tuple[str, str]) -> bool:
-    return article[0] == indefinite_article(article[1])
+def _article_faults(text: str) -> list[str]:
+    """Return what is wrong with the articles of a text, were it English; "the A" may be a name."""
+    articles = sorted({(match[1], match[2]) for match in _ARTICLE.finditer(text)})
+    faults = [f"{a!r} stands before {word!r}" for a, word in articles if a.lower() != indefinite_article(word)]
+    return faults + [f"{match[0]!r} is one word too many" for match in _TWO_DETERMINERS.finditer(text)]

@@ -201,6 +201,11 @@ def strays(text, family=FAMILY, reader=None, any_style=False):
         ("Choose the cast dutch oven made of cast iron and sleep well tonight.", ["repeated word"]),
         ("Choose the dutch oven made of the iron and of the steel.", ["repeated word"]),
         ("Choose an hybrid bike made of cast iron and sleep well tonight.", ["article"]),
+        ("Choose a the hybrid bike made of cast iron and sleep well tonight.", ["article"]),
+        ("Choose the our hybrid bike made of cast iron and sleep well tonight.", ["article"]),
+        ("Choose hybrid bike for The iron, and sleep well tonight.", ["capital"]),
+        ("Choose the A hybrid bike made of cast iron and sleep well tonight.", []),
+        ("Choose the a-frame hybrid bike made of cast iron and sleep well tonight.", []),
     ],
 )
 def test_a_text_keeps_to_one_product_and_style_of_its_family_and_repeats_no_word_they_do_not(text, found):
@@ -223,9 +228,11 @@ def test_of_a_family_that_the_grammar_does_not_know_no_product_and_no_style_is_a
     assert strays("Sophistication begins with a trail shoe crafted from cast iron.", mixed) == []
 
 
-def test_articles_are_asked_of_english_alone_and_two_products_of_a_parent_are_not_asked():
+def test_articles_and_capitals_are_asked_where_the_family_minds_them_and_two_products_of_a_parent_are_not_asked():
     assert "article" in strays("A apple a day.", ("Buy this knife.",))
     assert "article" not in strays("Il a un chat.", ("Elle a un chien.",))
+    assert "article" not in strays("Its a great day for the our.", ("Its a great knife.",))
+    assert "capital" not in strays("All That The Rain Brings.", ("Twelve Days In The Rain.",))
     two = "A sturdy cordless drill for you and a hammer."
     assert strays(two, (two,)) == []
 
