@@ -63,8 +63,10 @@ def measure(draws: int, report: Report) -> dict[str, Any]:
                                        for one in found])) for k in PARENTS
             }  # fmt: skip
             rows.append({"texts": texts, "d": d, **means, "search_above_pursuit": ahead})
-        report("proposals", 0, 1)
-        proposals = [_proposed(*what) for what in PROPOSALS]
+        proposals = []
+        for number, what in enumerate(PROPOSALS, 1):
+            proposals.append(_proposed(*what))
+            report("proposals", number, len(PROPOSALS))
     finally:
         torch.set_num_threads(threads)
     return {"draws": draws, "pools": rows, "proposals": proposals}
