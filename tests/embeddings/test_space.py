@@ -53,7 +53,7 @@ def test_one_parent_is_a_mixture(space, stored):
 
 
 def test_a_mixture_knows_its_lineage_and_its_own_numbers(space, stored):
-    mixture = space.mix(stored, [0.5, 0.3, 0.2])
+    mixture = space.mix(stored, [0.5, 0.3, 0.2], effort=Effort(rounds=1))
     assert (mixture.lineage.parents, mixture.lineage.weights) == (tuple(TEXTS), (0.5, 0.3, 0.2))
     z = torch.stack([embedding.sentence_vector for embedding in stored])
     wanted = torch.nn.functional.normalize(torch.tensor([0.5, 0.3, 0.2]) @ z, dim=0)

@@ -18,7 +18,7 @@ TEXTS = ["This quiet kettle pours well.", "You will love this sturdy tent.", "Ou
 EXACT_AT_ENDS = ["the product", "encoder + residuals", "mean, adapter",
                  "mean, token mean", "log-probabilities"]  # fmt: skip
 
-QUICK = Effort(drafts=2, rounds=1, width=1, rewritings=3)
+QUICK = Effort(drafts=2, rounds=1, width=1, rewritings=3, splices=16)
 
 
 def quiet(stage, done, total):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from embeddings.search import CASES
 from experiments.bench.mix.corpora import Cases
 from experiments.bench.mix.entrants import Setting, nearest_draft, product
 from generator.decoding import MAX_TOKENS
@@ -18,15 +19,15 @@ _CASES = 64
 def cost(setting: Setting) -> dict[str, float]:
     """Return texts a second from mixed vectors: the product's way, one decode each, and `generate` of Transformers."""
     every, space = setting.corpus.at(0.5), setting.space
-    cases = Cases(every.parents[:_CASES], every.weights[:_CASES])
+    cases, few = (Cases(every.parents[:count], every.weights[:count]) for count in (_CASES, CASES))
     vectors = space.mix_many(*setting.of(setting.from_adapter, cases), cases.weights)
     ways: dict[str, Callable[[], object]] = {
-        "the product": lambda: product(setting, cases),
         "nearest draft": lambda: nearest_draft(setting, cases),
         "one decode": lambda: space.write(vectors),
         "generate of Transformers": lambda: _generate(setting, vectors),
     }
-    return {name: len(vectors) / _seconds(way) for name, way in ways.items()}
+    rates = {name: len(cases) / _seconds(way) for name, way in ways.items()}
+    return {"the product": len(few) / _seconds(lambda: product(setting, few)), **rates}
 
 
 def _seconds(work: Callable[[], object]) -> float:
