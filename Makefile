@@ -17,8 +17,8 @@ install: $(INSTALLED) ## create .venv and install Copyloom with its pinned depen
 quickstart: $(INSTALLED) ## install, then run the main job
 	$(BIN)/copyloom quickstart
 
-test: imports ## run all tests but the slow ones
-	$(BIN)/python -m pytest -q
+test: imports ## run all tests but the slow ones, one process a core
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
 
 test-slow: $(DEV_INSTALLED) ## run the slow tests
 	$(BIN)/python -m pytest -q -m slow

@@ -1,6 +1,10 @@
 """A decoded text depends on its own embedding alone; see `test_any_model` for what it is."""
 
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -26,6 +30,26 @@ def test_rows_do_not_depend_on_the_batch(space):
     ]
     order = torch.randperm(67, generator=torch.Generator().manual_seed(2))
     assert decode(space.model, vectors[order], max_tokens=20) == [texts[i] for i in order]
+
+
+TWO_THREADS = """
+import torch
+from generator.decoding import decode
+from generator.device import Device
+from generator.language_model import LanguageModel
+
+assert torch.get_num_threads() == 2
+model = LanguageModel.load(device=Device.choose("cpu"))
+vectors = torch.randn(67, 8, model.hidden_size, generator=torch.Generator().manual_seed(0))
+texts = decode(model, vectors, max_tokens=20)
+assert decode(model, vectors.flip(0), max_tokens=20)[::-1] == texts
+"""
+
+
+def test_nor_with_two_threads():
+    """In a process that begins with them: some CPUs share the rows of a product out unevenly; see `generator.device`."""
+    environment = {name: value for name, value in os.environ.items() if name != "MKL_CBWR"} | {"OMP_NUM_THREADS": "2"}
+    subprocess.run([sys.executable, "-c", TWO_THREADS], env=environment, cwd=Path(__file__).parents[2], check=True)
 
 
 def test_copies_of_a_row_are_copies_of_a_text(space):
