@@ -111,6 +111,25 @@ def slate(posterior: Posterior, present: Tensor | None) -> Tensor:
     return mask
 
 
+def error_of_shares(counts: Tensor, draws: int) -> Tensor:
+    """Monte Carlo standard error of shares that were counted in independent draws.
+
+    One draw is added to each side, so that what never happened is not called certain (Laplace's rule of succession).
+
+    Parameters
+    ----------
+    counts : Tensor of shape (..., N)
+        In how many draws a text was shown.
+    draws : int
+
+    Returns
+    -------
+    Tensor of shape (..., N)
+    """
+    smoothed = (counts + 1) / (draws + 2)
+    return (smoothed * (1 - smoothed) / draws).sqrt()
+
+
 def check_floor(floor: float) -> None:
     """Raise unless the floor is a probability.
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bandits.inputs import check_count, check_number
-from bandits.policies.policy import slate
+from bandits.policies.policy import error_of_shares, slate
 from bandits.posterior import Posterior
 from bandits.streams import Generators
 from copyloom import InputError
@@ -22,11 +22,18 @@ class SubsetAllocation:
     subsets : Tensor of shape (..., draws, size), int64
         Indices of texts, the most promising first; show any row, each as likely as the others.
     inclusion : Tensor of shape (..., N), float64
-        Probability that a text is in the subset shown, if a row is drawn at random; sums to `size`.
+        Probability that a text is in the subset shown, if a row is drawn at random; sums to `size`. As a logged
+        propensity it is exact.
+    standard_error : Tensor of shape (..., N), float64
+        Monte Carlo standard error of `inclusion` as an estimate of what the policy means; zeros when exact.
+    exact : bool
+        Whether the subsets are computed rather than drawn.
     """
 
     subsets: Tensor
     inclusion: Tensor
+    standard_error: Tensor
+    exact: bool
 
 
 class SubsetPolicy(Protocol):
@@ -71,7 +78,9 @@ class CombinatorialThompson:
     def choose(self, posterior: Posterior, present: Tensor | None, generator: Generators) -> SubsetAllocation:
         """Subsets of the next snapshot; see `SubsetPolicy.choose`. Each campaign's generator advances."""
         shown = _enough(slate(posterior, present), self.size)
-        return _best(posterior.sample_logits(self.draws, generator, self.scale), shown, self.size)
+        subsets, counts = _best(posterior.sample_logits(self.draws, generator, self.scale), shown, self.size)
+        error = torch.where(shown, error_of_shares(counts, self.draws), 0)
+        return SubsetAllocation(subsets, counts / self.draws, error, exact=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +112,8 @@ class CombinatorialUCB:
         """The one subset of the next snapshot; see `SubsetPolicy.choose`."""
         shown = _enough(slate(posterior, present), self.size)
         mean, variance = posterior.logits()
-        return _best((mean + self.scale * variance.sqrt())[..., None, :], shown, self.size)
+        subsets, counts = _best((mean + self.scale * variance.sqrt())[..., None, :], shown, self.size)
+        return SubsetAllocation(subsets, counts, torch.zeros_like(counts), exact=True)
 
 
 def _enough(shown: Tensor, size: int) -> Tensor:
@@ -112,11 +122,13 @@ def _enough(shown: Tensor, size: int) -> Tensor:
     return shown
 
 
-def _best(values: Tensor, shown: Tensor, size: int) -> SubsetAllocation:
-    """The `size` texts of the highest values, (..., draws, N), in each draw; of equals the first."""
+def _best(values: Tensor, shown: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """The texts of the highest values, (..., draws, N), in each draw, (..., draws, size), and how often each: (..., N).
+
+    Of equals the first.
+    """
     values = torch.where(shown[..., None, :], values, -torch.inf)
     subsets = values.argsort(dim=-1, descending=True, stable=True)[..., :size]
     counts = torch.zeros(shown.shape, dtype=torch.float64, device=shown.device)
     flat = subsets.flatten(-2)
-    counts = counts.scatter_add(-1, flat, torch.ones_like(flat, dtype=torch.float64))
-    return SubsetAllocation(subsets, counts / subsets.shape[-2])
+    return subsets, counts.scatter_add(-1, flat, torch.ones_like(flat, dtype=torch.float64))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bandits.inputs import check_count, check_number
-from bandits.policies.policy import Allocation, check_floor, free_share, slate, with_floor
+from bandits.policies.policy import Allocation, check_floor, error_of_shares, free_share, slate, with_floor
 from bandits.posterior import Posterior
 from bandits.streams import Generators
 from copyloom import InputError
@@ -76,11 +76,9 @@ class ThompsonSampling:
         best = _argmax(logits.masked_fill_(~shown[..., None, :], -torch.inf))  # (..., draws)
         wins = torch.zeros(shown.shape, dtype=torch.float64, device=shown.device)
         wins = wins.scatter_add(-1, best, torch.ones_like(best, dtype=torch.float64))
-        smoothed = (wins + 1) / (self.draws + 2)
-        error = (smoothed * (1 - smoothed) / self.draws).sqrt()
         return Allocation(
             probabilities=with_floor(wins / self.draws, shown, self.floor),
-            standard_error=torch.where(shown, free * error, 0),
+            standard_error=torch.where(shown, free * error_of_shares(wins, self.draws), 0),
             exact=False,
         )
 

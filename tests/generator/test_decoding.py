@@ -47,7 +47,7 @@ assert decode(model, vectors.flip(0), max_tokens=20)[::-1] == texts
 
 
 def test_nor_with_two_threads():
-    """In a process that begins with them: some CPUs share the rows of a product out unevenly; see `generator.device`."""
+    """In a process that begins with them: there, some CPUs treat rows differently; see `generator.device`."""
     environment = {name: value for name, value in os.environ.items() if name != "MKL_CBWR"} | {"OMP_NUM_THREADS": "2"}
     subprocess.run([sys.executable, "-c", TWO_THREADS], env=environment, cwd=Path(__file__).parents[2], check=True)
 

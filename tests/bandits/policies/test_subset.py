@@ -36,6 +36,24 @@ def test_with_one_text_a_draw_it_is_plain_thompson_sampling(posterior):
     torch.testing.assert_close(found.inclusion, plain.probabilities)
 
 
+def test_the_stated_error_is_the_spread_of_many_choices(posterior):
+    policy = CombinatorialThompson(size=3, draws=64)
+    many = [policy.choose(posterior, None, seeded_generators(seed, 3)) for seed in range(200)]
+    spread = torch.stack([found.inclusion for found in many]).std(0)
+    stated = torch.stack([found.standard_error for found in many]).square().mean(0).sqrt()
+    assert not many[0].exact
+    assert ((spread - stated).abs() <= 0.2 * stated + 1 / 64).all()
+
+
+def test_an_absent_text_and_bounds_have_no_error(posterior):
+    present = torch.ones(3, 7, dtype=torch.bool)
+    present[1, 2] = False
+    assert CombinatorialThompson(size=3).choose(posterior, present, seeded_generators(0, 3)).standard_error[1, 2] == 0
+    found = CombinatorialUCB(size=3).choose(posterior, None, torch.Generator())
+    assert found.exact
+    assert not found.standard_error.any()
+
+
 def test_ucb_takes_the_highest_bounds_best_first(posterior):
     mean, variance = posterior.logits()
     found = CombinatorialUCB(size=2, scale=1.5).choose(posterior, None, torch.Generator())
