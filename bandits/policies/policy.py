@@ -111,6 +111,23 @@ def slate(posterior: Posterior, present: Tensor | None) -> Tensor:
     return mask
 
 
+def times_shown(winners: Tensor, shown: Tensor) -> Tensor:
+    """Return how often each text is among `winners`.
+
+    Parameters
+    ----------
+    winners : Tensor of shape (..., draws), int64
+    shown : Tensor of shape (..., N)
+        For its shape and device.
+
+    Returns
+    -------
+    Tensor of shape (..., N), float64
+    """
+    counts = torch.zeros(shown.shape, dtype=torch.float64, device=shown.device)
+    return counts.scatter_add(-1, winners, torch.ones_like(winners, dtype=torch.float64))
+
+
 def error_of_shares(counts: Tensor, draws: int) -> Tensor:
     """Monte Carlo standard error of shares that were counted in independent draws.
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bandits.inputs import check_count, check_number
-from bandits.policies.policy import error_of_shares, slate
+from bandits.policies.policy import error_of_shares, slate, times_shown
 from bandits.posterior import Posterior
 from bandits.streams import Generators
 from copyloom import InputError
@@ -129,6 +129,4 @@ def _best(values: Tensor, shown: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """
     values = torch.where(shown[..., None, :], values, -torch.inf)
     subsets = values.argsort(dim=-1, descending=True, stable=True)[..., :size]
-    counts = torch.zeros(shown.shape, dtype=torch.float64, device=shown.device)
-    flat = subsets.flatten(-2)
-    return subsets, counts.scatter_add(-1, flat, torch.ones_like(flat, dtype=torch.float64))
+    return subsets, times_shown(subsets.flatten(-2), shown)

@@ -7,7 +7,15 @@ import torch
 from torch import Tensor
 
 from bandits.inputs import check_count, check_number
-from bandits.policies.policy import Allocation, check_floor, error_of_shares, free_share, slate, with_floor
+from bandits.policies.policy import (
+    Allocation,
+    check_floor,
+    error_of_shares,
+    free_share,
+    slate,
+    times_shown,
+    with_floor,
+)
 from bandits.posterior import Posterior
 from bandits.streams import Generators
 from copyloom import InputError
@@ -74,8 +82,7 @@ class ThompsonSampling:
         free = free_share(shown, self.floor)
         logits = posterior.sample_logits(self.draws, generator, self.scale, _TYPES[self.precision])
         best = _argmax(logits.masked_fill_(~shown[..., None, :], -torch.inf))  # (..., draws)
-        wins = torch.zeros(shown.shape, dtype=torch.float64, device=shown.device)
-        wins = wins.scatter_add(-1, best, torch.ones_like(best, dtype=torch.float64))
+        wins = times_shown(best, shown)
         return Allocation(
             probabilities=with_floor(wins / self.draws, shown, self.floor),
             standard_error=torch.where(shown, free * error_of_shares(wins, self.draws), 0),

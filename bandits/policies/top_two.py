@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bandits.inputs import check_count, check_number
-from bandits.policies.policy import Allocation, check_floor, free_share, slate, with_floor
+from bandits.policies.policy import Allocation, check_floor, free_share, slate, times_shown, with_floor
 from bandits.posterior import Posterior
 from bandits.streams import Generators
 
@@ -62,7 +62,7 @@ class TopTwoThompson:
         free = free_share(shown, self.floor)
         logits = posterior.sample_logits(self.draws, generator).masked_fill_(~shown[..., None, :], -torch.inf)
         order = logits.topk(min(2, logits.shape[-1]), dim=-1).indices  # (..., draws, 2)
-        wins, seconds = _shares(order[..., 0], shown), _shares(order[..., -1], shown)
+        wins, seconds = (times_shown(order[..., place], shown) / self.draws for place in (0, -1))
         odds = torch.where(wins < 1, wins / (1 - wins), 0)
         challenger = wins * (odds.sum(dim=-1, keepdim=True) - odds)
         settled = (wins == 1).any(dim=-1, keepdim=True)
@@ -88,10 +88,3 @@ class TopTwoThompson:
         slope = slope + torch.diag_embed(own)
         mean, square = ((moment * wins[..., None, :]).sum(-1) for moment in (slope, slope.square()))
         return ((square - mean.square()).clamp(min=0) / self.draws).sqrt()
-
-
-def _shares(winners: Tensor, shown: Tensor) -> Tensor:
-    """How often each text is among `winners`, (..., draws): (..., N), summing to 1."""
-    counts = torch.zeros(shown.shape, dtype=torch.float64, device=shown.device)
-    counts = counts.scatter_add(-1, winners, torch.ones_like(winners, dtype=torch.float64))
-    return counts / winners.shape[-1]

@@ -13,13 +13,16 @@ from experiments.bench.mix.corpora import Cases
 from experiments.bench.mix.entrants import Setting, nearest_draft, product
 from generator.decoding import MAX_TOKENS
 
-_CASES = 64
+_TEXTS = 64
 
 
 def cost(setting: Setting) -> dict[str, float]:
-    """Return texts a second from mixed vectors: the product's way, one decode each, and `generate` of Transformers."""
+    """Return texts a second from mixed vectors: the product's way, one decode each, and `generate` of Transformers.
+
+    The product's are the first few that it searches together: more take as long each.
+    """
     every, space = setting.corpus.at(0.5), setting.space
-    cases, few = (Cases(every.parents[:count], every.weights[:count]) for count in (_CASES, CASES))
+    cases, few = (Cases(every.parents[:count], every.weights[:count]) for count in (_TEXTS, CASES))
     vectors = space.mix_many(*setting.of(setting.from_adapter, cases), cases.weights)
     ways: dict[str, Callable[[], object]] = {
         "nearest draft": lambda: nearest_draft(setting, cases),
