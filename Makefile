@@ -12,7 +12,7 @@ XLA_INSTALLED := .venv-xla/.installed
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
-install: $(INSTALLED) ## create .venv and install Copyloom with its pinned dependencies
+install: $(INSTALLED) ## create .venv, install Copyloom and its pinned dependencies, get the model that writes
 
 quickstart: $(INSTALLED) ## install, then run the main job
 	$(BIN)/copyloom quickstart
@@ -46,6 +46,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@echo "Installing Copyloom into .venv (a few minutes the first time)"
 	@$(PIP) -e .
+	@$(BIN)/copyloom models get smollm2 || \
+	  echo "Without it copyloom-tiny writes; get it later with: $(BIN)/copyloom models get smollm2" >&2
 	@touch $@
 
 $(DEV_INSTALLED): $(INSTALLED)

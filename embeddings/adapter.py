@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, PositiveInt
+import torch
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -13,11 +16,18 @@ from torch import Tensor, nn
 from copyloom import InputError
 from embeddings.encoder import ENCODER_ID
 from embeddings.subject import SubjectAdapter
+from generator import low_rank, models
 from generator.device import Device
-from generator.language_model import LanguageModel
+from generator.language_model import SHIPPED, SHIPPED_FOLDER, LanguageModel
 
 ADAPTER_FILE = "adapter.safetensors"
 ADAPTER_SETTINGS = "adapter.json"
+WRITER_FOLDER = SHIPPED_FOLDER.parent / "smollm2_writer"
+"""The adapter and low-rank updates that make a writer of `generator.models.WRITER`."""
+
+_UPDATES = "low_rank."
+_BITS, _SCALE = ".int8", ".scale"
+_WORTH_PACKING = 4096
 
 
 class Adapter(nn.Module):
@@ -56,6 +66,41 @@ class Adapter(nn.Module):
         return self.outer(hidden).unflatten(-1, (self.vectors, self.hidden_size))
 
 
+class SlotAdapter(nn.Module):
+    """Map sentence vectors (B, S) to summary embeddings (B, P, D) that lie among a pretrained model's token embeddings.
+
+    A linear map to P slots, so that mixing sentence vectors mixes slots; each slot brought to one length; and a small
+    residual network that all slots share, which begins as nothing.
+
+    Parameters
+    ----------
+    sentence_size, vectors, hidden_size, width : int
+        As `Adapter` takes them; the width is that of the residual network.
+    """
+
+    def __init__(self, sentence_size: int, vectors: int, hidden_size: int, width: int) -> None:
+        super().__init__()
+        self.sentence_size, self.vectors, self.hidden_size, self.width = sentence_size, vectors, hidden_size, width
+        self.slots = nn.Linear(sentence_size, vectors * hidden_size)
+        self.length = nn.Parameter(torch.ones(vectors, 1))
+        self.inner, self.outer = nn.Linear(hidden_size, width), nn.Linear(width, hidden_size)
+        nn.init.normal_(self.slots.bias, std=0.5)
+        nn.init.zeros_(self.outer.weight)
+        nn.init.zeros_(self.outer.bias)
+
+    def forward(self, sentence_vectors: Tensor) -> Tensor:
+        """Return summary embeddings of shape (B, P, D) for sentence vectors of shape (B, S), of unit length or zero.
+
+        Zeros are the null prefix: it says nothing of what is to be written.
+        """
+        slots = self.slots(sentence_vectors * self.sentence_size**0.5).unflatten(-1, (self.vectors, self.hidden_size))
+        slots = nn.functional.normalize(slots, dim=-1) * self.hidden_size**0.5
+        return self.length * (slots + self.outer(nn.functional.gelu(self.inner(slots))))
+
+
+AnyAdapter = Adapter | SlotAdapter
+
+
 class AdapterSettings(BaseModel):
     """What ``adapter.json`` says; it may say more, about the training.
 
@@ -74,6 +119,10 @@ class AdapterSettings(BaseModel):
         The language model, where it does not lie beside the adapter.
     base_parameters : str
         Hash of its parameters.
+    kind : {"mlp", "slots"}
+        `Adapter` or `SlotAdapter`.
+    rank : int
+        Of the low-rank updates of the language model that lie beside the adapter; 0 where there are none.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -87,10 +136,13 @@ class AdapterSettings(BaseModel):
     vectors_of: str = ""
     base_model: str = ""
     base_parameters: str = ""
+    kind: Literal["mlp", "slots"] = "mlp"
+    rank: NonNegativeInt = 0
 
-    def adapter(self) -> Adapter:
+    def adapter(self) -> AnyAdapter:
         """Return an untrained adapter of these sizes."""
-        return Adapter(self.sentence_size, self.vectors, self.hidden_size, self.width)
+        kind = Adapter if self.kind == "mlp" else SlotAdapter
+        return kind(self.sentence_size, self.vectors, self.hidden_size, self.width)
 
 
 def load_settings(folder: Path) -> AdapterSettings | None:
@@ -109,7 +161,7 @@ def load_settings(folder: Path) -> AdapterSettings | None:
         raise _unusable(folder, error) from error
 
 
-def load_adapters(folder: Path) -> tuple[Adapter, SubjectAdapter | None]:
+def load_adapters(folder: Path) -> tuple[AnyAdapter, SubjectAdapter | None]:
     """Return the adapter, and the subject adapter if there is one, that lie beside a model.
 
     Raises
@@ -127,9 +179,9 @@ def _unusable(folder: Path, error: Exception) -> InputError:
     return InputError(f"the adapter in {folder} cannot be used ({error}); train it again, or remove its files")
 
 
-def _read_adapters(folder: Path) -> tuple[Adapter, SubjectAdapter | None]:
+def _read_adapters(folder: Path) -> tuple[AnyAdapter, SubjectAdapter | None]:
     settings = AdapterSettings.model_validate_json((folder / ADAPTER_SETTINGS).read_bytes())
-    tensors = {name: value.float() for name, value in load_file(folder / ADAPTER_FILE).items()}
+    tensors = unpacked(load_file(folder / ADAPTER_FILE))
     adapter = settings.adapter()
     adapter.load_state_dict({k.removeprefix("adapter."): v for k, v in tensors.items() if k.startswith("adapter.")})
     subject_state = {k.removeprefix("subject."): v for k, v in tensors.items() if k.startswith("subject.")}
@@ -140,15 +192,22 @@ def _read_adapters(folder: Path) -> tuple[Adapter, SubjectAdapter | None]:
     return adapter, subject
 
 
+def folder_of(name: str) -> Path:
+    """Return the folder in which the adapter of a model lies, if it has one: those that are shipped go by name."""
+    return {SHIPPED: SHIPPED_FOLDER, models.WRITER: WRITER_FOLDER}.get(name) or Path(name).expanduser()
+
+
 def load_language_model(name: str, device: Device) -> LanguageModel:
-    """Return the language model at a folder or hub id, or the one that the adapter in this folder was trained for.
+    """Return the language model that the adapter of `name` was trained for, or the one at a folder or hub id.
+
+    Low-rank updates that lie beside the adapter are merged into it.
 
     Raises
     ------
     InputError
         If it is not there, or has other parameters than the adapter was trained for.
     """
-    settings = load_settings(Path(name).expanduser())
+    settings = load_settings(folder := folder_of(name))
     if settings is None or not settings.base_model:
         return LanguageModel.load(name, device)
     base = LanguageModel.load(settings.base_model, device)
@@ -157,10 +216,50 @@ def load_language_model(name: str, device: Device) -> LanguageModel:
             f"the adapter in {name} was trained for {settings.base_model!r} with parameters "
             f"{settings.base_parameters}; that model has {base.identity.parameters} now: train the adapter again"
         )
+    if settings.rank:
+        low_rank.merge(base.model, updates_beside(folder))
     return LanguageModel(base.model, base.tokenizer, name, device)
 
 
-def adapter_hash(adapter: Adapter) -> str:
+def updates_beside(folder: Path) -> dict[str, Tensor]:
+    """Return the low-rank updates that lie beside an adapter, as `generator.low_rank.merge` takes them."""
+    try:
+        tensors = unpacked(load_file(folder / ADAPTER_FILE))
+    except (OSError, SafetensorError) as error:
+        raise _unusable(folder, error) from error
+    return {name.removeprefix(_UPDATES): value for name, value in tensors.items() if name.startswith(_UPDATES)}
+
+
+def packed(adapter: nn.Module, updates: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return an adapter's parameters and low-rank updates as they are saved: matrices in 8 bits, a scale a row.
+
+    Rounding to 8 bits changes a matrix by about half a percent; `unpacked` takes it back to float32.
+    """
+    named = {f"adapter.{name}": value for name, value in adapter.state_dict().items()}
+    named |= {f"{_UPDATES}{name}": value for name, value in updates.items()}
+    found = {}
+    for name, value in named.items():
+        value = value.detach().float().cpu()
+        if value.ndim != 2 or value.numel() < _WORTH_PACKING:
+            found[name] = value.contiguous()
+            continue
+        scale = value.abs().amax(1, keepdim=True).clamp_min(1e-12) / 127
+        found[f"{name}{_BITS}"] = (value / scale).round().to(torch.int8)
+        found[f"{name}{_SCALE}"] = scale
+    return found
+
+
+def unpacked(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors in float32, those that `packed` rounded to 8 bits multiplied out."""
+    whole = {name: value.float() for name, value in tensors.items() if not name.endswith((_BITS, _SCALE))}
+    for name, value in tensors.items():
+        if name.endswith(_BITS):
+            plain = name.removesuffix(_BITS)
+            whole[plain] = value.float() * tensors[f"{plain}{_SCALE}"]
+    return whole
+
+
+def adapter_hash(adapter: AnyAdapter) -> str:
     """Return a hash of the adapter's parameters."""
     digest = hashlib.sha256()
     for value in adapter.state_dict().values():

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from copyloom import InputError
-from embeddings.adapter import Adapter
+from embeddings.adapter import AnyAdapter
 from generator.checks import normalised
 from generator.constant_shape import in_chunks
 
@@ -46,7 +46,7 @@ def wanted_point(sentence_vectors: Tensor, weights: Tensor) -> Tensor:
     return normalize((weights[..., None] * sentence_vectors).sum(1), dim=-1)
 
 
-def mix(vectors: Tensor, sentence_vectors: Tensor, weights: Tensor, adapter: Adapter | None) -> Tensor:
+def mix(vectors: Tensor, sentence_vectors: Tensor, weights: Tensor, adapter: AnyAdapter | None) -> Tensor:
     """Return the vectors of each mixture.
 
     With an adapter A, the adapter of the mixed sentence vector plus the mixed residuals: ``A(wanted point) + sum w r``
@@ -78,7 +78,7 @@ def mix(vectors: Tensor, sentence_vectors: Tensor, weights: Tensor, adapter: Ada
 
 
 @torch.no_grad()
-def adapt(adapter: Adapter, sentence_vectors: Tensor) -> Tensor:
+def adapt(adapter: AnyAdapter, sentence_vectors: Tensor) -> Tensor:
     """Return the adapter's output (B, P, D) for sentence vectors (B, S), in constant shape, on the CPU."""
     device = next(adapter.parameters()).device
     if not len(sentence_vectors):
@@ -86,7 +86,7 @@ def adapt(adapter: Adapter, sentence_vectors: Tensor) -> Tensor:
     return in_chunks(lambda chunk: adapter(chunk.to(device)).cpu(), MIX_ROWS, sentence_vectors)
 
 
-def around(vectors: Tensor, wanted: Tensor, copies: int, adapter: Adapter | None) -> Tensor:
+def around(vectors: Tensor, wanted: Tensor, copies: int, adapter: AnyAdapter | None) -> Tensor:
     """Return mixed vectors and others around them, with jitter of a fixed seed that grows over the copies.
 
     With an adapter the wanted point is jittered, by up to half its length, and the adapter's change added: that stays

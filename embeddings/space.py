@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
-from pathlib import Path
 from zlib import crc32
 
 import torch
 from torch import Tensor
 
 from copyloom import InputError
-from embeddings.adapter import Adapter, adapter_hash, load_adapters, load_language_model, load_settings
+from embeddings.adapter import AnyAdapter, adapter_hash, folder_of, load_adapters, load_language_model, load_settings
 from embeddings.any_encoder import encoder_of
+from embeddings.composing import COPIES, ORDERS
 from embeddings.effort import Effort
 from embeddings.encoder import Encoder, SentenceEncoder
 from embeddings.inversion import (
@@ -34,7 +34,7 @@ from embeddings.subject import SubjectAdapter
 from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding, check_same_space
 from embeddings.writing import Writing, is_usable
 from generator.device import Device
-from generator.language_model import CRITIC, SHIPPED, SHIPPED_FOLDER, LanguageModel
+from generator.language_model import CRITIC, SHIPPED, LanguageModel
 from generator.record import ProductRecord
 
 DEFAULT_VECTORS = 4
@@ -80,19 +80,23 @@ class Space(Writing):
         they do not say, and belong to a space of their own.
     critic : LanguageModel, optional
         Tells the search for a mixture's text how likely texts are on their own; by default the model does.
+    reference : LanguageModel, optional
+        The pretrained model that `model` was made of by low-rank updates: with it, mixtures are composed
+        (`embeddings.composing`) and not searched for.
     """
 
     def __init__(
         self,
         model: LanguageModel,
         encoder: Encoder,
-        adapter: Adapter | None = None,
+        adapter: AnyAdapter | None = None,
         subject_adapter: SubjectAdapter | None = None,
         vectors: int = DEFAULT_VECTORS,
         context: tuple[str, str] = ("", ""),
         critic: LanguageModel | None = None,
+        reference: LanguageModel | None = None,
     ) -> None:
-        super().__init__(model, encoder, adapter, subject_adapter, context, critic)
+        super().__init__(model, encoder, adapter, subject_adapter, context, critic, reference)
         self.context = context
         self.vectors = adapter.vectors if adapter else vectors
         self.prefix = self.vectors + len(self.context_ids)
@@ -112,21 +116,24 @@ class Space(Writing):
         InputError, DeviceError
             If the model or the device is not there.
         """
-        chosen = Device.choose(device)
-        model = load_language_model(name, chosen)
-        folder = SHIPPED_FOLDER if name == SHIPPED else Path(name).expanduser()
+        chosen, folder = Device.choose(device), folder_of(name)
         settings = load_settings(folder)
+        if settings is not None and settings.rank:  # a writer is asked for so many texts at a time
+            chosen = replace(chosen, decode_rows=ORDERS * COPIES)
+        model = load_language_model(name, chosen)
         if settings is None:
             return cls(model, SentenceEncoder(chosen.torch), vectors=vectors, context=context)
         adapter, subject_adapter = load_adapters(folder)
         for part in (adapter, subject_adapter):
             if part is not None:
                 part.to(chosen.torch).eval().requires_grad_(False)
-        critic = None
+        critic, reference = None, None
+        if settings.rank:
+            reference = LanguageModel.load(settings.base_model, chosen)
         if (folder / CRITIC).is_dir():
             critic = LanguageModel.load(str(folder / CRITIC), chosen, model.tokenizer)
         encoder = encoder_of(settings, chosen.torch)
-        return cls(model, encoder, adapter, subject_adapter, context=context, critic=critic)
+        return cls(model, encoder, adapter, subject_adapter, context=context, critic=critic, reference=reference)
 
     @cached_property
     def identity(self) -> SpaceIdentity:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from copyloom import InputError
-from embeddings.adapter import Adapter
+from embeddings.adapter import AnyAdapter
+from embeddings.composing import Composer, Mixed
 from embeddings.effort import Effort
 from embeddings.encoder import Encoder, SentenceEncoder
 from embeddings.inversion import Context, in_context
@@ -25,6 +26,8 @@ from generator.grammar import Grammar
 from generator.language_model import LanguageModel
 from generator.reader import Reader
 from generator.record import ProductRecord, choose_slots, fill, slots_of
+
+NOTHING_FIT = "nothing that the writer wrote is fit to print"
 
 
 @dataclass(frozen=True)
@@ -41,15 +44,16 @@ class Writing:
 
     Parameters
     ----------
-    model, encoder, adapter, subject_adapter, context, critic
+    model, encoder, adapter, subject_adapter, context, critic, reference
         See `embeddings.space.Space`.
     """
 
     def __init__(
-        self, model: LanguageModel, encoder: Encoder, adapter: Adapter | None,
+        self, model: LanguageModel, encoder: Encoder, adapter: AnyAdapter | None,
         subject_adapter: SubjectAdapter | None, context: tuple[str, str], critic: LanguageModel | None,
+        reference: LanguageModel | None,
     ) -> None:  # fmt: skip
-        self.model, self.encoder, self.critic = model, encoder, critic or model
+        self.model, self.encoder, self.critic, self.reference = model, encoder, critic or model, reference
         before, after = (tuple(model.tokenize(text)) for text in context)
         self.context_ids = Context(before, after)
         self.adapter, self.subject_adapter = adapter, subject_adapter
@@ -130,7 +134,7 @@ class Writing:
         -------
         list of (Written, float)
             With the cosine of its sentence vector to the wanted point. Where nothing acceptable is found, what the
-            mixture itself decodes to.
+            mixture itself decodes to; of a space that composes, with the fault `NOTHING_FIT`.
         """
         mixed, wanted = self.mix_many(vectors, sentence_vectors, weights), wanted_point(sentence_vectors, weights)
         parents = _weighted(texts, weights)
@@ -139,6 +143,8 @@ class Writing:
         written = {row: Written(best, True) for row, best in zip(between, found, strict=True) if best is not None}
         rest = [row for row in range(len(mixed)) if row not in written]
         written |= dict(zip(rest, self.write(mixed[rest]), strict=True))
+        if self.composer is not None:
+            written |= {row: replace(written[row], fault=NOTHING_FIT) for row in rest if row in between}
         chosen = [written[row] for row in range(len(mixed))]
         reached = (self.encoder.encode([one.text for one in chosen]) * wanted).sum(-1)
         return list(zip(chosen, reached.tolist(), strict=True))
@@ -161,6 +167,10 @@ class Writing:
             parents comes back, or the very first.
         """
         mixed, wanted = self.mix_many(vectors, sentence_vectors, weights), wanted_point(sentence_vectors, weights)
+        if self.composer is not None:
+            rows = zip(mixed, wanted, _weighted(texts, weights), strict=True)
+            about = [self.composer.best(Mixed(*row, subject)) for row in rows]
+            return [Written("", False, NOTHING_FIT) if best is None else Written(best.text, True) for best in about]
         reader = Reader(Grammar.load(), subject)
         families = _weighted(texts, weights)
         checkers = [Checker(BrandRules.like(family, subject=True), [], reader, family=family) for family in families]
@@ -173,6 +183,16 @@ class Writing:
             ranks = [unfitness(one, checkers[row]) for one in family]
             found[row] = family[ranks.index(min(ranks))]
         return found
+
+    @cached_property
+    def composer(self) -> Composer | None:
+        """What puts mixtures into words where a pretrained model writes; None where the search does."""
+        if self.reference is None or self.adapter is None:
+            return None
+        model, reference = self.model, self.reference
+        if model.device.has_bfloat16:
+            model, reference = model.in_bfloat16(), reference.in_bfloat16()
+        return Composer(model, self.adapter, self.encoder.encode, reference)
 
     @cached_property
     def _means(self) -> Means:
@@ -208,6 +228,9 @@ class Writing:
         list of str or None
             None where nothing acceptable is found.
         """
+        if self.composer is not None:
+            best = [self.composer.best(Mixed(*row)) for row in zip(vectors, wanted, parents, strict=True)]
+            return [None if one is None else one.text for one in best]
         drafts = around(vectors, wanted, effort.drafts, self.adapter)
         drafts = in_context(self.model, drafts.flatten(0, 1), self.context_ids).unflatten(0, drafts.shape[:2])
         cases = [Case(*case, any_style) for case in zip(drafts, wanted, parents, strict=True)]
@@ -243,9 +266,10 @@ class Writing:
 
 
 def _weighted(texts: Sequence[Sequence[str]], weights: Tensor) -> list[tuple[str, ...]]:
-    """Return the parents of each mixture that have a weight."""
-    rows = zip(texts, weights.tolist(), strict=True)
-    return [tuple(t for t, w in zip(family, shares, strict=True) if w) for family, shares in rows]
+    """Return the parents of each mixture that have a weight, the heaviest first."""
+    rows = (sorted(zip(family, shares, strict=True), key=lambda one: -one[1])
+            for family, shares in zip(texts, weights.tolist(), strict=True))  # fmt: skip
+    return [tuple(text for text, weight in row if weight) for row in rows]
 
 
 def is_usable(draft: Written) -> bool:

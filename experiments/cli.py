@@ -18,10 +18,12 @@ from experiments.document_commands import document_app
 from experiments.evaluate_command import evaluate
 from experiments.inversion_commands import decode, invert, merge
 from experiments.mix_command import mix
+from experiments.models_command import models_app
 from experiments.options import Column, DeviceName, File, Json, Model, Subject
 from experiments.plan_command import plan
 from experiments.probe_commands import inversion, radius, transfer, vectors
 from experiments.steering_commands import steer, steering, styles
+from experiments.writer_command import train_writer_command
 
 DEFAULT_OUT = Path("runs")
 
@@ -53,6 +55,7 @@ app.add_typer(study_app, name="study")
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(document_app, name="document")
 app.add_typer(bench_app, name="bench")
+app.add_typer(models_app, name="models")
 
 
 @app.command()
@@ -150,6 +153,7 @@ def train_tiny_command(
 
 
 train.command("adapter")(train_adapter_command)
+train.command("writer")(train_writer_command)
 
 
 @train.command("critic")
@@ -166,23 +170,6 @@ def train_critic_command(
     console.deliver(
         result, lambda found: console.out.print(f"Critic: {found['critic']} ({found['bytes']:,} bytes)"), as_json
     )
-
-
-@train.command("judge")
-def train_judge_command(
-    data: Annotated[Path, typer.Option(help="Folder of real texts.")],
-    out: Annotated[Path, typer.Option(help="Folder of the judge.")] = DEFAULT_OUT / "judge",
-    as_json: Json = False,
-) -> None:
-    """Train the judge of the mix benchmark, half an hour; who exchanges it starts all numbers anew."""
-    from experiments.bench.mix.judge import train_judge
-
-    with console.progress() as show:
-        result = train_judge(data, out, show)
-    if as_json:
-        console.print_json(result)
-        return
-    console.out.print(f"Judge: {result['judge']} ({result['bytes']:,} bytes, {result['words']:,} words)")
 
 
 @study_app.command("tiny")

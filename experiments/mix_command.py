@@ -1,58 +1,181 @@
-"""``copyloom mix``: write a new text from a mixture of others."""
+"""``copyloom mix``: write a new text from a mixture of others, or many from a file of pairs."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from copyloom import InputError
 from embeddings.effort import Effort
 from experiments import console
-from experiments.options import DeviceName, Json, Model, Subject, Texts
+from experiments.options import DeviceName, Json, Subject, Texts
+
+if TYPE_CHECKING:
+    from embeddings.space import Mixture
+    from generator.record import ProductRecord
+
+COLUMNS = ("a", "b", "weight", "text", "semantic_consistency", "new", "refusals")
+"""Of what ``--pairs`` writes."""
 
 
 def mix(
     text: Texts = None,
     weights: Annotated[list[float] | None, typer.Option(help="One a text, summing to 1: --weights 0.5 0.5")] = None,
     more: Annotated[list[float] | None, typer.Argument(hidden=True)] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="Instead: a CSV file with columns a, b and, of a, weight (0.5 unless given).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="With --pairs: write a CSV file.")] = None,
     subject: Subject = None,
-    drafts: Annotated[int, typer.Option(help="Decodes around the mixture to begin with.", min=1)] = Effort.drafts,
-    rounds: Annotated[int, typer.Option(help="Of changing the best texts; 0 is fastest.", min=0)] = Effort.rounds,
-    model: Model = "copyloom-tiny",
+    drafts: Annotated[int, typer.Option(help="Of the search: decodes around the mixture.", min=1)] = Effort.drafts,
+    rounds: Annotated[int, typer.Option(help="Of the search: changes of the best texts.", min=0)] = Effort.rounds,
+    model: Annotated[
+        str | None, typer.Option(help="smollm2, copyloom-tiny, a folder, or a hub id; smollm2 if it is here.")
+    ] = None,
     device: DeviceName = "auto",
     as_json: Json = False,
 ) -> None:
     """Write a new text from a mixture of others."""
     from embeddings.mixing import check_weights
-    from embeddings.space import Space
-    from generator.checks import BrandRules, Checker
-    from generator.grammar import Grammar
-    from generator.reader import Reader
     from generator.record import ProductRecord
 
+    record = ProductRecord.from_yaml(subject) if subject else None
+    effort = Effort(drafts, rounds)
+    if pairs is not None:
+        if text or weights or more:
+            raise InputError("--pairs brings its own texts and weights; give --pairs, or --text and --weights")
+        _mix_pairs(_read_pairs(pairs), record, effort, _writer(model), device, out, as_json)
+        return
+    if out is not None:
+        raise InputError("--out is for --pairs; one text is printed")
     parents = text or []
     if len(parents) < 2:
         raise InputError(f"{len(parents)} texts were given; a mixture needs at least two: --text '...' --text '...'")
     chosen = [*(weights or []), *(more or [])] or [1 / len(parents)] * len(parents)
     check_weights(chosen, len(parents))
-    record = ProductRecord.from_yaml(subject) if subject else None
+    _mix_one(parents, chosen, record, effort, _writer(model), device, as_json)
+
+
+def _writer(model: str | None) -> str:
+    """Return the model that was asked for; else the writer that people are shown, or the small one, which is said."""
+    from generator.language_model import SHIPPED
+    from generator.models import WRITER, is_there
+
+    if model is not None or is_there(WRITER):
+        return model or WRITER
+    console.notes.print(
+        f"{SHIPPED} writes, a small model for tests; for better copy: copyloom models get {WRITER}", markup=False
+    )
+    return SHIPPED
+
+
+def _mix_one(
+    parents: list[str], weights: list[float], record: ProductRecord | None, effort: Effort, model: str, device: str,
+    as_json: bool,
+) -> None:  # fmt: skip
+    from embeddings.space import Space
+
     space = Space.load(model, device)
     with console.progress() as show:
         stored = space.invert(parents, None, lambda done, total: show("inverting", done, total))
-    mixture = space.mix(stored, chosen, record, Effort(drafts, rounds))
-    reader = Reader(Grammar.load(), record) if record else None
-    refusals = [refusal.reason for refusal in Checker(BrandRules.like(parents), parents, reader).refusals(mixture.text)]
+    mixture = space.mix(stored, weights, record, effort)
+    refusals = _refusals(mixture, parents, record)
     if as_json:
-        console.print_json({"text": mixture.text, "parents": list(mixture.lineage.parents), "weights": chosen,
+        console.print_json({"text": mixture.text, "parents": list(mixture.lineage.parents), "weights": weights,
                             "semantic_consistency": mixture.semantic_consistency, "new": mixture.new,
-                            "refusals": refusals,
+                            "refusals": refusals, "model": model,
                 "parents_exact": [embedding.exact for embedding in stored]})  # fmt: skip
         return
-    for parent, weight in zip(stored, chosen, strict=True):
+    for parent, weight in zip(stored, weights, strict=True):
         console.out.print(f"{weight:+.2f}  {parent.text}", markup=False)
     console.out.print(f"   ->  {mixture.text}", markup=False)
     new = "new text" if mixture.new else "not new: a parent's text"
     console.out.print(f"semantic consistency {mixture.semantic_consistency:.2f}, {new}")
     for reason in refusals:
         console.out.print(f"a study would refuse it: {reason}", markup=False)
+
+
+def _refusals(mixture: Mixture, parents: Sequence[str], record: ProductRecord | None) -> list[str]:
+    from generator.checks import BrandRules, Checker
+    from generator.grammar import Grammar
+    from generator.reader import Reader
+
+    reader = Reader(Grammar.load(), record) if record else None
+    return [one.reason for one in Checker(BrandRules.like(parents), parents, reader).refusals(mixture.text)]
+
+
+def _mix_pairs(
+    rows: list[tuple[str, str, float]], record: ProductRecord | None, effort: Effort, model: str, device: str,
+    out: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Mix all pairs; the file is written anew after each, so that a stop loses none."""
+    from embeddings.folders import replacing
+    from embeddings.space import Space
+
+    space = Space.load(model, device)
+    distinct = list(dict.fromkeys(text for a, b, _ in rows for text in (a, b)))
+    found: list[dict[str, Any]] = []
+    with console.progress() as show:
+        stored = dict(zip(distinct, space.invert(distinct, None, lambda n, of: show("inverting", n, of)), strict=True))
+        for number, (a, b, weight) in enumerate(rows):
+            show("mixing", number, len(rows))
+            line: dict[str, Any] = {"a": a, "b": b, "weight": weight}
+            try:
+                mixture = space.mix([stored[a], stored[b]], [weight, 1 - weight], record, effort)
+                line |= {"text": mixture.text, "semantic_consistency": round(mixture.semantic_consistency, 4),
+                         "new": mixture.new, "refusals": _refusals(mixture, (a, b), record)}  # fmt: skip
+            except InputError as error:
+                line |= {"text": "", "semantic_consistency": None, "new": False, "refusals": [str(error)]}
+            found.append(line)
+            if out is not None:
+                with replacing(out) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+                    writer = csv.DictWriter(file, COLUMNS)
+                    writer.writeheader()
+                    writer.writerows({**row, "refusals": "; ".join(row["refusals"])} for row in found)
+        show("mixing", len(rows), len(rows))
+    if as_json:
+        console.print_json({"model": model, "mixtures": found})
+        return
+    for row in found if out is None else []:
+        console.out.print(f"{row['a']}  +  {row['b']}\n   ->  {row['text'] or row['refusals'][0]}", markup=False)
+    written = sum(bool(row["text"]) for row in found)
+    console.out.print(f"{written} of {len(found)} mixtures written{f' to {out}' if out else ''}", markup=False)
+
+
+def _read_pairs(path: Path) -> list[tuple[str, str, float]]:
+    """Return the pairs of a CSV file and the weight of each first text.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, lacks a column, or a row lacks a text or has a weight that is none.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            lines, columns = list(reader), reader.fieldnames or []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as a CSV file in UTF-8 ({error})") from error
+    if missing := [name for name in ("a", "b") if name not in columns]:
+        there = ", ".join(columns) or "none"
+        raise InputError(f"{path} has no column {missing[0]!r}; it has {there}; give a, b and weight")
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        a, b = (" ".join((line[name] or "").split()) for name in ("a", "b"))
+        try:
+            weight = float(line.get("weight") or 0.5)
+        except ValueError:
+            weight = float("nan")
+        if not a or not b or not -0.5 <= weight <= 1.5:
+            raise InputError(
+                f"row {number} of {path} has {a[:30]!r}, {b[:30]!r} and weight {line.get('weight')!r}; give two texts "
+                "and a weight between -0.5 and 1.5"
+            )
+        rows.append((a, b, weight))
+    if not rows:
+        raise InputError(f"{path} is empty; write one pair a row")
+    return rows

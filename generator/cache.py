@@ -33,7 +33,7 @@ class Reader:
         self._fixed = model.device.compiles_shapes
         self._cache = _cache(model, length)
         self._present = torch.ones(1, length, device=model.device.torch)
-        self._gaps = False
+        self._gaps, self._rows = False, 0
         self._next = torch.zeros(1, dtype=torch.long, device=model.device.torch)  # a number would be compiled in
 
     @property
@@ -47,7 +47,7 @@ class Reader:
         Parameters
         ----------
         inputs : Tensor of shape (R, T, D)
-        present : Tensor of shape (T,), optional
+        present : Tensor of shape (T,) or (R, T), optional
             bool; positions that are False are never attended to.
 
         Returns
@@ -55,10 +55,13 @@ class Reader:
         Tensor of shape (R, V)
             float32.
         """
+        self._rows = len(inputs)
         first, self.seen = self.seen, self.seen + inputs.shape[1]
         if present is not None and not bool(present.all()):
             self._gaps = True
-            self._present[0, first : self.seen] = present.to(self._present)
+            if present.ndim == 2 and len(self._present) < len(present):
+                self._present = self._present.repeat(len(present), 1)
+            self._present[:, first : self.seen] = present.to(self._present)
         positions = (torch.arange(inputs.shape[1], device=inputs.device) + self._next).expand(len(inputs), -1)
         self._next += inputs.shape[1]
         last = torch.tensor([inputs.shape[1] - 1], device=inputs.device)  # a slice would have the head's matrix copied
@@ -72,9 +75,12 @@ class Reader:
         ).logits
         return logits[:, -1].float()
 
-    def repeat(self, rows: int) -> None:
-        """Let `rows` rows go on from what one row has read."""
-        self._cache.reorder_cache(torch.zeros(rows, dtype=torch.long, device=self.model.device.torch))
+    def repeat(self, times: int) -> None:
+        """Let `times` rows go on from what each row has read, side by side."""
+        read = torch.arange(self._rows, device=self.model.device.torch).repeat_interleave(times)
+        self._cache.reorder_cache(read)
+        if len(self._present) > 1:
+            self._present = self._present.repeat_interleave(times, 0)
 
     def _mask(self, rows: int) -> Tensor | None:
         if self._fixed and not self.is_recurrent:

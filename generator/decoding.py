@@ -23,17 +23,50 @@ _CHECK_EVERY = 8
 
 @dataclass(frozen=True)
 class Prefix:
-    """Vectors in front of the summary embedding, one set for all rows.
+    """Vectors in front of the summary embedding: one set for all rows, or several, each for as many rows.
 
     Parameters
     ----------
-    vectors : Tensor of shape (L, D)
-    present : Tensor of shape (L,)
-        bool; positions that are False are masked, or left out for models that keep a state.
+    vectors : Tensor of shape (L, D) or (n, L, D)
+    present : Tensor of shape (L,) or (n, L)
+        bool; positions that are False are masked, or left out for models that keep a state, which take one set only.
     """
 
     vectors: Tensor
     present: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """How the next token is chosen, where it is not the likeliest.
+
+    Of the `top` likeliest tokens the one whose log-probability over the row's temperature, plus Gumbel noise, is
+    highest: a draw from the model's distribution at that temperature. The noise of a row depends on `seed`, the row and
+    the step alone, so that the same call gives the same texts.
+
+    Parameters
+    ----------
+    temperatures : tuple of float
+        One a row of `decode`; 0 takes the likeliest.
+    top : int
+    seed : int
+    banned : Tensor of shape (V,), optional
+        bool; tokens that are never written.
+    """
+
+    temperatures: tuple[float, ...]
+    top: int = 40
+    seed: int = 0
+    banned: Tensor | None = None
+
+    def noise(self, first: int, rows: int, steps: int) -> Tensor:
+        """Return what is added to the log-probabilities of `rows` rows from number `first` on: (steps, rows, top)."""
+        found = torch.zeros(steps, rows, self.top)
+        for row, temperature in enumerate(self.temperatures[first : first + rows]):
+            generator = torch.Generator().manual_seed(self.seed * 100_003 + first + row)
+            uniform = torch.rand(steps, self.top, generator=generator).clamp_(1e-12, 1 - 1e-7)
+            found[:, row] = -temperature * (-uniform.log()).log()
+        return found
 
 
 @dataclass(frozen=True)
@@ -60,20 +93,23 @@ class Decoded:
 
 def decode(
     model: LanguageModel, embeddings: Tensor, prefix: Prefix | None = None, max_tokens: int = MAX_TOKENS,
-    forced: Sequence[Sequence[int]] | None = None,
+    forced: Sequence[Sequence[int]] | None = None, choice: Choice | None = None,
 ) -> list[Decoded]:  # fmt: skip
-    """Return the greedy continuation of each summary embedding.
+    """Return the greedy continuation of each summary embedding, or another that a choice of tokens makes.
 
     Parameters
     ----------
     model : LanguageModel
     embeddings : Tensor of shape (B, P, D)
     prefix : Prefix, optional
-        A subject; see `embeddings.space.Space.subject`.
+        A subject; see `embeddings.space.Space.subject`. Of n sets of vectors, each goes before one n-th of the rows
+        that are decoded together (`Device.decode_rows`), in order.
     max_tokens : int
         Texts that are longer come back cut, with ``finished`` False.
     forced : sequence of sequence of int, optional
         Tokens that each text must begin with; the least lead counts them too.
+    choice : Choice, optional
+        Other tokens than the likeliest.
 
     Returns
     -------
@@ -104,7 +140,8 @@ def decode(
         padding = chunk[-1:].expand(rows - len(chunk), -1, -1)
         with torch.no_grad(), torch.inference_mode(known):
             given = None if forced is None else _padded(forced[start : start + rows], rows, max_tokens, not known)
-            ids, margins = _greedy(model, torch.cat([chunk, padding]), prefix, max_tokens, given)
+            noise = None if choice is None else choice.noise(start, rows, max_tokens)
+            ids, margins = _greedy(model, torch.cat([chunk, padding]), prefix, max_tokens, given, choice, noise)
         decoded.extend(_texts(model, ids[: len(chunk)], margins))
     return decoded
 
@@ -119,8 +156,9 @@ def _padded(forced: Sequence[Sequence[int]], rows: int, max_tokens: int, whole: 
 
 
 def _greedy(
-    model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max_tokens: int, forced: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+    model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max_tokens: int, forced: Tensor | None = None,
+    choice: Choice | None = None, noise: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Return token ids (rows, max_tokens) and margins (rows,) for exactly `Device.decode_rows` embeddings."""
     device = model.device.torch
     reader, inputs = _after_prefix(model, embeddings.to(device, model.model.dtype), prefix, max_tokens)
@@ -132,7 +170,12 @@ def _greedy(
     check_every = 1 if device.type == "cpu" else _CHECK_EVERY
     for step in range(max_tokens):
         logits = reader.read(inputs)
-        best, token = logits.max(-1)  # takes the first of equals
+        if choice is not None and choice.banned is not None:
+            logits = logits.masked_fill(choice.banned.to(device), -torch.inf)
+        if noise is None:
+            best, token = logits.max(-1)  # takes the first of equals
+        else:
+            best, token = _drawn(logits, noise[step].to(device))
         if forced is not None and step < forced.shape[1]:
             token = torch.where(forced[:, step] < 0, token, forced[:, step])
             best = logits.gather(1, token[:, None])[:, 0]
@@ -148,6 +191,13 @@ def _greedy(
     return ids.cpu(), margins.cpu()
 
 
+def _drawn(logits: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the logits and tokens (rows,) that are highest after noise (rows, top) on the highest of `logits`."""
+    likeliest, tokens = logits.topk(noise.shape[1], dim=-1)
+    chosen = (likeliest + noise).argmax(-1, keepdim=True)
+    return likeliest.gather(1, chosen)[:, 0], tokens.gather(1, chosen)[:, 0]
+
+
 def _after_prefix(
     model: LanguageModel, vectors: Tensor, prefix: Prefix | None, max_tokens: int
 ) -> tuple[Reader, Tensor]:
@@ -155,12 +205,13 @@ def _after_prefix(
     length = vectors.shape[1] + max_tokens
     if prefix is None or not len(prefix.present):
         return Reader(model, length), vectors
-    front, present = prefix.vectors.to(vectors)[None], prefix.present.to(vectors.device)
+    present = prefix.present.to(vectors.device)
+    front = prefix.vectors.to(vectors).view(-1, *prefix.vectors.shape[-2:])
     reader = Reader(model, front.shape[1] + length)
     if reader.is_recurrent:  # a state cannot skip a position
         return reader, torch.cat([front[:, present].expand(len(vectors), -1, -1), vectors], 1)
     reader.read(front, present)
-    reader.repeat(len(vectors))
+    reader.repeat(len(vectors) // len(front))
     return reader, vectors
 
 
@@ -180,13 +231,15 @@ def _check(model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max_
         raise InputError("embeddings holds NaN or infinite values; invert the text again")
     if prefix is not None and (
         prefix.vectors.shape != (*prefix.present.shape, model.hidden_size)
+        or (prefix.vectors.ndim == 3 and model.device.decode_rows % len(prefix.vectors))
         or not bool(torch.isfinite(prefix.vectors).all())
     ):
         raise InputError(
             f"the prefix has vectors of shape {tuple(prefix.vectors.shape)} and {tuple(prefix.present.shape)} flags, "
-            f"or NaN; model {model.name!r} needs finite (L, {model.hidden_size}) and (L,)"
+            f"or NaN; model {model.name!r} needs finite (L, {model.hidden_size}) and (L,), or as many sets of them as "
+            f"divide {model.device.decode_rows} rows"
         )
-    length = embeddings.shape[1] + max_tokens + (len(prefix.present) if prefix else 0)
+    length = embeddings.shape[1] + max_tokens + (prefix.present.shape[-1] if prefix else 0)
     if length > model.positions:
         raise InputError(
             f"prefix, vectors and max_tokens={max_tokens} need {length} positions; {model.name!r} has {model.positions}"

@@ -19,6 +19,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from copyloom import InputError
+from generator import models
 from generator.device import Device
 
 SHIPPED = "copyloom-tiny"
@@ -124,6 +125,8 @@ class LanguageModel:
         """
         transformers_logging.disable_progress_bar()  # loading takes a moment; commands show their own progress
         source = str(SHIPPED_FOLDER) if name == SHIPPED else name
+        if name in models.MODELS:
+            source = str(models.path_of(name))
         if source.startswith((".", "/", "~")) and not Path(source).expanduser().is_dir():
             raise InputError(f"no model folder at {name!r}; give {SHIPPED!r}, a folder or a hub id such as 'gpt2'")
         try:

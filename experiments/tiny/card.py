@@ -43,9 +43,8 @@ text.
 {rows}
 
 *True to the record*: about the subject, and neither a foreign attribute nor an invented number nor an unknown word,
-as `generator.checks` reads it. *Nats above claims*: loss per token under the judge of the mix benchmark (a GPT-2-class
-model trained on other texts, with its own tokenizer), minus that of held-out claims. These are single decodes; what a
-search from there writes is in the tables of `copyloom bench mix`.
+as `generator.checks` reads it. These are single decodes; what a search from there writes is in the tables of
+`copyloom bench mix`.
 
 ## Limits
 
@@ -84,7 +83,6 @@ ROWS = {
     "unseen_subject_true_share": "the same, records in words that training never saw",
     "unseen_subject_distinct": "... distinct texts among 200",
     "mixtures_new_share": "equal mixtures of held-out grammar claims without a subject, new",
-    "mixtures_nats_above_claims": "... nats per token above claims",
 }
 
 

@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import json
 import os
-import random
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -39,19 +38,6 @@ def real_texts(folder: Path) -> list[str]:
     return sorted(text for text in texts if MIN_CHARACTERS <= len(text) <= MAX_CHARACTERS)
 
 
-def long_texts(folder: Path, count: int = 60_000) -> list[str]:
-    """Return sentences of listings and whole news descriptions, too long or too many for `real_texts`, in random order.
-
-    copyloom-tiny trains on none of them; the mix benchmark's judge does.
-    """
-    table = pq.read_table(folder / "ads-airbnb-listings" / "listings_text.parquet", columns=["description"])
-    rows = (re.sub(r"<[^>]*>", " ", row or "") for row in table["description"].to_pylist())
-    texts = {" ".join(sentence.split()) for row in rows for sentence in _SENTENCE.split(row)}
-    texts.update(" ".join(text.split()) for text in _huffpost(folder))
-    fit = sorted(text for text in texts if MAX_CHARACTERS < len(text) <= 3 * MAX_CHARACTERS)
-    return random.Random(0).sample(fit, min(count, len(fit)))
-
-
 def sentences(folder: Path) -> list[str]:
     """Return the distinct short sentences of listings and of longer news descriptions, sorted."""
     columns = ["description", "neighborhood_overview"]
@@ -68,7 +54,7 @@ def is_held_out(text: str) -> bool:
 
 
 def is_judges(text: str) -> bool:
-    """Say whether a real text belongs to the mix benchmark's judge alone: a quarter of what is not held out."""
+    """Say whether a real text is kept from copyloom-tiny, for judges of it to be trained on: a quarter of the rest."""
     return _hashed(text, "judge") < _JUDGES_SHARE and not is_held_out(text)
 
 

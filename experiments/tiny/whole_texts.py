@@ -1,4 +1,4 @@
-"""Training small language models on whole texts: the critic, the benchmark's judge, its entrant without adapter."""
+"""Training small language models on whole texts: the critic, and the mix benchmark's entrant without adapter."""
 
 from __future__ import annotations
 

@@ -53,8 +53,8 @@ def test_retrieval_returns_the_nearest(setting):
     assert ENTRANTS["nearest stored"](setting, first) == ["The kettle is here."]
 
 
-def test_the_judge_prefers_a_sentence_to_its_words_shuffled():
-    judge = Judge.load()
+def test_the_judge_prefers_a_sentence_to_its_words_shuffled(space):
+    judge = Judge.load(space.critic)
     for text, shuffled in (("This quiet kettle is made of steel.", "Steel of is kettle made quiet this."),
                            ("A cozy apartment near the center", "Near a center apartment the cozy")):  # fmt: skip
         losses = judge.nats_per_token([text, shuffled])
@@ -64,14 +64,14 @@ def test_the_judge_prefers_a_sentence_to_its_words_shuffled():
     assert torch.isfinite(beside).all()
 
 
-def test_words_that_are_none_are_broken():
-    judge = Judge.load()
+def test_words_that_are_none_are_broken(space):
+    judge = Judge.load(space.critic)
     assert judge.broken_words("Ketlte blengrd 4.5-star well-made don't women's U.S. 2,300") == ["ketlte", "blengrd"]
     assert judge.broken_words("A quiet braxt", frozenset(["braxt"])) == []
 
 
-def test_a_corpus_keeps_to_its_own_rule():
-    judge, texts = Judge.load(), [f"This kettle is number {number} of many." for number in range(40)]
+def test_a_corpus_keeps_to_its_own_rule(space):
+    judge, texts = Judge.load(space.critic), [f"This kettle is number {number} of many." for number in range(40)]
     corpus = Corpus("test", texts, torch.zeros(40, 2), torch.zeros(0, 2), torch.zeros(0, 3), [], torch.zeros(0, 2))
     rule = FluencyRule(judge, corpus)
     assert rule.stops
@@ -95,7 +95,9 @@ def test_own_texts_are_measured_with_the_promised_keys(space, tmp_path, monkeypa
     monkeypatch.setattr(run, "ENTRANTS", {DEFAULT: ENTRANTS[DEFAULT], "nearest stored": ENTRANTS["nearest stored"]})
     texts = [f"This {word} kettle is made for {use}." for word in ("quiet", "red", "small", "shiny", "light")
              for use in ("tea", "camping", "travel", "the office", "guests")]  # fmt: skip
-    found = run.measure(texts, 4, tmp_path, None, "cpu", quiet, plain=False, effort=QUICK, drift_pairs=2)
+    found = run.measure(
+        texts, 4, tmp_path, None, "cpu", quiet, plain=False, effort=QUICK, drift_pairs=2, judge=space.critic
+    )
     assert found["default"] == DEFAULT in found["entrants"]
     assert [corpus["corpus"] for corpus in found["corpora"]] == ["own texts, within a topic", "own texts, random pairs"]
     for row in found["entrants"].values():

@@ -1,4 +1,4 @@
-"""What the shipped model must reach: see its card. Slow: inverts a thousand texts and trains a judge."""
+"""What the shipped model must reach: see its card. Slow: inverts a thousand texts."""
 
 import re
 from typing import Any
@@ -44,9 +44,8 @@ def test_mixtures_keep_to_the_subject(quality: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_mixtures_are_new_and_fluent(quality: dict[str, Any]) -> None:
+def test_mixtures_are_new(quality: dict[str, Any]) -> None:
     assert quality["mixtures_new_share"] >= 0.8
-    assert quality["mixtures_nats_above_claims"] <= 0.15
 
 
 @pytest.mark.slow

@@ -39,6 +39,7 @@ from experiments.bench.mix.plain import plain_space
 from experiments.tiny.real_texts import shared_data
 from generator.checks import BrandRules, Checker
 from generator.grammar import HELD_OUT_PRODUCT, Grammar
+from generator.language_model import LanguageModel
 from generator.reader import Reader
 from generator.record import ProductRecord
 
@@ -48,7 +49,7 @@ _SAMPLES, _REPEATED = 20, 24
 
 def measure(
     texts: Sequence[str] | None, pairs: int, out: Path, data: Path | None, device: str, report: Report,
-    plain: bool = True, effort: Effort | None = None, drift_pairs: int = 40,
+    plain: bool = True, effort: Effort | None = None, drift_pairs: int = 40, judge: LanguageModel | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Return all that ``copyloom bench mix`` measures, as one JSON object.
 
@@ -71,9 +72,11 @@ def measure(
     drift_pairs : int
         Pairs of each corpus, at most, that are mixed at all of `experiments.bench.mix.corpora.WEIGHTS`; the others at
         equal weights only.
+    judge : LanguageModel, optional
+        In the place of `generator.models.JUDGE`: numbers of different judges do not compare.
     """
     effort = effort or Effort()
-    space, judge, folder = Space.load(device=device), Judge.load(), data or shared_data()
+    space, judged_by, folder = Space.load(device=device), Judge.load(judge), data or shared_data()
     bare = plain_space(out / "plain", folder, space.vectors, device, report) if plain else None
     found: dict[str, Any] = {
         "default": DEFAULT, "pairs": pairs, "drift_pairs": min(drift_pairs, pairs), "effort": asdict(effort),
@@ -81,7 +84,7 @@ def measure(
     }  # fmt: skip
     kept = out / "written"
     for corpus in _corpora(texts, folder, space.encoder, pairs, report):
-        setting, rule = Setting(space, corpus, bare, report, effort), FluencyRule(judge, corpus)
+        setting, rule = Setting(space, corpus, bare, report, effort), FluencyRule(judged_by, corpus)
         found["corpora"].append(_corpus_results(setting, rule, kept, min(drift_pairs, len(corpus.pairs)), report))
         if corpus.claims:
             found["with_subject"] = _with_subject(setting, rule)

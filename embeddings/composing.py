@@ -1,0 +1,263 @@
+"""Composing: the text of a mixture, chosen among what a pretrained writer says to it.
+
+The writer reads the texts that are mixed, the record of what is written about if there is one, and then the mixed
+vectors; it is asked many times, with the parents in either order, greedily and with draws of a fixed seed. What breaks
+a rule is refused: copies and pastes, names, numbers, offers and urgency that no source holds, faults of grammar, and
+texts that the pretrained model as it was before finds much stranger than the parents. Of the others the one stands that
+says best what is wanted, is most like its fellows, and surprises least. So printable comes first, and near second;
+where nothing is fit to print, the answer is that there is nothing.
+
+Every step is deterministic, and no mixture depends on the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from embeddings.adapter import AnyAdapter
+from embeddings.mixing import around
+from embeddings.prompt import prompt
+from generator.checks import BrandRules, Checker, Refusal, normalised
+from generator.decoding import Choice, Prefix, decode
+from generator.grammar import Grammar
+from generator.language_model import LanguageModel
+from generator.readability import Strangeness, grammar_faults, strangeness
+from generator.reader import Reader, mixed_facts
+from generator.record import ProductRecord
+from generator.unbacked import unbacked_claims
+from generator.words import inventions, ordinary_words
+
+COPIES = 24
+"""Texts that are written for each order of the parents."""
+ORDERS = 2
+_ROUNDED = 16
+"""Prompts are padded to a multiple of this many tokens, so that few shapes occur."""
+_GREEDY = 3
+_COOLEST, _WARMEST = 0.4, 0.9
+_STRANGER, _MUCH_STRANGER = 0.9, 5.0
+"""Nats a token by which a text may be stranger than its strangest parent, and nats of its strangest token."""
+_SURPRISAL, _FELLOWS = 0.15, 0.5
+"""What a nat a token beyond the strangest parent costs, and what a mean cosine of 1 to the other candidates brings."""
+_PLAIN = 1.0
+"""Nats a token below the strangest parent from which on a text gains no more by being plain."""
+_LONGEST_PASTE = 0.85
+_LONG = 120
+"""Characters that a text about a subject may have, whatever its parents'."""
+_COPY = 0.85
+"""`likeness` from which on a text is a copy."""
+_RUN = 3
+"""Share of a text that may come word for word from two parents or more, in runs of so many words."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mixed:
+    """A mixture to be put into words.
+
+    Parameters
+    ----------
+    vectors : Tensor of shape (P, D)
+    wanted : Tensor of shape (S,)
+    parents : tuple of str
+        Texts with a weight, the heaviest first.
+    record : ProductRecord, optional
+        What the text is to be about.
+    """
+
+    vectors: Tensor
+    wanted: Tensor
+    parents: tuple[str, ...]
+    record: ProductRecord | None = None
+
+    @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """What names, numbers and claims may be taken from: the record, or without one the parents."""
+        return tuple(self.record.phrases().values()) if self.record else self.parents
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A text that the writer wrote.
+
+    Parameters
+    ----------
+    text : str
+    refusals : tuple of Refusal
+    score : float
+        What it is worth beside the others; of refused texts too.
+    """
+
+    text: str
+    refusals: tuple[Refusal, ...] = ()
+    score: float = 0.0
+
+
+@dataclass(eq=False)
+class Composer:
+    """Puts mixtures into words.
+
+    Parameters
+    ----------
+    writer : LanguageModel
+        Pretrained, with its updates.
+    adapter : Adapter
+    encode : callable
+        From texts to sentence vectors (B, S).
+    reference : LanguageModel
+        The pretrained model as it was before.
+    """
+
+    writer: LanguageModel
+    adapter: AnyAdapter
+    encode: Callable[[Sequence[str]], Tensor]
+    reference: LanguageModel
+    _banned: dict[frozenset[str], Tensor] = field(default_factory=dict)
+
+    def best(self, mixture: Mixed) -> Candidate | None:
+        """Return the best text that may be shown, or None."""
+        return next((one for one in self.candidates(mixture) if not one.refusals), None)
+
+    def candidates(self, mixture: Mixed) -> list[Candidate]:
+        """Return all that the writer says to a mixture: what may be shown first, the best of it first."""
+        texts = self._written(mixture)
+        if not texts:
+            return []
+        beyond = self._strangeness_beyond(mixture.parents, texts)
+        refusals = self._refusals(mixture, texts, beyond)
+        scores = self._scores(mixture, texts, [not found for found in refusals], beyond.mean)
+        every = [Candidate(*row) for row in zip(texts, map(tuple, refusals), scores, strict=True)]
+        return sorted(every, key=lambda one: (len(one.refusals) > 0, -one.score))
+
+    def _written(self, mixture: Mixed) -> list[str]:
+        """Return the finished texts that the writer writes with the parents in either order in front, each once."""
+        prefix = self._asked([prompt(parents, mixture.record) for parents in (mixture.parents, mixture.parents[::-1])])
+        vectors = around(mixture.vectors[None], mixture.wanted[None], COPIES, self.adapter)[0]
+        vectors[_GREEDY : COPIES // 2] = mixture.vectors  # half of the draws are from the mixture itself
+        warmth = (0.0,) * _GREEDY + tuple(torch.linspace(_COOLEST, _WARMEST, COPIES - _GREEDY).tolist())
+        choice = Choice(warmth * ORDERS, banned=self._numbers_but(mixture.sources))
+        found = decode(self.writer, vectors.repeat(ORDERS, 1, 1), prefix, choice=choice)
+        return list(dict.fromkeys(text for one in found if one.finished and (text := one.text.strip())))
+
+    def _asked(self, prompts: Sequence[str]) -> Prefix:
+        """Return what stands before the vectors for each prompt, filled up on the left."""
+        ids = [self.writer.tokenize(asked) for asked in prompts]
+        longest = -(-max(map(len, ids)) // _ROUNDED) * _ROUNDED
+        tokens = torch.full((len(ids), longest), self.writer.end)
+        present = torch.zeros(tokens.shape, dtype=torch.bool)
+        for row, values in enumerate(ids):
+            tokens[row, longest - len(values) :] = torch.tensor(values)
+            present[row, longest - len(values) :] = True
+        return Prefix(self.writer.embed(tokens).float().cpu(), present)
+
+    def _strangeness_beyond(self, parents: Sequence[str], texts: Sequence[str]) -> Strangeness:
+        """Return how much stranger each text is than the strangest parent, to the pretrained model as it was before."""
+        every = strangeness(self.reference, [*texts, *parents])
+        mean, worst = (values.split([len(texts), len(parents)]) for values in (every.mean, every.worst))
+        return Strangeness(mean[0] - mean[1].max(), worst[0] - worst[1].max())
+
+    def _refusals(self, mixture: Mixed, texts: Sequence[str], beyond: Strangeness) -> list[list[Refusal]]:
+        """Return what keeps each text from being shown."""
+        check = self._checker(mixture)
+        found = [[*_of_checker(check, text), *_of_sources(mixture, text)] for text in texts]
+        for refusals, mean, worst in zip(found, beyond.mean.tolist(), beyond.worst.tolist(), strict=True):
+            if mean > _STRANGER or worst > _MUCH_STRANGER:
+                refusals.append(Refusal("unreadable", "reads stranger than the texts that it is made of"))
+        return found
+
+    def _scores(self, mixture: Mixed, texts: Sequence[str], fit: Sequence[bool], beyond: Tensor) -> list[float]:
+        """Return what each text is worth: near to what is wanted, like the other fit texts, and not strange."""
+        vectors = self.encode(texts)
+        among = vectors[torch.tensor(fit)] if any(fit) else vectors
+        fellows = (vectors @ among.T).mean(1)
+        near = vectors @ mixture.wanted if mixture.record is None else torch.zeros(len(texts))
+        return (near + _FELLOWS * fellows - _SURPRISAL * beyond.clamp_min(-_PLAIN)).tolist()
+
+    def _checker(self, mixture: Mixed) -> Checker:
+        """Return the checks of form, and against copies, for texts beside the parents of a mixture."""
+        parents, record = mixture.parents, mixture.record
+        rules = BrandRules.like(parents).model_copy(update={"full_stop": False})
+        if record is not None:
+            rules = rules.model_copy(update={"max_characters": max(rules.max_characters, _LONG)})
+            return Checker(rules, parents, Reader(Grammar.load(), record))
+        grammar = None if any(mixed_facts(parent, Grammar.load()) for parent in parents) else Grammar.load()
+        return Checker(rules, parents, grammar=grammar, family=parents, any_style=True)
+
+    def _numbers_but(self, sources: Sequence[str]) -> Tensor:
+        """Return which tokens hold a digit that no source holds, or break a line: a bool Tensor of shape (V,)."""
+        digits = frozenset(letter for source in sources for letter in source if letter.isdigit())
+        if digits not in self._banned:
+            size = len(self.writer.model.get_output_embeddings().weight)
+            written = [self.writer.detokenize([token]) for token in range(min(size, len(self.writer.tokenizer)))]
+            bad = [
+                "\n" in text or any(letter.isdigit() and letter not in digits for letter in text) for text in written
+            ]
+            self._banned[digits] = torch.tensor([*bad, *[True] * (size - len(bad))])
+        return self._banned[digits]
+
+
+def _of_checker(checker: Checker, text: str) -> list[Refusal]:
+    """Return the refusals of form and facts; a style of its own is none."""
+    return [one for one in checker.refusals(text) if one.code not in {"another style", "unknown word"}]
+
+
+def _of_sources(mixture: Mixed, text: str) -> list[Refusal]:
+    """Return refusals for what no source holds, faults of grammar, and pastes."""
+    found = [
+        Refusal("invented", f"{word!r} stands in none of its sources")
+        for word in inventions(text, mixture.sources, ordinary_words())
+    ]
+    found += [Refusal("unbacked claim", f"{words!r} ({kind}) stands in none of its sources")
+              for kind, words in unbacked_claims(text, mixture.sources)]  # fmt: skip
+    usual = {fault.partition(":")[2] for parent in mixture.parents for fault in grammar_faults(parent)}
+    found += [Refusal("grammar", fault) for fault in grammar_faults(text) if fault.partition(":")[2] not in usual]
+    near = next((parent for parent in mixture.parents if likeness(text, parent) >= _COPY), None)
+    if near is not None and mixture.record is None:
+        found.append(Refusal("copy", f"nearly the same words as {near}"))
+    if mixture.record is None and is_paste(text, mixture.parents):
+        found.append(Refusal("concatenation", "the beginning of one text and the end of another"))
+    return found
+
+
+def likeness(text: str, other: str) -> float:
+    """Return how much of two texts is the same words in the same order: 1 where all is.
+
+    Examples
+    --------
+    >>> likeness("Only people with curly hair know.", "Only the people with curly hair know")
+    0.923...
+    """
+    return SequenceMatcher(None, normalised(text).split(), normalised(other).split(), autojunk=False).ratio()
+
+
+def is_paste(text: str, parents: Sequence[str]) -> bool:
+    """Say whether nearly all of a text is runs of three words or more from two or more of its parents.
+
+    Examples
+    --------
+    >>> parents = ["Stay dry on every trail with our hiking backpack.", "Why settle for flat sound? Hear every note."]
+    >>> is_paste("Why settle for flat dry on every trail with our backpack.", parents)
+    True
+    >>> is_paste("Why settle for wet socks? Our backpack stays dry on every trail.", parents)
+    False
+    """
+    words = normalised(text).split()
+    theirs = [f" {normalised(parent)} " for parent in parents]
+    covered, used, place = 0, set[int](), 0
+    while place < len(words):
+        longest, owner = 0, 0
+        for number, parent in enumerate(theirs):
+            run = 0
+            while place + run < len(words) and f" {' '.join(words[place : place + run + 1])} " in parent:
+                run += 1
+            if run > longest:
+                longest, owner = run, number
+        if longest >= _RUN:
+            covered += longest
+            used.add(owner)
+        place += max(longest, 1)
+    return len(used) > 1 and covered >= _LONGEST_PASTE * len(words)

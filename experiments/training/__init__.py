@@ -1,0 +1,1 @@
+"""Trainings of models that the package ships; nothing that ships imports them."""

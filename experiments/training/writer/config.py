@@ -1,0 +1,114 @@
+"""How a writer is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
+
+from copyloom import InputError, in_words
+from generator.models import WRITER
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class WriterTraining(BaseModel):
+    """What a writer is and how it is trained. The defaults take about two hours on 2 cores with bfloat16 units.
+
+    The learning rate rises over `warmup` steps, stays, and falls over the last `cooldown` of all steps (Hu et al. 2024,
+    MiniCPM); hand-written examples join at `written_from`, so that the best data is seen while the rate falls.
+
+    Parameters
+    ----------
+    seed : int
+    model : str
+        A model of the registry, a folder, or the hub id of a causal model.
+    vectors : int
+        P.
+    width : int
+        Of the adapter's residual network.
+    rank : int
+        Of the low-rank updates of all linear layers.
+    rows : int
+        Texts of a step.
+    steps, warmup : int
+    cooldown : float
+    adapter_rate, low_rank_rate : float
+        Peak learning rates.
+    own, null, neighbours, grammar : float
+        Shares of the examples: a text from its own vector; from none; from a mixture of its neighbours'; and texts of
+        the grammar. They are brought to sum to 1.
+    written : float
+        Share of hand-written examples from step `written_from` on; the others shrink.
+    context : float
+        Share of mixtures that come with their parents' texts in front of the vectors.
+    noise : float
+        Most of the variance of a vector that noise takes the place of: ``sqrt(1 - a) z + sqrt(a) e``, a uniform up to
+        it (SONAR's decoder; LCM team 2024, section 2.4).
+    clean : float
+        Share of vectors without noise.
+    near_enough : float
+        Cosine of a text to a mixture of its neighbours from which on it is a target of that.
+    common, others : int
+        Tokens that the loss compares a target with: the most common of the training texts, and others drawn anew for
+        every step, so that no token of the vocabulary stays likely for want of an example.
+    max_context, max_target : int
+        Tokens; what is longer is left out.
+    checkpoint_seconds : float
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: NonNegativeInt = 0
+    model: str = WRITER
+    vectors: PositiveInt = 8
+    width: PositiveInt = 768
+    rank: PositiveInt = 16
+    rows: PositiveInt = 64
+    steps: PositiveInt = 1150
+    warmup: PositiveInt = 60
+    cooldown: float = Field(0.5, gt=0, le=1)
+    adapter_rate: PositiveFloat = 2e-3
+    low_rank_rate: PositiveFloat = 1e-3
+    own: Share = 0.42
+    null: Share = 0.05
+    neighbours: Share = 0.33
+    grammar: Share = 0.20
+    written: Share = 0.5
+    written_from: NonNegativeInt = 304
+    context: Share = 0.6
+    noise: Share = 0.4
+    clean: Share = 0.35
+    near_enough: Share = 0.6
+    common: PositiveInt = 12_288
+    others: PositiveInt = 2048
+    max_context: PositiveInt = 96
+    max_target: PositiveInt = 48
+    checkpoint_seconds: float = 300.0
+
+
+def read_writer_training(path: Path | None, changes: dict[str, Any]) -> WriterTraining:
+    """Return the settings in a YAML file, with `changes` on top.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or a setting does not fit.
+    """
+    try:
+        given = (yaml.safe_load(path.read_text(encoding="utf-8")) if path else None) or {}
+        return WriterTraining.model_validate({**given, **changes})
+    except ValidationError as error:
+        raise InputError(f"training settings {path or changes}: {in_words(error)}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
+        raise InputError(f"training settings {path or changes} do not fit: {error}") from error

@@ -1,0 +1,243 @@
+"""Train a writer: an adapter and low-rank updates of a pretrained language model, together, by plain cross-entropy.
+
+Runs unattended and goes on where it was stopped, to the bit: batches are a function of the seed and the step alone.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, linear
+from torch.nn.utils import clip_grad_norm_
+
+from embeddings.adapter import SlotAdapter
+from embeddings.training.checkpoint import CHECKPOINT, RUN, State, check_same_run, load_state, save_state
+from embeddings.training.config import share_of_rate
+from experiments.training.writer.config import WriterTraining
+from experiments.training.writer.corpus import load_corpus, sentence_vectors
+from experiments.training.writer.examples import Example, Examples, as_pairs, parents_of
+from experiments.training.writer.written import written_blends
+from generator import low_rank
+from generator.device import Device
+from generator.language_model import LanguageModel
+
+Report = Callable[[str, int, int], None]
+
+_GROUP = 8
+"""Batches that are drawn together and divided by length, so that little is padding."""
+_LENGTHS = 16
+"""Batches are padded to a multiple of this: few shapes to compile."""
+_LOG_EVERY = 20
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tensors of one step.
+
+    Parameters
+    ----------
+    ids : Tensor of shape (B, T)
+        Context, room for P vectors, target and end-of-text, then padding.
+    starts : Tensor of shape (B,)
+        Where the vectors go.
+    vectors : Tensor of shape (B, S)
+    rows, places : Tensor of shape (N,)
+        Of the hidden states after which a target token comes.
+    targets : Tensor of shape (N,)
+    """
+
+    ids: Tensor
+    starts: Tensor
+    vectors: Tensor
+    rows: Tensor
+    places: Tensor
+    targets: Tensor
+
+
+class Batches:
+    """The batches of a training; each a function of the seed and the step alone.
+
+    Parameters
+    ----------
+    config : WriterTraining
+    model : LanguageModel
+    examples : Examples
+    """
+
+    def __init__(self, config: WriterTraining, model: LanguageModel, examples: Examples) -> None:
+        self.config, self.model, self.examples = config, model, examples
+        self._ids: dict[str, list[int]] = {}
+        self._group: tuple[int, list[Batch]] = (-1, [])
+
+    def of(self, step: int) -> Batch:
+        """Return the batch of a step."""
+        if self._group[0] != step // _GROUP:
+            self._group = (step // _GROUP, self._drawn(step // _GROUP))
+        return self._group[1][step % _GROUP]
+
+    def _drawn(self, group: int) -> list[Batch]:
+        rng, rows = random.Random(f"{self.config.seed} group {group}"), self.config.rows
+        found: list[tuple[Example, list[int], list[int]]] = []
+        while len(found) < rows * _GROUP:
+            example = self.examples.draw(rng, group * _GROUP)
+            context, target = self._tokens(example.context), self._tokens(example.target)
+            if len(context) <= self.config.max_context and len(target) < self.config.max_target:
+                found.append((example, context, [*target, self.model.end]))
+        found.sort(key=lambda one: len(one[1]) + len(one[2]))
+        batches = [self._batch(found[first : first + rows]) for first in range(0, len(found), rows)]
+        rng.shuffle(batches)
+        return batches
+
+    def _tokens(self, text: str) -> list[int]:
+        if text not in self._ids:
+            self._ids[text] = self.model.tokenize(text) if text else []
+        return self._ids[text]
+
+    def _batch(self, found: list[tuple[Example, list[int], list[int]]]) -> Batch:
+        P = self.config.vectors
+        longest = max(len(context) + P + len(target) for _, context, target in found) - 1  # the last is read by none
+        ids = torch.full((len(found), -(-longest // _LENGTHS) * _LENGTHS), self.model.end)
+        rows, places, targets = [], [], []
+        for row, (_, context, target) in enumerate(found):
+            first = len(context) + P
+            ids[row, : len(context)] = torch.tensor(context, dtype=torch.long)
+            ids[row, first : first + len(target) - 1] = torch.tensor(target[:-1], dtype=torch.long)
+            rows += [row] * len(target)
+            places += range(first - 1, first - 1 + len(target))
+            targets += target
+        starts = torch.tensor([len(context) for _, context, _ in found])
+        vectors = torch.stack([torch.from_numpy(example.vector) for example, _, _ in found])
+        return Batch(ids, starts, vectors, *(torch.tensor(values) for values in (rows, places, targets)))
+
+
+class Compared:
+    """The tokens that the loss of a step compares: the common ones, the step's own, and others drawn for it."""
+
+    def __init__(self, config: WriterTraining, model: LanguageModel, examples: Examples) -> None:
+        self.config, self.size = config, len(model.model.get_output_embeddings().weight)
+        rng, counts = random.Random(f"{config.seed} common"), Counter[int]([model.end])
+        for _ in range(20_000):
+            counts.update(model.tokenize(examples.draw(rng, config.steps).target))
+        self.common = torch.tensor(sorted(token for token, _ in counts.most_common(config.common)))
+
+    def of(self, step: int, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the tokens (C,), ascending, and the places (N,) of the targets among them."""
+        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
+        others = torch.randint(self.size, (self.config.others,), generator=generator)
+        tokens = torch.cat([self.common, others, targets]).unique()
+        return tokens, torch.searchsorted(tokens, targets)
+
+
+def train_writer(
+    config: WriterTraining, data: Path | None, out: Path, report: Report, device: str = "auto"
+) -> tuple[SlotAdapter, dict[str, Tensor], int]:
+    """Train, or go on training, in a folder; return the adapter, the low-rank updates, and the number of real texts.
+
+    Parameters
+    ----------
+    config : WriterTraining
+    data : Path, optional
+        Folder of real texts; without it the writer learns from the grammar and the hand-written examples alone.
+    out : Path
+        Receives vectors, neighbours, checkpoints and ``log.csv``.
+    report : callable
+        Hears of a stage, the steps done and those in all.
+    device : str
+    """
+    check_same_run(out / RUN, {"config": config.model_dump()})
+    model = LanguageModel.load(config.model, Device.choose(device))
+    blends = written_blends()
+    corpus = load_corpus(data, out, config.seed, report)
+    vectors = sentence_vectors(parents_of(blends), out / "written.safetensors", report)
+    examples = Examples(config, corpus, blends, as_pairs(vectors))
+    return *_Training(config, model, examples, out, report).run(), len(corpus.texts)
+
+
+class _Training:
+    """A training under way."""
+
+    def __init__(
+        self, config: WriterTraining, model: LanguageModel, examples: Examples, out: Path, report: Report
+    ) -> None:
+        self.config, self.out, self.report = config, out, report
+        self.device = model.device
+        self.batches, self.compared = Batches(config, model, examples), Compared(config, model, examples)
+        torch.manual_seed(config.seed)
+        size = examples.corpus.claim_vectors.shape[1]
+        self.adapter = SlotAdapter(size, config.vectors, model.hidden_size, config.width)
+        nn.init.constant_(self.adapter.length, model.embedding_rms)
+        self.adapter.to(model.device.torch)
+        if model.device.has_bfloat16:
+            model.model.bfloat16()
+        self.head = model.model.get_output_embeddings().weight.detach()
+        self.embed, self.body = model.model.get_input_embeddings(), model.model.base_model
+        low_rank.put_in(model.model, config.rank, config.seed)
+        model.model.set_attn_implementation("eager")  # for short texts faster than fused attention
+        self.model = model.model
+        for layer in self.body.layers:
+            layer.compile(dynamic=False)
+
+    def run(self) -> tuple[SlotAdapter, dict[str, Tensor]]:
+        """Take all steps that are left."""
+        config, named = self.config, self._parameters()
+        optimiser = torch.optim.AdamW(
+            [{"params": list(self.adapter.parameters()), "lr": config.adapter_rate, "rate": config.adapter_rate},
+             {"params": [p for name, p in named.items() if not name.startswith("adapter.")],
+              "lr": config.low_rank_rate, "rate": config.low_rank_rate}],
+            betas=(0.9, 0.98), weight_decay=0.0,
+        )  # fmt: skip
+        state, parameters, kept = load_state(self.out / CHECKPOINT)
+        with torch.no_grad():
+            for name, value in parameters.items():
+                named[name].copy_(value)
+        if kept:
+            optimiser.load_state_dict({**optimiser.state_dict(), "state": kept})
+        saved_at = time.monotonic()
+        while state.step < config.steps:
+            share = share_of_rate(state.step, config.steps, config.warmup, config.cooldown)
+            for group in optimiser.param_groups:
+                group["lr"] = group["rate"] * share
+            loss = self._loss(state.step)
+            loss.backward()
+            clip_grad_norm_(named.values(), 1.0)
+            optimiser.step()
+            optimiser.zero_grad()
+            state.losses.append(float(loss.detach()))
+            state.step += 1
+            if state.step % _LOG_EVERY == 0 or state.step == config.steps:
+                self._log(state)
+            if time.monotonic() - saved_at > config.checkpoint_seconds or state.step == config.steps:
+                save_state(self.out / CHECKPOINT, state, named, optimiser)
+                saved_at = time.monotonic()
+        return self.adapter, low_rank.updates_of(self.model)
+
+    def _parameters(self) -> dict[str, nn.Parameter]:
+        mine = {f"adapter.{name}": value for name, value in self.adapter.named_parameters()}
+        theirs = {name.replace("_orig_mod.", ""): value for name, value in self.model.named_parameters()
+                  if value.requires_grad}  # fmt: skip
+        return mine | theirs
+
+    def _loss(self, step: int) -> Tensor:
+        """Return the mean cross-entropy of a step's target tokens, in nats, among the tokens compared."""
+        batch, where = self.batches.of(step), self.device.torch
+        tokens, targets = self.compared.of(step, batch.targets)
+        inputs = self.embed(batch.ids.to(where))
+        places = batch.starts[:, None] + torch.arange(self.config.vectors)
+        adapted = self.adapter(batch.vectors.to(where)).to(inputs.dtype)
+        inputs = inputs.scatter(1, places.to(where)[..., None].expand_as(adapted), adapted)
+        states = self.body(inputs_embeds=inputs, use_cache=False)[0][batch.rows.to(where), batch.places.to(where)]
+        return cross_entropy(linear(states, self.head[tokens.to(where)]).float(), targets.to(where))
+
+    def _log(self, state: State) -> None:
+        mean = sum(state.losses) / len(state.losses)
+        state.losses = []
+        self.report(f"training (loss {mean:.3f})", state.step, self.config.steps)
+        with (self.out / "log.csv").open("a") as log:
+            log.write(f"{state.step},{mean:.4f}\n")

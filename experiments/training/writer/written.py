@@ -1,0 +1,53 @@
+"""Examples written for this project one by one: two texts and what stands between them, or a record and claims."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+
+from generator.record import ProductRecord
+
+BLENDS = {"lean_a": (0.65, 0.85), "even": (0.4, 0.6), "lean_b": (0.15, 0.35)}
+"""Weights of the first parent for which a text of an example is right."""
+_RECORDS = {"text_a": (1.0, 1.0), "text_ab": (0.35, 0.65), "text_b": (0.0, 0.0)}
+FILE = "written.jsonl.gz"
+
+
+@dataclass(frozen=True)
+class Blend:
+    """A text that stands between two others.
+
+    Parameters
+    ----------
+    kind : str
+        Register or topic.
+    parents : tuple of str
+    weights : (float, float)
+        Between which the first parent's weight lies.
+    text : str
+    record : ProductRecord, optional
+        What the text is about, where it is not what its parents are about.
+    """
+
+    kind: str
+    parents: tuple[str, str]
+    weights: tuple[float, float]
+    text: str
+    record: ProductRecord | None = None
+
+
+def written_blends() -> list[Blend]:
+    """Return the examples that the package ships."""
+    packed = resources.files("experiments.training.writer").joinpath(FILE).read_bytes()
+    return [blend for line in gzip.decompress(packed).decode().splitlines() for blend in blends_of(json.loads(line))]
+
+
+def blends_of(row: dict[str, object]) -> Iterator[Blend]:
+    """Yield the blends of one line: two parents, and texts of several weights."""
+    record = ProductRecord.model_validate(row["record"]) if "record" in row else None
+    for key, weights in (_RECORDS if record else BLENDS).items():
+        if text := row.get(key):
+            yield Blend(str(row.get("kind", "subject")), (str(row["a"]), str(row["b"])), weights, str(text), record)

@@ -1,0 +1,36 @@
+"""``copyloom train writer``: what makes a writer of a pretrained model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from experiments import console
+from experiments.options import DeviceName, Json
+
+
+def train_writer_command(
+    out: Annotated[Path, typer.Option(help="Folder of checkpoints, log and the writer.")] = Path("runs") / "writer",
+    data: Annotated[Path | None, typer.Option(help="Folder of real texts; there are others in the package.")] = None,
+    model: Annotated[str | None, typer.Option(help="smollm2, a folder, or the hub id of a causal model.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML settings.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Training steps.", min=1)] = None,
+    rows: Annotated[int | None, typer.Option(help="Texts of a step.", min=1)] = None,
+    device: DeviceName = "auto",
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Train a writer: adapter and low-rank updates of a pretrained model; the same command goes on if stopped."""
+    from embeddings.folders import held
+    from experiments.tiny.real_texts import shared_data
+    from experiments.training.writer.config import read_writer_training
+    from experiments.training.writer.package import train_to_package
+
+    given = {"model": model, "steps": steps, "rows": rows}
+    settings = read_writer_training(config, {name: value for name, value in given.items() if value is not None})
+    with held(out, "training", "--out"), console.progress() as show:
+        found = train_to_package(settings, data or shared_data(), out, device, show)
+    console.deliver(found, lambda found: console.out.print(
+        f"Writer: {found['writer']} ({found['bytes']:,} bytes, {found['texts']:,} real texts); "
+        f"use it with --model {found['writer']}", markup=False), as_json)  # fmt: skip

@@ -1,0 +1,55 @@
+"""Claims that sell without saying what is for sale: urgency, scarcity, social proof and offers. They are facts too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_CLAIMS = {
+    "urgency": (
+        "last chance", "hurry", "(?:today|this week) only", "only (?:today|this week)", "limited[- ]time", "deadline",
+        "ends? (?:soon|today|tonight|midnight)", "now or never", "don'?t (?:miss|wait)", "act (?:now|fast)",
+        "final (?:hours|days|call)", "before (?:it'?s|they'?re) (?:gone|too late)", "for a limited", "expires?",
+        "while you (?:still )?can", "time is running",
+    ),
+    "scarcity": (
+        "(?:stock|supplies|supply|numbers?|seats?|places|spots) (?:is|are) (?:low|limited|running)", "almost gone",
+        "while (?:stocks?|supplies) lasts?", "selling (?:fast|out)", "sells? out", "sold out", "running (?:low|out)",
+        "few(?:er)? left", "limited", "rare",
+    ),
+    "social proof": (
+        "trusted", "(?:loved|chosen|used|worn) by", "recommended", "rated", "ratings?", "reviews?", r"award\w*",
+        r"best[- ]?sell\w*", "most (?:popular|loved|talked)", "number one", r"no\.? ?1", "#1", "thousands", "millions",
+        "hundreds", "every(?:one|body) (?:is|loves|wants)", "experts?", "doctors?", "proven", "tested", "certified",
+        "customers", "fans (?:love|swear)", "favou?rite", "famous", "acclaimed", "popular", "critics", "top-rated",
+    ),
+    "offer": (
+        r"free\b(?!-)", "discounts?", "percent off", "% off", "half[- ]price", "sale", "money[- ]back", r"warrant\w+",
+        r"guarantee\w*", "refunds?", "bonus", "vouchers?", "coupons?", r"save (?:up to|money|\d|£|\$|€)", "dollars? off",
+        "no charge", "on us", r"cheap\w*", "lowest", "price[sd]?", "deals?", "offers?",
+    ),
+}  # fmt: skip
+_PATTERNS = {
+    kind: re.compile(rf"(?<![\w-])(?:{'|'.join(claims)})(?!\w)", re.IGNORECASE) for kind, claims in _CLAIMS.items()
+}
+
+
+def unbacked_claims(text: str, sources: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the kind and words of each such claim in `text` whose like no source makes.
+
+    Parameters
+    ----------
+    text : str
+    sources : sequence of str
+        The phrases of a record; without a record, the texts that `text` is made of.
+
+    Examples
+    --------
+    >>> unbacked_claims("Hurry: free shipping on every mug.", ["free shipping"])
+    [('urgency', 'Hurry')]
+    """
+    found = []
+    for kind, pattern in _PATTERNS.items():
+        backed = {match[0].lower()[:4] for source in sources for match in pattern.finditer(source)}
+        found += [(kind, match[0]) for match in pattern.finditer(text) if match[0].lower()[:4] not in backed]
+    return found

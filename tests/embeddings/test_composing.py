@@ -1,0 +1,115 @@
+"""Composing: what is refused, in which order the rest stands, and that no mixture depends on another."""
+
+import pytest
+import torch
+
+from embeddings.composing import COPIES, ORDERS, Composer, Mixed, is_paste, likeness
+from embeddings.mixing import adapt, wanted_point
+from generator.record import ProductRecord
+
+PARENTS = ("Give travelers the drone that says you care.", "The backpack that people will not stop talking about.")
+
+
+@pytest.fixture
+def composer(space, monkeypatch) -> Composer:
+    """The small model as a writer: it never learned to read prompts, but it writes."""
+    from dataclasses import replace
+
+    monkeypatch.setattr(space.model, "device", replace(space.model.device, decode_rows=ORDERS * COPIES))
+    return Composer(space.model, space.adapter, space.encoder.encode, space.critic)
+
+
+def _mixed(space, parents=PARENTS, record=None) -> Mixed:
+    wanted = wanted_point(space.encoder.encode(list(parents))[None], torch.tensor([[0.5, 0.5]]))
+    return Mixed(adapt(space.adapter, wanted)[0], wanted[0], parents, record)
+
+
+def _said(composer, monkeypatch, texts) -> None:
+    monkeypatch.setattr(composer, "_written", lambda mixture: list(texts))
+
+
+def test_what_is_fit_stands_first_and_best_first(space, composer):
+    found = composer.candidates(_mixed(space))
+    assert len({one.text for one in found}) == len(found) > 1
+    fit = [not one.refusals for one in found]
+    assert fit == sorted(fit, reverse=True)
+    for kind in (True, False):
+        scores = [one.score for one in found if bool(one.refusals) is not kind]
+        assert scores == sorted(scores, reverse=True)
+    best = composer.best(_mixed(space))
+    assert (best is None) == (not any(fit))
+
+
+def test_no_mixture_depends_on_what_came_before(space, composer):
+    first = [one.text for one in composer.candidates(_mixed(space))]
+    composer.candidates(_mixed(space, ("A red kettle.", "Why wait? Buy the lamp today.")))
+    assert [one.text for one in composer.candidates(_mixed(space))] == first
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (PARENTS[0], "copy"),
+        ("Give the travelers the drone that says you care.", "copy"),
+        (f"{PARENTS[0]} {PARENTS[1]}", "concatenation"),
+        ("Give travelers the drone that people will not stop talking about.", "concatenation"),
+        ("Give 40 travelers a drone.", "invented"),
+        ("Give Zanzibar travelers a drone.", "invented"),
+        ("Hurry, give travelers the drone.", "unbacked claim"),
+        ("Travelers trusted by the drone.", "unbacked claim"),
+        ("Give travelers an drone.", "article"),
+        ("They gives travelers the drone.", "grammar"),
+        ("Give travelers the", "unfinished"),
+        ("Give travelers the drone drone.", "repetition"),
+    ],
+)
+def test_refusals(space, composer, monkeypatch, text, code):
+    _said(composer, monkeypatch, [text])
+    (found,) = composer.candidates(_mixed(space))
+    assert code in {refusal.code for refusal in found.refusals}
+    assert composer.best(_mixed(space)) is None
+
+
+def test_a_strange_text_is_unreadable(space, composer, monkeypatch):
+    whole, broken = "The drone that travelers care about.", "Travelers drone the says care stop that people."
+    _said(composer, monkeypatch, [whole, broken])
+    refused = {one.text: {refusal.code for refusal in one.refusals} for one in composer.candidates(_mixed(space))}
+    assert "unreadable" not in refused[whole]
+    assert "unreadable" in refused[broken]
+
+
+def test_about_a_subject_facts_come_from_the_record_alone(space, composer, monkeypatch):
+    mug = ProductRecord(name="trail mug", feature=["a screw-on lid"], proof=["rated 4.8 out of 5"])
+    texts = [
+        "The trail mug with a screw-on lid that says you care.", "The trail mug is rated 4.8 out of 5.",
+        "The trail mug is rated 4.9 out of 5.", "The backpack with a screw-on lid.", "The trail mug has free shipping.",
+    ]  # fmt: skip
+    _said(composer, monkeypatch, texts)
+    found = composer.candidates(_mixed(space, record=mug))
+    codes = {one.text: {refusal.code for refusal in one.refusals} for one in found}
+    assert codes[texts[0]] == codes[texts[1]] == set()
+    assert "invented number" in codes[texts[2]]
+    assert "off subject" in codes[texts[3]]
+    assert "unbacked claim" in codes[texts[4]]
+
+
+def test_digits_that_no_source_holds_are_never_written(space, composer):
+    banned = composer._numbers_but(("rated 4.8",))
+    written = [space.model.detokenize([token]) for token in range(len(banned))]
+    assert all(flag == (not set("".join(filter(str.isdigit, text))) <= set("48") or "\n" in text)
+               for flag, text in zip(banned.tolist(), written, strict=True))  # fmt: skip
+
+
+def test_nothing_written_gives_nothing(space, composer, monkeypatch):
+    _said(composer, monkeypatch, [])
+    assert composer.candidates(_mixed(space)) == []
+    assert composer.best(_mixed(space)) is None
+
+
+def test_pastes_and_likeness():
+    assert is_paste("Give travelers the drone that people will not stop talking about.", PARENTS)
+    assert not is_paste("The drone that travelers talk about.", PARENTS)
+    assert not is_paste(PARENTS[0], PARENTS)
+    assert not is_paste("", PARENTS)
+    assert likeness("A kettle.", "a KETTLE") == 1.0
+    assert likeness("A kettle.", "One lamp") == 0.0

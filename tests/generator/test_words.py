@@ -1,0 +1,66 @@
+"""Numbers and names that no source holds are found; everything that a source or the language holds is not."""
+
+import pytest
+
+from generator.unbacked import unbacked_claims
+from generator.words import inventions, is_number, ordinary_words, ordinary_words_of, words_in
+
+SOURCES = ("Rated 4.8 out of 5 by Boston's hikers.", "A waterproof backpack for Kim")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Hikers in Boston gave the backpack 4.8.", []),
+        ("Kim's waterproof backpacks", []),
+        ("Hikers in Denver gave it 4.9.", ["Denver", "4.9"]),
+        ("Two backpacks for KIM", ["Two"]),
+        ("Twenty-one hikers", ["Twenty-one"]),
+        ("I think I'll hike", []),
+        ("Ordinary words in Title Case Are No Names", []),
+        ("Kardashian hikers", ["Kardashian"]),
+        ("", []),
+    ],
+)
+def test_inventions(text: str, found: list[str]) -> None:
+    assert inventions(text, SOURCES, ordinary_words()) == found
+
+
+def test_each_invention_is_named_once() -> None:
+    assert inventions("Zug, Zug and Zug", [], ordinary_words()) == ["Zug"]
+
+
+def test_words_keep_their_marks() -> None:
+    assert words_in("Kim’s 2,300 well-made mugs — 4.5!") == ["Kim's", "2,300", "well-made", "mugs", "4.5"]
+
+
+@pytest.mark.parametrize(
+    ("word", "number"), [("2BR", True), ("dozens", True), ("half", True), ("one", False), ("tea", False)]
+)
+def test_numbers(word: str, number: bool) -> None:
+    assert is_number(word) is number
+
+
+def test_words_that_are_mostly_capitals_may_be_names() -> None:
+    texts = ["We stay in Boston often.", "We like boston and tea.", "She likes Boston and more tea.", "ALL BOSTON TEA"]
+    found = ordinary_words_of(texts)
+    assert "tea" in found
+    assert "boston" not in found
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("Hurry, our mugs are selling fast.", ["urgency", "scarcity"]),
+        ("Trusted by thousands of campers.", ["social proof", "social proof"]),
+        ("Get 20 percent off and free engraving.", ["offer", "offer"]),
+        ("A mug that keeps cocoa hot.", []),
+        ("A caffeine-free tea for stress-free mornings.", []),
+    ],
+)
+def test_claims_that_nobody_backs(text: str, kinds: list[str]) -> None:
+    assert [kind for kind, _ in unbacked_claims(text, ["keeps cocoa hot"])] == kinds
+
+
+def test_a_record_backs_what_it_says() -> None:
+    assert unbacked_claims("Free engraving, rated 4.8.", ["free engraving", "rated 4.8 out of 5"]) == []
