@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -197,10 +198,10 @@ def folder_of(name: str) -> Path:
     return {SHIPPED: SHIPPED_FOLDER, models.WRITER: WRITER_FOLDER}.get(name) or Path(name).expanduser()
 
 
-def load_language_model(name: str, device: Device) -> LanguageModel:
+def load_language_model(name: str, device: Device) -> tuple[LanguageModel, LanguageModel | None]:
     """Return the language model that the adapter of `name` was trained for, or the one at a folder or hub id.
 
-    Low-rank updates that lie beside the adapter are merged into it.
+    Low-rank updates that lie beside the adapter are merged into it; the second model is then the one without them.
 
     Raises
     ------
@@ -209,16 +210,18 @@ def load_language_model(name: str, device: Device) -> LanguageModel:
     """
     settings = load_settings(folder := folder_of(name))
     if settings is None or not settings.base_model:
-        return LanguageModel.load(name, device)
+        return LanguageModel.load(name, device), None
     base = LanguageModel.load(settings.base_model, device)
     if base.identity.parameters != settings.base_parameters:
         raise InputError(
             f"the adapter in {name} was trained for {settings.base_model!r} with parameters "
             f"{settings.base_parameters}; that model has {base.identity.parameters} now: train the adapter again"
         )
-    if settings.rank:
-        low_rank.merge(base.model, updates_beside(folder))
-    return LanguageModel(base.model, base.tokenizer, name, device)
+    if not settings.rank:
+        return LanguageModel(base.model, base.tokenizer, name, device), None
+    updated = copy.deepcopy(base.model)
+    low_rank.merge(updated, updates_beside(folder))
+    return LanguageModel(updated, base.tokenizer, name, device), base
 
 
 def updates_beside(folder: Path) -> dict[str, Tensor]:

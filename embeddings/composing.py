@@ -22,7 +22,7 @@ from torch import Tensor
 
 from embeddings.adapter import AnyAdapter
 from embeddings.mixing import around
-from embeddings.prompt import prompt
+from embeddings.prompt import about, prompt
 from generator.checks import BrandRules, Checker, Refusal, normalised
 from generator.decoding import Choice, Prefix, decode
 from generator.grammar import Grammar
@@ -127,7 +127,7 @@ class Composer:
         texts = self._written(mixture)
         if not texts:
             return []
-        beyond = self._strangeness_beyond(mixture.parents, texts)
+        beyond = self._strangeness_beyond(mixture, texts)
         refusals = self._refusals(mixture, texts, beyond)
         scores = self._scores(mixture, texts, [not found for found in refusals], beyond.mean)
         every = [Candidate(*row) for row in zip(texts, map(tuple, refusals), scores, strict=True)]
@@ -154,10 +154,14 @@ class Composer:
             present[row, longest - len(values) :] = True
         return Prefix(self.writer.embed(tokens).float().cpu(), present)
 
-    def _strangeness_beyond(self, parents: Sequence[str], texts: Sequence[str]) -> Strangeness:
-        """Return how much stranger each text is than the strangest parent, to the pretrained model as it was before."""
-        every = strangeness(self.reference, [*texts, *parents])
-        mean, worst = (values.split([len(texts), len(parents)]) for values in (every.mean, every.worst))
+    def _strangeness_beyond(self, mixture: Mixed, texts: Sequence[str]) -> Strangeness:
+        """Return how much stranger each text is than the strangest parent, to the pretrained model as it was before.
+
+        A record may bring stranger words than they have; what it says counts as one of them.
+        """
+        usual = [*mixture.parents, *([about(mixture.record)] if mixture.record else [])]
+        every = strangeness(self.reference, [*texts, *usual])
+        mean, worst = (values.split([len(texts), len(usual)]) for values in (every.mean, every.worst))
         return Strangeness(mean[0] - mean[1].max(), worst[0] - worst[1].max())
 
     def _refusals(self, mixture: Mixed, texts: Sequence[str], beyond: Strangeness) -> list[list[Refusal]]:

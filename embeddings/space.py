@@ -120,16 +120,14 @@ class Space(Writing):
         settings = load_settings(folder)
         if settings is not None and settings.rank:  # a writer is asked for so many texts at a time
             chosen = replace(chosen, decode_rows=ORDERS * COPIES)
-        model = load_language_model(name, chosen)
+        model, reference = load_language_model(name, chosen)
         if settings is None:
             return cls(model, SentenceEncoder(chosen.torch), vectors=vectors, context=context)
         adapter, subject_adapter = load_adapters(folder)
         for part in (adapter, subject_adapter):
             if part is not None:
                 part.to(chosen.torch).eval().requires_grad_(False)
-        critic, reference = None, None
-        if settings.rank:
-            reference = LanguageModel.load(settings.base_model, chosen)
+        critic = None
         if (folder / CRITIC).is_dir():
             critic = LanguageModel.load(str(folder / CRITIC), chosen, model.tokenizer)
         encoder = encoder_of(settings, chosen.torch)

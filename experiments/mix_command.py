@@ -67,9 +67,8 @@ def _writer(model: str | None) -> str:
 
     if model is not None or is_there(WRITER):
         return model or WRITER
-    console.notes.print(
-        f"{SHIPPED} writes, a small model for tests; for better copy: copyloom models get {WRITER}", markup=False
-    )
+    note = f"{SHIPPED} writes, a small model for tests; for better copy: copyloom models get {WRITER}"
+    console.notes.print(note, markup=False, soft_wrap=True)
     return SHIPPED
 
 

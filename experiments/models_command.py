@@ -26,7 +26,7 @@ def list_models(as_json: Json = False) -> None:
     if as_json:
         console.print_json({"models": found})
         return
-    rows = [[row["name"], f"{row['title']}, {row['licence']}", row["use"], f"{row['megabytes']} MB",
+    rows = [[str(row["name"]), f"{row['title']}, {row['licence']}", str(row["use"]), f"{row['megabytes']} MB",
              "here" if row["here"] else f"copyloom models get {row['name']}"] for row in found]  # fmt: skip
     console.table("Pretrained models", ["name", "what", "use", "download", "where"], rows)
 

@@ -19,6 +19,7 @@ def train_writer_command(
     steps: Annotated[int | None, typer.Option(help="Training steps.", min=1)] = None,
     rows: Annotated[int | None, typer.Option(help="Texts of a step.", min=1)] = None,
     device: DeviceName = "auto",
+    compiled: Annotated[bool, typer.Option("--compile", help="Compile first: needs a C++ compiler.")] = False,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Train a writer: adapter and low-rank updates of a pretrained model; the same command goes on if stopped."""
@@ -30,7 +31,7 @@ def train_writer_command(
     given = {"model": model, "steps": steps, "rows": rows}
     settings = read_writer_training(config, {name: value for name, value in given.items() if value is not None})
     with held(out, "training", "--out"), console.progress() as show:
-        found = train_to_package(settings, data or shared_data(), out, device, show)
+        found = train_to_package(settings, data or shared_data(), out, device, show, compiled)
     console.deliver(found, lambda found: console.out.print(
         f"Writer: {found['writer']} ({found['bytes']:,} bytes, {found['texts']:,} real texts); "
         f"use it with --model {found['writer']}", markup=False), as_json)  # fmt: skip

@@ -42,7 +42,8 @@ class LowRank(nn.Module):
 def put_in(model: nn.Module, rank: int, seed: int) -> None:
     """Put updates that change nothing yet beside every linear layer of `model` but its head; they alone are trained."""
     generator = torch.Generator().manual_seed(seed)
-    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    find_head = getattr(model, "get_output_embeddings", None)
+    head = find_head() if callable(find_head) else None
     model.requires_grad_(False)
     for parent in list(model.modules()):
         for name, layer in list(parent.named_children()):
@@ -52,7 +53,7 @@ def put_in(model: nn.Module, rank: int, seed: int) -> None:
 
 def updates_of(model: nn.Module) -> dict[str, Tensor]:
     """Return what `put_in` put in, by the name of the layer and ``.down`` or ``.up``."""
-    found = {}
+    found: dict[str, Tensor] = {}
     for name, layer in model.named_modules():
         if isinstance(layer, LowRank):
             name = name.replace("_orig_mod.", "")

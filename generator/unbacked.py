@@ -25,8 +25,9 @@ _CLAIMS = {
     ),
     "offer": (
         r"free\b(?!-)", "discounts?", "percent off", "% off", "half[- ]price", "sale", "money[- ]back", r"warrant\w+",
-        r"guarantee\w*", "refunds?", "bonus", "vouchers?", "coupons?", r"save (?:up to|money|\d|£|\$|€)", "dollars? off",
-        "no charge", "on us", r"cheap\w*", "lowest", "price[sd]?", "deals?", "offers?",
+        r"guarantee\w*", "refunds?", "bonus", "vouchers?", "coupons?", "dollars? off",
+        r"save (?:up to|money|\d|£|\$|€)", "no charge", "on us", r"cheap\w*", "lowest", "price[sd]?", "deals?",
+        "offers?",
     ),
 }  # fmt: skip
 _PATTERNS = {

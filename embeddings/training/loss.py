@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 
-from embeddings.adapter import Adapter
+from embeddings.adapter import AnyAdapter
 from embeddings.training.examples import Batch
 from generator.language_model import LanguageModel
 
 
-def token_losses(model: LanguageModel, adapter: Adapter, batch: Batch, dtype: torch.dtype) -> Tensor:
+def token_losses(model: LanguageModel, adapter: AnyAdapter, batch: Batch, dtype: torch.dtype) -> Tensor:
     """Return the cross-entropy in nats of each target token, end-of-text included, of all rows one after another.
 
     The first token is predicted from the last of the vectors. Padding stands behind the texts, where causal models do

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from embeddings.adapter import Adapter
+from embeddings.adapter import AnyAdapter
 from embeddings.encoder import Encoder
 from embeddings.inversion import room_for
 from embeddings.mixing import adapt
@@ -40,14 +40,14 @@ class Quality:
 
 
 def measure(
-    model: LanguageModel, adapter: Adapter, texts: Sequence[str], vectors: Tensor, meanings: Tensor, encoder: Encoder
+    model: LanguageModel, adapter: AnyAdapter, texts: Sequence[str], vectors: Tensor, meanings: Tensor, encoder: Encoder
 ) -> Quality:
     """Return how well texts come back from their vectors.
 
     Parameters
     ----------
     model : LanguageModel
-    adapter : Adapter
+    adapter : AnyAdapter
     texts : sequence of str
     vectors : Tensor of shape (B, S)
         Of the kind that the adapter reads.

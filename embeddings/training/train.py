@@ -26,8 +26,8 @@ from copyloom import InputError, __version__
 from embeddings.adapter import (
     ADAPTER_FILE,
     ADAPTER_SETTINGS,
-    Adapter,
     AdapterSettings,
+    AnyAdapter,
     load_language_model,
     load_settings,
 )
@@ -130,7 +130,7 @@ class _Training:
         device: Device, report: Report,
     ) -> None:  # fmt: skip
         self.config, self.out, self.report = config, out, report
-        self.model = load_language_model(config.model, device)
+        self.model, _ = load_language_model(config.model, device)
         self.fit = fit_texts(self.model, texts, config)
         kept = [texts[row] for row in self.fit.rows]
         self.encoder: Encoder = SentenceEncoder(device.torch) if vectors is not None else load_encoder(
@@ -209,7 +209,7 @@ class _Training:
             save_file({key: torch.cat(parts)}, partial)
         return torch.cat(parts)
 
-    def _untrained(self) -> Adapter:
+    def _untrained(self) -> AnyAdapter:
         """Return an adapter whose output is as large as the model's token embeddings."""
         with torch.random.fork_rng():
             torch.manual_seed(self.config.seed)

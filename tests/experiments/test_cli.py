@@ -1,10 +1,12 @@
 """The command line: JSON for programs, one clear line for what people got wrong, never a traceback."""
 
+import csv
 import json
 import os
 import sqlite3
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner, Result
 
 from experiments.cli import app
@@ -25,11 +27,12 @@ def fails(*arguments: str) -> str:
 
 def test_mix_takes_weights_in_one_option() -> None:
     pair = ("--text", "A quiet kettle for cold days.", "--text", "Hurry: free shipping on the mug.")
-    result = run("mix", *pair, "--weights", "0.7", "0.3", "--device", "cpu", "--json")
+    small = ("--model", "copyloom-tiny", "--device", "cpu", "--json")
+    result = run("mix", *pair, "--weights", "0.7", "0.3", *small)
     found = json.loads(result.stdout)
     assert found["weights"] == [0.7, 0.3]
     assert set(found) >= {"text", "parents", "weights", "semantic_consistency", "new"}
-    beyond = run("mix", *pair, "--weights", "1.15", "-0.15", "--rounds", "0", "--device", "cpu", "--json")
+    beyond = run("mix", *pair, "--weights", "1.15", "-0.15", "--rounds", "0", *small)
     assert json.loads(beyond.stdout)["text"]
 
 
@@ -38,6 +41,65 @@ def test_mix_refuses_weights_that_do_not_fit() -> None:
     assert "pass one weight per parent" in fails("mix", *pair, "--weights", "1.0")
     assert "must sum to 1" in fails("mix", *pair, "--weights", "0.5", "0.6")
     assert "at least two" in fails("mix", "--text", "A quiet kettle.")
+
+
+def test_mix_of_many_pairs(tmp_path: Path) -> None:
+    pairs, out = tmp_path / "pairs.csv", tmp_path / "out.csv"
+    rows = [
+        {"a": "A quiet kettle for cold days.", "b": 'Hurry: free shipping on the mug, "now".', "weight": "1"},
+        {"a": "A quiet kettle for cold days.", "b": "The lamp that lights every page.", "weight": ""},
+    ]
+    with pairs.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["a", "b", "weight"])
+        writer.writeheader()
+        writer.writerows(rows)
+    small = ("--model", "copyloom-tiny", "--device", "cpu", "--rounds", "0")
+    result = run("mix", "--pairs", str(pairs), "--out", str(out), *small)
+    assert result.exit_code == 0, result.output
+    with out.open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert list(found[0]) == ["a", "b", "weight", "text", "semantic_consistency", "new", "refusals"]
+    assert [row["b"] for row in found] == [row["b"] for row in rows]
+    assert (found[0]["text"], found[0]["new"], found[0]["weight"]) == (rows[0]["a"], "False", "1.0")
+    assert found[1]["weight"] == "0.5"
+    as_json = json.loads(run("mix", "--pairs", str(pairs), *small, "--json").stdout)
+    assert [row["text"] for row in as_json["mixtures"]] == [row["text"] for row in found]
+
+
+def test_mix_refuses_pairs_that_do_not_fit(tmp_path: Path) -> None:
+    file = tmp_path / "pairs.csv"
+    file.write_text("a,c\nx,y\n")
+    assert "has no column 'b'; it has a, c" in fails("mix", "--pairs", str(file))
+    file.write_text("a,b,weight\nx,y,0.5\nx,,0.5\n")
+    assert "row 2" in fails("mix", "--pairs", str(file))
+    file.write_text("a,b,weight\nx,y,much\n")
+    assert "weight 'much'" in fails("mix", "--pairs", str(file))
+    file.write_text("a,b,weight\n")
+    assert "is empty" in fails("mix", "--pairs", str(file))
+    file.write_bytes(b"a,b\n\xff\xfe,x\n")
+    assert "UTF-8" in fails("mix", "--pairs", str(file))
+    assert "cannot be read" in fails("mix", "--pairs", str(tmp_path / "none.csv"))
+    assert "--pairs brings its own" in fails("mix", "--pairs", str(file), "--text", "A mug.")
+    assert "is for --pairs" in fails("mix", "--text", "A mug.", "--text", "A kettle.", "--out", str(file))
+
+
+def test_models_that_are_not_here_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COPYLOOM_MODELS", str(tmp_path))
+    listed = json.loads(run("models", "list", "--json").stdout)["models"]
+    assert {row["name"]: row["here"] for row in listed} == {"smollm2": False, "gemma3-270m": False}
+    for arguments in (("models", "path", "smollm2"), ("invert", "--text", "a", "--model", "smollm2")):
+        assert "copyloom models get smollm2" in fails(*arguments)
+    assert "there are smollm2" in fails("models", "get", "gpt-9")
+
+
+def test_without_the_download_the_small_model_writes_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COPYLOOM_MODELS", str(tmp_path))
+    pair = ("--text", "A quiet kettle for cold days.", "--text", "The lamp that lights every page.")
+    result = run("mix", *pair, "--weights", "1", "0", "--device", "cpu", "--json")
+    assert "copyloom models get smollm2" in result.stderr
+    assert json.loads(result.stdout)["model"] == "copyloom-tiny"
 
 
 def test_bad_texts(tmp_path: Path) -> None:

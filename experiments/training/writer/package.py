@@ -18,10 +18,10 @@ from generator.language_model import LanguageModel
 
 
 def train_to_package(
-    config: WriterTraining, data: Path | None, out: Path, device: str, report: Report
+    config: WriterTraining, data: Path | None, out: Path, device: str, report: Report, compiled: bool = False
 ) -> dict[str, Any]:
     """Train, or go on training, in a folder, write the writer to ``writer`` in it, and say what it is."""
-    adapter, updates, texts = train_writer(config, data, out, report, device)
+    adapter, updates, texts = train_writer(config, data, out, report, device, compiled)
     folder = out / "writer"
     size = write_package(config, adapter, updates, {"real_texts": texts}, folder)
     return {"writer": str(folder), "bytes": size, "texts": texts}

@@ -35,6 +35,8 @@ _GROUP = 8
 _LENGTHS = 16
 """Batches are padded to a multiple of this: few shapes to compile."""
 _LOG_EVERY = 20
+_COUNTED = 20_000
+"""Examples in which tokens are counted, to know the common ones."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,9 @@ class Batches:
         P = self.config.vectors
         longest = max(len(context) + P + len(target) for _, context, target in found) - 1  # the last is read by none
         ids = torch.full((len(found), -(-longest // _LENGTHS) * _LENGTHS), self.model.end)
-        rows, places, targets = [], [], []
+        rows: list[int] = []
+        places: list[int] = []
+        targets: list[int] = []
         for row, (_, context, target) in enumerate(found):
             first = len(context) + P
             ids[row, : len(context)] = torch.tensor(context, dtype=torch.long)
@@ -123,7 +127,7 @@ class Compared:
     def __init__(self, config: WriterTraining, model: LanguageModel, examples: Examples) -> None:
         self.config, self.size = config, len(model.model.get_output_embeddings().weight)
         rng, counts = random.Random(f"{config.seed} common"), Counter[int]([model.end])
-        for _ in range(20_000):
+        for _ in range(_COUNTED):
             counts.update(model.tokenize(examples.draw(rng, config.steps).target))
         self.common = torch.tensor(sorted(token for token, _ in counts.most_common(config.common)))
 
@@ -136,7 +140,7 @@ class Compared:
 
 
 def train_writer(
-    config: WriterTraining, data: Path | None, out: Path, report: Report, device: str = "auto"
+    config: WriterTraining, data: Path | None, out: Path, report: Report, device: str = "auto", compiled: bool = False
 ) -> tuple[SlotAdapter, dict[str, Tensor], int]:
     """Train, or go on training, in a folder; return the adapter, the low-rank updates, and the number of real texts.
 
@@ -150,22 +154,26 @@ def train_writer(
     report : callable
         Hears of a stage, the steps done and those in all.
     device : str
+    compiled : bool
+        Whether the model's layers are compiled first: minutes of work that make a long training a third shorter.
     """
+    out.mkdir(parents=True, exist_ok=True)
     check_same_run(out / RUN, {"config": config.model_dump()})
     model = LanguageModel.load(config.model, Device.choose(device))
     blends = written_blends()
     corpus = load_corpus(data, out, config.seed, report)
     vectors = sentence_vectors(parents_of(blends), out / "written.safetensors", report)
     examples = Examples(config, corpus, blends, as_pairs(vectors))
-    return *_Training(config, model, examples, out, report).run(), len(corpus.texts)
+    return *_Training(config, model, examples, out, report, compiled).run(), len(corpus.texts)
 
 
 class _Training:
     """A training under way."""
 
     def __init__(
-        self, config: WriterTraining, model: LanguageModel, examples: Examples, out: Path, report: Report
-    ) -> None:
+        self, config: WriterTraining, model: LanguageModel, examples: Examples, out: Path, report: Report,
+        compiled: bool,
+    ) -> None:  # fmt: skip
         self.config, self.out, self.report = config, out, report
         self.device = model.device
         self.batches, self.compared = Batches(config, model, examples), Compared(config, model, examples)
@@ -181,7 +189,7 @@ class _Training:
         low_rank.put_in(model.model, config.rank, config.seed)
         model.model.set_attn_implementation("eager")  # for short texts faster than fused attention
         self.model = model.model
-        for layer in self.body.layers:
+        for layer in self.body.layers if compiled else ():
             layer.compile(dynamic=False)
 
     def run(self) -> tuple[SlotAdapter, dict[str, Tensor]]:

@@ -57,9 +57,9 @@ def test_stage_one_trains_no_parameter_of_the_model_in_memory(config, texts, tmp
     kept = {}
 
     def remember(name, device):
-        kept["model"] = load(name, device)
+        kept["model"], reference = load(name, device)
         kept["before"] = {key: value.clone() for key, value in kept["model"].model.state_dict().items()}
-        return kept["model"]
+        return kept["model"], reference
 
     from embeddings.training.train import load_language_model as load
 

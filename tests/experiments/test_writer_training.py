@@ -1,0 +1,130 @@
+"""Training a writer: examples are what they say, a stopped run ends as one that was not, the package is the model."""
+
+import random
+
+import pytest
+import torch
+
+from copyloom import InputError
+from embeddings.adapter import ADAPTER_FILE, unpacked, updates_beside
+from embeddings.space import Space
+from experiments.training.writer import corpus, train
+from experiments.training.writer.config import WriterTraining, read_writer_training
+from experiments.training.writer.examples import Examples, as_pairs, parents_of
+from experiments.training.writer.package import train_to_package
+from experiments.training.writer.train import Batches, train_writer
+from experiments.training.writer.written import written_blends
+from generator.language_model import SHIPPED
+from generator.unbacked import unbacked_claims
+
+SMALL = WriterTraining(
+    model=SHIPPED, vectors=3, width=16, rank=2, rows=6, steps=6, warmup=2, written_from=0, common=64, others=16,
+    checkpoint_seconds=0,
+)  # fmt: skip
+
+
+def quiet(stage: str, done: int, total: int) -> None:
+    pass
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Few claims and few counted examples, so that a training takes seconds."""
+    monkeypatch.setattr(corpus, "_CLAIMS", 200)
+    monkeypatch.setattr(train, "_COUNTED", 50)
+    some = written_blends()[::200]
+    monkeypatch.setattr(train, "written_blends", lambda: some)
+    return some
+
+
+@pytest.fixture
+def examples(few, tmp_path) -> Examples:
+    known = corpus.load_corpus(None, tmp_path, 0, quiet)
+    vectors = corpus.sentence_vectors(parents_of(few), tmp_path / "written.safetensors", quiet)
+    return Examples(SMALL, known, few, as_pairs(vectors))
+
+
+def test_written_examples_are_whole_and_of_both_kinds():
+    blends = written_blends()
+    assert len(blends) >= 12_000
+    assert all(len(blend.text) > 1 and 0 <= blend.weights[0] <= blend.weights[1] <= 1 for blend in blends)
+    records = [blend for blend in blends if blend.record]
+    assert 1000 <= len(records) <= len(blends) / 2
+    backed = sum(not unbacked_claims(one.text, tuple(one.record.phrases().values())) for one in records)
+    assert backed >= 0.97 * len(records)
+
+
+def test_examples_of_each_kind(examples, few):
+    rng = random.Random(0)
+    for _ in range(40):
+        claim, blend = examples.claim(rng), examples.blend(rng)
+        assert claim.vector @ claim.vector == pytest.approx(1, abs=1e-5)
+        assert blend.target in {one.text for one in few}
+        if blend.context.startswith("About the "):
+            assert any(one.record and one.record.name in blend.context for one in few)
+
+
+def test_batches_are_a_function_of_the_step_alone(examples, space):
+    first, second = Batches(SMALL, space.model, examples), Batches(SMALL, space.model, examples)
+    second.of(9)
+    one, other = first.of(3), second.of(3)
+    assert torch.equal(one.ids, other.ids)
+    assert torch.equal(one.vectors, other.vectors)
+    for row, place, target in zip(one.rows[:9].tolist(), one.places.tolist(), one.targets.tolist(), strict=False):
+        following = one.ids[row, place + 1] if place + 1 < one.ids.shape[1] else space.model.end
+        assert target in (int(following), space.model.end)
+        assert place >= int(one.starts[row]) + SMALL.vectors - 1
+
+
+def test_a_stopped_training_ends_as_one_that_was_not(few, tmp_path, monkeypatch):
+    adapter, updates, _ = train_writer(SMALL, None, tmp_path / "whole", quiet, "cpu")
+    loss = train._Training._loss
+
+    def stop(training, step):
+        if step == 4:
+            raise KeyboardInterrupt
+        return loss(training, step)
+
+    monkeypatch.setattr(train._Training, "_loss", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train_writer(SMALL, None, tmp_path / "stopped", quiet, "cpu")
+    monkeypatch.setattr(train._Training, "_loss", loss)
+    again, others, _ = train_writer(SMALL, None, tmp_path / "stopped", quiet, "cpu")
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in adapter.state_dict().items())
+    assert all(torch.equal(value, others[name]) for name, value in updates.items())
+    with pytest.raises(InputError, match="another configuration"):
+        train_writer(SMALL.model_copy(update={"seed": 1}), None, tmp_path / "stopped", quiet, "cpu")
+
+
+def test_the_package_writes_as_what_was_trained(few, tmp_path):
+    found = train_to_package(SMALL, None, tmp_path, "cpu", quiet)
+    assert found["bytes"] < 2_000_000
+    space = Space.load(found["writer"], "cpu")
+    assert space.composer is not None
+    assert space.vectors == SMALL.vectors
+    updates = updates_beside(tmp_path / "writer")
+    assert {name.rpartition(".")[2] for name in updates} == {"down", "up"}
+    assert ADAPTER_FILE in {file.name for file in (tmp_path / "writer").iterdir()}
+    (stored,) = space.invert(["A quiet kettle for cold days."])
+    assert stored.exact
+
+
+def test_eight_bits_change_matrices_by_less_than_a_percent():
+    from embeddings.adapter import SlotAdapter, packed
+
+    torch.manual_seed(0)
+    adapter = SlotAdapter(384, 2, 64, 64)
+    found = unpacked(packed(adapter, {"layer.up": torch.randn(96, 64)}))
+    for name, value in adapter.state_dict().items():
+        kept = found[f"adapter.{name}"]
+        assert (kept - value).norm() <= 0.01 * value.norm() + 1e-9, name
+    assert found["low_rank.layer.up"].shape == (96, 64)
+
+
+def test_settings_that_do_not_fit_are_named(tmp_path):
+    file = tmp_path / "writer.yaml"
+    file.write_text("rank: -1\n")
+    with pytest.raises(InputError, match="rank"):
+        read_writer_training(file, {})
+    with pytest.raises(InputError, match="no such setting"):
+        read_writer_training(None, {"ranks": 3})
