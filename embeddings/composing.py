@@ -19,9 +19,10 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from embeddings.adapter import AnyAdapter
-from embeddings.mixing import around
+from embeddings.mixing import adapt
 from embeddings.prompt import about, prompt
 from generator.checks import BrandRules, Checker, Refusal, normalised
 from generator.decoding import Choice, Prefix, decode
@@ -31,19 +32,19 @@ from generator.readability import Strangeness, grammar_faults, strangeness
 from generator.reader import Reader, mixed_facts
 from generator.record import ProductRecord
 from generator.unbacked import unbacked_claims
-from generator.words import inventions, ordinary_words
+from generator.words import free_words, inventions, ordinary_words, unheld
 
 COPIES = 24
 """Texts that are written for each order of the parents."""
 ORDERS = 2
 _ROUNDED = 16
 """Prompts are padded to a multiple of this many tokens, so that few shapes occur."""
-_GREEDY = 3
-_COOLEST, _WARMEST = 0.4, 0.9
+_COOLEST, _WARMEST = 0.3, 0.8
 _STRANGER, _MUCH_STRANGER = 0.9, 5.0
 """Nats a token by which a text may be stranger than its strangest parent, and nats of its strangest token."""
-_SURPRISAL, _FELLOWS = 0.15, 0.5
-"""What a nat a token beyond the strangest parent costs, and what a mean cosine of 1 to the other candidates brings."""
+_NEAR, _FELLOWS, _SURPRISAL, _STRAY = 0.5, 0.5, 0.25, 0.1
+"""What a cosine of 1 to the wanted point brings, and a mean cosine of 1 to the other candidates; what a nat a token
+beyond the strangest parent costs, and a word that no source holds and that people do not use freely."""
 _PLAIN = 1.0
 """Nats a token below the strangest parent from which on a text gains no more by being plain."""
 _LONGEST_PASTE = 0.85
@@ -136,12 +137,22 @@ class Composer:
     def _written(self, mixture: Mixed) -> list[str]:
         """Return the finished texts that the writer writes with the parents in either order in front, each once."""
         prefix = self._asked([prompt(parents, mixture.record) for parents in (mixture.parents, mixture.parents[::-1])])
-        vectors = around(mixture.vectors[None], mixture.wanted[None], COPIES, self.adapter)[0]
-        vectors[_GREEDY : COPIES // 2] = mixture.vectors  # half of the draws are from the mixture itself
-        warmth = (0.0,) * _GREEDY + tuple(torch.linspace(_COOLEST, _WARMEST, COPIES - _GREEDY).tolist())
-        choice = Choice(warmth * ORDERS, banned=self._numbers_but(mixture.sources))
+        around = self._around(mixture)
+        copies = -(-COPIES // len(around))
+        warmth = (0.0, *torch.linspace(_COOLEST, _WARMEST, copies - 1).tolist())
+        vectors = around.repeat_interleave(copies, 0)[:COPIES]
+        choice = Choice((warmth * len(around))[:COPIES] * ORDERS, banned=self._numbers_but(mixture.sources))
         found = decode(self.writer, vectors.repeat(ORDERS, 1, 1), prefix, choice=choice)
         return list(dict.fromkeys(text for one in found if one.finished and (text := one.text.strip())))
+
+    def _around(self, mixture: Mixed) -> Tensor:
+        """Return the vectors (n, P, D) of a mixture, and of others half-way from it to each of its parents.
+
+        Where two texts have little in common, what can be said leans to one of them.
+        """
+        leaning = normalize(mixture.wanted + self.encode(mixture.parents), dim=-1)
+        change = adapt(self.adapter, leaning) - adapt(self.adapter, mixture.wanted[None])
+        return torch.cat([mixture.vectors[None], mixture.vectors + change])
 
     def _asked(self, prompts: Sequence[str]) -> Prefix:
         """Return what stands before the vectors for each prompt, filled up on the left."""
@@ -179,7 +190,9 @@ class Composer:
         among = vectors[torch.tensor(fit)] if any(fit) else vectors
         fellows = (vectors @ among.T).mean(1)
         near = vectors @ mixture.wanted if mixture.record is None else torch.zeros(len(texts))
-        return (near + _FELLOWS * fellows - _SURPRISAL * beyond.clamp_min(-_PLAIN)).tolist()
+        stray = torch.tensor([len(_strays(text, mixture.sources)) for text in texts])
+        strange = beyond.clamp_min(-_PLAIN)
+        return (_NEAR * near + _FELLOWS * fellows - _SURPRISAL * strange - _STRAY * stray).tolist()
 
     def _checker(self, mixture: Mixed) -> Checker:
         """Return the checks of form, and against copies, for texts beside the parents of a mixture."""
@@ -217,6 +230,11 @@ def _of_sources(mixture: Mixed, text: str) -> list[Refusal]:
     ]
     found += [Refusal("unbacked claim", f"{words!r} ({kind}) stands in none of its sources")
               for kind, words in unbacked_claims(text, mixture.sources)]  # fmt: skip
+    if mixture.record is not None:
+        found += [
+            Refusal("unknown word", f"{word!r} says what the record does not")
+            for word in _strays(text, mixture.sources)
+        ]
     usual = {fault.partition(":")[2] for parent in mixture.parents for fault in grammar_faults(parent)}
     found += [Refusal("grammar", fault) for fault in grammar_faults(text) if fault.partition(":")[2] not in usual]
     near = next((parent for parent in mixture.parents if likeness(text, parent) >= _COPY), None)
@@ -225,6 +243,11 @@ def _of_sources(mixture: Mixed, text: str) -> list[Refusal]:
     if mixture.record is None and is_paste(text, mixture.parents):
         found.append(Refusal("concatenation", "the beginning of one text and the end of another"))
     return found
+
+
+def _strays(text: str, sources: Sequence[str]) -> list[str]:
+    """Return the words of a text that no source holds and that people do not use freely."""
+    return [word for word in unheld(text, sources) if word not in free_words()]
 
 
 def likeness(text: str, other: str) -> float:

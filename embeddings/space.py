@@ -276,7 +276,8 @@ class Space(Writing):
             (written,) = self.write_about(subject, stacked, sentence_vectors, row, [texts], effort.drafts)
             consistency = float((self.encoder.encode([written.text]) @ wanted_point(sentence_vectors, row).T).item())
         if not is_usable(written):
-            raise InputError("the mixture decodes to no usable text; try other parents, weights or subject")
+            reason = written.fault or "the mixture decodes to no usable text"
+            raise InputError(f"{reason}; try other parents, weights or subject")
         lineage = Lineage(texts, tuple(map(float, weights)))
         return Mixture(written.text, lineage, consistency, is_new(written.text, lineage.parents))
 

@@ -52,6 +52,26 @@ def ordinary_words() -> frozenset[str]:
     return frozenset(gzip.decompress(packed).decode().split())
 
 
+@cache
+def free_words() -> frozenset[str]:
+    """Return words that people use in new texts though no source holds them: they say how, and hardly what."""
+    packed = resources.files("generator").joinpath("free_words.txt.gz").read_bytes()
+    return frozenset(gzip.decompress(packed).decode().split())
+
+
+def unheld(text: str, sources: Sequence[str]) -> list[str]:
+    """Return the words of a text, in small letters and each once, of which no source holds the like.
+
+    Examples
+    --------
+    >>> unheld("Walking boots that keep feet dry", ["A boot to walk in, waterproof"])
+    ['that', 'keep', 'feet', 'dry']
+    """
+    held = _held(sources)
+    words = dict.fromkeys(word.lower() for word in words_in(text))
+    return [word for word in words if word not in held and not _stem_in(word, held)]
+
+
 def is_number(word: str) -> bool:
     """Say whether a word is a number or holds one: "21", "2BR", "forty-five", "dozens"."""
     return any(letter.isnumeric() for letter in word) or not _NUMBERS.isdisjoint(word.lower().split("-"))
@@ -75,7 +95,7 @@ def inventions(text: str, sources: Sequence[str], ordinary: Collection[str]) -> 
     >>> inventions("Knife's edge", ["A knife."], {"edge"})
     []
     """
-    held = {part for source in sources for word in words_in(source) for part in (word.lower(), *_parts(word))}
+    held = _held(sources)
     found = []
     for word in words_in(text):
         known = word.lower() in held or _stem_in(word.lower(), held)
@@ -83,6 +103,11 @@ def inventions(text: str, sources: Sequence[str], ordinary: Collection[str]) -> 
             continue
         found.append(word)
     return list(dict.fromkeys(found))
+
+
+def _held(sources: Sequence[str]) -> set[str]:
+    """Return the words of sources in small letters, and the parts of those that have a hyphen or apostrophe."""
+    return {part for source in sources for word in words_in(source) for part in (word.lower(), *_parts(word))}
 
 
 def _parts(word: str) -> list[str]:

@@ -13,9 +13,10 @@ from experiments.training.writer.config import WriterTraining, read_writer_train
 from experiments.training.writer.examples import Examples, as_pairs, parents_of
 from experiments.training.writer.package import train_to_package
 from experiments.training.writer.train import Batches, train_writer
-from experiments.training.writer.written import written_blends
+from experiments.training.writer.written import free_words_of, written_blends
 from generator.language_model import SHIPPED
 from generator.unbacked import unbacked_claims
+from generator.words import free_words
 
 SMALL = WriterTraining(
     model=SHIPPED, vectors=3, width=16, rank=2, rows=6, steps=6, warmup=2, written_from=0, common=64, others=16,
@@ -128,3 +129,9 @@ def test_settings_that_do_not_fit_are_named(tmp_path):
         read_writer_training(file, {})
     with pytest.raises(InputError, match="no such setting"):
         read_writer_training(None, {"ranks": 3})
+
+
+def test_shipped_free_words_are_those_of_the_written_examples():
+    assert free_words() == free_words_of(written_blends())
+    assert {"keep", "without", "gives"} <= free_words()
+    assert not {"waterproof", "cotton", "boston", "forty-two"} & free_words()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 
 from generator.record import ProductRecord
+from generator.words import unheld
 
 BLENDS = {"lean_a": (0.65, 0.85), "even": (0.4, 0.6), "lean_b": (0.15, 0.35)}
 """Weights of the first parent for which a text of an example is right."""
 _RECORDS = {"text_a": (1.0, 1.0), "text_ab": (0.35, 0.65), "text_b": (0.0, 0.0)}
 FILE = "written.jsonl.gz"
+_OFTEN, _OFTEN_ABOUT = 4, 2
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,20 @@ def written_blends() -> list[Blend]:
     """Return the examples that the package ships."""
     packed = resources.files("experiments.training.writer").joinpath(FILE).read_bytes()
     return [blend for line in gzip.decompress(packed).decode().splitlines() for blend in blends_of(json.loads(line))]
+
+
+def free_words_of(blends: Iterable[Blend]) -> frozenset[str]:
+    """Return the words that new texts use often though no source of theirs holds them.
+
+    They become `generator.words.free_words`. Texts about a subject take more care: there, two uses are often.
+    """
+    counts, about = Counter[str](), Counter[str]()
+    for blend in blends:
+        sources = blend.parents if blend.record is None else tuple(blend.record.phrases().values())
+        words = unheld(blend.text, sources)
+        counts.update(words)
+        about.update(words if blend.record else ())
+    return frozenset(word for word in counts if counts[word] >= _OFTEN or about[word] >= _OFTEN_ABOUT)
 
 
 def blends_of(row: dict[str, object]) -> Iterator[Blend]:

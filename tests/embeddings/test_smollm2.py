@@ -1,0 +1,68 @@
+"""The shipped writer: what it stores comes back, what it mixes may be shown, and no pair depends on another."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from copyloom import InputError
+from embeddings.composing import Mixed
+from embeddings.mixing import adapt, wanted_point
+from embeddings.space import Space
+from generator.models import WRITER, is_there
+from generator.record import ProductRecord
+
+pytestmark = pytest.mark.skipif(not is_there(WRITER), reason="the model is not here: copyloom models get smollm2")
+
+TEXTS = (
+    "Stay dry on every trail with our waterproof hiking backpack.",
+    "The hiking backpack that carries camp on one shoulder.",
+    "Sunny 2BR flat near the harbour, free wifi",
+)
+MUG = ProductRecord(name="trail mug", quality=["leak-proof"], feature=["a screw-on lid"], use=["frosty mornings"])
+
+
+@pytest.fixture(scope="module")
+def writer() -> Space:
+    return Space.load(WRITER, "cpu")
+
+
+@pytest.fixture(scope="module")
+def stored(writer: Space) -> list[Any]:
+    return writer.invert(TEXTS)
+
+
+def _mixed(writer: Space, *parents: str, record: ProductRecord | None = None) -> Mixed:
+    wanted = wanted_point(writer.encoder.encode(parents)[None], torch.tensor([[0.5, 0.5]]))
+    return Mixed(adapt(writer.adapter, wanted)[0], wanted[0], parents, record)
+
+
+def test_stored_texts_come_back_letter_for_letter(writer, stored):
+    assert all(embedding.exact for embedding in stored)
+    assert writer.decode(stored) == list(TEXTS)
+
+
+def test_a_mixture_may_be_shown_and_repeats(writer, stored):
+    mixture = writer.mix(stored[:2], [0.5, 0.5])
+    assert mixture.new
+    assert mixture.text not in TEXTS
+    writer.mix(stored[1:], [0.5, 0.5])
+    assert writer.mix(stored[:2], [0.5, 0.5]).text == mixture.text
+
+
+@pytest.mark.parametrize("weights", [[1.0, 0.0], [0.0, 1.0]])
+def test_ends_are_exact(writer, stored, weights):
+    assert writer.mix(stored[:2], weights).text == TEXTS[weights.index(1.0)]
+
+
+def test_a_text_about_a_subject_names_it_and_nothing_else(writer):
+    best = writer.composer.best(_mixed(writer, *TEXTS[:2], record=MUG))
+    assert best is not None
+    assert "trail mug" in best.text
+    assert not any(word in best.text for word in ("backpack", "waterproof", "shoulder"))
+
+
+def test_where_nothing_is_fit_the_answer_says_so(writer, stored, monkeypatch):
+    monkeypatch.setattr(writer.composer, "_written", lambda mixture: ["Stay dry dry the", TEXTS[0]])
+    with pytest.raises(InputError, match="fit to print"):
+        writer.mix(stored[:2], [0.5, 0.5])
