@@ -120,8 +120,7 @@ def build(config: RunConfig, engine: Engine, report: Report) -> Study:
     reader = Reader(Grammar.load(), subject) if subject else None
     rules = config.rules or (BrandRules.like(texts, subject is not None) if config.texts else BrandRules())
     writer = Writer(space, stored, subject, Checker(rules, texts, reader), config.proposer.effort)
-    report("writing the first mixtures", 0, 1)
-    library = _warm_up(config, writer, texts)
+    library = _warm_up(config, writer, texts, report)
     usable = [draft.text for draft in library if not draft.refusals]
     reduce = Reduction.fit(writer.sentence_vectors(list(dict.fromkeys([*slate, *usable]))), config.features)
     if subject is None or config.texts is not None:
@@ -183,7 +182,7 @@ def _stored(
     return [held[text] for text in texts]
 
 
-def _warm_up(config: RunConfig, writer: Writer, texts: Sequence[str]) -> list[Draft]:
+def _warm_up(config: RunConfig, writer: Writer, texts: Sequence[str], report: Report) -> list[Draft]:
     """Write each text alone, and random pairs; return the pairs' drafts."""
     rng = random.Random(f"{config.seed} warm-up")
     grid = sorted({pair for weights in WEIGHTS for pair in itertools.permutations(weights)})
@@ -192,8 +191,9 @@ def _warm_up(config: RunConfig, writer: Writer, texts: Sequence[str]) -> list[Dr
         first, second = sorted(rng.sample(range(len(texts)), 2))
         pairs.append(Recipe((texts[first], texts[second]), rng.choice(grid)))
     alone = [Recipe((text,), (1.0,)) for text in texts] if writer.subject else []
-    writer.write(alone)
-    return writer.write(list(dict.fromkeys(pairs)))
+    writer.write(alone, lambda done, total: report("writing each text about the subject", done, total))
+    pairs = list(dict.fromkeys(pairs))
+    return writer.write(pairs, lambda done, total: report("writing the first mixtures", done, total))
 
 
 def _channel(writer: Writer, reduce: Reduction, library: Sequence[Draft]) -> Channel:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,9 @@ from embeddings.summary import SummaryEmbedding
 from generator.checks import Checker, Refusal
 from generator.record import ProductRecord
 
+_SEARCHED, _COMPOSED = 64, 4
+"""Mixtures that are written together: as many as a search decodes at once, and few where each takes seconds."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -21,6 +25,10 @@ class Recipe:
 
     parents: tuple[str, ...]
     weights: tuple[float, ...]
+
+
+def _parents(recipe: Recipe) -> int:
+    return len(recipe.parents)
 
 
 @dataclass(frozen=True)
@@ -59,11 +67,19 @@ class Writer:
         self.drafts: dict[Recipe, Draft] = {}
         self._vectors = {embedding.text: embedding.sentence_vector for embedding in stored}
 
-    def write(self, recipes: Sequence[Recipe]) -> list[Draft]:
-        """Return the draft of each recipe, writing those not yet written."""
-        fresh = [recipe for recipe in dict.fromkeys(recipes) if recipe not in self.drafts]
-        for count in sorted({len(recipe.parents) for recipe in fresh}):
-            self._write_fresh([recipe for recipe in fresh if len(recipe.parents) == count])
+    def write(
+        self, recipes: Sequence[Recipe], progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> list[Draft]:
+        """Return the draft of each recipe, writing those not yet written; `progress` hears of them, and of all."""
+        fresh = sorted((one for one in dict.fromkeys(recipes) if one not in self.drafts), key=_parents)
+        together = _SEARCHED if self.space.composer is None else _COMPOSED
+        done = 0
+        for _, group in itertools.groupby(fresh, key=_parents):
+            family = list(group)
+            for first in range(0, len(family), together):
+                progress(done, len(fresh))
+                self._write_fresh(family[first : first + together])
+                done += len(family[first : first + together])
         return [self.drafts[recipe] for recipe in recipes]
 
     def _write_fresh(self, recipes: Sequence[Recipe]) -> None:
