@@ -19,7 +19,7 @@ from embeddings.encoder import ENCODER_ID
 from embeddings.subject import SubjectAdapter
 from generator import low_rank, models
 from generator.device import Device
-from generator.language_model import SHIPPED, SHIPPED_FOLDER, LanguageModel
+from generator.language_model import SHIPPED, SHIPPED_FOLDER, LanguageModel, hash_of
 
 ADAPTER_FILE = "adapter.safetensors"
 ADAPTER_SETTINGS = "adapter.json"
@@ -215,13 +215,15 @@ def load_language_model(name: str, device: Device) -> tuple[LanguageModel, Langu
     if base.identity.parameters != settings.base_parameters:
         raise InputError(
             f"the adapter in {name} was trained for {settings.base_model!r} with parameters "
-            f"{settings.base_parameters}; that model has {base.identity.parameters} now: train the adapter again"
+            f"{settings.base_parameters}; that model has {base.identity.parameters} now: get that model again, or "
+            "train the adapter again"
         )
     if not settings.rank:
         return LanguageModel(base.model, base.tokenizer, name, device), None
-    updated = copy.deepcopy(base.model)
-    low_rank.merge(updated, updates_beside(folder))
-    return LanguageModel(updated, base.tokenizer, name, device), base
+    updated, updates = copy.deepcopy(base.model), updates_beside(folder)
+    low_rank.merge(updated, updates)
+    together = hashlib.sha256(f"{base.identity.parameters} {hash_of(updates)}".encode()).hexdigest()[:16]
+    return LanguageModel(updated, base.tokenizer, name, device, together), base
 
 
 def updates_beside(folder: Path) -> dict[str, Tensor]:

@@ -12,8 +12,8 @@ Every step is deterministic, and no mixture depends on the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from functools import cached_property
 
@@ -45,6 +45,8 @@ _STRANGER, _MUCH_STRANGER = 0.9, 5.0
 _NEAR, _FELLOWS, _SURPRISAL, _STRAY = 0.5, 0.5, 0.25, 0.1
 """What a cosine of 1 to the wanted point brings, and a mean cosine of 1 to the other candidates; what a nat a token
 beyond the strangest parent costs, and a word that no source holds and that people do not use freely."""
+_ORDINARY = 3.0
+"""Nats a token that no text is blamed for, whatever its parents: of one word, the model has nothing to say."""
 _PLAIN = 1.0
 """Nats a token below the strangest parent from which on a text gains no more by being plain."""
 _LONGEST_PASTE = 0.85
@@ -65,15 +67,28 @@ class Mixed:
     vectors : Tensor of shape (P, D)
     wanted : Tensor of shape (S,)
     parents : tuple of str
-        Texts with a weight, the heaviest first.
+        Texts with a weight above 0, the heaviest first.
     record : ProductRecord, optional
         What the text is to be about.
+    apart : tuple of str
+        Texts with a weight below 0: nothing is taken from them.
     """
 
     vectors: Tensor
     wanted: Tensor
     parents: tuple[str, ...]
     record: ProductRecord | None = None
+    apart: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, vectors: Tensor, wanted: Tensor, texts: Sequence[str], weights: Sequence[float],
+        record: ProductRecord | None = None,
+    ) -> Mixed:  # fmt: skip
+        """Return a mixture of texts; which of two equal weights comes first does not matter."""
+        pairs = sorted(zip(texts, weights, strict=True), key=lambda one: (-one[1], one[0]))
+        apart = tuple(text for text, weight in pairs if weight < 0)
+        return cls(vectors, wanted, tuple(text for text, weight in pairs if weight > 0), record, apart)
 
     @cached_property
     def sources(self) -> tuple[str, ...]:
@@ -117,7 +132,11 @@ class Composer:
     adapter: AnyAdapter
     encode: Callable[[Sequence[str]], Tensor]
     reference: LanguageModel
-    _banned: dict[frozenset[str], Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Let the writer write all texts of a mixture at a time."""
+        device = replace(self.writer.device, decode_rows=ORDERS * COPIES)
+        self.writer = LanguageModel(self.writer.model, self.writer.tokenizer, self.writer.name, device)
 
     def best(self, mixture: Mixed) -> Candidate | None:
         """Return the best text that may be shown, or None."""
@@ -173,19 +192,23 @@ class Composer:
         usual = [*mixture.parents, *([about(mixture.record)] if mixture.record else [])]
         every = strangeness(self.reference, [*texts, *usual])
         mean, worst = (values.split([len(texts), len(usual)]) for values in (every.mean, every.worst))
-        return Strangeness(mean[0] - mean[1].max(), worst[0] - worst[1].max())
+        return Strangeness(mean[0] - mean[1].max().clamp_min(_ORDINARY), worst[0] - worst[1].max().clamp_min(_ORDINARY))
 
     def _refusals(self, mixture: Mixed, texts: Sequence[str], beyond: Strangeness) -> list[list[Refusal]]:
         """Return what keeps each text from being shown."""
         check = self._checker(mixture)
-        found = [[*_of_checker(check, text), *_of_sources(mixture, text)] for text in texts]
+        usual = {fault.message for parent in mixture.parents for fault in grammar_faults(parent)}
+        found = [[*check.refusals(text), *_of_sources(mixture, text), *_of_grammar(text, usual)] for text in texts]
         for refusals, mean, worst in zip(found, beyond.mean.tolist(), beyond.worst.tolist(), strict=True):
             if mean > _STRANGER or worst > _MUCH_STRANGER:
                 refusals.append(Refusal("unreadable", "reads stranger than the texts that it is made of"))
         return found
 
     def _scores(self, mixture: Mixed, texts: Sequence[str], fit: Sequence[bool], beyond: Tensor) -> list[float]:
-        """Return what each text is worth: near to what is wanted, like the other fit texts, and not strange."""
+        """Return what each text is worth: near to what is wanted, like the other fit texts, and not strange.
+
+        About a subject the wanted point says nothing: it is about other products.
+        """
         vectors = self.encode(texts)
         among = vectors[torch.tensor(fit)] if any(fit) else vectors
         fellows = (vectors @ among.T).mean(1)
@@ -197,33 +220,30 @@ class Composer:
     def _checker(self, mixture: Mixed) -> Checker:
         """Return the checks of form, and against copies, for texts beside the parents of a mixture."""
         parents, record = mixture.parents, mixture.record
-        rules = BrandRules.like(parents).model_copy(update={"full_stop": False})
+        rules, stored = BrandRules.like(parents), [*parents, *mixture.apart]
         if record is not None:
             rules = rules.model_copy(update={"max_characters": max(rules.max_characters, _LONG)})
-            return Checker(rules, parents, Reader(Grammar.load(), record))
+            return Checker(rules, stored, Reader(Grammar.load(), record))
         grammar = None if any(mixed_facts(parent, Grammar.load()) for parent in parents) else Grammar.load()
-        return Checker(rules, parents, grammar=grammar, family=parents, any_style=True)
+        return Checker(rules, stored, grammar=grammar, family=parents, any_style=True)
 
     def _numbers_but(self, sources: Sequence[str]) -> Tensor:
         """Return which tokens hold a digit that no source holds, or break a line: a bool Tensor of shape (V,)."""
-        digits = frozenset(letter for source in sources for letter in source if letter.isdigit())
-        if digits not in self._banned:
-            size = len(self.writer.model.get_output_embeddings().weight)
-            written = [self.writer.detokenize([token]) for token in range(min(size, len(self.writer.tokenizer)))]
-            bad = [
-                "\n" in text or any(letter.isdigit() and letter not in digits for letter in text) for text in written
-            ]
-            self._banned[digits] = torch.tensor([*bad, *[True] * (size - len(bad))])
-        return self._banned[digits]
+        digits = {letter for source in sources for letter in source if letter.isdigit()}
+        return torch.tensor([breaks or not held <= digits for held, breaks in self._digits])
 
-
-def _of_checker(checker: Checker, text: str) -> list[Refusal]:
-    """Return the refusals of form and facts; a style of its own is none."""
-    return [one for one in checker.refusals(text) if one.code not in {"another style", "unknown word"}]
+    @cached_property
+    def _digits(self) -> list[tuple[set[str], bool]]:
+        """The digits that each token holds, and whether it breaks a line; no token that has no letters is written."""
+        size = len(self.writer.model.get_output_embeddings().weight)
+        known = min(size, len(self.writer.tokenizer))
+        written = [self.writer.detokenize([token]) for token in range(known)]
+        digits = [({letter for letter in text if letter.isdigit()}, "\n" in text) for text in written]
+        return digits + [(set(), True)] * (size - known)
 
 
 def _of_sources(mixture: Mixed, text: str) -> list[Refusal]:
-    """Return refusals for what no source holds, faults of grammar, and pastes."""
+    """Return refusals for what no source holds, and without a record for near copies and pastes."""
     found = [
         Refusal("invented", f"{word!r} stands in none of its sources")
         for word in inventions(text, mixture.sources, ordinary_words())
@@ -235,14 +255,19 @@ def _of_sources(mixture: Mixed, text: str) -> list[Refusal]:
             Refusal("unknown word", f"{word!r} says what the record does not")
             for word in _strays(text, mixture.sources)
         ]
-    usual = {fault.partition(":")[2] for parent in mixture.parents for fault in grammar_faults(parent)}
-    found += [Refusal("grammar", fault) for fault in grammar_faults(text) if fault.partition(":")[2] not in usual]
-    near = next((parent for parent in mixture.parents if likeness(text, parent) >= _COPY), None)
-    if near is not None and mixture.record is None:
+        return found
+    near = next((parent for parent in (*mixture.parents, *mixture.apart) if likeness(text, parent) >= _COPY), None)
+    if near is not None:
         found.append(Refusal("copy", f"nearly the same words as {near}"))
-    if mixture.record is None and is_paste(text, mixture.parents):
+    if is_paste(text, mixture.parents):
         found.append(Refusal("concatenation", "the beginning of one text and the end of another"))
     return found
+
+
+def _of_grammar(text: str, usual: Collection[str]) -> list[Refusal]:
+    """Return refusals for faults of grammar that the parents do not have."""
+    return [Refusal("grammar", f"{fault.words!r}: {fault.message}") for fault in grammar_faults(text)
+            if fault.message not in usual]  # fmt: skip
 
 
 def _strays(text: str, sources: Sequence[str]) -> list[str]:

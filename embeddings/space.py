@@ -96,6 +96,8 @@ class Space(Writing):
         critic: LanguageModel | None = None,
         reference: LanguageModel | None = None,
     ) -> None:
+        if reference is not None and any(context):
+            raise InputError(f"{model.name!r} writes from prompts of its own; use it without context")
         super().__init__(model, encoder, adapter, subject_adapter, context, critic, reference)
         self.context = context
         self.vectors = adapter.vectors if adapter else vectors
@@ -255,8 +257,8 @@ class Space(Writing):
         subject : ProductRecord, optional
             What the text should be about.
         effort : Effort, optional
-            How far to search. With a subject the wanted point is about other products than the text: the first of its
-            drafts stands that is true to the record.
+            How far to search; a pretrained writer does not search (`embeddings.composing`). With a subject the wanted
+            point is about other products than the text: the first of its drafts stands that is true to the record.
 
         Raises
         ------

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from copyloom import InputError
+from embeddings.composing import Mixed
 from embeddings.directions import Direction, check_encoder
 from embeddings.effort import Effort
 from embeddings.mixing import adapt, around, is_new
@@ -242,7 +243,11 @@ def steer(
     residuals = torch.stack([embedding.vectors for embedding in stored]) - adapt(space.adapter, here)
     vectors, texts = adapt(space.adapter, points) + residuals, [(embedding.text,) for embedding in stored]
     effort = effort or Effort()
-    if subject is None:
+    if space.composer is not None:
+        mixtures = (Mixed(*row, subject) for row in zip(vectors, points, texts, strict=True))
+        best = [space.composer.best(mixture) for mixture in mixtures]
+        found = [None if one is None else one.text for one in best]
+    elif subject is None:
         found = space.nearest(vectors, points, texts, effort, any_style=True)
     else:
         bare = vectors - residuals  # the record brings the facts that residuals are for

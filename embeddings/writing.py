@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -134,17 +134,22 @@ class Writing:
         -------
         list of (Written, float)
             With the cosine of its sentence vector to the wanted point. Where nothing acceptable is found, what the
-            mixture itself decodes to; of a space that composes, with the fault `NOTHING_FIT`.
+            mixture itself decodes to; of a space that composes, no text, and `NOTHING_FIT` as its fault.
         """
         mixed, wanted = self.mix_many(vectors, sentence_vectors, weights), wanted_point(sentence_vectors, weights)
         parents = _weighted(texts, weights)
         between = [row for row, family in enumerate(parents) if len(family) > 1]
-        found = self.nearest(mixed[between], wanted[between], [parents[row] for row in between], effort)
+        if self.composer is not None:
+            found = [
+                self._composed(Mixed.of(mixed[row], wanted[row], texts[row], weights[row].tolist())) for row in between
+            ]
+        else:
+            found = self.nearest(mixed[between], wanted[between], [parents[row] for row in between], effort)
         written = {row: Written(best, True) for row, best in zip(between, found, strict=True) if best is not None}
+        unfit = [] if self.composer is None else [row for row in between if row not in written]
+        written |= dict.fromkeys(unfit, Written("", False, NOTHING_FIT))
         rest = [row for row in range(len(mixed)) if row not in written]
         written |= dict(zip(rest, self.write(mixed[rest]), strict=True))
-        if self.composer is not None:
-            written |= {row: replace(written[row], fault=NOTHING_FIT) for row in rest if row in between}
         chosen = [written[row] for row in range(len(mixed))]
         reached = (self.encoder.encode([one.text for one in chosen]) * wanted).sum(-1)
         return list(zip(chosen, reached.tolist(), strict=True))
@@ -168,9 +173,9 @@ class Writing:
         """
         mixed, wanted = self.mix_many(vectors, sentence_vectors, weights), wanted_point(sentence_vectors, weights)
         if self.composer is not None:
-            rows = zip(mixed, wanted, _weighted(texts, weights), strict=True)
-            about = [self.composer.best(Mixed(*row, subject)) for row in rows]
-            return [Written("", False, NOTHING_FIT) if best is None else Written(best.text, True) for best in about]
+            rows = zip(mixed, wanted, texts, weights.tolist(), strict=True)
+            about = [self._composed(Mixed.of(*row, subject)) for row in rows]
+            return [Written("", False, NOTHING_FIT) if text is None else Written(text, True) for text in about]
         reader = Reader(Grammar.load(), subject)
         families = _weighted(texts, weights)
         checkers = [Checker(BrandRules.like(family, subject=True), [], reader, family=family) for family in families]
@@ -193,6 +198,11 @@ class Writing:
         if model.device.has_bfloat16:
             model, reference = model.in_bfloat16(), reference.in_bfloat16()
         return Composer(model, self.adapter, self.encoder.encode, reference)
+
+    def _composed(self, mixture: Mixed) -> str | None:
+        """Return the best text of a mixture, of a space that composes; None where nothing is fit to print."""
+        best = None if self.composer is None else self.composer.best(mixture)
+        return None if best is None else best.text
 
     @cached_property
     def _means(self) -> Means:
@@ -229,8 +239,7 @@ class Writing:
             None where nothing acceptable is found.
         """
         if self.composer is not None:
-            best = [self.composer.best(Mixed(*row)) for row in zip(vectors, wanted, parents, strict=True)]
-            return [None if one is None else one.text for one in best]
+            return [self._composed(Mixed(*row)) for row in zip(vectors, wanted, parents, strict=True)]
         drafts = around(vectors, wanted, effort.drafts, self.adapter)
         drafts = in_context(self.model, drafts.flatten(0, 1), self.context_ids).unflatten(0, drafts.shape[:2])
         cases = [Case(*case, any_style) for case in zip(drafts, wanted, parents, strict=True)]
@@ -266,10 +275,9 @@ class Writing:
 
 
 def _weighted(texts: Sequence[Sequence[str]], weights: Tensor) -> list[tuple[str, ...]]:
-    """Return the parents of each mixture that have a weight, the heaviest first."""
-    rows = (sorted(zip(family, shares, strict=True), key=lambda one: -one[1])
-            for family, shares in zip(texts, weights.tolist(), strict=True))  # fmt: skip
-    return [tuple(text for text, weight in row if weight) for row in rows]
+    """Return the parents of each mixture that have a weight."""
+    rows = zip(texts, weights.tolist(), strict=True)
+    return [tuple(t for t, w in zip(family, shares, strict=True) if w) for family, shares in rows]
 
 
 def is_usable(draft: Written) -> bool:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 COLUMNS = ("a", "b", "weight", "text", "semantic_consistency", "new", "refusals")
 """Of what ``--pairs`` writes."""
+Pair = tuple[str, str, float]
+"""Two texts and the weight of the first."""
+_BETWEEN = "; "
 
 
 def mix(
@@ -108,33 +111,43 @@ def _refusals(mixture: Mixture, parents: Sequence[str], record: ProductRecord | 
 
 
 def _mix_pairs(
-    rows: list[tuple[str, str, float]], record: ProductRecord | None, effort: Effort, model: str, device: str,
-    out: Path | None, as_json: bool,
+    rows: list[Pair], record: ProductRecord | None, effort: Effort, model: str, device: str, out: Path | None,
+    as_json: bool,
 ) -> None:  # fmt: skip
-    """Mix all pairs; the file is written anew after each, so that a stop loses none."""
-    from embeddings.folders import replacing
+    """Mix all pairs; after each the file is written anew, and what it holds already is not mixed again."""
     from embeddings.space import Space
+    from embeddings.summary import SummaryEmbedding
 
+    known = _written(out) if out is not None else {}
+    if kept := sum(pair in known for pair in rows):
+        console.notes.print(f"{kept} of {len(rows)} pairs are in {out} already and stay as they are", markup=False)
     space = Space.load(model, device)
-    distinct = list(dict.fromkeys(text for a, b, _ in rows for text in (a, b)))
+    texts = list(dict.fromkeys(text for pair in rows if pair not in known for text in pair[:2]))
     found: list[dict[str, Any]] = []
+    stored: dict[str, Any] = {}
     with console.progress() as show:
-        stored = dict(zip(distinct, space.invert(distinct, None, lambda n, of: show("inverting", n, of)), strict=True))
-        for number, (a, b, weight) in enumerate(rows):
+        for number, embedding in space.stream(texts):
+            stored[texts[number]] = embedding
+            show("inverting", len(stored), len(texts))
+        for number, pair in enumerate(rows):
             show("mixing", number, len(rows))
+            a, b, weight = pair
             line: dict[str, Any] = {"a": a, "b": b, "weight": weight}
-            try:
-                mixture = space.mix([stored[a], stored[b]], [weight, 1 - weight], record, effort)
-                line |= {"text": mixture.text, "semantic_consistency": round(mixture.semantic_consistency, 4),
-                         "new": mixture.new, "refusals": _refusals(mixture, (a, b), record)}  # fmt: skip
-            except InputError as error:
-                line |= {"text": "", "semantic_consistency": None, "new": False, "refusals": [str(error)]}
+            nothing = {"text": "", "semantic_consistency": None, "new": False}
+            if pair in known:
+                line = known[pair]
+            elif unfit := [stored[text] for text in (a, b) if not isinstance(stored[text], SummaryEmbedding)]:
+                line |= nothing | {"refusals": [f"{unfit[0].text[:30]!r} {unfit[0].reason}"]}
+            else:
+                try:
+                    mixture = space.mix([stored[a], stored[b]], [weight, 1 - weight], record, effort)
+                    line |= {"text": mixture.text, "semantic_consistency": round(mixture.semantic_consistency, 4),
+                             "new": mixture.new, "refusals": _refusals(mixture, (a, b), record)}  # fmt: skip
+                except InputError as error:
+                    line |= nothing | {"refusals": [str(error)]}
             found.append(line)
-            if out is not None:
-                with replacing(out) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-                    writer = csv.DictWriter(file, COLUMNS)
-                    writer.writeheader()
-                    writer.writerows({**row, "refusals": "; ".join(row["refusals"])} for row in found)
+            if out is not None and pair not in known:
+                _write(out, found)
         show("mixing", len(rows), len(rows))
     if as_json:
         console.print_json({"model": model, "mixtures": found})
@@ -145,7 +158,45 @@ def _mix_pairs(
     console.out.print(f"{written} of {len(found)} mixtures written{f' to {out}' if out else ''}", markup=False)
 
 
-def _read_pairs(path: Path) -> list[tuple[str, str, float]]:
+def _write(path: Path, found: Sequence[dict[str, Any]]) -> None:
+    from embeddings.folders import replacing
+
+    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows({**row, "refusals": _BETWEEN.join(row["refusals"])} for row in found)
+
+
+def _written(path: Path) -> dict[Pair, dict[str, Any]]:
+    """Return the rows that an earlier call wrote to a file, by pair; and make sure that the file can be written.
+
+    Raises
+    ------
+    InputError
+        If it cannot, or holds something else.
+    """
+    if not path.exists():
+        _write(path, [])
+        return {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            lines, columns = list(reader), tuple(reader.fieldnames or ())
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read ({error}); choose another --out") from error
+    if columns != COLUMNS:
+        raise InputError(f"{path} is there and holds something else than mixtures; choose another --out")
+    return {
+        (line["a"], line["b"], float(line["weight"])): {
+            "a": line["a"], "b": line["b"], "weight": float(line["weight"]), "text": line["text"],
+            "semantic_consistency": float(line["semantic_consistency"]) if line["semantic_consistency"] else None,
+            "new": line["new"] == "True", "refusals": [r for r in line["refusals"].split(_BETWEEN) if r],
+        }
+        for line in lines
+    }  # fmt: skip
+
+
+def _read_pairs(path: Path) -> list[Pair]:
     """Return the pairs of a CSV file and the weight of each first text.
 
     Raises
@@ -162,8 +213,12 @@ def _read_pairs(path: Path) -> list[tuple[str, str, float]]:
     if missing := [name for name in ("a", "b") if name not in columns]:
         there = ", ".join(columns) or "none"
         raise InputError(f"{path} has no column {missing[0]!r}; it has {there}; give a, b and weight")
+    if more := [name for name in columns if name not in ("a", "b", "weight")]:
+        raise InputError(f"{path} has the column {more[0]!r}; there may be a, b and weight, and nothing else")
     rows = []
     for number, line in enumerate(lines, start=1):
+        if None in line:
+            raise InputError(f"row {number} of {path} has more cells than columns; put texts with commas in quotes")
         a, b = (" ".join((line[name] or "").split()) for name in ("a", "b"))
         try:
             weight = float(line.get("weight") or 0.5)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-Model = Annotated[str, typer.Option(help="copyloom-tiny, a folder, or the hub id of a causal model.")]
+Model = Annotated[str, typer.Option(help="copyloom-tiny, smollm2, a folder, or the hub id of a causal model.")]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps or neuron.")]
 Subject = Annotated[Path | None, typer.Option(help="YAML record of the product that new texts are about.")]
 Texts = Annotated[list[str] | None, typer.Option("--text", help="A text; give the option once for each.")]

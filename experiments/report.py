@@ -33,6 +33,7 @@ REASONS = {
     "foreign attribute": "claims something that the product's record does not say",
     "invented number": "contains a number that the product's record does not have",
     "unknown word": "uses a word from neither the product's record nor a known sentence pattern",
+    "unfit": "nothing that the writer wrote was fit to print",
     "slot": "needs a fact that the product's record does not have",
 }
 """What each code of a refusal means, in plain words."""

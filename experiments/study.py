@@ -118,7 +118,10 @@ def build(config: RunConfig, engine: Engine, report: Report) -> Study:
             "at least two must, so that there is something to compare new texts with"
         )
     reader = Reader(Grammar.load(), subject) if subject else None
-    rules = config.rules or (BrandRules.like(texts, subject is not None) if config.texts else BrandRules())
+    strict = space.composer is None  # a pretrained writer has more words than the grammar, and rules of its own
+    rules = config.rules or (
+        BrandRules.like(texts, strict and subject is not None) if config.texts else BrandRules(only_known_words=strict)
+    )
     writer = Writer(space, stored, subject, Checker(rules, texts, reader), config.proposer.effort)
     library = _warm_up(config, writer, texts, report)
     usable = [draft.text for draft in library if not draft.refusals]

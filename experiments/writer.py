@@ -12,6 +12,7 @@ from torch import Tensor
 from embeddings.effort import Effort
 from embeddings.space import Space
 from embeddings.summary import SummaryEmbedding
+from embeddings.writing import NOTHING_FIT
 from generator.checks import Checker, Refusal
 from generator.record import ProductRecord
 
@@ -80,6 +81,7 @@ class Writer:
                 progress(done, len(fresh))
                 self._write_fresh(family[first : first + together])
                 done += len(family[first : first + together])
+        progress(done, len(fresh))
         return [self.drafts[recipe] for recipe in recipes]
 
     def _write_fresh(self, recipes: Sequence[Recipe]) -> None:
@@ -94,7 +96,7 @@ class Writer:
             texts = [written for written, _ in self.space.write_nearest(*mixtures, self.effort)]
         for recipe, written in zip(recipes, texts, strict=True):
             if written.fault:
-                refusals = [Refusal("slot", written.fault)]
+                refusals = [Refusal("unfit" if written.fault == NOTHING_FIT else "slot", written.fault)]
             else:
                 refusals = self.checker.refusals(written.text, written.finished)
             self.drafts[recipe] = Draft(recipe, written.text, tuple(refusals))

@@ -193,9 +193,15 @@ def _greedy(
 
 def _drawn(logits: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
     """Return the logits and tokens (rows,) that are highest after noise (rows, top) on the highest of `logits`."""
-    likeliest, tokens = logits.topk(noise.shape[1], dim=-1)
-    chosen = (likeliest + noise).argmax(-1, keepdim=True)
-    return likeliest.gather(1, chosen)[:, 0], tokens.gather(1, chosen)[:, 0]
+    count = min(noise.shape[1], logits.shape[1])
+    likeliest, tokens = logits.topk(count, dim=-1)
+    chosen = (likeliest + noise[:, :count]).argmax(-1, keepdim=True)
+    best, first = logits.max(-1)  # without noise the first of equals, which `topk` need not put first
+    greedy = ~noise.any(-1)
+    return (
+        torch.where(greedy, best, likeliest.gather(1, chosen)[:, 0]),
+        torch.where(greedy, first, tokens.gather(1, chosen)[:, 0]),
+    )
 
 
 def _after_prefix(
@@ -231,7 +237,7 @@ def _check(model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max_
         raise InputError("embeddings holds NaN or infinite values; invert the text again")
     if prefix is not None and (
         prefix.vectors.shape != (*prefix.present.shape, model.hidden_size)
-        or (prefix.vectors.ndim == 3 and model.device.decode_rows % len(prefix.vectors))
+        or (prefix.vectors.ndim == 3 and model.device.decode_rows % max(len(prefix.vectors), 1))
         or not bool(torch.isfinite(prefix.vectors).all())
     ):
         raise InputError(
@@ -239,6 +245,8 @@ def _check(model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max_
             f"or NaN; model {model.name!r} needs finite (L, {model.hidden_size}) and (L,), or as many sets of them as "
             f"divide {model.device.decode_rows} rows"
         )
+    if prefix is not None and prefix.vectors.ndim == 3 and Reader(model, 1).is_recurrent:
+        raise InputError(f"model {model.name!r} keeps a state and takes one prefix for all rows; give one")
     length = embeddings.shape[1] + max_tokens + (prefix.present.shape[-1] if prefix else 0)
     if length > model.positions:
         raise InputError(

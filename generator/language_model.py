@@ -6,7 +6,7 @@ import copy
 import hashlib
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -88,14 +88,16 @@ class LanguageModel:
     tokenizer : PreTrainedTokenizerBase
     name : str
     device : Device
+    parameters : str
+        Stands for the hash of the parameters where this machine computed them, so that their last digits are its own.
 
     Notes
     -----
     Use `LanguageModel.load` for the shipped model, a path or a hub id.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, name: str, device: Device) -> None:
-        self.name, self.device, self.tokenizer = name, device, tokenizer
+    def __init__(self, model: Any, tokenizer: Any, name: str, device: Device, parameters: str = "") -> None:
+        self.name, self.device, self.tokenizer, self._parameters = name, device, tokenizer, parameters
         self.takes = frozenset(inspect.signature(model.forward).parameters)
         self.cache_name = next((kind for kind in ("past_key_values", "cache_params") if kind in self.takes), "")
         self.model = model.to(device.torch).eval().requires_grad_(False)
@@ -151,13 +153,12 @@ class LanguageModel:
     @cached_property
     def identity(self) -> ModelIdentity:
         """Name, hashes and hidden size of this model."""
-        digest = hashlib.sha256()
-        for key, value in sorted(self.model.state_dict().items()):
-            digest.update(key.encode())
-            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
         vocabulary = json.dumps(sorted(self.tokenizer.get_vocab().items())).encode()
         return ModelIdentity(
-            self.name, digest.hexdigest()[:16], hashlib.sha256(vocabulary).hexdigest()[:16], self.hidden_size
+            self.name,
+            self._parameters or hash_of(self.model.state_dict()),
+            hashlib.sha256(vocabulary).hexdigest()[:16],
+            self.hidden_size,
         )
 
     @cached_property
@@ -196,7 +197,8 @@ class LanguageModel:
 
     def in_bfloat16(self) -> LanguageModel:
         """Return a copy whose parameters are bfloat16: where the device can, it writes faster."""
-        return LanguageModel(copy.deepcopy(self.model).bfloat16(), self.tokenizer, self.name, self.device)
+        copied = copy.deepcopy(self.model).bfloat16()
+        return LanguageModel(copied, self.tokenizer, self.name, self.device, self._parameters)
 
     def embed(self, ids: Tensor) -> Tensor:
         """Return the input embeddings (..., D) of token ids (...)."""
@@ -269,6 +271,15 @@ class LanguageModel:
             difference = (read - from_ids[:, : read.shape[1]]).abs().max()
             if not bool(difference <= 1e-3 * from_ids.abs().max()):
                 raise _unfit(self.name, self.model.config, reason)
+
+
+def hash_of(tensors: Mapping[str, Tensor]) -> str:
+    """Return a hash of named tensors, bit for bit."""
+    digest = hashlib.sha256()
+    for key, value in sorted(tensors.items()):
+        digest.update(key.encode())
+        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:16]
 
 
 def _unfit(name: str, config: Any, reason: str) -> InputError:

@@ -40,7 +40,13 @@ class LowRank(nn.Module):
 
 
 def put_in(model: nn.Module, rank: int, seed: int) -> None:
-    """Put updates that change nothing yet beside every linear layer of `model` but its head; they alone are trained."""
+    """Put updates that change nothing yet beside every linear layer of `model` but its head; they alone are trained.
+
+    Raises
+    ------
+    SpaceError
+        If there is no such layer.
+    """
     generator = torch.Generator().manual_seed(seed)
     find_head = getattr(model, "get_output_embeddings", None)
     head = find_head() if callable(find_head) else None
@@ -49,6 +55,8 @@ def put_in(model: nn.Module, rank: int, seed: int) -> None:
         for name, layer in list(parent.named_children()):
             if isinstance(layer, nn.Linear) and layer is not head:
                 setattr(parent, name, LowRank(layer, rank, generator).to(layer.weight.device))
+    if not updates_of(model):
+        raise SpaceError(f"{type(model).__name__} has no linear layers that take updates; choose a Llama-class model")
 
 
 def updates_of(model: nn.Module) -> dict[str, Tensor]:

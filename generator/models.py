@@ -32,6 +32,8 @@ JUDGE = "gemma3-270m"
 _DONE = "SOURCE.txt"
 """Written last: a folder that holds it is whole."""
 _BLOCK = 1 << 20
+_PATIENCE = 1800
+"""Seconds to wait for another process that gets the same model."""
 
 Report = Callable[[str, int, int], None]
 """Called with a stage, the steps done and the steps in all."""
@@ -154,15 +156,26 @@ def get(name: str, report: Report = lambda stage, done, total: None) -> tuple[Pa
     model = known(name)
     folder = models_folder() / model.name
     try:
+        if is_there(name):
+            return folder, f"{model.title} was there already"
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f".{model.name}.lock"), timeout=1800):
+        report("waiting for another process, if there is one", 0, 4)
+        with FileLock(folder.with_name(f".{model.name}.lock"), timeout=_PATIENCE):
+            for left in folder.parent.glob(f".{model.name}.*-*"):  # by one that was killed
+                shutil.rmtree(left, ignore_errors=True)
             if is_there(name):
                 return folder, f"{model.title} was there already"
             file, came = _whole_file(model, report)
             report("converting", 3, 4)
             with _fresh(folder) as partial:
                 _check_space(partial.parent, model.converted)
-                _convert(file, partial)
+                try:
+                    _convert(file, partial)
+                except Exception as error:  # of Transformers or its readers of files: none is ours
+                    raise InputError(
+                        f"{model.title} cannot be converted ({type(error).__name__}: {error}); install Copyloom's "
+                        "dependencies anew"
+                    ) from error
                 (partial / _DONE).write_text(f"{model.title}, {model.licence}\n{came}\nsha256 {model.sha256}\n")
             file.unlink()
             report("done", 4, 4)

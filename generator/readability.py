@@ -52,18 +52,26 @@ def strangeness(model: LanguageModel, texts: Sequence[str]) -> Strangeness:
     return Strangeness(mean, worst)
 
 
-def grammar_faults(text: str) -> list[str]:
+@dataclass(frozen=True)
+class Fault:
+    """A fault of grammar: the words that have it, and what the checker says of them."""
+
+    words: str
+    message: str
+
+
+def grammar_faults(text: str) -> list[Fault]:
     """Return what the grammar checker Harper finds wrong with an English text, spelling and style left out.
 
     Examples
     --------
     >>> grammar_faults("An knife that cuts.")
-    ["'An': Incorrect indefinite article."]
+    [Fault(words='An', message='Incorrect indefinite article.')]
     >>> grammar_faults("A knife that cuts.")
     []
     """
     found = _linter().lint(text, language="plaintext")
-    return [f"{lint.problem_text!r}: {lint.message}" for lint in found
+    return [Fault(lint.problem_text, lint.message) for lint in found
             if lint.lint_kind in _KINDS or lint.message == _ARTICLE]  # fmt: skip
 
 

@@ -24,12 +24,14 @@ _CLAIMS = {
         "customers", "fans (?:love|swear)", "favou?rite", "famous", "acclaimed", "popular", "critics", "top-rated",
     ),
     "offer": (
-        r"free\b(?!-)", "discounts?", "percent off", "% off", "half[- ]price", "sale", "money[- ]back", r"warrant\w+",
+        r"free\b(?!-)", "discounts?", "percent off", "half[- ]price", "sale", "money[- ]back", r"warrant\w+",
         r"guarantee\w*", "refunds?", "bonus", "vouchers?", "coupons?", "dollars? off",
-        r"save (?:up to|money|\d|£|\$|€)", "no charge", "on us", r"cheap\w*", "lowest", "price[sd]?", "deals?",
+        "save (?:up to|money)", "no charge", "on us", r"cheap\w*", "lowest", "price[sd]?", "deals?",
         "offers?",
     ),
 }  # fmt: skip
+_AMOUNTS = re.compile(r"(?<!\w)save [£$€]?\d[\d.,]*|[£$€]?\d[\d.,]*%? off(?!\w)", re.IGNORECASE)
+"""Offers that begin or end with a mark."""
 _PATTERNS = {
     kind: re.compile(rf"(?<![\w-])(?:{'|'.join(claims)})(?!\w)", re.IGNORECASE) for kind, claims in _CLAIMS.items()
 }
@@ -49,8 +51,9 @@ def unbacked_claims(text: str, sources: Sequence[str]) -> list[tuple[str, str]]:
     >>> unbacked_claims("Hurry: free shipping on every mug.", ["free shipping"])
     [('urgency', 'Hurry')]
     """
+    text, sources = text.replace("’", "'"), [source.replace("’", "'") for source in sources]
     found = []
-    for kind, pattern in _PATTERNS.items():
+    for kind, pattern in [*_PATTERNS.items(), ("offer", _AMOUNTS)]:
         backed = {match[0].lower()[:4] for source in sources for match in pattern.finditer(source)}
         found += [(kind, match[0]) for match in pattern.finditer(text) if match[0].lower()[:4] not in backed]
     return found

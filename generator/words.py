@@ -16,6 +16,8 @@ _NUMBERS = frozenset(
     billion billions dozen dozens twice double triple half third quarter""".split()  # noqa: SIM905
 )
 _ENDINGS = ("'s", "s", "es", "ies", "ed", "d", "ing", "er", "ers", "ly", "y", "n't", "'re", "'ve", "'ll", "'d")
+_SHORT = 4
+"""Letters of a word from which on its end may be an ending."""
 _LEAST_LOWER, _MORE_OFTEN = 0.6, 2.0
 
 
@@ -31,7 +33,7 @@ def words_in(text: str) -> list[str]:
 
 
 def ordinary_words_of(texts: Iterable[str]) -> frozenset[str]:
-    """Return the words that texts write in small letters at least twice, and in capitals within a sentence less often.
+    """Return the words that texts write in small letters twice or more, and half as often in capitals at most.
 
     Only texts tell that write most words small: titles and shouts do not. Any word beside these may be a name.
     """
@@ -124,4 +126,8 @@ def _is_ordinary(word: str, ordinary: Collection[str], held: Collection[str]) ->
 def _stem_in(word: str, known: Collection[str]) -> bool:
     """Say whether `word` and a known word differ by an ending alone."""
     stems = {word[: -len(ending)] for ending in _ENDINGS if word.endswith(ending) and len(word) - len(ending) > 2}
+    stems |= {f"{word[:-3]}y" for ending in ("ies", "ied") if word.endswith(ending) and len(word) > _SHORT}
+    stems |= {f"{stem}e" for stem in stems} | {
+        stem[:-1] for stem in stems if stem[-1] == stem[-2] and len(stem) > _SHORT - 1
+    }
     return not stems.isdisjoint(known) or any(f"{word}{ending}" in known for ending in _ENDINGS[:4] if len(word) > 2)

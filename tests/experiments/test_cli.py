@@ -62,14 +62,30 @@ def test_mix_of_many_pairs(tmp_path: Path) -> None:
     assert [row["b"] for row in found] == [row["b"] for row in rows]
     assert (found[0]["text"], found[0]["new"], found[0]["weight"]) == (rows[0]["a"], "False", "1.0")
     assert found[1]["weight"] == "0.5"
-    as_json = json.loads(run("mix", "--pairs", str(pairs), *small, "--json").stdout)
-    assert [row["text"] for row in as_json["mixtures"]] == [row["text"] for row in found]
+    out.write_text(out.read_text().replace(found[1]["text"], "Kept from before."))
+    as_json = json.loads(run("mix", "--pairs", str(pairs), "--out", str(out), *small, "--json").stdout)
+    assert [row["text"] for row in as_json["mixtures"]] == [rows[0]["a"], "Kept from before."]
+    assert "something else" in fails("mix", "--pairs", str(pairs), "--out", str(pairs), *small[:2])
+
+
+def test_mix_of_pairs_goes_on_beside_a_text_that_cannot_be_mixed(tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text(f"a,b\n{'word ' * 2000},A mug.\nA quiet kettle.,A loud mug.\n")
+    small = ("--model", "copyloom-tiny", "--device", "cpu", "--rounds", "0", "--json")
+    first, second = json.loads(run("mix", "--pairs", str(pairs), *small).stdout)["mixtures"]
+    assert first["text"] == ""
+    assert "shorten it" in first["refusals"][0]
+    assert second["text"]
 
 
 def test_mix_refuses_pairs_that_do_not_fit(tmp_path: Path) -> None:
     file = tmp_path / "pairs.csv"
     file.write_text("a,c\nx,y\n")
     assert "has no column 'b'; it has a, c" in fails("mix", "--pairs", str(file))
+    file.write_text("a,b,Weight\nx,y,0.5\n")
+    assert "column 'Weight'" in fails("mix", "--pairs", str(file))
+    file.write_text("a,b\nx,y,z\n")
+    assert "more cells" in fails("mix", "--pairs", str(file))
     file.write_text("a,b,weight\nx,y,0.5\nx,,0.5\n")
     assert "row 2" in fails("mix", "--pairs", str(file))
     file.write_text("a,b,weight\nx,y,much\n")

@@ -11,7 +11,7 @@ from generator.readability import grammar_faults, strangeness
     [("We has the best mugs.", "agree"), ("An knife that cuts.", "article"), ("This is the the lid.", "repeat")],
 )
 def test_faults_of_grammar(text: str, fault: str) -> None:
-    assert any(fault in found for found in grammar_faults(text))
+    assert any(fault in found.message for found in grammar_faults(text))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,13 +49,6 @@ class Judge:
     def nats_per_token(self, texts: Sequence[str]) -> Tensor:
         """Return the mean surprisal of each text's tokens, end-of-text included: a Tensor of shape (n,), in nats."""
         return surprisals_alone(self.model, texts)
-
-    def bits_per_byte(self, texts: Sequence[str]) -> Tensor:
-        """Return the surprisal of each text, end-of-text included, in bits for each of its bytes: a Tensor (n,)."""
-        nats = self.nats_per_token(texts).tolist()
-        tokens = (len(self.model.tokenize(text)) + 1 for text in texts)
-        return Tensor([mean * count / math.log(2) / max(len(text.encode()), 1)
-                       for text, mean, count in zip(texts, nats, tokens, strict=True)])  # fmt: skip
 
     def broken_words(self, text: str, more: frozenset[str] = frozenset()) -> list[str]:
         """Return the words of `text` that are none, not even among `more`, nor made of words, nor hold a digit."""

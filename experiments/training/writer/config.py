@@ -62,8 +62,8 @@ class WriterTraining(BaseModel):
     common, others : int
         Tokens that the loss compares a target with: the most common of the training texts, and others drawn anew for
         every step, so that no token of the vocabulary stays likely for want of an example.
-    max_context, max_target : int
-        Tokens; what is longer is left out.
+    longest : int
+        Tokens and vectors of an example; what is longer is left out. Memory grows with it.
     checkpoint_seconds : float
     """
 
@@ -75,7 +75,7 @@ class WriterTraining(BaseModel):
     width: PositiveInt = 768
     rank: PositiveInt = 16
     rows: PositiveInt = 64
-    steps: PositiveInt = 1150
+    steps: PositiveInt = 1050
     warmup: PositiveInt = 60
     cooldown: float = Field(0.5, gt=0, le=1)
     adapter_rate: PositiveFloat = 2e-3
@@ -92,9 +92,8 @@ class WriterTraining(BaseModel):
     near_enough: Share = 0.6
     common: PositiveInt = 12_288
     others: PositiveInt = 2048
-    max_context: PositiveInt = 96
-    max_target: PositiveInt = 48
-    checkpoint_seconds: float = 300.0
+    longest: PositiveInt = 112
+    checkpoint_seconds: float = 120.0
 
 
 def read_writer_training(path: Path | None, changes: dict[str, Any]) -> WriterTraining:

@@ -83,13 +83,13 @@ def load_corpus(data: Path | None, folder: Path, seed: int, report: Report) -> C
     every = [*texts, *(claim.text for claim in claims)]
     vectors = sentence_vectors(every, folder / "vectors.safetensors", report)
     mine, theirs = vectors.split([len(texts), len(claims)])
-    neighbours = _neighbours(mine, folder / "neighbours.safetensors", _hash(texts), report)
+    neighbours = _neighbours(mine, folder / "neighbours.safetensors", hash_of_texts(texts), report)
     return Corpus(texts, mine, neighbours, claims, theirs, ordinary_words_of(every))
 
 
 def sentence_vectors(texts: Sequence[str], path: Path, report: Report) -> Tensor:
     """Return the sentence vectors (texts, S) of texts, kept in a file."""
-    key = _hash(texts)
+    key = hash_of_texts(texts)
     if path.exists() and key in (kept := load_file(path)):
         return kept[key]
     encoder, parts = SentenceEncoder(dtype=torch.bfloat16), []
@@ -119,7 +119,8 @@ def _neighbours(vectors: Tensor, path: Path, key: str, report: Report) -> Tensor
     return numbers
 
 
-def _hash(texts: Sequence[str]) -> str:
+def hash_of_texts(texts: Sequence[str]) -> str:
+    """Return a hash of texts and their order."""
     digest = hashlib.sha256()
     for text in texts:
         digest.update(text.encode() + b"\n")

@@ -5,6 +5,7 @@ Runs unattended and goes on where it was stopped, to the bit: batches are a func
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections import Counter
@@ -17,11 +18,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 from torch.nn.utils import clip_grad_norm_
 
+from copyloom import InputError
 from embeddings.adapter import SlotAdapter
 from embeddings.training.checkpoint import CHECKPOINT, RUN, State, check_same_run, load_state, save_state
 from embeddings.training.config import share_of_rate
+from experiments.summary import versions
 from experiments.training.writer.config import WriterTraining
-from experiments.training.writer.corpus import load_corpus, sentence_vectors
+from experiments.training.writer.corpus import hash_of_texts, load_corpus, sentence_vectors
 from experiments.training.writer.examples import Example, Examples, as_pairs, parents_of
 from experiments.training.writer.written import written_blends
 from generator import low_rank
@@ -90,7 +93,7 @@ class Batches:
         while len(found) < rows * _GROUP:
             example = self.examples.draw(rng, group * _GROUP)
             context, target = self._tokens(example.context), self._tokens(example.target)
-            if len(context) <= self.config.max_context and len(target) < self.config.max_target:
+            if len(context) + self.config.vectors + len(target) <= self.config.longest:
                 found.append((example, context, [*target, self.model.end]))
         found.sort(key=lambda one: len(one[1]) + len(one[2]))
         batches = [self._batch(found[first : first + rows]) for first in range(0, len(found), rows)]
@@ -158,10 +161,14 @@ def train_writer(
         Whether the model's layers are compiled first: minutes of work that make a long training a third shorter.
     """
     out.mkdir(parents=True, exist_ok=True)
-    check_same_run(out / RUN, {"config": config.model_dump()})
     model = LanguageModel.load(config.model, Device.choose(device))
     blends = written_blends()
     corpus = load_corpus(data, out, config.seed, report)
+    check_same_run(out / RUN, {
+        "config": config.model_dump(), "parameters": model.identity.parameters, "compiled": compiled,
+        "texts": hash_of_texts([*corpus.texts, *(claim.text for claim in corpus.claims)]),
+        "written": hash_of_texts([blend.text for blend in blends]), "device": model.device.type, "versions": versions(),
+    })  # fmt: skip
     vectors = sentence_vectors(parents_of(blends), out / "written.safetensors", report)
     examples = Examples(config, corpus, blends, as_pairs(vectors))
     return *_Training(config, model, examples, out, report, compiled).run(), len(corpus.texts)
@@ -184,11 +191,14 @@ class _Training:
         self.adapter.to(model.device.torch)
         if model.device.has_bfloat16:
             model.model.bfloat16()
+        if model.linear_head is None or model.linear_head.bias is not None:
+            raise InputError(f"model {model.name!r} has more than a matrix as its head; choose a Llama-class model")
         self.head = model.model.get_output_embeddings().weight.detach()
         self.embed, self.body = model.model.get_input_embeddings(), model.model.base_model
         low_rank.put_in(model.model, config.rank, config.seed)
         model.model.set_attn_implementation("eager")  # for short texts faster than fused attention
         self.model = model.model
+        torch._dynamo.config.recompile_limit = 64  # one a length: with fewer, the longer would run uncompiled
         for layer in self.body.layers if compiled else ():
             layer.compile(dynamic=False)
 
@@ -246,6 +256,8 @@ class _Training:
     def _log(self, state: State) -> None:
         mean = sum(state.losses) / len(state.losses)
         state.losses = []
+        if not math.isfinite(mean):
+            raise InputError(f"the loss is {mean} after {state.step} steps; train into an empty folder at lower rates")
         self.report(f"training (loss {mean:.3f})", state.step, self.config.steps)
         with (self.out / "log.csv").open("a") as log:
             log.write(f"{state.step},{mean:.4f}\n")
