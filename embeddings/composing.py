@@ -47,6 +47,8 @@ _NEAR, _FELLOWS, _SURPRISAL, _STRAY = 0.5, 0.5, 0.25, 0.1
 beyond the strangest parent costs, and a word that no source holds and that people do not use freely."""
 _ORDINARY = 3.0
 """Nats a token that no text is blamed for, whatever its parents: of one word, the model has nothing to say."""
+_TWO_STORIES = 0.2
+"""What a word of another parent than most costs, times one minus the cosine of the parents that differ most."""
 _PLAIN = 1.0
 """Nats a token below the strangest parent from which on a text gains no more by being plain."""
 _LONGEST_PASTE = 0.85
@@ -207,6 +209,7 @@ class Composer:
     def _scores(self, mixture: Mixed, texts: Sequence[str], fit: Sequence[bool], beyond: Tensor) -> list[float]:
         """Return what each text is worth: near to what is wanted, like the other fit texts, and not strange.
 
+        The less the parents have in common, the more a text loses for telling of more than one of them.
         About a subject the wanted point says nothing: it is about other products.
         """
         vectors = self.encode(texts)
@@ -215,7 +218,12 @@ class Composer:
         near = vectors @ mixture.wanted if mixture.record is None else torch.zeros(len(texts))
         stray = torch.tensor([len(_strays(text, mixture.sources)) for text in texts])
         strange = beyond.clamp_min(-_PLAIN)
-        return (_NEAR * near + _FELLOWS * fellows - _SURPRISAL * strange - _STRAY * stray).tolist()
+        worth = _NEAR * near + _FELLOWS * fellows - _SURPRISAL * strange - _STRAY * stray
+        if mixture.record is None:
+            theirs = self.encode(mixture.parents)
+            apart = 1 - float((theirs @ theirs.T).min())
+            worth -= _TWO_STORIES * apart * torch.tensor([of_others(text, mixture.parents) for text in texts])
+        return worth.tolist()
 
     def _checker(self, mixture: Mixed) -> Checker:
         """Return the checks of form, and against copies, for texts beside the parents of a mixture."""
@@ -273,6 +281,24 @@ def _of_grammar(text: str, usual: Collection[str]) -> list[Refusal]:
 def _strays(text: str, sources: Sequence[str]) -> list[str]:
     """Return the words of a text that no source holds and that people do not use freely."""
     return [word for word in unheld(text, sources) if word not in free_words()]
+
+
+def of_others(text: str, parents: Sequence[str]) -> int:
+    """Return how many words of a text only one parent holds, and not the one that holds most such words of it.
+
+    Words that people use freely are not counted.
+
+    Examples
+    --------
+    >>> of_others("Our boots keep lettuce dry.", ["Winter boots, dry and warm", "A spinner for wet lettuce"])
+    1
+    """
+    counts = []
+    for number, parent in enumerate(parents):
+        others = [other for place, other in enumerate(parents) if place != number]
+        mine = {word for word in unheld(text, others) if word not in free_words()}
+        counts.append(len(mine - set(unheld(text, [parent]))))
+    return sum(counts) - max(counts, default=0)
 
 
 def likeness(text: str, other: str) -> float:
