@@ -23,6 +23,8 @@ COLUMNS = ("a", "b", "weight", "text", "semantic_consistency", "new", "refusals"
 Pair = tuple[str, str, float]
 """Two texts and the weight of the first."""
 _BETWEEN = "; "
+_ROWS = 4
+"""Texts that are inverted at a time, at least: as many rows are computed, whether they hold a text or not."""
 
 
 def mix(
@@ -83,7 +85,8 @@ def _mix_one(
 
     space = Space.load(model, device)
     with console.progress() as show:
-        stored = space.invert(parents, None, lambda done, total: show("inverting", done, total))
+        few = space.default_inversion.model_copy(update={"rows": max(len(parents), _ROWS)})
+        stored = space.invert(parents, few, lambda done, total: show("inverting", done, total))
     mixture = space.mix(stored, weights, record, effort)
     refusals = _refusals(mixture, parents, record)
     if as_json:
