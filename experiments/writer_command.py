@@ -24,12 +24,15 @@ def train_writer_command(
 ) -> None:  # fmt: skip
     """Train a writer: adapter and low-rank updates of a pretrained model; the same command goes on if stopped."""
     from embeddings.folders import held
+    from embeddings.training.config import read_settings
     from experiments.tiny.real_texts import shared_data
-    from experiments.training.writer.config import read_writer_training
+    from experiments.training.writer.config import WriterTraining
     from experiments.training.writer.package import train_to_package
 
     given = {"model": model, "steps": steps, "rows": rows}
-    settings = read_writer_training(config, {name: value for name, value in given.items() if value is not None})
+    settings = read_settings(
+        WriterTraining, config, {name: value for name, value in given.items() if value is not None}
+    )
     with held(out, "training", "--out"), console.progress() as show:
         found = train_to_package(settings, data or shared_data(), out, device, show, compiled)
     console.deliver(found, lambda found: console.out.print(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import (
@@ -23,6 +23,7 @@ from embeddings.inversion import Precision
 from generator.language_model import SHIPPED
 
 Stage = Literal["adapter", "model", "lora"]
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
 class AdapterTraining(BaseModel):
@@ -117,6 +118,11 @@ def share_of_rate(step: int, steps: int, warmup: int, cooldown: float) -> float:
 
 
 def read_training(path: Path | None, changes: dict[str, Any]) -> AdapterTraining:
+    """Return the settings of an adapter's training; see `read_settings`."""
+    return read_settings(AdapterTraining, path, changes)
+
+
+def read_settings(kind: type[Settings], path: Path | None, changes: dict[str, Any]) -> Settings:
     """Return the settings in a YAML file, with `changes` on top.
 
     Raises
@@ -126,7 +132,7 @@ def read_training(path: Path | None, changes: dict[str, Any]) -> AdapterTraining
     """
     try:
         given = (yaml.safe_load(path.read_text(encoding="utf-8")) if path else None) or {}
-        return AdapterTraining.model_validate({**given, **changes})
+        return kind.model_validate({**given, **changes})
     except ValidationError as error:
         raise InputError(f"training settings {path or changes}: {in_words(error)}") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:

@@ -8,8 +8,9 @@ import torch
 from copyloom import InputError
 from embeddings.adapter import ADAPTER_FILE, unpacked, updates_beside
 from embeddings.space import Space
+from embeddings.training.config import read_settings
 from experiments.training.writer import corpus, train
-from experiments.training.writer.config import WriterTraining, read_writer_training
+from experiments.training.writer.config import WriterTraining
 from experiments.training.writer.examples import Examples, as_pairs, parents_of
 from experiments.training.writer.package import train_to_package
 from experiments.training.writer.train import Batches, train_writer
@@ -126,9 +127,9 @@ def test_settings_that_do_not_fit_are_named(tmp_path):
     file = tmp_path / "writer.yaml"
     file.write_text("rank: -1\n")
     with pytest.raises(InputError, match="rank"):
-        read_writer_training(file, {})
+        read_settings(WriterTraining, file, {})
     with pytest.raises(InputError, match="no such setting"):
-        read_writer_training(None, {"ranks": 3})
+        read_settings(WriterTraining, None, {"ranks": 3})
 
 
 def test_shipped_free_words_are_those_of_the_written_examples():

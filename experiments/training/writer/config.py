@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    ValidationError,
-)
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from copyloom import InputError, in_words
 from generator.models import WRITER
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -94,20 +83,3 @@ class WriterTraining(BaseModel):
     others: PositiveInt = 2048
     longest: PositiveInt = 112
     checkpoint_seconds: float = 120.0
-
-
-def read_writer_training(path: Path | None, changes: dict[str, Any]) -> WriterTraining:
-    """Return the settings in a YAML file, with `changes` on top.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, or a setting does not fit.
-    """
-    try:
-        given = (yaml.safe_load(path.read_text(encoding="utf-8")) if path else None) or {}
-        return WriterTraining.model_validate({**given, **changes})
-    except ValidationError as error:
-        raise InputError(f"training settings {path or changes}: {in_words(error)}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
-        raise InputError(f"training settings {path or changes} do not fit: {error}") from error
