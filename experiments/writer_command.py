@@ -14,7 +14,7 @@ from experiments.options import DeviceName, Json
 def train_writer_command(
     out: Annotated[Path, typer.Option(help="Folder of checkpoints, log and the writer.")] = Path("runs") / "writer",
     data: Annotated[Path | None, typer.Option(help="Folder of real texts; there are others in the package.")] = None,
-    model: Annotated[str | None, typer.Option(help="smollm2, a folder, or the hub id of a causal model.")] = None,
+    model: Annotated[str | None, typer.Option(help="smollm2, a folder, or the hub id of a Llama-class model.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML settings.")] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps.", min=1)] = None,
     rows: Annotated[int | None, typer.Option(help="Texts of a step.", min=1)] = None,

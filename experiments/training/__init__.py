@@ -1,1 +1,1 @@
-"""Trainings of models that the package ships; nothing that ships imports them."""
+"""Trainings of models that the package ships; their commands alone import them."""
