@@ -19,6 +19,7 @@ from embeddings.encoder import ENCODER_ID
 from embeddings.subject import SubjectAdapter
 from generator import low_rank, models
 from generator.device import Device
+from generator.eight_bits import unpacked
 from generator.language_model import SHIPPED, SHIPPED_FOLDER, LanguageModel, hash_of
 
 ADAPTER_FILE = "adapter.safetensors"
@@ -27,8 +28,6 @@ WRITER_FOLDER = SHIPPED_FOLDER.parent / "smollm2_writer"
 """The adapter and low-rank updates that make a writer of `generator.models.WRITER`."""
 
 _UPDATES = "low_rank."
-_BITS, _SCALE = ".int8", ".scale"
-_WORTH_PACKING = 4096
 
 
 class Adapter(nn.Module):
@@ -235,33 +234,10 @@ def updates_beside(folder: Path) -> dict[str, Tensor]:
     return {name.removeprefix(_UPDATES): value for name, value in tensors.items() if name.startswith(_UPDATES)}
 
 
-def packed(adapter: nn.Module, updates: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return an adapter's parameters and low-rank updates as they are saved: matrices in 8 bits, a scale a row.
-
-    Rounding to 8 bits changes a matrix by about half a percent; `unpacked` takes it back to float32.
-    """
+def named_tensors(adapter: nn.Module, updates: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return an adapter's parameters and low-rank updates by the names that they are saved under."""
     named = {f"adapter.{name}": value for name, value in adapter.state_dict().items()}
-    named |= {f"{_UPDATES}{name}": value for name, value in updates.items()}
-    found = {}
-    for name, value in named.items():
-        value = value.detach().float().cpu()
-        if value.ndim != 2 or value.numel() < _WORTH_PACKING:
-            found[name] = value.contiguous()
-            continue
-        scale = value.abs().amax(1, keepdim=True).clamp_min(1e-12) / 127
-        found[f"{name}{_BITS}"] = (value / scale).round().to(torch.int8)
-        found[f"{name}{_SCALE}"] = scale
-    return found
-
-
-def unpacked(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return tensors in float32, those that `packed` rounded to 8 bits multiplied out."""
-    whole = {name: value.float() for name, value in tensors.items() if not name.endswith((_BITS, _SCALE))}
-    for name, value in tensors.items():
-        if name.endswith(_BITS):
-            plain = name.removesuffix(_BITS)
-            whole[plain] = value.float() * tensors[f"{plain}{_SCALE}"]
-    return whole
+    return named | {f"{_UPDATES}{name}": value for name, value in updates.items()}
 
 
 def adapter_hash(adapter: AnyAdapter) -> str:

@@ -2,10 +2,11 @@
 
 The writer reads the texts that are mixed, the record of what is written about if there is one, and then the mixed
 vectors; it is asked many times, with the parents in either order, greedily and with draws of a fixed seed. What breaks
-a rule is refused: copies and pastes, names, numbers, offers and urgency that no source holds, faults of grammar, and
-texts that the pretrained model as it was before finds much stranger than the parents. Of the others the one stands that
-says best what is wanted, is most like its fellows, and surprises least. So printable comes first, and near second;
-where nothing is fit to print, the answer is that there is nothing.
+a rule is refused: copies and pastes, names, numbers, offers and urgency that no source holds, faults of grammar, texts
+that the pretrained model as it was before finds much stranger than the parents, and what an editor
+(`generator.editor`) thinks unfit to print. Of the others the one stands that the editor likes, that says best what is
+wanted, is most like its fellows, and surprises least. So printable comes first, and near second; where nothing is fit
+to print, the answer is that there is nothing.
 
 Every step is deterministic, and no mixture depends on the others.
 """
@@ -26,6 +27,7 @@ from embeddings.mixing import adapt
 from embeddings.prompt import about, prompt
 from generator.checks import BrandRules, Checker, Refusal, normalised
 from generator.decoding import Choice, Prefix, decode
+from generator.editor import VERDICTS, Editor
 from generator.grammar import Grammar
 from generator.language_model import LanguageModel
 from generator.readability import Strangeness, grammar_faults, strangeness
@@ -34,12 +36,13 @@ from generator.record import ProductRecord
 from generator.unbacked import unbacked_claims
 from generator.words import free_words, inventions, ordinary_words, unheld
 
-COPIES = 24
-"""Texts that are written for each order of the parents."""
-ORDERS = 2
+PROMPTS, EACH = 6, 8
+"""Prompts that the writer reads for a mixture, and the texts that it writes to each."""
 _ROUNDED = 16
 """Prompts are padded to a multiple of this many tokens, so that few shapes occur."""
 _COOLEST, _WARMEST = 0.3, 0.8
+_WARMTH = (0.0, *torch.linspace(_COOLEST, _WARMEST, EACH - 1).tolist())
+
 _STRANGER, _MUCH_STRANGER = 0.9, 5.0
 """Nats a token by which a text may be stranger than its strangest parent, and nats of its strangest token."""
 _NEAR, _FELLOWS, _SURPRISAL, _STRAY = 0.5, 0.5, 0.25, 0.1
@@ -51,6 +54,10 @@ _TWO_STORIES = 0.2
 """What a word of another parent than most costs, times one minus the cosine of the parents that differ most."""
 _PLAIN = 1.0
 """Nats a token below the strangest parent from which on a text gains no more by being plain."""
+_EDITOR = 0.2
+"""What a nat of the editor's log-probabilities brings: that a text is printed, and that it belongs."""
+_UNLIKELY = 0.3
+"""Probability of being printed below which the editor refuses a text."""
 _LONGEST_PASTE = 0.85
 _LONG = 120
 """Characters that a text about a subject may have, whatever its parents'."""
@@ -128,16 +135,19 @@ class Composer:
         From texts to sentence vectors (B, S).
     reference : LanguageModel
         The pretrained model as it was before.
+    editor : Editor, optional
+        Says whether a text would be printed.
     """
 
     writer: LanguageModel
     adapter: AnyAdapter
     encode: Callable[[Sequence[str]], Tensor]
     reference: LanguageModel
+    editor: Editor | None = None
 
     def __post_init__(self) -> None:
         """Let the writer write all texts of a mixture at a time."""
-        device = replace(self.writer.device, decode_rows=ORDERS * COPIES)
+        device = replace(self.writer.device, decode_rows=PROMPTS * EACH)
         self.writer = LanguageModel(self.writer.model, self.writer.tokenizer, self.writer.name, device)
 
     def best(self, mixture: Mixed) -> Candidate | None:
@@ -149,31 +159,43 @@ class Composer:
         texts = self._written(mixture)
         if not texts:
             return []
-        beyond = self._strangeness_beyond(mixture, texts)
+        beyond, verdicts = self._strangeness_beyond(mixture, texts), self._verdicts(mixture, texts)
         refusals = self._refusals(mixture, texts, beyond)
+        for found, printed in zip(refusals, verdicts[:, 0].exp().tolist(), strict=True):
+            if printed < _UNLIKELY:
+                found.append(Refusal("unprintable", "reads like drafts that editors did not print"))
         scores = self._scores(mixture, texts, [not found for found in refusals], beyond.mean)
-        every = [Candidate(*row) for row in zip(texts, map(tuple, refusals), scores, strict=True)]
+        scores += _EDITOR * verdicts.sum(1)
+        every = [Candidate(*row) for row in zip(texts, map(tuple, refusals), scores.tolist(), strict=True)]
         return sorted(every, key=lambda one: (len(one.refusals) > 0, -one.score))
 
     def _written(self, mixture: Mixed) -> list[str]:
-        """Return the finished texts that the writer writes with the parents in either order in front, each once."""
-        prefix = self._asked([prompt(parents, mixture.record) for parents in (mixture.parents, mixture.parents[::-1])])
-        around = self._around(mixture)
-        copies = -(-COPIES // len(around))
-        warmth = (0.0, *torch.linspace(_COOLEST, _WARMEST, copies - 1).tolist())
-        vectors = around.repeat_interleave(copies, 0)[:COPIES]
-        choice = Choice((warmth * len(around))[:COPIES] * ORDERS, banned=self._numbers_but(mixture.sources))
-        found = decode(self.writer, vectors.repeat(ORDERS, 1, 1), prefix, choice=choice)
+        """Return the finished texts that the writer writes, each once.
+
+        It reads the parents in either order, with the mixture's vectors and with others that lean to a parent; and each
+        of the two heaviest parents alone: of two texts that have little in common, it says one anew, coloured by the
+        other's share of the vectors.
+        """
+        told, leaning = mixture.parents, self._leaning(mixture)
+        turns = torch.arange(EACH) % len(told)
+        cooling = torch.linspace(0, _WARMEST, -(-EACH // len(told))).repeat_interleave(len(told))[:EACH].tolist()
+        asked = [
+            (parents, *way) for parents in (told, told[::-1])
+            for way in ((mixture.vectors.expand(EACH, -1, -1), _WARMTH), (leaning[turns], cooling))
+        ] + [
+            (told[place : place + 1], leaning[place].expand(EACH, -1, -1), _WARMTH)
+            for place in (0, min(1, len(told) - 1))
+        ]  # fmt: skip
+        prompts, vectors, warmth = zip(*asked, strict=True)
+        prefix = self._asked([prompt(parents, mixture.record) for parents in prompts])
+        choice = Choice(tuple(one for row in warmth for one in row), banned=self._numbers_but(mixture.sources))
+        found = decode(self.writer, torch.cat(vectors), prefix, choice=choice)
         return list(dict.fromkeys(text for one in found if one.finished and (text := one.text.strip())))
 
-    def _around(self, mixture: Mixed) -> Tensor:
-        """Return the vectors (n, P, D) of a mixture, and of others half-way from it to each of its parents.
-
-        Where two texts have little in common, what can be said leans to one of them.
-        """
+    def _leaning(self, mixture: Mixed) -> Tensor:
+        """Return the vectors (K, P, D) half-way from a mixture to each of its parents."""
         leaning = normalize(mixture.wanted + self.encode(mixture.parents), dim=-1)
-        change = adapt(self.adapter, leaning) - adapt(self.adapter, mixture.wanted[None])
-        return torch.cat([mixture.vectors[None], mixture.vectors + change])
+        return mixture.vectors + adapt(self.adapter, leaning) - adapt(self.adapter, mixture.wanted[None])
 
     def _asked(self, prompts: Sequence[str]) -> Prefix:
         """Return what stands before the vectors for each prompt, filled up on the left."""
@@ -196,6 +218,12 @@ class Composer:
         mean, worst = (values.split([len(texts), len(usual)]) for values in (every.mean, every.worst))
         return Strangeness(mean[0] - mean[1].max().clamp_min(_ORDINARY), worst[0] - worst[1].max().clamp_min(_ORDINARY))
 
+    def _verdicts(self, mixture: Mixed, texts: Sequence[str]) -> Tensor:
+        """Return what the editor says (B, 2) of texts; zeros, which say nothing against any, where there is none."""
+        if self.editor is None:
+            return torch.zeros(len(texts), len(VERDICTS))
+        return self.editor.verdicts(prompt(mixture.parents, mixture.record), texts)
+
     def _refusals(self, mixture: Mixed, texts: Sequence[str], beyond: Strangeness) -> list[list[Refusal]]:
         """Return what keeps each text from being shown."""
         check = self._checker(mixture)
@@ -206,8 +234,8 @@ class Composer:
                 refusals.append(Refusal("unreadable", "reads stranger than the texts that it is made of"))
         return found
 
-    def _scores(self, mixture: Mixed, texts: Sequence[str], fit: Sequence[bool], beyond: Tensor) -> list[float]:
-        """Return what each text is worth: near to what is wanted, like the other fit texts, and not strange.
+    def _scores(self, mixture: Mixed, texts: Sequence[str], fit: Sequence[bool], beyond: Tensor) -> Tensor:
+        """Return what each text (B,) is worth: near to what is wanted, like the other fit texts, and not strange.
 
         The less the parents have in common, the more a text loses for telling of more than one of them.
         About a subject the wanted point says nothing: it is about other products.
@@ -223,7 +251,7 @@ class Composer:
             theirs = self.encode(mixture.parents)
             apart = 1 - float((theirs @ theirs.T).min())
             worth -= _TWO_STORIES * apart * torch.tensor([of_others(text, mixture.parents) for text in texts])
-        return worth.tolist()
+        return worth
 
     def _checker(self, mixture: Mixed) -> Checker:
         """Return the checks of form, and against copies, for texts beside the parents of a mixture."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from copyloom import InputError
-from embeddings.adapter import AnyAdapter
+from embeddings.adapter import AnyAdapter, folder_of
 from embeddings.composing import Composer, Mixed
 from embeddings.effort import Effort
 from embeddings.encoder import Encoder, SentenceEncoder
@@ -22,6 +22,7 @@ from embeddings.search import Case, Means, search
 from embeddings.subject import SUBJECT_SLOTS, SubjectAdapter, present_slots, subject_phrases
 from generator.checks import STRAYS, BrandRules, Checker
 from generator.decoding import MAX_TOKENS, Decoded, Prefix, decode
+from generator.editor import Editor
 from generator.grammar import Grammar
 from generator.language_model import LanguageModel
 from generator.reader import Reader
@@ -197,7 +198,8 @@ class Writing:
         model, reference = self.model, self.reference
         if model.device.has_bfloat16:
             model, reference = model.in_bfloat16(), reference.in_bfloat16()
-        return Composer(model, self.adapter, self.encoder.encode, reference)
+        editor = Editor.load(folder_of(model.name), reference)
+        return Composer(model, self.adapter, self.encoder.encode, reference, editor)
 
     def _composed(self, mixture: Mixed) -> str | None:
         """Return the best text of a mixture, of a space that composes; None where nothing is fit to print."""

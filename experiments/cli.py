@@ -23,7 +23,7 @@ from experiments.options import Column, DeviceName, File, Json, Model, Subject
 from experiments.plan_command import plan
 from experiments.probe_commands import inversion, radius, transfer, vectors
 from experiments.steering_commands import steer, steering, styles
-from experiments.writer_command import train_writer_command
+from experiments.writer_command import train_editor_command, train_writer_command
 
 DEFAULT_OUT = Path("runs")
 
@@ -154,6 +154,7 @@ def train_tiny_command(
 
 train.command("adapter")(train_adapter_command)
 train.command("writer")(train_writer_command)
+train.command("editor")(train_editor_command)
 
 
 @train.command("critic")

@@ -70,6 +70,23 @@ def updates_of(model: nn.Module) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
+def restore(model: nn.Module, updates: Mapping[str, Tensor]) -> None:
+    """Give the updates that `put_in` put in the values that `updates_of` returned.
+
+    Raises
+    ------
+    SpaceError
+        If they are of another kind of model, or of another rank.
+    """
+    mine = updates_of(model)
+    shapes = {name: tuple(value.shape) for name, value in mine.items()}
+    if shapes != {name: tuple(value.shape) for name, value in updates.items()}:
+        raise SpaceError("the low-rank updates are of another kind of model or of another rank; take those of this one")
+    for name, value in mine.items():
+        value.copy_(updates[name])
+
+
+@torch.no_grad()
 def merge(model: nn.Module, updates: Mapping[str, Tensor]) -> None:
     """Add updates to the matrices of `model`, which has none put in.
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from embeddings.composing import COPIES, ORDERS, Composer, Mixed, is_paste, likeness
+from embeddings.composing import EACH, PROMPTS, Composer, Mixed, is_paste, likeness
 from embeddings.mixing import adapt, wanted_point
 from generator.record import ProductRecord
 
@@ -15,7 +15,7 @@ def composer(space, monkeypatch) -> Composer:
     """The small model as a writer: it never learned to read prompts, but it writes."""
     from dataclasses import replace
 
-    monkeypatch.setattr(space.model, "device", replace(space.model.device, decode_rows=ORDERS * COPIES))
+    monkeypatch.setattr(space.model, "device", replace(space.model.device, decode_rows=PROMPTS * EACH))
     return Composer(space.model, space.adapter, space.encoder.encode, space.critic)
 
 
@@ -44,6 +44,14 @@ def test_no_mixture_depends_on_what_came_before(space, composer):
     first = [one.text for one in composer.candidates(_mixed(space))]
     composer.candidates(_mixed(space, ("A red kettle.", "Why wait? Buy the lamp today.")))
     assert [one.text for one in composer.candidates(_mixed(space))] == first
+
+
+def test_the_writer_reads_the_parents_in_both_orders_and_each_alone(space, composer, monkeypatch):
+    asked, known = [], composer._asked
+    monkeypatch.setattr(composer, "_asked", lambda prompts: known(asked[:] or asked.extend(prompts) or prompts))
+    composer.candidates(_mixed(space))
+    first, second = (f"- {parent}\n" for parent in PARENTS)
+    assert asked == [first + second] * 2 + [second + first] * 2 + [first, second]
 
 
 @pytest.mark.parametrize(

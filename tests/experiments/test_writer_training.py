@@ -1,12 +1,13 @@
 """Training a writer: examples are what they say, a stopped run ends as one that was not, the package is the model."""
 
 import random
+from pathlib import Path
 
 import pytest
 import torch
 
 from copyloom import InputError
-from embeddings.adapter import ADAPTER_FILE, unpacked, updates_beside
+from embeddings.adapter import ADAPTER_FILE, SlotAdapter, load_adapters, named_tensors, updates_beside
 from embeddings.space import Space
 from embeddings.training.config import read_settings
 from experiments.training.writer import corpus, train
@@ -14,7 +15,8 @@ from experiments.training.writer.config import WriterTraining
 from experiments.training.writer.examples import Examples, as_pairs, parents_of
 from experiments.training.writer.package import train_to_package
 from experiments.training.writer.train import Batches, train_writer
-from experiments.training.writer.written import free_words_of, written_blends
+from experiments.training.writer.written import blends_of, free_words_of, written_blends
+from generator.eight_bits import packed, unpacked
 from generator.language_model import SHIPPED
 from generator.unbacked import unbacked_claims
 from generator.words import free_words
@@ -111,12 +113,32 @@ def test_the_package_writes_as_what_was_trained(few, tmp_path):
     assert stored.exact
 
 
-def test_eight_bits_change_matrices_by_less_than_a_percent():
-    from embeddings.adapter import SlotAdapter, packed
+def test_a_training_goes_on_from_a_writer_of_the_same_sizes(few, tmp_path):
+    first = train_to_package(SMALL, None, tmp_path / "first", "cpu", quiet)["writer"]
+    still = SMALL.model_copy(update={"start_from": first, "steps": 1, "adapter_rate": 1e-12, "low_rank_rate": 1e-12})
+    adapter, updates, _ = train_writer(still, None, tmp_path / "second", quiet, "cpu")
+    known = load_adapters(Path(first))[0].state_dict()
+    assert all(torch.allclose(value, known[name], atol=1e-6) for name, value in adapter.state_dict().items())
+    assert all(torch.allclose(updates[name], value, atol=1e-6) for name, value in updates_beside(Path(first)).items())
+    with pytest.raises(InputError, match="sizes"):
+        train_writer(still.model_copy(update={"rank": 3}), None, tmp_path / "third", quiet, "cpu")
+    with pytest.raises(InputError, match="is no writer"):
+        train_writer(still.model_copy(update={"start_from": str(tmp_path)}), None, tmp_path / "fourth", quiet, "cpu")
 
+
+def test_a_rewrite_stands_behind_its_text_alone(examples):
+    row = {"kind": "mug", "text": "Coffee, and it stays hot.", "rewrites": ["Your coffee stays hot.", "Hot coffee."]}
+    blends = list(blends_of(row))
+    assert [(one.parents, one.text) for one in blends] == [((row["text"],) * 2, text) for text in row["rewrites"]]
+    examples.blends, examples._blend_vectors = blends, examples._blend_vectors[:2]
+    told = {examples.blend(random.Random(seed)).context for seed in range(30)}
+    assert told == {"", f"- {row['text']}\n"}
+
+
+def test_eight_bits_change_matrices_by_less_than_a_percent():
     torch.manual_seed(0)
     adapter = SlotAdapter(384, 2, 64, 64)
-    found = unpacked(packed(adapter, {"layer.up": torch.randn(96, 64)}))
+    found = unpacked(packed(named_tensors(adapter, {"layer.up": torch.randn(96, 64)})))
     for name, value in adapter.state_dict().items():
         kept = found[f"adapter.{name}"]
         assert (kept - value).norm() <= 0.01 * value.norm() + 1e-9, name

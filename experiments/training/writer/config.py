@@ -22,6 +22,8 @@ class WriterTraining(BaseModel):
     seed : int
     model : str
         A model of the registry, a folder, or the hub id of a causal model.
+    start_from : str, optional
+        A writer of the same sizes to go on from, instead of from nothing: its folder, or the name of a shipped one.
     vectors : int
         P.
     width : int
@@ -34,7 +36,7 @@ class WriterTraining(BaseModel):
     cooldown : float
     adapter_rate, low_rank_rate : float
         Peak learning rates.
-    own, null, neighbours, grammar : float
+    own, null_prefix, neighbours, grammar : float
         Shares of the examples: a text from its own vector; from none; from a mixture of its neighbours'; and texts of
         the grammar. They are brought to sum to 1.
     written : float
@@ -60,6 +62,7 @@ class WriterTraining(BaseModel):
 
     seed: NonNegativeInt = 0
     model: str = WRITER
+    start_from: str | None = None
     vectors: PositiveInt = 8
     width: PositiveInt = 768
     rank: PositiveInt = 16
@@ -70,7 +73,7 @@ class WriterTraining(BaseModel):
     adapter_rate: PositiveFloat = 2e-3
     low_rank_rate: PositiveFloat = 1e-3
     own: Share = 0.42
-    null: Share = 0.05
+    null_prefix: Share = 0.05
     neighbours: Share = 0.33
     grammar: Share = 0.20
     written: Share = 0.5

@@ -18,9 +18,11 @@ from experiments.training.writer.corpus import Corpus
 from experiments.training.writer.written import Blend
 from generator.grammar import Claim, Frame, Grammar, draw_picks, fits
 from generator.record import KINDS, ProductRecord, fill
-from generator.words import inventions
+from generator.words import free_words, inventions, unheld
 
 _TRIES = 6
+_ALONE = 0.5
+"""Share of texts that say only what one parent says whose other parent is left out of the prompt."""
 _FACTS = 7
 """Most facts of a record that stand in a prompt."""
 
@@ -53,8 +55,8 @@ class Examples:
         self.config, self.corpus, self.blends = config, corpus, blends
         self._vectors, self._claim_vectors = corpus.vectors.numpy(), corpus.claim_vectors.numpy()
         self._blend_vectors, self._neighbours = blend_vectors.numpy(), corpus.neighbours.numpy()
-        self._grammar = Grammar.load()
-        shares = {self.own: config.own, self.null: config.null, self.mixture: config.neighbours}
+        self._grammar, self._free = Grammar.load(), free_words()
+        shares = {self.own: config.own, self.null: config.null_prefix, self.mixture: config.neighbours}
         shares = shares if corpus.texts else {}
         self._kinds, self._shares = zip(*(shares | {self.claim: config.grammar}).items(), strict=True)
 
@@ -106,16 +108,26 @@ class Examples:
         return self._about(rng, i, j)
 
     def blend(self, rng: random.Random) -> Example:
-        """Return a text that was written by hand between two others; its parents stand in front, mostly."""
+        """Return a text that was written by hand between two others; its parents stand in front, mostly.
+
+        Where one of them holds all that the text says, it stands there alone, half of the time: the text says it anew.
+        """
         number = rng.randrange(len(self.blends))
         blend, vectors = self.blends[number], self._blend_vectors[number]
         weight = rng.uniform(*blend.weights)
         mixed = _unit(weight * vectors[0] + (1 - weight) * vectors[1])
         parents = [parent for parent, share in zip(blend.parents, (weight, 1 - weight), strict=True) if share]
+        alone = [parent for parent in parents if blend.record is None and self._holds_all(parent, blend.text)]
+        if alone and rng.random() < _ALONE:
+            parents = [rng.choice(alone)]
         rng.shuffle(parents)
         told = parents if rng.random() < 0.9 else []
         record = None if blend.record is None else _part_of(rng, blend.record, blend.text)
         return Example(prompt(told, record), self._noisy(rng, mixed), blend.text)
+
+    def _holds_all(self, parent: str, text: str) -> bool:
+        """Say whether a parent holds all words of a text but those that people use freely."""
+        return all(word in self._free for word in unheld(text, [parent]))
 
     def _recombined(self, rng: random.Random, i: int, j: int) -> Example:
         """Return a text about the product of one claim in the style of another, of nearly equal weight."""

@@ -9,11 +9,12 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from embeddings.adapter import ADAPTER_FILE, ADAPTER_SETTINGS, AdapterSettings, SlotAdapter, packed
+from embeddings.adapter import ADAPTER_FILE, ADAPTER_SETTINGS, AdapterSettings, SlotAdapter, named_tensors
 from embeddings.folders import replacing
 from experiments.training.writer.config import WriterTraining
 from experiments.training.writer.train import Report, train_writer
 from generator.device import Device
+from generator.eight_bits import packed
 from generator.language_model import LanguageModel
 
 
@@ -39,7 +40,7 @@ def write_package(
         base_parameters=base.identity.parameters, kind="slots", rank=config.rank,
     )  # fmt: skip
     with replacing(folder / ADAPTER_FILE) as partial:
-        save_file(packed(adapter, updates), partial, {"format": "pt"})
+        save_file(packed(named_tensors(adapter, updates)), partial, {"format": "pt"})
     with replacing(folder / ADAPTER_SETTINGS) as partial:
         text = json.dumps(settings.model_dump() | {"training": config.model_dump()} | trained_on, indent=2)
         partial.write_text(text + "\n", encoding="utf-8")

@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy, linear
 from torch.nn.utils import clip_grad_norm_
 
 from copyloom import InputError
-from embeddings.adapter import SlotAdapter
+from embeddings.adapter import ADAPTER_SETTINGS, SlotAdapter, folder_of, load_adapters, load_settings, updates_beside
 from embeddings.training.checkpoint import CHECKPOINT, RUN, State, check_same_run, load_state, save_state
 from embeddings.training.config import share_of_rate
 from experiments.summary import versions
@@ -195,9 +195,11 @@ class _Training:
             raise InputError(f"model {model.name!r} has more than a matrix as its head; choose a Llama-class model")
         self.head = model.model.get_output_embeddings().weight.detach()
         self.embed, self.body = model.model.get_input_embeddings(), model.model.base_model
-        low_rank.put_in(model.model, config.rank, config.seed)
-        model.model.set_attn_implementation("eager")  # for short texts faster than fused attention
         self.model = model.model
+        low_rank.put_in(self.model, config.rank, config.seed)
+        if config.start_from:
+            self._take_over(config.start_from, model.identity.parameters)
+        self.model.set_attn_implementation("eager")  # for short texts faster than fused attention
         torch._dynamo.config.recompile_limit = 64  # one a length: with fewer, the longer would run uncompiled
         for layer in self.body.layers if compiled else ():
             layer.compile(dynamic=False)
@@ -235,6 +237,23 @@ class _Training:
                 save_state(self.out / CHECKPOINT, state, named, optimiser)
                 saved_at = time.monotonic()
         return self.adapter, low_rank.updates_of(self.model)
+
+    def _take_over(self, writer: str, parameters: str) -> None:
+        """Take the parameters of a writer of the same sizes and of the same language model."""
+        settings = load_settings(folder := folder_of(writer))
+        if settings is None:
+            raise InputError(
+                f"{writer!r} is no writer: there is no {ADAPTER_SETTINGS} in {folder}; name one to start from"
+            )
+        mine = (self.adapter.sentence_size, self.config.vectors, self.config.width, self.config.rank, parameters)
+        its = (settings.sentence_size, settings.vectors, settings.width, settings.rank, settings.base_parameters)
+        if settings.kind != "slots" or its != mine:
+            raise InputError(
+                f"the writer {writer!r} has sizes (sentence, vectors, width, rank) and language model {its}, this "
+                f"training {mine}; give the same settings, or start from nothing"
+            )
+        self.adapter.load_state_dict(load_adapters(folder)[0].state_dict())
+        low_rank.restore(self.model, updates_beside(folder))
 
     def _parameters(self) -> dict[str, nn.Parameter]:
         mine = {f"adapter.{name}": value for name, value in self.adapter.named_parameters()}

@@ -1,9 +1,9 @@
-"""Examples written for this project one by one: two texts and what stands between them, or a record and claims."""
+"""Examples written for this project one by one: two texts and what stands between, a record and claims, or rewrites."""
 
 from __future__ import annotations
 
-import gzip
 import json
+import lzma
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from generator.words import unheld
 BLENDS = {"lean_a": (0.65, 0.85), "even": (0.4, 0.6), "lean_b": (0.15, 0.35)}
 """Weights of the first parent for which a text of an example is right."""
 _RECORDS = {"text_a": (1.0, 1.0), "text_ab": (0.35, 0.65), "text_b": (0.0, 0.0)}
-FILE = "written.jsonl.gz"
-_OFTEN, _OFTEN_ABOUT = 4, 2
+FILE = "written.jsonl.xz"
+_OFTEN, _OFTEN_ABOUT = 6, 3
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Blend:
 def written_blends() -> list[Blend]:
     """Return the examples that the package ships."""
     packed = resources.files("experiments.training.writer").joinpath(FILE).read_bytes()
-    return [blend for line in gzip.decompress(packed).decode().splitlines() for blend in blends_of(json.loads(line))]
+    return [blend for line in lzma.decompress(packed).decode().splitlines() for blend in blends_of(json.loads(line))]
 
 
 def free_words_of(blends: Iterable[Blend]) -> frozenset[str]:
@@ -63,7 +63,12 @@ def free_words_of(blends: Iterable[Blend]) -> frozenset[str]:
 
 
 def blends_of(row: dict[str, object]) -> Iterator[Blend]:
-    """Yield the blends of one line: two parents, and texts of several weights."""
+    """Yield the blends of one line: two parents, and texts of several weights; or a text, and rewrites of it."""
+    if "rewrites" in row:
+        text = str(row["text"])
+        for other in row["rewrites"]:  # type: ignore[attr-defined]
+            yield Blend(str(row["kind"]), (text, text), (1.0, 1.0), str(other))
+        return
     record = ProductRecord.model_validate(row["record"]) if "record" in row else None
     for key, weights in (_RECORDS if record else BLENDS).items():
         if text := row.get(key):

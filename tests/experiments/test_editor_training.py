@@ -1,0 +1,64 @@
+"""Training an editor: what it learns from is what was judged, and a stopped run ends as one that was not."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from experiments.training import editor
+from experiments.training.editor import EditorTraining, judged_drafts, train_editor
+from generator.editor import EDITOR_FILE
+from generator.language_model import SHIPPED
+
+SMALL = EditorTraining(model=SHIPPED, rank=2, rows=4, steps=6, warmup=2, checkpoint_seconds=0.0001)
+
+
+def quiet(stage: str, done: int, total: int) -> None:
+    pass
+
+
+def test_judged_drafts_are_whole():
+    judged = judged_drafts()
+    assert len(judged) >= 200
+    assert 0.1 < sum(one.held_out for one in judged) / len(judged) < 0.3
+    for one in judged:
+        assert len(one.parents) == 2
+        assert len(one.drafts) == len(one.read) == len(one.belongs) > 0
+        assert set(one.read) <= {0, 1, 2, 3}
+        assert set(one.belongs) <= {0, 1}
+
+
+def test_a_stopped_training_ends_as_one_that_was_not(tmp_path, monkeypatch):
+    few = judged_drafts()[:12]
+    monkeypatch.setattr(editor, "judged_drafts", lambda: few)
+    found = train_editor(SMALL, tmp_path / "whole", quiet, "cpu")
+    assert found["groups"] == sum(one.held_out for one in few)
+    assert 0 <= found["drafts"] <= found["best"] <= 1
+    loss = editor._Training._loss
+
+    def stop(training, step):
+        if step == 3:
+            raise KeyboardInterrupt
+        return loss(training, step)
+
+    monkeypatch.setattr(editor._Training, "_loss", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train_editor(SMALL, tmp_path / "stopped", quiet, "cpu")
+    monkeypatch.setattr(editor._Training, "_loss", loss)
+    train_editor(SMALL, tmp_path / "stopped", quiet, "cpu")
+    whole, stopped = (load_file(tmp_path / name / EDITOR_FILE) for name in ("whole", "stopped"))
+    assert whole.keys() == stopped.keys()
+    assert all(torch.equal(value, stopped[name]) for name, value in whole.items())
+
+
+def test_held_out_drafts_are_not_trained_on(monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(editor, "_Training", lambda config, model, judged, *rest: seen.extend(judged) or _Stop())
+    with pytest.raises(InterruptedError):
+        train_editor(SMALL, tmp_path, quiet, "cpu")
+    assert seen
+    assert not any(one.held_out for one in seen)
+
+
+class _Stop:
+    def run(self):
+        raise InterruptedError
