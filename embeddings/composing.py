@@ -27,7 +27,7 @@ from embeddings.mixing import adapt
 from embeddings.prompt import about, prompt
 from generator.checks import BrandRules, Checker, Refusal, normalised
 from generator.decoding import Choice, Prefix, decode
-from generator.editor import VERDICTS, Editor
+from generator.editor import Editor
 from generator.grammar import Grammar
 from generator.language_model import LanguageModel
 from generator.readability import Strangeness, grammar_faults, strangeness
@@ -159,13 +159,10 @@ class Composer:
         texts = self._written(mixture)
         if not texts:
             return []
-        beyond, verdicts = self._strangeness_beyond(mixture, texts), self._verdicts(mixture, texts)
+        beyond = self._strangeness_beyond(mixture, texts)
         refusals = self._refusals(mixture, texts, beyond)
-        for found, printed in zip(refusals, verdicts[:, 0].exp().tolist(), strict=True):
-            if printed < _UNLIKELY:
-                found.append(Refusal("unprintable", "reads like drafts that editors did not print"))
         scores = self._scores(mixture, texts, [not found for found in refusals], beyond.mean)
-        scores += _EDITOR * verdicts.sum(1)
+        scores += self._edited(mixture, texts, refusals)
         every = [Candidate(*row) for row in zip(texts, map(tuple, refusals), scores.tolist(), strict=True)]
         return sorted(every, key=lambda one: (len(one.refusals) > 0, -one.score))
 
@@ -218,11 +215,20 @@ class Composer:
         mean, worst = (values.split([len(texts), len(usual)]) for values in (every.mean, every.worst))
         return Strangeness(mean[0] - mean[1].max().clamp_min(_ORDINARY), worst[0] - worst[1].max().clamp_min(_ORDINARY))
 
-    def _verdicts(self, mixture: Mixed, texts: Sequence[str]) -> Tensor:
-        """Return what the editor says (B, 2) of texts; zeros, which say nothing against any, where there is none."""
-        if self.editor is None:
-            return torch.zeros(len(texts), len(VERDICTS))
-        return self.editor.verdicts(prompt(mixture.parents, mixture.record), texts)
+    def _edited(self, mixture: Mixed, texts: Sequence[str], refusals: list[list[Refusal]]) -> Tensor:
+        """Return what the editor's verdicts bring to each text (B,), and refuse what it thinks unfit to print.
+
+        It reads what nothing else refused.
+        """
+        worth, fit = torch.zeros(len(texts)), [place for place, found in enumerate(refusals) if not found]
+        if self.editor is None or not fit:
+            return worth
+        verdicts = self.editor.verdicts(prompt(mixture.parents, mixture.record), [texts[place] for place in fit])
+        worth[fit] = _EDITOR * verdicts.sum(1)
+        for place, printed in zip(fit, verdicts[:, 0].exp().tolist(), strict=True):
+            if printed < _UNLIKELY:
+                refusals[place].append(Refusal("unprintable", "reads like drafts that editors did not print"))
+        return worth
 
     def _refusals(self, mixture: Mixed, texts: Sequence[str], beyond: Strangeness) -> list[list[Refusal]]:
         """Return what keeps each text from being shown."""

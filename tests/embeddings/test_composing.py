@@ -5,6 +5,7 @@ import torch
 
 from embeddings.composing import EACH, PROMPTS, Composer, Mixed, is_paste, likeness
 from embeddings.mixing import adapt, wanted_point
+from generator.checks import Refusal
 from generator.record import ProductRecord
 
 PARENTS = ("Give travelers the drone that says you care.", "The backpack that people will not stop talking about.")
@@ -76,6 +77,25 @@ def test_refusals(space, composer, monkeypatch, text, code):
     (found,) = composer.candidates(_mixed(space))
     assert code in {refusal.code for refusal in found.refusals}
     assert composer.best(_mixed(space)) is None
+
+
+def test_an_editor_refuses_and_ranks_what_nothing_else_refused(space, composer, monkeypatch):
+    texts = ["Give people the drone.", "The backpack of travelers.", "The drone that people say you care for.", "A an"]
+    _said(composer, monkeypatch, texts)
+    monkeypatch.setattr(composer, "_refusals", lambda *_: [[], [], [], [Refusal("article", "two of them")]])
+    likely = {texts[0]: 0.1, texts[1]: 1e-9, texts[2]: 0.9}
+
+    class Editor:
+        def verdicts(self, sources, read):
+            assert sources == "".join(f"- {parent}\n" for parent in PARENTS)
+            return torch.tensor([[likely[text], 1.0] for text in read]).log()
+
+    composer.editor = Editor()
+    found = composer.candidates(_mixed(space))
+    assert found[0].text == texts[2]
+    codes = {one.text: [refusal.code for refusal in one.refusals] for one in found}
+    assert codes == dict(zip(texts, (["unprintable"], ["unprintable"], [], ["article"]), strict=True))
+    assert found[-1].text == texts[1]
 
 
 def test_a_strange_text_is_unreadable(space, composer, monkeypatch):

@@ -65,9 +65,9 @@ def free_words_of(blends: Iterable[Blend]) -> frozenset[str]:
 def blends_of(row: dict[str, object]) -> Iterator[Blend]:
     """Yield the blends of one line: two parents, and texts of several weights; or a text, and rewrites of it."""
     if "rewrites" in row:
-        text = str(row["text"])
+        said = str(row["text"])
         for other in row["rewrites"]:  # type: ignore[attr-defined]
-            yield Blend(str(row["kind"]), (text, text), (1.0, 1.0), str(other))
+            yield Blend(str(row["kind"]), (said, said), (1.0, 1.0), str(other))
         return
     record = ProductRecord.model_validate(row["record"]) if "record" in row else None
     for key, weights in (_RECORDS if record else BLENDS).items():
