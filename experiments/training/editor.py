@@ -10,7 +10,6 @@ from __future__ import annotations
 import gzip
 import json
 import random
-import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,17 +22,17 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, Posit
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, linear
-from torch.nn.utils import clip_grad_norm_
 
 from embeddings.folders import replacing
 from embeddings.prompt import prompt
-from embeddings.training.checkpoint import CHECKPOINT, RUN, check_same_run, load_state, save_state
-from embeddings.training.config import share_of_rate
+from embeddings.training.checkpoint import RUN, check_same_run
 from experiments.summary import versions
+from experiments.training.steps import take_steps
+from experiments.training.writer.corpus import hash_of_texts
 from generator import low_rank
 from generator.device import Device
 from generator.editor import EDITOR_FILE, HEAD, VERDICTS, Editor, as_read, last_states
-from generator.eight_bits import packed
+from generator.eight_bits import packed, unpacked
 from generator.language_model import LanguageModel
 from generator.models import WRITER
 from generator.record import ProductRecord
@@ -136,13 +135,15 @@ def train_editor(
     out.mkdir(parents=True, exist_ok=True)
     judged = judged_drafts()
     model = LanguageModel.load(config.model, Device.choose(device))
-    check_same_run(out / RUN, {"config": config.model_dump(), "parameters": model.identity.parameters,
-                               "judged": len(judged), "device": model.device.type, "versions": versions()})  # fmt: skip
+    check_same_run(out / RUN, {
+        "config": config.model_dump(), "parameters": model.identity.parameters, "compiled": compiled,
+        "judged": hash_of_texts(map(repr, judged)), "device": model.device.type, "versions": versions(),
+    })  # fmt: skip
     tensors = _Training(config, model, [one for one in judged if not one.held_out], out, report, compiled).run()
     with replacing(out / EDITOR_FILE) as partial:
         save_file(packed(tensors), partial, {"format": "pt"})
-    editor = Editor.load(out, LanguageModel.load(config.model, Device.choose(device)))
-    found = measure(editor, [one for one in judged if one.held_out]) if editor else {}
+    editor = Editor.of(LanguageModel.load(config.model, Device.choose(device)), unpacked(packed(tensors)))
+    found = measure(editor, [one for one in judged if one.held_out])
     return {"editor": str(out / EDITOR_FILE), "bytes": (out / EDITOR_FILE).stat().st_size, **found}
 
 
@@ -191,29 +192,7 @@ class _Training:
         """Take all steps that are left; return the updates and the head by name."""
         config, named = self.config, self._parameters()
         optimiser = torch.optim.AdamW(named.values(), lr=config.rate, betas=(0.9, 0.98), weight_decay=0.01)
-        state, parameters, kept = load_state(self.out / CHECKPOINT)
-        with torch.no_grad():
-            for name, value in parameters.items():
-                named[name].copy_(value)
-        if kept:
-            optimiser.load_state_dict({**optimiser.state_dict(), "state": kept})
-        saved_at = time.monotonic()
-        while state.step < config.steps:
-            for group in optimiser.param_groups:
-                group["lr"] = config.rate * share_of_rate(state.step, config.steps, config.warmup, config.cooldown)
-            loss = self._loss(state.step)
-            loss.backward()
-            clip_grad_norm_(named.values(), 1.0)
-            optimiser.step()
-            optimiser.zero_grad()
-            state.losses.append(float(loss.detach()))
-            state.step += 1
-            if state.step % _LOG_EVERY == 0 or state.step == config.steps:
-                mean, state.losses = sum(state.losses) / len(state.losses), []
-                self.report(f"training the editor (loss {mean:.3f})", state.step, config.steps)
-            if time.monotonic() - saved_at > config.checkpoint_seconds or state.step == config.steps:
-                save_state(self.out / CHECKPOINT, state, named, optimiser)
-                saved_at = time.monotonic()
+        take_steps(config, self.out, named, optimiser, self._loss, self._log, _LOG_EVERY)
         return low_rank.updates_of(self.reader.model) | {
             f"{HEAD}.weight": self.head.weight.detach(), f"{HEAD}.bias": self.head.bias.detach()
         }  # fmt: skip
@@ -222,6 +201,9 @@ class _Training:
         theirs = {name.replace("_orig_mod.", ""): value for name, value in self.reader.model.named_parameters()
                   if value.requires_grad}  # fmt: skip
         return {f"{HEAD}.{name}": value for name, value in self.head.named_parameters()} | theirs
+
+    def _log(self, step: int, mean: float) -> None:
+        self.report(f"training the editor (loss {mean:.3f})", step, self.config.steps)
 
     def _loss(self, step: int) -> Tensor:
         batch = self._batch(step)

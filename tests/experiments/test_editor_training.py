@@ -1,9 +1,12 @@
 """Training an editor: what it learns from is what was judged, and a stopped run ends as one that was not."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from copyloom import InputError
 from experiments.training import editor
 from experiments.training.editor import EditorTraining, judged_drafts, train_editor
 from generator.editor import EDITOR_FILE
@@ -48,6 +51,19 @@ def test_a_stopped_training_ends_as_one_that_was_not(tmp_path, monkeypatch):
     whole, stopped = (load_file(tmp_path / name / EDITOR_FILE) for name in ("whole", "stopped"))
     assert whole.keys() == stopped.keys()
     assert all(torch.equal(value, stopped[name]) for name, value in whole.items())
+    others = [replace(few[0], read=tuple(3 - grade for grade in few[0].read)), *few[1:]]
+    monkeypatch.setattr(editor, "judged_drafts", lambda: others)
+    with pytest.raises(InputError, match="another configuration"):
+        train_editor(SMALL, tmp_path / "stopped", quiet, "cpu")
+
+
+def test_a_loss_that_is_no_number_stops_the_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(editor, "judged_drafts", lambda known=judged_drafts: known()[:12])
+    known = editor._Training._loss
+    monkeypatch.setattr(editor._Training, "_loss", lambda training, step: known(training, step) * float("nan"))
+    with pytest.raises(InputError, match="lower rates"):
+        train_editor(SMALL, tmp_path, quiet, "cpu")
+    assert not (tmp_path / EDITOR_FILE).exists()
 
 
 def test_held_out_drafts_are_not_trained_on(monkeypatch, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,7 +119,7 @@ def _neighbours(vectors: Tensor, path: Path, key: str, report: Report) -> Tensor
     return numbers
 
 
-def hash_of_texts(texts: Sequence[str]) -> str:
+def hash_of_texts(texts: Iterable[str]) -> str:
     """Return a hash of texts and their order."""
     digest = hashlib.sha256()
     for text in texts:

@@ -5,9 +5,7 @@ Runs unattended and goes on where it was stopped, to the bit: batches are a func
 
 from __future__ import annotations
 
-import math
 import random
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,13 +14,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
-from torch.nn.utils import clip_grad_norm_
 
 from copyloom import InputError
 from embeddings.adapter import ADAPTER_SETTINGS, SlotAdapter, folder_of, load_adapters, load_settings, updates_beside
-from embeddings.training.checkpoint import CHECKPOINT, RUN, State, check_same_run, load_state, save_state
-from embeddings.training.config import share_of_rate
+from embeddings.training.checkpoint import RUN, check_same_run
 from experiments.summary import versions
+from experiments.training.steps import take_steps
 from experiments.training.writer.config import WriterTraining
 from experiments.training.writer.corpus import hash_of_texts, load_corpus, sentence_vectors
 from experiments.training.writer.examples import Example, Examples, as_pairs, parents_of
@@ -208,34 +205,12 @@ class _Training:
         """Take all steps that are left."""
         config, named = self.config, self._parameters()
         optimiser = torch.optim.AdamW(
-            [{"params": list(self.adapter.parameters()), "lr": config.adapter_rate, "rate": config.adapter_rate},
+            [{"params": list(self.adapter.parameters()), "lr": config.adapter_rate},
              {"params": [p for name, p in named.items() if not name.startswith("adapter.")],
-              "lr": config.low_rank_rate, "rate": config.low_rank_rate}],
+              "lr": config.low_rank_rate}],
             betas=(0.9, 0.98), weight_decay=0.0,
         )  # fmt: skip
-        state, parameters, kept = load_state(self.out / CHECKPOINT)
-        with torch.no_grad():
-            for name, value in parameters.items():
-                named[name].copy_(value)
-        if kept:
-            optimiser.load_state_dict({**optimiser.state_dict(), "state": kept})
-        saved_at = time.monotonic()
-        while state.step < config.steps:
-            share = share_of_rate(state.step, config.steps, config.warmup, config.cooldown)
-            for group in optimiser.param_groups:
-                group["lr"] = group["rate"] * share
-            loss = self._loss(state.step)
-            loss.backward()
-            clip_grad_norm_(named.values(), 1.0)
-            optimiser.step()
-            optimiser.zero_grad()
-            state.losses.append(float(loss.detach()))
-            state.step += 1
-            if state.step % _LOG_EVERY == 0 or state.step == config.steps:
-                self._log(state)
-            if time.monotonic() - saved_at > config.checkpoint_seconds or state.step == config.steps:
-                save_state(self.out / CHECKPOINT, state, named, optimiser)
-                saved_at = time.monotonic()
+        take_steps(config, self.out, named, optimiser, self._loss, self._log, _LOG_EVERY)
         return self.adapter, low_rank.updates_of(self.model)
 
     def _take_over(self, writer: str, parameters: str) -> None:
@@ -272,11 +247,7 @@ class _Training:
         states = self.body(inputs_embeds=inputs, use_cache=False)[0][batch.rows.to(where), batch.places.to(where)]
         return cross_entropy(linear(states, self.head[tokens.to(where)]).float(), targets.to(where))
 
-    def _log(self, state: State) -> None:
-        mean = sum(state.losses) / len(state.losses)
-        state.losses = []
-        if not math.isfinite(mean):
-            raise InputError(f"the loss is {mean} after {state.step} steps; train into an empty folder at lower rates")
-        self.report(f"training (loss {mean:.3f})", state.step, self.config.steps)
+    def _log(self, step: int, mean: float) -> None:
+        self.report(f"training (loss {mean:.3f})", step, self.config.steps)
         with (self.out / "log.csv").open("a") as log:
-            log.write(f"{state.step},{mean:.4f}\n")
+            log.write(f"{step},{mean:.4f}\n")

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
+from typing import Any
 
 from generator.record import ProductRecord
 from generator.words import unheld
@@ -62,11 +63,11 @@ def free_words_of(blends: Iterable[Blend]) -> frozenset[str]:
     return frozenset(word for word in counts if counts[word] >= _OFTEN or about[word] >= _OFTEN_ABOUT)
 
 
-def blends_of(row: dict[str, object]) -> Iterator[Blend]:
+def blends_of(row: dict[str, Any]) -> Iterator[Blend]:
     """Yield the blends of one line: two parents, and texts of several weights; or a text, and rewrites of it."""
     if "rewrites" in row:
         said = str(row["text"])
-        for other in row["rewrites"]:  # type: ignore[attr-defined]
+        for other in row["rewrites"]:
             yield Blend(str(row["kind"]), (said, said), (1.0, 1.0), str(other))
         return
     record = ProductRecord.model_validate(row["record"]) if "record" in row else None

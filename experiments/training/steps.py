@@ -1,0 +1,94 @@
+"""The steps of a training that goes on where it was stopped, to the bit, whatever is trained."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+
+from copyloom import InputError
+from embeddings.training.checkpoint import CHECKPOINT, load_state, save_state
+from embeddings.training.config import share_of_rate
+
+
+class Schedule(Protocol):
+    """What settings say of steps: how many, over which the rate rises and falls, and how often they are kept."""
+
+    @property
+    def steps(self) -> int:
+        """Number of steps."""
+
+    @property
+    def warmup(self) -> int:
+        """Steps over which the rate rises."""
+
+    @property
+    def cooldown(self) -> float:
+        """Share of the steps over which the rate falls."""
+
+    @property
+    def checkpoint_seconds(self) -> float:
+        """Seconds from one checkpoint to the next."""
+
+
+def take_steps(
+    schedule: Schedule, out: Path, named: Mapping[str, nn.Parameter], optimiser: torch.optim.Optimizer,
+    loss_of: Callable[[int], Tensor], log: Callable[[int, float], None], log_every: int,
+) -> None:  # fmt: skip
+    """Take all steps that are left of a training in a folder.
+
+    Parameters
+    ----------
+    schedule : Schedule
+    out : Path
+        Holds the checkpoint.
+    named : mapping of str to Parameter
+        All that is trained.
+    optimiser : Optimizer
+        Its rates are the peak rates.
+    loss_of : callable
+        Returns the loss of a step, which depends on the step and the parameters alone.
+    log : callable
+        Hears of the steps done and the mean loss of those since it last did.
+    log_every : int
+
+    Raises
+    ------
+    InputError
+        If the loss is no number any more, or the checkpoint is damaged.
+    """
+    peaks = [group["lr"] for group in optimiser.param_groups]
+    state, parameters, kept = load_state(out / CHECKPOINT)
+    with torch.no_grad():
+        for name, value in parameters.items():
+            named[name].copy_(value)
+    if kept:
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": kept})
+    saved_at = time.monotonic()
+    while state.step < schedule.steps:
+        share = share_of_rate(state.step, schedule.steps, schedule.warmup, schedule.cooldown)
+        for group, peak in zip(optimiser.param_groups, peaks, strict=True):
+            group["lr"] = peak * share
+        loss = loss_of(state.step)
+        loss.backward()
+        clip_grad_norm_(named.values(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad()
+        state.losses.append(float(loss.detach()))
+        state.step += 1
+        if state.step % log_every == 0 or state.step == schedule.steps:
+            mean, state.losses = sum(state.losses) / len(state.losses), []
+            if not math.isfinite(mean):
+                raise InputError(
+                    f"the loss is {mean} after {state.step} steps; train into an empty folder at lower rates"
+                )
+            log(state.step, mean)
+        if time.monotonic() - saved_at > schedule.checkpoint_seconds or state.step == schedule.steps:
+            save_state(out / CHECKPOINT, state, named, optimiser)
+            saved_at = time.monotonic()
