@@ -26,7 +26,7 @@ from embeddings.adapter import AnyAdapter
 from embeddings.mixing import adapt
 from embeddings.prompt import about, prompt
 from generator.checks import BrandRules, Checker, Refusal, normalised
-from generator.decoding import Choice, Prefix, decode
+from generator.decoding import MAX_TOKENS, Choice, Decoded, Prefix, decode
 from generator.editor import Editor
 from generator.grammar import Grammar
 from generator.language_model import LanguageModel
@@ -38,10 +38,11 @@ from generator.words import free_words, inventions, ordinary_words, unheld
 
 PROMPTS, EACH = 6, 8
 """Prompts that the writer reads for a mixture, and the texts that it writes to each."""
-_ROUNDED = 16
+_ROUNDED = 32
 """Prompts are padded to a multiple of this many tokens, so that few shapes occur."""
+_LONGER, _ROOM = 1.25, 8
+"""How many times the tokens of its longest source a text may have, and how many more."""
 _COOLEST, _WARMEST = 0.3, 0.8
-_WARMTH = (0.0, *torch.linspace(_COOLEST, _WARMEST, EACH - 1).tolist())
 
 _STRANGER, _MUCH_STRANGER = 0.9, 5.0
 """Nats a token by which a text may be stranger than its strangest parent, and nats of its strangest token."""
@@ -105,7 +106,7 @@ class Mixed:
         return tuple(self.record.phrases().values()) if self.record else self.parents
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Candidate:
     """A text that the writer wrote.
 
@@ -120,6 +121,30 @@ class Candidate:
     text: str
     refusals: tuple[Refusal, ...] = ()
     score: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What the writer is asked about a mixture: prompts, vectors after them, temperatures, and what it may not say.
+
+    Parameters
+    ----------
+    prefix : Prefix
+        Of `PROMPTS` prompts.
+    vectors : Tensor of shape (B, P, D)
+        B texts, as many after each prompt.
+    warmth : tuple of float
+        B temperatures.
+    banned : Tensor of shape (V,)
+    longest : int
+        Tokens of a text.
+    """
+
+    prefix: Prefix
+    vectors: Tensor
+    warmth: tuple[float, ...]
+    banned: Tensor
+    longest: int
 
 
 @dataclass(eq=False)
@@ -137,6 +162,10 @@ class Composer:
         The pretrained model as it was before.
     editor : Editor, optional
         Says whether a text would be printed.
+    each : int
+        Texts that the writer writes to each of `PROMPTS` prompts: the more, the better the best of them.
+    together : int
+        Mixtures that it writes at a time, in one shape: the more, the less time each takes.
     """
 
     writer: LanguageModel
@@ -144,57 +173,111 @@ class Composer:
     encode: Callable[[Sequence[str]], Tensor]
     reference: LanguageModel
     editor: Editor | None = None
+    each: int = EACH
+    together: int = 1
 
     def __post_init__(self) -> None:
-        """Let the writer write all texts of a mixture at a time."""
-        device = replace(self.writer.device, decode_rows=PROMPTS * EACH)
+        """Let the writer write all texts of some mixtures at a time."""
+        device = replace(self.writer.device, decode_rows=self.together * PROMPTS * self.each)
         self.writer = LanguageModel(self.writer.model, self.writer.tokenizer, self.writer.name, device)
 
-    def best(self, mixture: Mixed) -> Candidate | None:
-        """Return the best text that may be shown, or None."""
-        return next((one for one in self.candidates(mixture) if not one.refusals), None)
+    def best(self, mixtures: Sequence[Mixed]) -> list[Candidate | None]:
+        """Return the best text of each mixture that may be shown, or None."""
+        return [next((one for one in found if not one.refusals), None) for found in self.candidates(mixtures)]
 
-    def candidates(self, mixture: Mixed) -> list[Candidate]:
-        """Return all that the writer says to a mixture: what may be shown first, the best of it first."""
-        texts = self._written(mixture)
-        if not texts:
-            return []
-        beyond = self._strangeness_beyond(mixture, texts)
-        refusals = self._refusals(mixture, texts, beyond)
-        scores = self._scores(mixture, texts, [not found for found in refusals], beyond.mean)
-        scores += self._edited(mixture, texts, refusals)
-        every = [Candidate(*row) for row in zip(texts, map(tuple, refusals), scores.tolist(), strict=True)]
-        return sorted(every, key=lambda one: (len(one.refusals) > 0, -one.score))
+    def candidates(self, mixtures: Sequence[Mixed]) -> list[list[Candidate]]:
+        """Return all that the writer says to each mixture: what may be shown first, the best of it first."""
+        theirs = self._encoded([one.parents for one in mixtures])
+        texts = self._written(mixtures, theirs)
+        beyond = self._strangeness_beyond(mixtures, texts)
+        refusals = [self._refusals(*row) for row in zip(mixtures, texts, beyond, strict=True)]
+        scores = [self._scores(*row) for row in
+                  zip(mixtures, theirs, texts, self._encoded(texts), refusals, beyond, strict=True)]  # fmt: skip
+        self._edit(mixtures, texts, refusals, scores)
+        return [
+            sorted(
+                (Candidate(*row) for row in zip(said, map(tuple, refused), score.tolist(), strict=True)),
+                key=lambda one: (len(one.refusals) > 0, -one.score),
+            )
+            for said, refused, score in zip(texts, refusals, scores, strict=True)
+        ]
 
-    def _written(self, mixture: Mixed) -> list[str]:
-        """Return the finished texts that the writer writes, each once.
+    def _encoded(self, texts: Sequence[Sequence[str]]) -> tuple[Tensor, ...]:
+        """Return the sentence vectors (K, S) of each family of texts."""
+        return self.encode([text for family in texts for text in family]).split([len(family) for family in texts])
+
+    def _written(self, mixtures: Sequence[Mixed], theirs: Sequence[Tensor]) -> list[list[str]]:
+        """Return the finished texts that the writer writes to each mixture, each once.
+
+        Mixtures with prompts of a length are written together; which ones makes no difference, nor in which order.
+        """
+        asked = [self._asked(*row) for row in zip(mixtures, theirs, strict=True)]
+        alike: dict[int, list[int]] = {}
+        for number, one in enumerate(asked):
+            alike.setdefault(one.prefix.present.shape[1], []).append(number)
+        texts: list[list[str]] = [[] for _ in mixtures]
+        for _, numbers in sorted(alike.items()):
+            for first in range(0, len(numbers), self.together):
+                chunk = numbers[first : first + self.together]
+                found = self._decoded([asked[number] for number in chunk])
+                for number, said in zip(chunk, found, strict=True):
+                    whole = [one.text.strip() for one in said if one.finished and len(one.ids) < asked[number].longest]
+                    texts[number] = list(dict.fromkeys(filter(None, whole)))
+        return texts
+
+    def _decoded(self, asked: list[_Asked]) -> list[list[Decoded]]:
+        """Return what the writer writes to at most `together` mixtures with prompts of one length."""
+        rows, count = PROMPTS * self.each, len(asked)
+        asked = asked + asked[-1:] * (self.together - count)
+        prefix = Prefix(
+            torch.cat([one.prefix.vectors for one in asked]), torch.cat([one.prefix.present for one in asked])
+        )
+        warmth = tuple(temperature for one in asked for temperature in one.warmth)
+        banned = torch.stack([one.banned for one in asked]).repeat_interleave(rows, 0)
+        choice = Choice(warmth, banned=banned, every=rows)
+        longest = max(one.longest for one in asked)
+        found = decode(self.writer, torch.cat([one.vectors for one in asked]), prefix, longest, choice=choice)
+        return [found[number * rows : (number + 1) * rows] for number in range(count)]
+
+    def _asked(self, mixture: Mixed, theirs: Tensor) -> _Asked:
+        """Return what the writer is asked about a mixture of parents with sentence vectors (K, S).
 
         It reads the parents in either order, with the mixture's vectors and with others that lean to a parent; and each
         of the two heaviest parents alone: of two texts that have little in common, it says one anew, coloured by the
         other's share of the vectors.
         """
-        told, leaning = mixture.parents, self._leaning(mixture)
-        turns = torch.arange(EACH) % len(told)
-        cooling = torch.linspace(0, _WARMEST, -(-EACH // len(told))).repeat_interleave(len(told))[:EACH].tolist()
+        told, leaning, each = mixture.parents, self._leaning(mixture, theirs), self.each
+        turns = torch.arange(each) % len(told)
+        cooling = torch.linspace(0, _WARMEST, -(-each // len(told))).repeat_interleave(len(told))[:each].tolist()
+        warming = [0.0, *torch.linspace(_COOLEST, _WARMEST, each - 1).tolist()]
         asked = [
             (parents, *way) for parents in (told, told[::-1])
-            for way in ((mixture.vectors.expand(EACH, -1, -1), _WARMTH), (leaning[turns], cooling))
+            for way in ((mixture.vectors.expand(each, -1, -1), warming), (leaning[turns], cooling))
         ] + [
-            (told[place : place + 1], leaning[place].expand(EACH, -1, -1), _WARMTH)
+            (told[place : place + 1], leaning[place].expand(each, -1, -1), warming)
             for place in (0, min(1, len(told) - 1))
         ]  # fmt: skip
         prompts, vectors, warmth = zip(*asked, strict=True)
-        prefix = self._asked([prompt(parents, mixture.record) for parents in prompts])
-        choice = Choice(tuple(one for row in warmth for one in row), banned=self._numbers_but(mixture.sources))
-        found = decode(self.writer, torch.cat(vectors), prefix, choice=choice)
-        return list(dict.fromkeys(text for one in found if one.finished and (text := one.text.strip())))
+        usual = max(len(self.writer.tokenize(text)) for text in self._usual(mixture))
+        return _Asked(
+            self._read([prompt(parents, mixture.record) for parents in prompts]),
+            torch.cat(vectors),
+            tuple(one for row in warmth for one in row),
+            self._numbers_but(mixture.sources),
+            min(MAX_TOKENS, int(_LONGER * usual) + _ROOM),
+        )
 
-    def _leaning(self, mixture: Mixed) -> Tensor:
+    @staticmethod
+    def _usual(mixture: Mixed) -> list[str]:
+        """Return what a text of a mixture should be no stranger and hardly longer than: its parents, and the record."""
+        return [*mixture.parents, *([about(mixture.record)] if mixture.record else [])]
+
+    def _leaning(self, mixture: Mixed, theirs: Tensor) -> Tensor:
         """Return the vectors (K, P, D) half-way from a mixture to each of its parents."""
-        leaning = normalize(mixture.wanted + self.encode(mixture.parents), dim=-1)
+        leaning = normalize(mixture.wanted + theirs, dim=-1)
         return mixture.vectors + adapt(self.adapter, leaning) - adapt(self.adapter, mixture.wanted[None])
 
-    def _asked(self, prompts: Sequence[str]) -> Prefix:
+    def _read(self, prompts: Sequence[str]) -> Prefix:
         """Return what stands before the vectors for each prompt, filled up on the left."""
         ids = [self.writer.tokenize(asked) for asked in prompts]
         longest = -(-max(map(len, ids)) // _ROUNDED) * _ROUNDED
@@ -205,30 +288,39 @@ class Composer:
             present[row, longest - len(values) :] = True
         return Prefix(self.writer.embed(tokens).float().cpu(), present)
 
-    def _strangeness_beyond(self, mixture: Mixed, texts: Sequence[str]) -> Strangeness:
+    def _strangeness_beyond(self, mixtures: Sequence[Mixed], texts: Sequence[Sequence[str]]) -> list[Strangeness]:
         """Return how much stranger each text is than the strangest parent, to the pretrained model as it was before.
 
         A record may bring stranger words than they have; what it says counts as one of them.
         """
-        usual = [*mixture.parents, *([about(mixture.record)] if mixture.record else [])]
-        every = strangeness(self.reference, [*texts, *usual])
-        mean, worst = (values.split([len(texts), len(usual)]) for values in (every.mean, every.worst))
-        return Strangeness(mean[0] - mean[1].max().clamp_min(_ORDINARY), worst[0] - worst[1].max().clamp_min(_ORDINARY))
+        rows = [[*said, *self._usual(one)] for said, one in zip(texts, mixtures, strict=True)]
+        every = strangeness(self.reference, [text for row in rows for text in row])
+        sizes = [len(row) for row in rows]
+        found = []
+        for said, mean, worst in zip(texts, every.mean.split(sizes), every.worst.split(sizes), strict=True):
+            own, least = len(said), _ORDINARY
+            found.append(Strangeness(mean[:own] - mean[own:].max().clamp_min(least),
+                                     worst[:own] - worst[own:].max().clamp_min(least)))  # fmt: skip
+        return found
 
-    def _edited(self, mixture: Mixed, texts: Sequence[str], refusals: list[list[Refusal]]) -> Tensor:
-        """Return what the editor's verdicts bring to each text (B,), and refuse what it thinks unfit to print.
+    def _edit(
+        self, mixtures: Sequence[Mixed], texts: Sequence[Sequence[str]], refusals: Sequence[list[list[Refusal]]],
+        scores: Sequence[Tensor],
+    ) -> None:  # fmt: skip
+        """Add to the scores what the editor's verdicts bring, and refuse what it thinks unfit to print.
 
         It reads what nothing else refused.
         """
-        worth, fit = torch.zeros(len(texts)), [place for place, found in enumerate(refusals) if not found]
-        if self.editor is None or not fit:
-            return worth
-        verdicts = self.editor.verdicts(prompt(mixture.parents, mixture.record), [texts[place] for place in fit])
-        worth[fit] = _EDITOR * verdicts.sum(1)
-        for place, printed in zip(fit, verdicts[:, 0].exp().tolist(), strict=True):
-            if printed < _UNLIKELY:
-                refusals[place].append(Refusal("unprintable", "reads like drafts that editors did not print"))
-        return worth
+        if self.editor is None:
+            return
+        fit = [(row, place) for row, refused in enumerate(refusals) for place, why in enumerate(refused) if not why]
+        read = [(prompt(mixtures[row].parents, mixtures[row].record), texts[row][place]) for row, place in fit]
+        verdicts = self.editor.verdicts(read)
+        for (row, place), likely in zip(fit, verdicts, strict=True):
+            scores[row][place] += _EDITOR * likely.sum()
+            if float(likely[0].exp()) < _UNLIKELY:
+                why = Refusal("unprintable", "reads like drafts that editors did not print")
+                refusals[row][place].append(why)
 
     def _refusals(self, mixture: Mixed, texts: Sequence[str], beyond: Strangeness) -> list[list[Refusal]]:
         """Return what keeps each text from being shown."""
@@ -240,21 +332,23 @@ class Composer:
                 refusals.append(Refusal("unreadable", "reads stranger than the texts that it is made of"))
         return found
 
-    def _scores(self, mixture: Mixed, texts: Sequence[str], fit: Sequence[bool], beyond: Tensor) -> Tensor:
+    def _scores(
+        self, mixture: Mixed, theirs: Tensor, texts: Sequence[str], vectors: Tensor,
+        refusals: Sequence[Sequence[Refusal]], beyond: Strangeness,
+    ) -> Tensor:  # fmt: skip
         """Return what each text (B,) is worth: near to what is wanted, like the other fit texts, and not strange.
 
         The less the parents have in common, the more a text loses for telling of more than one of them.
         About a subject the wanted point says nothing: it is about other products.
         """
-        vectors = self.encode(texts)
-        among = vectors[torch.tensor(fit)] if any(fit) else vectors
+        fit = torch.tensor([not found for found in refusals], dtype=torch.bool)
+        among = vectors[fit] if fit.any() else vectors
         fellows = (vectors @ among.T).mean(1)
         near = vectors @ mixture.wanted if mixture.record is None else torch.zeros(len(texts))
         stray = torch.tensor([len(_strays(text, mixture.sources)) for text in texts])
-        strange = beyond.clamp_min(-_PLAIN)
+        strange = beyond.mean.clamp_min(-_PLAIN)
         worth = _NEAR * near + _FELLOWS * fellows - _SURPRISAL * strange - _STRAY * stray
         if mixture.record is None:
-            theirs = self.encode(mixture.parents)
             apart = 1 - float((theirs @ theirs.T).min())
             worth -= _TWO_STORIES * apart * torch.tensor([of_others(text, mixture.parents) for text in texts])
         return worth

@@ -1,4 +1,4 @@
-"""How far to search for the text of a mixture; see `embeddings.search`."""
+"""How far to search for the text of a mixture (`embeddings.search`), or how much to write (`embeddings.composing`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from copyloom import InputError
 
 @dataclass(frozen=True)
 class Effort:
-    """How far to search for one text.
+    """How far to search for one text; and for a pretrained writer, how much it writes and how much of it at a time.
 
     Parameters
     ----------
@@ -21,6 +21,11 @@ class Effort:
         Texts changed in a round; in the first, the parents and the best draft.
     rewritings, splices : int
         Of each, at most; splices with each other parent.
+    each : int
+        Texts that a pretrained writer writes to each of its prompts, for the best of them; at least two.
+    together : int
+        Mixtures that it writes at a time, in one shape. What it writes depends on the shape in the last digits, and so
+        here and there in a word; it never depends on which mixtures are written together.
     """
 
     drafts: int = 9
@@ -28,8 +33,12 @@ class Effort:
     width: int = 2
     rewritings: int = 8
     splices: int = 128
+    each: int = 8
+    together: int = 1
 
     def __post_init__(self) -> None:
         """Raise where a number makes no sense."""
         if self.drafts < 1 or self.rounds < 0 or self.width < 1 or self.rewritings < 1 or self.splices < 1:
             raise InputError(f"{self} cannot be; rounds may be 0, the others are at least 1")
+        if self.each < 2 or self.together < 1:
+            raise InputError(f"{self} cannot be; each is at least 2, together at least 1")

@@ -275,7 +275,7 @@ class Space(Writing):
         if subject is None:
             ((written, consistency),) = self.write_nearest(stacked, sentence_vectors, row, [texts], effort)
         else:
-            (written,) = self.write_about(subject, stacked, sentence_vectors, row, [texts], effort.drafts)
+            (written,) = self.write_about(subject, stacked, sentence_vectors, row, [texts], effort)
             consistency = float((self.encoder.encode([written.text]) @ wanted_point(sentence_vectors, row).T).item())
         if not is_usable(written):
             reason = written.fault or "the mixture decodes to no usable text"

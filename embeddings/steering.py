@@ -244,9 +244,7 @@ def steer(
     vectors, texts = adapt(space.adapter, points) + residuals, [(embedding.text,) for embedding in stored]
     effort = effort or Effort()
     if space.composer is not None:
-        mixtures = (Mixed(*row, subject) for row in zip(vectors, points, texts, strict=True))
-        best = [space.composer.best(mixture) for mixture in mixtures]
-        found = [None if one is None else one.text for one in best]
+        found = space.composed([Mixed(*row, subject) for row in zip(vectors, points, texts, strict=True)], effort)
     elif subject is None:
         found = space.nearest(vectors, points, texts, effort, any_style=True)
     else:

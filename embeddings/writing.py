@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -59,6 +59,7 @@ class Writing:
         self.context_ids = Context(before, after)
         self.adapter, self.subject_adapter = adapter, subject_adapter
         self._phrases: dict[str, Any] = {}
+        self._composers: dict[tuple[int, int], Composer] = {}
 
     def mix_many(self, vectors: Tensor, sentence_vectors: Tensor, weights: Tensor) -> Tensor:
         """Return the vectors (B, P, D) of B mixtures; see `embeddings.mixing.mix` for the shapes."""
@@ -141,9 +142,9 @@ class Writing:
         parents = _weighted(texts, weights)
         between = [row for row, family in enumerate(parents) if len(family) > 1]
         if self.composer is not None:
-            found = [
-                self._composed(Mixed.of(mixed[row], wanted[row], texts[row], weights[row].tolist())) for row in between
-            ]
+            found = self.composed(
+                [Mixed.of(mixed[row], wanted[row], texts[row], weights[row].tolist()) for row in between], effort
+            )
         else:
             found = self.nearest(mixed[between], wanted[between], [parents[row] for row in between], effort)
         written = {row: Written(best, True) for row, best in zip(between, found, strict=True) if best is not None}
@@ -157,7 +158,7 @@ class Writing:
 
     def write_about(
         self, subject: ProductRecord, vectors: Tensor, sentence_vectors: Tensor, weights: Tensor,
-        texts: Sequence[Sequence[str]], drafts: int = Effort.drafts,
+        texts: Sequence[Sequence[str]], effort: Effort,
     ) -> list[Written]:  # fmt: skip
         """Return what each of B mixtures says about a subject: the first of several drafts that is fit to show.
 
@@ -168,16 +169,16 @@ class Writing:
         subject : ProductRecord
         vectors, sentence_vectors, weights, texts
             As `write_nearest` takes them.
-        drafts : int
-            Decodes around each mixture, the first of it itself. Where none is fit, the first that only strays from its
-            parents comes back, or the very first.
+        effort : Effort
+            How many decodes around each mixture, the first of it itself. Where none is fit, the first that only strays
+            from its parents comes back, or the very first.
         """
         mixed, wanted = self.mix_many(vectors, sentence_vectors, weights), wanted_point(sentence_vectors, weights)
         if self.composer is not None:
             rows = zip(mixed, wanted, texts, weights.tolist(), strict=True)
-            about = [self._composed(Mixed.of(*row, subject)) for row in rows]
+            about = self.composed([Mixed.of(*row, subject) for row in rows], effort)
             return [Written("", False, NOTHING_FIT) if text is None else Written(text, True) for text in about]
-        reader = Reader(Grammar.load(), subject)
+        drafts, reader = effort.drafts, Reader(Grammar.load(), subject)
         families = _weighted(texts, weights)
         checkers = [Checker(BrandRules.like(family, subject=True), [], reader, family=family) for family in families]
         found = self.write(mixed, subject, wanted)
@@ -201,10 +202,14 @@ class Writing:
         editor = Editor.load(folder_of(model.name), reference)
         return Composer(model, self.adapter, self.encoder.encode, reference, editor)
 
-    def _composed(self, mixture: Mixed) -> str | None:
-        """Return the best text of a mixture, of a space that composes; None where nothing is fit to print."""
-        best = None if self.composer is None else self.composer.best(mixture)
-        return None if best is None else best.text
+    def composed(self, mixtures: Sequence[Mixed], effort: Effort) -> list[str | None]:
+        """Return the best text of each mixture, of a space that composes; None where nothing is fit to print."""
+        if self.composer is None:
+            raise InputError(f"model {self.model.name!r} does not compose; take a pretrained writer such as smollm2")
+        shape = (effort.each, effort.together)
+        if shape not in self._composers:
+            self._composers[shape] = replace(self.composer, each=effort.each, together=effort.together)
+        return [None if best is None else best.text for best in self._composers[shape].best(mixtures)]
 
     @cached_property
     def _means(self) -> Means:
@@ -241,7 +246,7 @@ class Writing:
             None where nothing acceptable is found.
         """
         if self.composer is not None:
-            return [self._composed(Mixed(*row)) for row in zip(vectors, wanted, parents, strict=True)]
+            return self.composed([Mixed(*row) for row in zip(vectors, wanted, parents, strict=True)], effort)
         drafts = around(vectors, wanted, effort.drafts, self.adapter)
         drafts = in_context(self.model, drafts.flatten(0, 1), self.context_ids).unflatten(0, drafts.shape[:2])
         cases = [Case(*case, any_style) for case in zip(drafts, wanted, parents, strict=True)]

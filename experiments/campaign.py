@@ -13,6 +13,7 @@ from torch import Tensor
 from copyloom import InputError
 from embeddings.geometry import Reduction
 from experiments.writer import Draft, Recipe, Writer
+from generator.readability import READABLE
 from simulator import Outcomes, RewardFeed, SimulatedFeed, Snapshot
 
 
@@ -70,6 +71,12 @@ class Campaign:
         if not isinstance(self.feed, SimulatedFeed):
             raise InputError(f"{self.name}: true rates are known of simulated shoppers only")
         return self.feed.true_rates(texts)
+
+    def readable(self, texts: Sequence[str]) -> NDArray[np.bool_]:
+        """Return which texts (n,) can be read; all where nothing says otherwise."""
+        judge = self.feed.shoppers.readable if isinstance(self.feed, SimulatedFeed) else None
+        found: NDArray[np.bool_] = np.ones(len(texts), bool) if judge is None else judge(texts) >= READABLE
+        return found
 
     def waiting(self, library: Sequence[Draft]) -> dict[str, Draft]:
         """Return the drafts that passed the checks and are not on the slate yet, by text: `library`'s and its own."""

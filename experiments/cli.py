@@ -19,7 +19,7 @@ from experiments.evaluate_command import evaluate
 from experiments.inversion_commands import decode, invert, merge
 from experiments.mix_command import mix
 from experiments.models_command import models_app
-from experiments.options import Column, DeviceName, File, Json, Model, Subject
+from experiments.options import Column, DeviceName, File, Json, Model, Subject, Writer, writer_for
 from experiments.plan_command import plan
 from experiments.probe_commands import inversion, radius, transfer, vectors
 from experiments.steering_commands import steer, steering, styles
@@ -63,11 +63,14 @@ def quickstart(
     texts: File = None,
     column: Column = None,
     subject: Subject = None,
+    own: Annotated[
+        Path | None, typer.Option(help="Those of the texts that are about the subject, where they do not name it.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/quickstart, or runs/ and the file's name.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Simulated campaigns, each with a fresh taste.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Snapshots of a campaign.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of all random numbers.")] = None,
-    model: Annotated[str | None, typer.Option(help="copyloom-tiny, a folder, or a hub id.")] = None,
+    model: Writer = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, mps or neuron.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -75,7 +78,7 @@ def quickstart(
     from experiments.config import RunConfig
 
     given: dict[str, Any] = {"texts": texts, "column": column, "subject": subject, "seeds": seeds, "rounds": rounds}
-    given |= {"seed": seed, "model": model, "device": device}
+    given |= {"own": own, "seed": seed, "model": writer_for(model), "device": device}
     config = RunConfig.checked(**{name: value for name, value in given.items() if value is not None})
     _study(config, out or DEFAULT_OUT / (texts.stem if texts else "quickstart"), as_json)
 
@@ -255,6 +258,16 @@ def _study(config: Any, out: Path, as_json: bool) -> None:
     if as_json:
         console.print_json(summary)
         return
+    best = [
+        [
+            f"{row['share_of_impressions']:.1%}",
+            row["text"],
+            " + ".join(f"{p['weight']:.2f} {p['text']}" for p in row["parents"]),
+        ]
+        for row in data["best_new"][:5]
+    ]
+    console.table("New texts shown most", ["shown", "text", "mixed from"], best)
+    console.out.print()
     rows = [["the loop, with mixing", console.percent(summary["ctr_loop"])],
             ["the same policy, mixing off", console.percent(summary["ctr_mixing_off"])],
             ["best stored text", console.percent(summary["ctr_best_stored"])],
@@ -269,26 +282,20 @@ def _study(config: Any, out: Path, as_json: bool) -> None:
     )
     uplift = console.percent(summary["uplift"], signed=True)
     bounds = console.interval(summary["uplift_interval"])
-    console.out.print(f"\nUplift of mixing over the last 20 % of impressions: {uplift} (95 % interval {bounds})")
+    console.out.print(
+        f"\nUplift of mixing over the last 20 % of impressions: {uplift} (95 % interval {bounds}), beside "
+        f"{summary['texts_own']} stored texts without"
+    )
     if summary["loss_where_mixing_cannot_help"] is not None:
         loss = console.percent(summary["loss_where_mixing_cannot_help"], signed=True)
         bounds = console.interval(summary["loss_where_mixing_cannot_help_interval"])
         console.out.print(f"Loss where mixing cannot help: {loss} (95 % interval {bounds})")
     console.out.print(
         f"{summary['texts_stored']} texts stored ({summary['exact_share']:.1%} exact), "
-        f"{summary['texts_written']} written, {summary['texts_refused']} refused, "
+        f"{summary['texts_written']} written by {summary['writer']}, {summary['texts_refused']} refused, "
+        f"{summary['mixtures_without_text']} mixtures without a text fit to print, "
         f"{summary['seconds']:.0f} s on {summary['device']}"
     )
-    best = [
-        [
-            f"{row['share_of_impressions']:.1%}",
-            row["text"],
-            " + ".join(f"{p['weight']:.2f} {p['text']}" for p in row["parents"]),
-        ]
-        for row in data["best_new"][:5]
-    ]
-    console.out.print()
-    console.table("New texts shown most", ["shown", "text", "mixed from"], best)
     for note in summary["notes"]:
         console.out.print(f"Note: {note}", markup=False)
     console.out.print(f"\nReport: {out / REPORT}", markup=False)

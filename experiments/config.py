@@ -39,7 +39,7 @@ class PriorConfig(_Strict):
 
 
 class ProposerConfig(_Strict):
-    """How new mixtures are proposed.
+    """How new mixtures are proposed. Where a pretrained writer composes, `COMPOSING` holds what is not given.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ class ProposerConfig(_Strict):
     promote_at : float
         Probability of being shown at which a written text becomes a parent.
     effort : Effort
-        How far to search for the text of a mixture where there is no subject. No rounds of rewriting unless asked for:
-        a study writes thousands of mixtures.
+        How far to search for the text of a mixture where there is no subject: no rounds of rewriting unless asked for,
+        as a study writes thousands of mixtures. For a pretrained writer, how much it writes.
     """
 
     every: PositiveInt = 3
@@ -69,7 +69,16 @@ class ProposerConfig(_Strict):
     warm_up: PositiveInt = 448
     exploration: float = Field(0.5, ge=0)
     promote_at: float = Field(0.3, gt=0, le=1)
-    effort: Effort = Effort(rounds=0)
+    effort: Effort = Effort(rounds=0, each=3, together=8)
+
+    def resolved(self, composes: bool) -> ProposerConfig:
+        """Return the settings, those that were not given in the measure of the writer: one that composes, or not."""
+        changes = {name: value for name, value in COMPOSING.items() if name not in self.model_fields_set}
+        return self.model_copy(update=changes) if composes else self
+
+
+COMPOSING = {"every": 7, "shortlist": 1, "warm_up": 56}
+"""What a study asks of a writer that takes a second for a mixture, so that it ends within four minutes on two cores."""
 
 
 class RunConfig(_Strict):
@@ -81,6 +90,8 @@ class RunConfig(_Strict):
         Stored texts, one a line, or CSV or Parquet with `column`; the shipped claims unless given.
     subject : Path, optional
         YAML product record that new texts are about; the shipped one with the shipped claims.
+    own : Path, optional
+        File of those stored texts that are about the subject, read like `texts`; those that name it unless given.
     seeds : int
         Campaigns, each with a fresh taste.
     rounds, impressions : int
@@ -99,6 +110,7 @@ class RunConfig(_Strict):
     texts: Path | None = None
     column: str | None = None
     subject: Path | None = None
+    own: Path | None = None
     model: str = SHIPPED
     device: str = "auto"
     policy: PolicyConfig = PolicyConfig()

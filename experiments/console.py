@@ -13,7 +13,16 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -31,10 +40,16 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), _Speed())
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=notes, transient=True) as bars:
-        task = bars.add_task("", total=None)
+        tasks: dict[str, TaskID] = {}  # one a stage, for stages take turns
+        reached: dict[str, int] = {}
 
         def show(stage: str, done: int, total: int) -> None:
-            bars.update(task, description=stage, completed=done, total=total)
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            elif done < reached[stage]:  # once more
+                bars.reset(tasks[stage])
+            reached[stage] = done
+            bars.update(tasks[stage], completed=done, total=total, visible=done < total)
 
         yield show
 
@@ -49,8 +64,12 @@ class _Speed(ProgressColumn):
 def _plain_lines() -> Callable[[str, int, int], None]:
     last: dict[str, int] = {}
     began: dict[str, tuple[float, int]] = {}
+    reached: dict[str, int] = {}
 
     def show(stage: str, done: int, total: int) -> None:
+        if stage in began and done < reached[stage]:  # once more
+            del began[stage], last[stage]
+        reached[stage] = done
         began_at, first = began.setdefault(stage, (time.perf_counter(), done))
         tenth = 10 * done // max(total, 1)
         if last.get(stage) == tenth:

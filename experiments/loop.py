@@ -76,7 +76,8 @@ def propose(study: Study, sequence: int) -> list[list[Draft]]:
     wanted = [
         _recipes(parents, *row) for row in zip(proposals.parents, proposals.weights, proposals.valid, strict=True)
     ]
-    written = iter(study.writer.write([recipe for recipes in wanted for recipe in recipes]))
+    recipes = [recipe for recipes in wanted for recipe in recipes]
+    written = iter(study.writer.write(recipes, lambda done, total: study.report("writing new mixtures", done, total)))
     for row, recipes in zip(mixing, wanted, strict=True):
         drafts[row] = [next(written) for _ in recipes]
         study.campaigns[row].drafts.extend(drafts[row])

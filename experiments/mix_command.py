@@ -12,7 +12,7 @@ import typer
 from copyloom import InputError
 from embeddings.effort import Effort
 from experiments import console
-from experiments.options import DeviceName, Json, Subject, Texts
+from experiments.options import DeviceName, Json, Subject, Texts, Writer, writer_for
 
 if TYPE_CHECKING:
     from embeddings.space import Mixture
@@ -38,9 +38,7 @@ def mix(
     subject: Subject = None,
     drafts: Annotated[int, typer.Option(help="Of the search: decodes around the mixture.", min=1)] = Effort.drafts,
     rounds: Annotated[int, typer.Option(help="Of the search: changes of the best texts.", min=0)] = Effort.rounds,
-    model: Annotated[
-        str | None, typer.Option(help="smollm2, copyloom-tiny, a folder, or a hub id; smollm2 if it is here.")
-    ] = None,
+    model: Writer = None,
     device: DeviceName = "auto",
     as_json: Json = False,
 ) -> None:
@@ -53,7 +51,7 @@ def mix(
     if pairs is not None:
         if text or weights or more:
             raise InputError("--pairs brings its own texts and weights; give --pairs, or --text and --weights")
-        _mix_pairs(_read_pairs(pairs), record, effort, _writer(model), device, out, as_json)
+        _mix_pairs(_read_pairs(pairs), record, effort, writer_for(model), device, out, as_json)
         return
     if out is not None:
         raise InputError("--out is for --pairs; one text is printed")
@@ -62,19 +60,7 @@ def mix(
         raise InputError(f"{len(parents)} texts were given; a mixture needs at least two: --text '...' --text '...'")
     chosen = [*(weights or []), *(more or [])] or [1 / len(parents)] * len(parents)
     check_weights(chosen, len(parents))
-    _mix_one(parents, chosen, record, effort, _writer(model), device, as_json)
-
-
-def _writer(model: str | None) -> str:
-    """Return the model that was asked for; else the writer that people are shown, or the small one, which is said."""
-    from generator.language_model import SHIPPED
-    from generator.models import WRITER, is_there
-
-    if model is not None or is_there(WRITER):
-        return model or WRITER
-    note = f"{SHIPPED} writes, a small model for tests; for better copy: copyloom models get {WRITER}"
-    console.notes.print(note, markup=False, soft_wrap=True)
-    return SHIPPED
+    _mix_one(parents, chosen, record, effort, writer_for(model), device, as_json)
 
 
 def _mix_one(

@@ -47,6 +47,10 @@ Report = Callable[[str, int, int], None]
 OPEN, SATURATED = "open", "pool holds the best"
 """The two kinds of worlds: mixing may help; the stored texts already hold the best text that can be written."""
 
+FEW = 5
+"""Stored texts about the subject below which there is nothing fair to compare new ones with."""
+_MARK = "Store more of your own, or name those that are yours without naming the subject in a file of their own (own)."
+
 WEIGHTS = ((0.5, 0.5), (0.7, 0.3), (1.15, -0.15))
 """Mixing weights that the proposer tries, each both ways round."""
 
@@ -75,7 +79,8 @@ class Study:
     proposer: MixtureProposer
     notes: list[str]
     library: list[Draft]
-    """Random mixtures written before the first impression; any campaign may show them."""
+    """What was written before the first impression; any campaign may show it."""
+    report: Report
     parents: list[str] = field(default_factory=list)
     """All texts that any campaign may mix, in a fixed order."""
 
@@ -111,27 +116,30 @@ def build(config: RunConfig, engine: Engine, report: Report) -> Study:
     texts, subject, notes = given_texts(config)
     pool = Pool(engine, "study", space.identity)
     stored = _stored(pool, texts, config, space, report)
-    slate = texts if subject is None else name_subject(texts, subject)
-    if len(slate) < 2:
-        raise InputError(
-            f"{len(slate)} of the {len(texts)} texts name the subject {subject.name if subject else ''!r}; "
-            "at least two must, so that there is something to compare new texts with"
+    slate = texts if subject is None else _own(config, texts, subject)
+    if len(slate) < FEW:
+        notes.append(
+            f"only {len(slate)} of the {len(texts)} stored texts are about the subject: too few to compare new texts "
+            f"with, so the uplift says little. {_MARK}"
         )
     reader = Reader(Grammar.load(), subject) if subject else None
     strict = space.composer is None  # a pretrained writer has more words than the grammar, and rules of its own
     rules = config.rules or (
         BrandRules.like(texts, strict and subject is not None) if config.texts else BrandRules(only_known_words=strict)
     )
-    writer = Writer(space, stored, subject, Checker(rules, texts, reader), config.proposer.effort)
-    library = _warm_up(config, writer, texts, report)
+    proposer = config.proposer.resolved(composes=not strict)
+    config = config.model_copy(update={"rules": rules, "proposer": proposer})
+    writer = Writer(space, stored, subject, Checker(rules, texts, reader), proposer.effort)
+    library = _warm_up(config, writer, texts, slate, report)
     usable = [draft.text for draft in library if not draft.refusals]
     reduce = Reduction.fit(writer.sentence_vectors(list(dict.fromkeys([*slate, *usable]))), config.features)
+    judge = space.critic if space.composer is None else space.composer.reference
     if subject is None or config.texts is not None:
-        world = embedding_world(writer.sentence_vectors, list(dict.fromkeys([*slate, *usable])))
+        world = embedding_world(writer.sentence_vectors, list(dict.fromkeys([*slate, *usable])), judge, texts)
     else:
-        world = grammar_world(subject)
+        world = grammar_world(subject, judge, texts)
     return Study(
-        config=config.model_copy(update={"rules": rules}),
+        config=config,
         space=space,
         pool=pool,
         stored=stored,
@@ -144,9 +152,10 @@ def build(config: RunConfig, engine: Engine, report: Report) -> Study:
         campaigns=_campaigns(config, world, slate, texts),
         reward_model=LogisticRewardModel(RewardPrior(**config.prior.model_dump())),
         policy=_policy(config.policy),
-        proposer=MixtureProposer(weights=WEIGHTS, exploration=config.proposer.exploration),
+        proposer=MixtureProposer(weights=WEIGHTS, exploration=proposer.exploration),
         notes=notes,
         library=library,
+        report=report,
         parents=list(texts),
     )
 
@@ -173,6 +182,19 @@ def given_texts(config: RunConfig) -> tuple[list[str], ProductRecord | None, lis
     return texts, ProductRecord.from_yaml(config.subject) if config.subject else None, notes
 
 
+def _own(config: RunConfig, texts: Sequence[str], subject: ProductRecord) -> list[str]:
+    """Return the stored texts that are about the subject: those of the file given, or those that name it."""
+    if config.own is None:
+        own, why = name_subject(texts, subject), f"name the subject {subject.name!r}"
+    else:
+        marked = set(read_texts(config.own, config.column))
+        own, why = [text for text in texts if text in marked], f"stand in {config.own}"
+    if len(own) < 2:
+        raise InputError(f"{len(own)} of the {len(texts)} texts {why}; at least two must, so that there is something "
+                         f"to compare new texts with. {_MARK}")  # fmt: skip
+    return own
+
+
 def _stored(
     pool: Pool, texts: Sequence[str], config: RunConfig, space: Space, report: Report
 ) -> list[SummaryEmbedding]:
@@ -185,23 +207,25 @@ def _stored(
     return [held[text] for text in texts]
 
 
-def _warm_up(config: RunConfig, writer: Writer, texts: Sequence[str], report: Report) -> list[Draft]:
-    """Write each text alone, and random pairs; return the pairs' drafts."""
+def _warm_up(
+    config: RunConfig, writer: Writer, texts: Sequence[str], slate: Sequence[str], report: Report
+) -> list[Draft]:
+    """Write texts about other products anew for the subject, and random pairs, and return all drafts."""
     rng = random.Random(f"{config.seed} warm-up")
     grid = sorted({pair for weights in WEIGHTS for pair in itertools.permutations(weights)})
     pairs = []
     for _ in range(config.proposer.warm_up):
         first, second = sorted(rng.sample(range(len(texts)), 2))
         pairs.append(Recipe((texts[first], texts[second]), rng.choice(grid)))
-    alone = [Recipe((text,), (1.0,)) for text in texts] if writer.subject else []
-    writer.write(alone, lambda done, total: report("writing each text about the subject", done, total))
+    alone = [Recipe((text,), (1.0,)) for text in texts if text not in slate]
+    drafts = writer.write(alone, lambda done, total: report("writing texts anew for the subject", done, total))
     pairs = list(dict.fromkeys(pairs))
-    return writer.write(pairs, lambda done, total: report("writing the first mixtures", done, total))
+    return drafts + writer.write(pairs, lambda done, total: report("writing the first mixtures", done, total))
 
 
 def _channel(writer: Writer, reduce: Reduction, library: Sequence[Draft]) -> Channel:
     """Return the map from wanted to realised features that the usable drafts teach."""
-    drafts = [draft for draft in library if not draft.refusals]
+    drafts = [draft for draft in library if not draft.refusals and len(draft.recipe.parents) > 1]
     if not drafts:
         return RealisedFeatureMap().fit(torch.empty(0, reduce.features), torch.empty(0, reduce.features))
     points = torch.stack([writer.base_points(draft.recipe.parents) for draft in drafts])
@@ -216,7 +240,7 @@ def _campaigns(config: RunConfig, world: World, slate: Sequence[str], parents: S
     kinds = (OPEN, SATURATED) if world.writable else (OPEN,)
     for seed in range(config.seeds):
         rng = np.random.default_rng([config.seed, seed])
-        shoppers = draw_shoppers(config.shoppers, world.features, world.reference, rng)
+        shoppers = draw_shoppers(config.shoppers, world.features, world.reference, rng, world.readable)
         for kind, mixing in itertools.product(kinds, (True, False)):
             shown = list(slate)
             if kind == SATURATED:

@@ -69,8 +69,12 @@ def _summary(study: Study, mixing: Sequence[Campaign], fixed: Sequence[Campaign]
         "rounds": study.config.rounds,
         "impressions": study.config.rounds * study.config.impressions,
         "texts_stored": len(study.stored),
+        "texts_own": len(study.slate),
         "texts_written": len(usable),
         "texts_refused": sum(bool(draft.refusals) for draft in drafts),
+        "mixtures_without_text": sum(not draft.text for draft in _drafts(study)),
+        "unreadable_share": _unreadable(mixing),
+        "writer": study.config.model,
         "exact_share": float(np.mean([embedding.exact for embedding in study.stored])),
         "not_exact": [embedding.text for embedding in study.stored if not embedding.exact],
         "world": study.world.name,
@@ -99,8 +103,8 @@ def _campaigns(study: Study, world: str) -> tuple[list[Campaign], list[Campaign]
 
 
 def _expected(campaign: Campaign) -> NDArray[np.float64]:
-    """Return the expected CTR of what each snapshot showed, an array of shape (rounds,)."""
-    rates = campaign.true_rates(campaign.texts)
+    """Return the expected CTR of what each snapshot showed (rounds,); a text that cannot be read counts as no click."""
+    rates = np.where(campaign.readable(campaign.texts), campaign.true_rates(campaign.texts), 0.0)
     return np.array([float(shown @ rates[: len(shown)]) for shown in campaign.shown])
 
 
@@ -135,12 +139,24 @@ def _regret(study: Study, campaigns: Sequence[Campaign], possible: NDArray[np.fl
     return float(np.mean(lost) * study.config.impressions)
 
 
-def _mixtures(study: Study) -> list[Draft]:
-    """Return the distinct drafts of mixtures, in the order in which they were written."""
+def _drafts(study: Study) -> list[Draft]:
+    """Return the drafts of all recipes, in the order in which they were written."""
     found: dict[Recipe, Draft] = {draft.recipe: draft for draft in study.library}
     for campaign in study.campaigns:
         found.update((draft.recipe, draft) for draft in campaign.drafts)
-    return list({draft.text: draft for draft in reversed(found.values())}.values())[::-1]
+    return list(found.values())
+
+
+def _mixtures(study: Study) -> list[Draft]:
+    """Return the drafts with distinct texts, in the order in which they were written."""
+    return list({draft.text: draft for draft in reversed(_drafts(study)) if draft.text}.values())[::-1]
+
+
+def _unreadable(campaigns: Sequence[Campaign]) -> float:
+    """Return the share of the impressions that went to texts that cannot be read."""
+    shown = sum(int(campaign.impressions.sum()) for campaign in campaigns)
+    lost = sum(int(campaign.impressions[~campaign.readable(campaign.texts)].sum()) for campaign in campaigns)
+    return lost / shown
 
 
 def _subject(study: Study) -> dict[str, Any] | None:

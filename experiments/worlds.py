@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from generator.grammar import Grammar
+from generator.language_model import LanguageModel
+from generator.readability import Readability
 from generator.reader import Reader
 from generator.record import ProductRecord
 from simulator.shoppers import TextFeatures
@@ -27,16 +29,22 @@ class World:
         Texts over which base rate and spread of the click logit hold.
     writable : tuple of str
         Every text that the grammar can write about the subject; empty where there is no grammar to say so.
+    readable : callable
+        Share of its clicks that each of n texts keeps: see `generator.readability.Readability`.
     """
 
     name: str
     features: TextFeatures
     reference: tuple[str, ...]
     writable: tuple[str, ...]
+    readable: TextFeatures
 
 
-def grammar_world(record: ProductRecord) -> World:
-    """Return the world of shoppers who care about style, attributes, length and tone of texts about `record`."""
+def grammar_world(record: ProductRecord, judge: LanguageModel, usual: Sequence[str]) -> World:
+    """Return the world of shoppers who care about style, attributes, length and tone of texts about `record`.
+
+    Texts that `judge` finds much stranger than the `usual` ones lose clicks.
+    """
     grammar = Grammar.load()
     reader = Reader(grammar, record)
     slots = [slot for slot, _ in record.attributes()]
@@ -49,7 +57,7 @@ def grammar_world(record: ProductRecord) -> World:
         return np.stack([known[text] for text in texts])
 
     writable = tuple(dict.fromkeys(claim.text for claim in grammar.claims_about(record)))
-    return World("grammar", features, writable, writable)
+    return World("grammar", features, writable, writable, Readability(judge, usual, writable))
 
 
 def _says(text: str, reader: Reader, slots: Sequence[str]) -> NDArray[np.float64]:
@@ -61,11 +69,13 @@ def _says(text: str, reader: Reader, slots: Sequence[str]) -> NDArray[np.float64
     return np.array([*style, *mentioned, *tone])
 
 
-def embedding_world(encode: Callable[[Sequence[str]], Tensor], reference: Sequence[str]) -> World:
-    """Return the world of shoppers whose taste is a direction in sentence space."""
+def embedding_world(
+    encode: Callable[[Sequence[str]], Tensor], reference: Sequence[str], judge: LanguageModel, usual: Sequence[str]
+) -> World:
+    """Return the world of shoppers whose taste is a direction in sentence space; see `grammar_world` for the judge."""
 
     def features(texts: Sequence[str]) -> NDArray[np.float64]:
         vectors: NDArray[np.float64] = encode(texts).double().numpy()
         return vectors
 
-    return World("sentence space", features, tuple(reference), ())
+    return World("sentence space", features, tuple(reference), (), Readability(judge, usual))

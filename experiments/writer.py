@@ -16,8 +16,8 @@ from embeddings.writing import NOTHING_FIT
 from generator.checks import Checker, Refusal
 from generator.record import ProductRecord
 
-_SEARCHED, _COMPOSED = 64, 4
-"""Mixtures that are written together: as many as a search decodes at once, and few where each takes seconds."""
+_TOGETHER = 64
+"""Mixtures that a search works on together."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Writer:
     ) -> list[Draft]:
         """Return the draft of each recipe, writing those not yet written; `progress` hears of them, and of all."""
         fresh = sorted((one for one in dict.fromkeys(recipes) if one not in self.drafts), key=_parents)
-        together = _SEARCHED if self.space.composer is None else _COMPOSED
+        together = _TOGETHER if self.space.composer is None else self.effort.together
         done = 0
         for _, group in itertools.groupby(fresh, key=_parents):
             family = list(group)
@@ -91,7 +91,7 @@ class Writer:
         weights = torch.tensor([recipe.weights for recipe in recipes])
         mixtures = (vectors, sentence_vectors, weights, [recipe.parents for recipe in recipes])
         if self.subject:
-            texts = self.space.write_about(self.subject, *mixtures, self.effort.drafts)
+            texts = self.space.write_about(self.subject, *mixtures, self.effort)
         else:
             texts = [written for written, _ in self.space.write_nearest(*mixtures, self.effort)]
         for recipe, written in zip(recipes, texts, strict=True):

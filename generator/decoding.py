@@ -50,20 +50,24 @@ class Choice:
         One a row of `decode`; 0 takes the likeliest.
     top : int
     seed : int
-    banned : Tensor of shape (V,), optional
-        bool; tokens that are never written.
+    banned : Tensor of shape (V,) or (R, V), optional
+        bool; tokens that are never written: by no row, or by each of the R rows that are decoded together.
+    every : int, optional
+        Rows after which the noise begins anew, so that several sets of so many rows are drawn alike.
     """
 
     temperatures: tuple[float, ...]
     top: int = 40
     seed: int = 0
     banned: Tensor | None = None
+    every: int | None = None
 
     def noise(self, first: int, rows: int, steps: int) -> Tensor:
         """Return what is added to the log-probabilities of `rows` rows from number `first` on: (steps, rows, top)."""
         found = torch.zeros(steps, rows, self.top)
         for row, temperature in enumerate(self.temperatures[first : first + rows]):
-            generator = torch.Generator().manual_seed(self.seed * 100_003 + first + row)
+            number = first + row if self.every is None else (first + row) % self.every
+            generator = torch.Generator().manual_seed(self.seed * 100_003 + number)
             uniform = torch.rand(steps, self.top, generator=generator).clamp_(1e-12, 1 - 1e-7)
             found[:, row] = -temperature * (-uniform.log()).log()
         return found

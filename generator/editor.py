@@ -102,9 +102,9 @@ class Editor:
         return cls(read, tensors[f"{HEAD}.weight"].to(where), tensors[f"{HEAD}.bias"].to(where))
 
     @torch.inference_mode()
-    def verdicts(self, sources: str, texts: Sequence[str]) -> Tensor:
-        """Return the log-probabilities (B, 2) of `VERDICTS` for texts that were made of `sources`."""
-        rows = [as_read(self.model, sources, text) for text in texts]
+    def verdicts(self, drafts: Sequence[tuple[str, str]]) -> Tensor:
+        """Return the log-probabilities (B, 2) of `VERDICTS` for pairs of sources and a text that was made of them."""
+        rows = [as_read(self.model, sources, text) for sources, text in drafts]
         found = torch.zeros(len(rows), len(VERDICTS))
         buckets: dict[int, list[int]] = {}
         for number, tokens in enumerate(rows):

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from generator.language_model import LanguageModel
@@ -18,6 +20,12 @@ _KINDS = frozenset(
 )
 _ARTICLE = "Incorrect indefinite article."
 """What the grammar checker finds that no copy editor lets stand; style, spelling and capitals are left to others."""
+
+
+_ORDINARY, _USUAL = 3.0, 0.95
+"""Nats a token that no text is blamed for; share of people's texts that the others are measured against."""
+READABLE = 0.5
+"""Share of its clicks from which on a text counts as readable."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,36 @@ def strangeness(model: LanguageModel, texts: Sequence[str]) -> Strangeness:
         if len(nats):
             mean[number], worst[number] = nats.mean().cpu(), nats.max().cpu()
     return Strangeness(mean, worst)
+
+
+class Readability:
+    """How much of its clicks a text keeps, beside what people wrote: 1 where it reads like them, 0 where nobody can.
+
+    A text that is no stranger than 95 of 100 of theirs keeps all; each nat a token beyond takes as much again, and one
+    nat takes everything.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        That nothing was trained or chosen with for the texts that it judges.
+    usual : sequence of str
+        Texts by people. They keep all their clicks.
+    sound : sequence of str, optional
+        Texts that need no judge.
+    """
+
+    def __init__(self, model: LanguageModel, usual: Sequence[str], sound: Sequence[str] = ()) -> None:
+        self._model = model
+        found = strangeness(model, usual).mean
+        self._limit = max(_ORDINARY, float(found.quantile(_USUAL))) if len(usual) else _ORDINARY
+        self._known = dict.fromkeys([*usual, *sound], 1.0)
+
+    def __call__(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return the share of its clicks that each text keeps (n,)."""
+        fresh = [text for text in dict.fromkeys(texts) if text not in self._known]
+        beyond = (strangeness(self._model, fresh).mean - self._limit).tolist()
+        self._known.update((text, 1 - min(max(nats, 0.0), 1.0)) for text, nats in zip(fresh, beyond, strict=True))
+        return np.array([self._known[text] for text in texts])
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from scipy.stats import binom
 from simulator.feed import Outcomes, Snapshot
 
 TextFeatures = Callable[[Sequence[str]], NDArray[np.float64]]
-"""From n texts to what they say, an array of shape (n, F); shoppers see texts through it alone."""
+"""From n texts to what they say, an array of shape (n, F); shoppers see texts through it, and whether they can read."""
 
 
 class ShopperConfig(BaseModel):
@@ -53,12 +53,16 @@ class Shoppers:
         Click logit of a text without any feature.
     shares : array of shape (G,)
     features : callable
+    readable : callable, optional
+        What share of its clicks each of n texts keeps, an array of shape (n,); all unless given. Nobody clicks what
+        cannot be read, whatever their taste.
     """
 
     tastes: NDArray[np.float64]
     intercepts: NDArray[np.float64]
     shares: NDArray[np.float64]
     features: TextFeatures
+    readable: TextFeatures | None = None
 
     def segment_probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the click probability of each text in each segment, an array of shape (n, G)."""
@@ -66,7 +70,7 @@ class Shoppers:
         # not as a product of matrices: its last digit depends on which texts are asked about together
         logits = np.stack([(features * taste).sum(1) for taste in self.tastes], axis=1)
         values: NDArray[np.float64] = expit(self.intercepts + logits)
-        return values
+        return values if self.readable is None else values * self.readable(texts)[:, None]
 
     def click_probability(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the true CTR of each text over all segments, an array of shape (n,)."""
@@ -74,8 +78,9 @@ class Shoppers:
 
 
 def draw_shoppers(
-    config: ShopperConfig, features: TextFeatures, reference: Sequence[str], rng: np.random.Generator
-) -> Shoppers:
+    config: ShopperConfig, features: TextFeatures, reference: Sequence[str], rng: np.random.Generator,
+    readable: TextFeatures | None = None,
+) -> Shoppers:  # fmt: skip
     """Return shoppers with a fresh taste, drawn independently of what is stored.
 
     Each feature's taste is Gaussian; the sum is scaled so that the click logit varies by ``logit_sd`` over the
@@ -90,6 +95,8 @@ def draw_shoppers(
     reference : sequence of str
         Texts over which the base rate and the spread hold.
     rng : numpy.random.Generator
+    readable : callable, optional
+        See `Shoppers`.
     """
     values = features(reference)
     shares = np.array(config.segment_shares) / sum(config.segment_shares)
@@ -105,7 +112,7 @@ def draw_shoppers(
         middle = (low + high) / 2
         mean = float((expit(middle + logits) @ shares).mean())
         low, high = (middle, high) if mean < config.base_rate else (low, middle)
-    return Shoppers(tastes, np.full(len(shares), low), shares, features)
+    return Shoppers(tastes, np.full(len(shares), low), shares, features, readable)
 
 
 def _scaled(values: NDArray[np.float64], taste: NDArray[np.float64], spread: float) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import yaml
 
+from embeddings.effort import Effort
 from embeddings.mixing import adapt, is_new
 from embeddings.space import Space
 from embeddings.summary import SummaryEmbedding
@@ -135,7 +136,7 @@ def _pairs(
     """Return what equal mixtures of random pairs of claims about other products than `record`'s say about it."""
     others = [e for claim, e in zip(claims, stored, strict=True) if claim.record.name != record.name]
     pairs = [rng.sample(others, 2) for _ in range(count)]
-    return space.write_about(record, *_stacked(pairs), [[parent.text for parent in pair] for pair in pairs])
+    return space.write_about(record, *_stacked(pairs), [[parent.text for parent in pair] for pair in pairs], Effort())
 
 
 def plain_mixtures(space: Space, stored: Sequence[SummaryEmbedding]) -> dict[str, Any]:

@@ -151,7 +151,8 @@ def measure(editor: Editor, judged: list[Judged]) -> dict[str, float]:
     """Return how well an editor tells drafts that may be printed and belong from others, and what it would choose."""
     rng, good, bad, mean, chosen, best = random.Random(0), list[float](), list[float](), 0.0, 0, 0
     for one in judged:
-        scores = editor.verdicts(one.sources(rng), one.drafts).sum(1).tolist()
+        sources = one.sources(rng)
+        scores = editor.verdicts([(sources, draft) for draft in one.drafts]).sum(1).tolist()
         fit = [grade == len(_PRINTED) - 1 and bool(belongs)
                for grade, belongs in zip(one.read, one.belongs, strict=True)]  # fmt: skip
         for score, right in zip(scores, fit, strict=True):

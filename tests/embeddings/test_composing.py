@@ -1,9 +1,11 @@
 """Composing: what is refused, in which order the rest stands, and that no mixture depends on another."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from embeddings.composing import EACH, PROMPTS, Composer, Mixed, is_paste, likeness
+from embeddings.composing import Composer, Mixed, is_paste, likeness
 from embeddings.mixing import adapt, wanted_point
 from generator.checks import Refusal
 from generator.record import ProductRecord
@@ -12,11 +14,8 @@ PARENTS = ("Give travelers the drone that says you care.", "The backpack that pe
 
 
 @pytest.fixture
-def composer(space, monkeypatch) -> Composer:
+def composer(space) -> Composer:
     """The small model as a writer: it never learned to read prompts, but it writes."""
-    from dataclasses import replace
-
-    monkeypatch.setattr(space.model, "device", replace(space.model.device, decode_rows=PROMPTS * EACH))
     return Composer(space.model, space.adapter, space.encoder.encode, space.critic)
 
 
@@ -26,31 +25,47 @@ def _mixed(space, parents=PARENTS, record=None) -> Mixed:
 
 
 def _said(composer, monkeypatch, texts) -> None:
-    monkeypatch.setattr(composer, "_written", lambda mixture: list(texts))
+    monkeypatch.setattr(composer, "_written", lambda mixtures, _: [list(texts) for _ in mixtures])
+
+
+def _candidates(composer, mixture):
+    (found,) = composer.candidates([mixture])
+    return found
+
+
+def _best(composer, mixture):
+    (found,) = composer.best([mixture])
+    return found
 
 
 def test_what_is_fit_stands_first_and_best_first(space, composer):
-    found = composer.candidates(_mixed(space))
+    found = _candidates(composer, _mixed(space))
     assert len({one.text for one in found}) == len(found) > 1
     fit = [not one.refusals for one in found]
     assert fit == sorted(fit, reverse=True)
     for kind in (True, False):
         scores = [one.score for one in found if bool(one.refusals) is not kind]
         assert scores == sorted(scores, reverse=True)
-    best = composer.best(_mixed(space))
+    best = _best(composer, _mixed(space))
     assert (best is None) == (not any(fit))
 
 
-def test_no_mixture_depends_on_what_came_before(space, composer):
-    first = [one.text for one in composer.candidates(_mixed(space))]
-    composer.candidates(_mixed(space, ("A red kettle.", "Why wait? Buy the lamp today.")))
-    assert [one.text for one in composer.candidates(_mixed(space))] == first
+def test_no_mixture_depends_on_the_others_or_on_their_order(space, composer):
+    some = replace(composer, each=3, together=4)
+    pairs = [PARENTS, ("A red kettle.", "Why wait? Buy the lamp today."), (PARENTS[0], "A red kettle."), PARENTS[::-1]]
+    long = tuple(f"{parent} {parent}" for parent in PARENTS)  # prompts of another length
+    mixtures = [_mixed(space, pair) for pair in [*pairs, long, ("Tea.", "A quiet kettle for tea.")]]
+    every = some.candidates(mixtures)
+    assert some.candidates(mixtures[::-1]) == every[::-1]
+    for mixture, found in zip(mixtures, every, strict=True):
+        assert _candidates(some, mixture) == found
+    assert some.candidates([]) == []
 
 
 def test_the_writer_reads_the_parents_in_both_orders_and_each_alone(space, composer, monkeypatch):
-    asked, known = [], composer._asked
-    monkeypatch.setattr(composer, "_asked", lambda prompts: known(asked[:] or asked.extend(prompts) or prompts))
-    composer.candidates(_mixed(space))
+    asked, known = [], composer._read
+    monkeypatch.setattr(composer, "_read", lambda prompts: known(asked[:] or asked.extend(prompts) or prompts))
+    _candidates(composer, _mixed(space))
     first, second = (f"- {parent}\n" for parent in PARENTS)
     assert asked == [first + second] * 2 + [second + first] * 2 + [first, second]
 
@@ -74,9 +89,9 @@ def test_the_writer_reads_the_parents_in_both_orders_and_each_alone(space, compo
 )
 def test_refusals(space, composer, monkeypatch, text, code):
     _said(composer, monkeypatch, [text])
-    (found,) = composer.candidates(_mixed(space))
+    (found,) = _candidates(composer, _mixed(space))
     assert code in {refusal.code for refusal in found.refusals}
-    assert composer.best(_mixed(space)) is None
+    assert _best(composer, _mixed(space)) is None
 
 
 def test_an_editor_refuses_and_ranks_what_nothing_else_refused(space, composer, monkeypatch):
@@ -86,12 +101,12 @@ def test_an_editor_refuses_and_ranks_what_nothing_else_refused(space, composer, 
     likely = {texts[0]: 0.1, texts[1]: 1e-9, texts[2]: 0.9}
 
     class Editor:
-        def verdicts(self, sources, read):
-            assert sources == "".join(f"- {parent}\n" for parent in PARENTS)
-            return torch.tensor([[likely[text], 1.0] for text in read]).log()
+        def verdicts(self, drafts):
+            assert {sources for sources, _ in drafts} == {"".join(f"- {parent}\n" for parent in PARENTS)}
+            return torch.tensor([[likely[text], 1.0] for _, text in drafts]).log()
 
     composer.editor = Editor()
-    found = composer.candidates(_mixed(space))
+    found = _candidates(composer, _mixed(space))
     assert found[0].text == texts[2]
     codes = {one.text: [refusal.code for refusal in one.refusals] for one in found}
     assert codes == dict(zip(texts, (["unprintable"], ["unprintable"], [], ["article"]), strict=True))
@@ -101,7 +116,7 @@ def test_an_editor_refuses_and_ranks_what_nothing_else_refused(space, composer, 
 def test_a_strange_text_is_unreadable(space, composer, monkeypatch):
     whole, broken = "Give travelers the backpack that says you care.", "Travelers drone the says care stop that people."
     _said(composer, monkeypatch, [whole, broken])
-    refused = {one.text: {refusal.code for refusal in one.refusals} for one in composer.candidates(_mixed(space))}
+    refused = {one.text: {refusal.code for refusal in one.refusals} for one in _candidates(composer, _mixed(space))}
     assert "unreadable" not in refused[whole]
     assert "unreadable" in refused[broken]
 
@@ -113,7 +128,7 @@ def test_about_a_subject_facts_come_from_the_record_alone(space, composer, monke
         "The trail mug is rated 4.9 out of 5.", "The backpack with a screw-on lid.", "The trail mug has free shipping.",
     ]  # fmt: skip
     _said(composer, monkeypatch, texts)
-    found = composer.candidates(_mixed(space, record=mug))
+    found = _candidates(composer, _mixed(space, record=mug))
     codes = {one.text: {refusal.code for refusal in one.refusals} - {"unreadable"} for one in found}
     assert codes[texts[0]] == codes[texts[1]] == set()
     assert "invented number" in codes[texts[2]]
@@ -130,8 +145,8 @@ def test_digits_that_no_source_holds_are_never_written(space, composer):
 
 def test_nothing_written_gives_nothing(space, composer, monkeypatch):
     _said(composer, monkeypatch, [])
-    assert composer.candidates(_mixed(space)) == []
-    assert composer.best(_mixed(space)) is None
+    assert _candidates(composer, _mixed(space)) == []
+    assert _best(composer, _mixed(space)) is None
 
 
 def test_pastes_and_likeness():

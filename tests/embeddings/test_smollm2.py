@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from copyloom import InputError
-from embeddings.composing import Mixed
+from embeddings.composing import Composer, Mixed
 from embeddings.mixing import adapt, wanted_point
 from embeddings.space import Space
 from generator.models import WRITER, is_there
@@ -56,13 +56,15 @@ def test_ends_are_exact(writer, stored, weights):
 
 
 def test_a_text_about_a_subject_names_it_and_nothing_else(writer):
-    best = writer.composer.best(_mixed(writer, *TEXTS[:2], record=MUG))
+    (best,) = writer.composer.best([_mixed(writer, *TEXTS[:2], record=MUG)])
     assert best is not None
     assert "trail mug" in best.text
     assert not any(word in best.text for word in ("backpack", "waterproof", "shoulder"))
 
 
 def test_where_nothing_is_fit_the_answer_says_so(writer, stored, monkeypatch):
-    monkeypatch.setattr(writer.composer, "_written", lambda mixture: ["Stay dry dry the", TEXTS[0]])
+    monkeypatch.setattr(
+        Composer, "_written", lambda _, mixtures, theirs: [["Stay dry dry the", TEXTS[0]] for _ in mixtures]
+    )
     with pytest.raises(InputError, match="fit to print"):
         writer.mix(stored[:2], [0.5, 0.5])

@@ -135,6 +135,9 @@ def test_own_texts_without_subject(tmp_path: Path) -> None:
     data = run_study(RunConfig(**{**SMALL, "texts": texts, "rules": rules}), tmp_path / "run", quiet)
     summary = data["summary"]
     assert summary["world"] == "sentence space"
+    assert summary["texts_own"] == 6
+    assert not any("too few" in note for note in summary["notes"])
+    assert 0 <= summary["unreadable_share"] <= 1
     assert summary["best_possible_ctr"] is None
     assert data["control"] is None
     assert summary["texts_stored"] == 6
@@ -173,3 +176,31 @@ def test_subject_that_no_text_names(tmp_path: Path) -> None:
     record.write_text("name: teapot\n")
     with pytest.raises(InputError, match="0 of the 2 texts name the subject 'teapot'"):
         run_study(RunConfig(**{**SMALL, "texts": texts, "subject": record}), tmp_path / "run", quiet)
+
+
+def test_texts_of_ones_own_that_do_not_name_the_subject(tmp_path: Path) -> None:
+    texts, record, own = (tmp_path / name for name in ("claims.txt", "record.yaml", "own.txt"))
+    lines = [
+        "Pour the first cup without a drop.",
+        "Steam that wakes the house.",
+        "A mug for early risers.",
+        "Sunny flat",
+    ]
+    texts.write_text("\n".join(lines))
+    record.write_text("name: teapot\nquality: [quiet]\nbenefit: [pours without a drop]\n")
+    own.write_text("\n".join(lines[:2]))
+    config = RunConfig(**{**SMALL, "texts": texts, "subject": record, "own": own})
+    summary = run_study(config, tmp_path / "run", quiet)["summary"]
+    assert summary["texts_own"] == 2
+    assert any(note.startswith("only 2 of the 4 stored texts are about the subject") for note in summary["notes"])
+    own.write_text("Somebody else's text\nAnother\n")
+    with pytest.raises(InputError, match="0 of the 4 texts stand in"):
+        run_study(config, tmp_path / "other", quiet)
+
+
+def test_a_pretrained_writer_is_asked_for_less() -> None:
+    settings = RunConfig(proposer={"every": 2}).proposer
+    assert settings.resolved(composes=False) == settings
+    composing = settings.resolved(composes=True)
+    assert (composing.every, composing.shortlist) == (2, 1)
+    assert composing.warm_up < settings.warm_up

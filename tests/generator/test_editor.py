@@ -22,13 +22,13 @@ def parts(random_model):
 
 def test_a_verdict_is_the_texts_own(random_model, parts):
     editor = Editor.of(random_model(), parts)
-    every = editor.verdicts("- A kettle.\n", TEXTS * 9)
+    every = editor.verdicts([("- A kettle.\n", text) for text in TEXTS * 9])
     assert every.shape == (len(TEXTS) * 9, 2)
     assert (every < 0).all()
     for place, text in enumerate(TEXTS):
-        assert torch.equal(editor.verdicts("- A kettle.\n", [text])[0], every[place])
+        assert torch.equal(editor.verdicts([("- A kettle.\n", text)])[0], every[place])
     assert len({round(float(value), 5) for value in every[:, 0]}) == len(TEXTS)
-    assert editor.verdicts("", []).shape == (0, 2)
+    assert editor.verdicts([]).shape == (0, 2)
 
 
 def test_the_last_tokens_of_what_is_too_long_are_read(random_model):
@@ -47,7 +47,8 @@ def test_a_folder_holds_an_editor_or_none(random_model, parts, tmp_path):
     assert Editor.load(tmp_path, random_model()) is None
     save_file(packed(parts), tmp_path / EDITOR_FILE)
     loaded, made = Editor.load(tmp_path, random_model()), Editor.of(random_model(), parts)
-    assert torch.allclose(loaded.verdicts("", TEXTS), made.verdicts("", TEXTS), atol=0.05)
+    drafts = [("", text) for text in TEXTS]
+    assert torch.allclose(loaded.verdicts(drafts), made.verdicts(drafts), atol=0.05)
     with pytest.raises(SpaceError, match="use the model it was trained for"):
         Editor.load(tmp_path, random_model(hidden_size=32))
     (tmp_path / EDITOR_FILE).write_bytes(b"half of a file")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from generator.readability import grammar_faults, strangeness
+from generator.readability import READABLE, Readability, grammar_faults, strangeness
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,15 @@ def test_strangeness_does_not_depend_on_the_texts_beside(space) -> None:
         alone = strangeness(space.critic, [text])
         assert torch.equal(alone.mean[0], every.mean[number])
         assert torch.equal(alone.worst[0], every.worst[number])
+
+
+def test_a_text_keeps_as_many_clicks_as_it_reads_like_peoples(space) -> None:
+    usual = ["This quiet kettle is made of steel.", "Our warm lamp is made of oak.", "A mug for early risers."]
+    broken, whole, sound = "Steel of is kettle made quiet this.", "This warm kettle is made of oak.", "Oak oak the of"
+    judge = Readability(space.critic, usual, [sound])
+    kept = judge([*usual, whole, broken, sound, broken])
+    assert kept[:3].tolist() == [1, 1, 1]
+    assert kept[3] >= READABLE > kept[4] == kept[6]
+    assert kept[5] == 1
+    assert ((kept >= 0) & (kept <= 1)).all()
+    assert Readability(space.critic, [])([]).shape == (0,)

@@ -150,3 +150,12 @@ def test_impossible_shoppers_are_refused(config):
 def test_impossible_shares_are_refused(shares):
     with pytest.raises(ValidationError):
         ShopperConfig(segment_shares=shares)
+
+
+def test_nobody_clicks_what_cannot_be_read():
+    readable = {"soft": 1.0, "nonsense": 0.0, "odd": 0.25}
+    shoppers = draw_shoppers(
+        ShopperConfig(base_rate=0.03), features, ["soft"], np.random.default_rng(0),
+        lambda texts: np.array([readable[text] for text in texts]),
+    )  # fmt: skip
+    assert shoppers.click_probability(list(readable)) == pytest.approx([0.03, 0.0, 0.0075])

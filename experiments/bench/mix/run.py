@@ -268,8 +268,8 @@ def _about(setting: Setting, rule: FluencyRule, records: Sequence[ProductRecord]
         def is_true(written: Written, checker: Checker = checker) -> bool:
             return not written.fault and not checker.refusals(written.text, written.finished)
 
-        drafts = setting.space.write_about(record, *parents, drafts=1)
-        chosen = setting.space.write_about(record, *parents, drafts=setting.effort.drafts)
+        drafts = setting.space.write_about(record, *parents, replace(setting.effort, drafts=1))
+        chosen = setting.space.write_about(record, *parents, setting.effort)
         flags["first_draft_true"] += map(is_true, drafts)
         flags["true"] += map(is_true, chosen)
         for row, written in zip(rows, chosen, strict=True):
