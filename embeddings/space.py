@@ -14,7 +14,7 @@ from torch import Tensor
 from copyloom import InputError
 from embeddings.adapter import AnyAdapter, adapter_hash, folder_of, load_adapters, load_language_model, load_settings
 from embeddings.any_encoder import encoder_of
-from embeddings.composing import EACH, PROMPTS
+from embeddings.composing import PROMPTS
 from embeddings.effort import Effort
 from embeddings.encoder import Encoder, SentenceEncoder
 from embeddings.inversion import (
@@ -121,7 +121,7 @@ class Space(Writing):
         chosen, folder = Device.choose(device), folder_of(name)
         settings = load_settings(folder)
         if settings is not None and settings.rank:  # a writer is asked for so many texts at a time
-            chosen = replace(chosen, decode_rows=PROMPTS * EACH)
+            chosen = replace(chosen, decode_rows=PROMPTS * Effort.each)
         model, reference = load_language_model(name, chosen)
         if settings is None:
             return cls(model, SentenceEncoder(chosen.torch), vectors=vectors, context=context)

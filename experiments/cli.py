@@ -235,6 +235,7 @@ def bench_mix(
     data: Annotated[Path | None, typer.Option(help="Folder of real texts.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the model without adapter and the numbers.")] = DEFAULT_OUT
     / "bench-mix",
+    model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
     as_json: Json = False,
 ) -> None:
@@ -245,7 +246,9 @@ def bench_mix(
 
     given = None if texts is None else read_texts(texts, column)
     with console.progress() as report:
-        found = measure(given, pairs, out, data, device, report, plain and texts is None, drift_pairs=drift_pairs)
+        found = measure(
+            given, pairs, out, data, device, report, plain and texts is None, drift_pairs=drift_pairs, model=model
+        )
     console.deliver(found, show, as_json, out / "mix.json")
 
 

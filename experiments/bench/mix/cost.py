@@ -29,6 +29,8 @@ def cost(setting: Setting) -> dict[str, float]:
         "one decode": lambda: space.write(vectors),
         "generate of Transformers": lambda: _generate(setting, vectors),
     }
+    if space.composer is not None:  # it takes no drafts around a mixture, and a second for each
+        del ways["nearest draft"]
     rates = {name: len(cases) / _seconds(way) for name, way in ways.items()}
     return {"the product": len(few) / _seconds(lambda: product(setting, few)), **rates}
 

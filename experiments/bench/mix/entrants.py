@@ -17,7 +17,7 @@ from embeddings.space import Space
 from embeddings.writing import Written
 from experiments.bench.mix.corpora import Cases, Corpus
 from generator.cache import Reader
-from generator.decoding import MAX_TOKENS
+from generator.decoding import MAX_TOKENS, Prefix, decode
 from generator.language_model import LanguageModel
 
 Entrant = Callable[["Setting", Cases], list[str]]
@@ -156,6 +156,51 @@ ENTRANTS: dict[str, Entrant] = {
     "random stored": random_stored,
 }
 DEFAULT = "the product"
+_COMPOSING = {name: ENTRANTS[name] for name in (DEFAULT, "encoder + residuals", "encoder (ELM)")}
+_STORED = {name: ENTRANTS[name] for name in ("nearest stored", "random stored")}
+_INSTRUCTION = (
+    "Write one new line of advertising copy that says what these two lines say, in their style:\n1. {}\n2. {}"
+)
+_ROWS = 16
+
+
+def taking_part(setting: Setting) -> dict[str, Entrant]:
+    """Return the entrants of a setting: what its model can do."""
+    if setting.space.composer is not None:
+        return {**_COMPOSING, "instructed": instructed, **_STORED}
+    return {name: way for name, way in ENTRANTS.items() if setting.plain is not None or way is not as_first_stated}
+
+
+def instructed(setting: Setting, cases: Cases) -> list[str]:
+    """Return what the pretrained model, as it was before, answers when it is asked for such a text, greedily."""
+    composer = setting.space.composer
+    if composer is None:
+        raise ValueError("there is no pretrained model")
+    reference = composer.reference
+    model = LanguageModel(
+        reference.model, reference.tokenizer, reference.name, replace(reference.device, decode_rows=_ROWS)
+    )
+    families = [[setting.corpus.texts[number] for number in row] for row in cases.parents.tolist()]
+    asked = [_as_chat(model, _INSTRUCTION.format(*family[:2])) for family in families]
+    texts: list[str] = []
+    for first in range(0, len(asked), _ROWS):
+        chunk = asked[first : first + _ROWS]
+        filled = chunk + chunk[-1:] * (_ROWS - len(chunk))
+        longest = max(map(len, filled))
+        ids = torch.tensor([[model.end] * (longest - len(row)) + row for row in filled])
+        present = torch.tensor([[False] * (longest - len(row)) + [True] * len(row) for row in filled])
+        embedded = model.embed(ids).float().cpu()
+        found = decode(model, embedded[:, -1:], Prefix(embedded[:, :-1], present[:, :-1]))
+        texts += [one.text.strip().strip('"').split("\n")[0] if one.finished else "" for one in found[: len(chunk)]]
+    return texts
+
+
+def _as_chat(model: LanguageModel, asked: str) -> list[int]:
+    """Return the tokens of a question in the model's chat template."""
+    found = model.tokenizer.apply_chat_template(
+        [{"role": "user", "content": asked}], add_generation_prompt=True, return_dict=True
+    )
+    return list(found["input_ids"])
 
 
 def _searched(setting: Setting, cases: Cases, effort: Effort) -> list[str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 
+import torch
 from torch import Tensor
 
+from generator.decoding import MAX_TOKENS
 from generator.device import Device
 from generator.language_model import LanguageModel
 from generator.likelihood import surprisals_alone
@@ -49,6 +52,12 @@ class Judge:
     def nats_per_token(self, texts: Sequence[str]) -> Tensor:
         """Return the mean surprisal of each text's tokens, end-of-text included: a Tensor of shape (n,), in nats."""
         return surprisals_alone(self.model, texts)
+
+    def bits_per_byte(self, texts: Sequence[str]) -> Tensor:
+        """Return the surprisal of each text (n,) by the bytes of its UTF-8, so that tokenizers and lengths compare."""
+        tokens = torch.tensor([min(len(self.model.tokenize(text)) + 1, MAX_TOKENS) for text in texts])
+        size = torch.tensor([len(text.encode()) + 1 for text in texts])
+        return self.nats_per_token(texts) * tokens / size / math.log(2)
 
     def broken_words(self, text: str, more: frozenset[str] = frozenset()) -> list[str]:
         """Return the words of `text` that are none, not even among `more`, nor made of words, nor hold a digit."""

@@ -23,7 +23,7 @@ from embeddings.space import Space
 from embeddings.writing import Written
 from experiments.bench.mix.corpora import WEIGHTS, Cases, Corpus, grammar_corpus, own_corpora, real_corpora
 from experiments.bench.mix.cost import cost
-from experiments.bench.mix.entrants import DEFAULT, ENTRANTS, Entrant, Setting, as_first_stated
+from experiments.bench.mix.entrants import DEFAULT, ENTRANTS, Entrant, Setting, taking_part
 from experiments.bench.mix.fidelity import fidelity
 from experiments.bench.mix.judge import Judge
 from experiments.bench.mix.measures import (
@@ -39,7 +39,8 @@ from experiments.bench.mix.plain import plain_space
 from experiments.tiny.real_texts import shared_data
 from generator.checks import BrandRules, Checker
 from generator.grammar import HELD_OUT_PRODUCT, Grammar
-from generator.language_model import LanguageModel
+from generator.language_model import SHIPPED, LanguageModel
+from generator.readability import grammar_faults
 from generator.reader import Reader
 from generator.record import ProductRecord
 
@@ -50,6 +51,7 @@ _SAMPLES, _REPEATED = 20, 24
 def measure(
     texts: Sequence[str] | None, pairs: int, out: Path, data: Path | None, device: str, report: Report,
     plain: bool = True, effort: Effort | None = None, drift_pairs: int = 40, judge: LanguageModel | None = None,
+    model: str = SHIPPED,
 ) -> dict[str, Any]:  # fmt: skip
     """Return all that ``copyloom bench mix`` measures, as one JSON object.
 
@@ -74,13 +76,16 @@ def measure(
         equal weights only.
     judge : LanguageModel, optional
         In the place of `generator.models.JUDGE`: numbers of different judges do not compare.
+    model : str
+        Whose space it is. A pretrained writer composes, and takes part beside its own plain decodes, the pretrained
+        model with the parents in an instruction, and stored texts.
     """
     effort = effort or Effort()
-    space, judged_by, folder = Space.load(device=device), Judge.load(judge), data or shared_data()
+    space, judged_by, folder = Space.load(model, device), Judge.load(judge), data or shared_data()
     bare = plain_space(out / "plain", folder, space.vectors, device, report) if plain else None
     found: dict[str, Any] = {
-        "default": DEFAULT, "pairs": pairs, "drift_pairs": min(drift_pairs, pairs), "effort": asdict(effort),
-        "corpora": [], "device": space.model.device.type, "threads": torch.get_num_threads(),
+        "default": DEFAULT, "model": model, "pairs": pairs, "drift_pairs": min(drift_pairs, pairs),
+        "effort": asdict(effort), "corpora": [], "device": space.model.device.type, "threads": torch.get_num_threads(),
     }  # fmt: skip
     kept = out / "written"
     for corpus in _corpora(texts, folder, space.encoder, pairs, report):
@@ -106,7 +111,7 @@ def _corpus_results(
     setting: Setting, rule: FluencyRule, kept: Path, drifting: int, report: Report
 ) -> dict[str, Any]:  # fmt: skip
     corpus, many = setting.corpus, len(WEIGHTS)
-    taking = {name: way for name, way in ENTRANTS.items() if setting.plain is not None or way is not as_first_stated}
+    taking = taking_part(setting)
     even: dict[str, list[str]] = {}
     rows: dict[str, Any] = {"a parent": _controls_row(setting, rule, lambda text: text)}
     rows["a parent, shuffled"] = _controls_row(setting, rule, _shuffled)
@@ -153,6 +158,9 @@ def _measured(setting: Setting, rule: FluencyRule, cases: Cases, texts: Sequence
         "texts": len(texts),
         **_share("fluent", [not found for found in faults], each),
         "nats_per_token": float(rule.losses(texts).mean()),
+        "written_share": float(np.mean([bool(text) for text in texts])),
+        **_excess(rule, texts, parents),
+        **_share("grammatical", [not grammar_faults(text) for text in texts], each),
         **_share(
             "new", [bool(text) and is_new_text(text, family, corpus.stored_words) for text, family in pairs], each
         ),
@@ -174,6 +182,13 @@ def _measured(setting: Setting, rule: FluencyRule, cases: Cases, texts: Sequence
         for part in ("product", "style", "facts"):
             row[f"{part}_kept"] = sum(getattr(one, part) for one in kept) / len(kept)
     return row
+
+
+def _excess(rule: FluencyRule, texts: Sequence[str], parents: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Return the mean excess of bits a byte over the parents, of the cases that have a text, and its interval."""
+    there = [(text, family) for text, family in zip(texts, parents, strict=True) if text]
+    excess = rule.excess(*zip(*there, strict=True)) if there else np.array([np.nan])
+    return {"excess_bits_per_byte": float(excess.mean()), "excess_interval": interval(excess)}
 
 
 def _share(name: str, flags: Sequence[bool], each: int = 1) -> dict[str, Any]:
