@@ -243,18 +243,15 @@ class Composer:
         """Return what the writer is asked about a mixture of parents with sentence vectors (K, S).
 
         It reads the parents in either order, with the mixture's vectors and with others that lean to a parent; and each
-        of the two heaviest parents alone: of two texts that have little in common, it says one anew, coloured by the
-        other's share of the vectors.
+        of the two heaviest parents alone, with its own vectors and with others that lean to it: of two texts that have
+        little in common, it says one anew.
         """
-        told, leaning, each = mixture.parents, self._leaning(mixture, theirs), self.each
-        turns = torch.arange(each) % len(told)
-        cooling = torch.linspace(0, _WARMEST, -(-each // len(told))).repeat_interleave(len(told))[:each].tolist()
-        warming = [0.0, *torch.linspace(_COOLEST, _WARMEST, each - 1).tolist()]
+        told, leaning, own = mixture.parents, self._leaning(mixture, theirs, 0.5), self._leaning(mixture, theirs, 1.0)
         asked = [
-            (parents, *way) for parents in (told, told[::-1])
-            for way in ((mixture.vectors.expand(each, -1, -1), warming), (leaning[turns], cooling))
+            (parents, *self._in_turn(vectors))
+            for parents in (told, told[::-1]) for vectors in (mixture.vectors[None], leaning)
         ] + [
-            (told[place : place + 1], leaning[place].expand(each, -1, -1), warming)
+            (told[place : place + 1], *self._in_turn(torch.stack([own[place], leaning[place]])))
             for place in (0, min(1, len(told) - 1))
         ]  # fmt: skip
         prompts, vectors, warmth = zip(*asked, strict=True)
@@ -267,15 +264,22 @@ class Composer:
             min(MAX_TOKENS, int(_LONGER * usual) + _ROOM),
         )
 
+    def _in_turn(self, vectors: Tensor) -> tuple[Tensor, list[float]]:
+        """Return K sets of vectors (K, P, D) in turn, and a temperature for each row, higher at every turn."""
+        turns = -(-self.each // len(vectors))
+        warmth = [0.0, *torch.linspace(_COOLEST, _WARMEST, max(turns - 1, 0)).tolist()]
+        rows = torch.arange(self.each)
+        return vectors[rows % len(vectors)], [warmth[row // len(vectors)] for row in rows.tolist()]
+
     @staticmethod
     def _usual(mixture: Mixed) -> list[str]:
         """Return what a text of a mixture should be no stranger and hardly longer than: its parents, and the record."""
         return [*mixture.parents, *([about(mixture.record)] if mixture.record else [])]
 
-    def _leaning(self, mixture: Mixed, theirs: Tensor) -> Tensor:
-        """Return the vectors (K, P, D) half-way from a mixture to each of its parents."""
-        leaning = normalize(mixture.wanted + theirs, dim=-1)
-        return mixture.vectors + adapt(self.adapter, leaning) - adapt(self.adapter, mixture.wanted[None])
+    def _leaning(self, mixture: Mixed, theirs: Tensor, share: float) -> Tensor:
+        """Return the vectors (K, P, D) that lie by a share of the way from a mixture to each of its parents."""
+        points = normalize(mixture.wanted.lerp(theirs, share), dim=-1)
+        return mixture.vectors + adapt(self.adapter, points) - adapt(self.adapter, mixture.wanted[None])
 
     def _read(self, prompts: Sequence[str]) -> Prefix:
         """Return what stands before the vectors for each prompt, filled up on the left."""

@@ -1,4 +1,4 @@
-"""Write a trained copyloom-tiny to the folder that the package ships: model, tokenizer, adapters, all in bfloat16."""
+"""Write a trained copyloom-tiny to the folder that the package ships: model, tokenizer, adapters."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from embeddings.adapter import ADAPTER_FILE, ADAPTER_SETTINGS
 from embeddings.encoder import ENCODER_ID
 from embeddings.folders import replacing
 from experiments.tiny.train import TinyConfig, TinyModel
+from generator.eight_bits import packed
 from generator.grammar import FORMS, Grammar
 
 MAX_BYTES = 25_000_000
@@ -21,15 +22,19 @@ MAX_BYTES = 25_000_000
 def write_package(
     model: TinyModel, tokenizer: PreTrainedTokenizerFast, config: TinyConfig, folder: Path, real_texts: int = 0
 ) -> int:
-    """Write the model's files to `folder` and return their bytes; it was trained on so many `real_texts`."""
+    """Write the model's files to `folder` and return their bytes; it was trained on so many `real_texts`.
+
+    The language model's parameters are bfloat16; matrices of the adapters have 8 bits.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     language_model = model.language_model.cpu()
     language_model.config.dtype = torch.bfloat16
     language_model.config.save_pretrained(folder)
     weights = {name: value for name, value in language_model.state_dict().items() if name != "lm_head.weight"}
-    _save(weights, folder / "model.safetensors")
-    _save({f"{part}.{name}": value for part in ("adapter", "subject")
-           for name, value in getattr(model, part).state_dict().items()}, folder / ADAPTER_FILE)  # fmt: skip
+    _save({name: value.to(torch.bfloat16) for name, value in weights.items()}, folder / "model.safetensors")
+    adapters = {f"{part}.{name}": value for part in ("adapter", "subject")
+                for name, value in getattr(model, part).state_dict().items()}  # fmt: skip
+    _save(packed(adapters), folder / ADAPTER_FILE)
     tokenizer.save_pretrained(folder)
     settings = {
         "encoder": ENCODER_ID,
@@ -53,6 +58,6 @@ def _grammar_counts() -> dict[str, int]:
 
 
 def _save(tensors: dict[str, torch.Tensor], path: Path) -> None:
-    halved = {name: value.detach().cpu().to(torch.bfloat16).contiguous() for name, value in tensors.items()}
+    kept = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with replacing(path) as partial:
-        save_file(halved, partial, {"format": "pt"})
+        save_file(kept, partial, {"format": "pt"})

@@ -52,10 +52,13 @@ def written_blends() -> list[Blend]:
 def free_words_of(blends: Iterable[Blend]) -> frozenset[str]:
     """Return the words that new texts use often though no source of theirs holds them.
 
-    They become `generator.words.free_words`. Texts about a subject take more care: there, two uses are often.
+    They become `generator.words.free_words`. Texts about a subject take more care: there, two uses are often. Rewrites
+    of one text do not count: where it is obscure they name what it is about.
     """
     counts, about = Counter[str](), Counter[str]()
     for blend in blends:
+        if blend.parents[0] == blend.parents[1]:
+            continue
         sources = blend.parents if blend.record is None else tuple(blend.record.phrases().values())
         words = unheld(blend.text, sources)
         counts.update(words)
