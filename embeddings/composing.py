@@ -80,7 +80,8 @@ class Mixed:
     apart : tuple of str
         Texts with a weight below 0: nothing is taken from them.
     lighter : tuple of float
-        By how much each parent's weight is below the heaviest's; nothing unless given.
+        By how much each parent's weight is below the heaviest's: texts are to come near to a parent, the heavier the
+        sooner. Without, they are to come near to the wanted point.
     """
 
     vectors: Tensor
@@ -99,7 +100,8 @@ class Mixed:
         pairs = sorted(zip(texts, weights, strict=True), key=lambda one: (-one[1], one[0]))
         apart = tuple(text for text, weight in pairs if weight < 0)
         parents, shares = zip(*((text, weight) for text, weight in pairs if weight > 0), strict=True)
-        return cls(vectors, wanted, parents, record, apart, tuple(shares[0] - share for share in shares))
+        lighter = None if apart else tuple(shares[0] - share for share in shares)
+        return cls(vectors, wanted, parents, record, apart, lighter)
 
     @cached_property
     def sources(self) -> tuple[str, ...]:
@@ -259,7 +261,7 @@ class Composer:
         return _Asked(
             self._read([prompt(parents, mixture.record) for parents in prompts]),
             torch.cat(vectors),
-            tuple(one for row in warmth for one in row),
+            tuple(one for row in warmth for one in row) if len(told) > 1 else self._ladder(),
             self._numbers_but(mixture.sources),
             min(MAX_TOKENS, int(_LONGER * usual) + _ROOM),
         )
@@ -270,6 +272,10 @@ class Composer:
         warmth = [0.0, *torch.linspace(_COOLEST, _WARMEST, max(turns - 1, 0)).tolist()]
         rows = torch.arange(self.each)
         return vectors[rows % len(vectors)], [warmth[row // len(vectors)] for row in rows.tolist()]
+
+    def _ladder(self) -> tuple[float, ...]:
+        """Return a temperature for each text of all prompts, where these are the same."""
+        return tuple(torch.linspace(0.0, _WARMEST, PROMPTS * self.each).tolist())
 
     @staticmethod
     def _usual(mixture: Mixed) -> list[str]:
@@ -284,7 +290,7 @@ class Composer:
     def _read(self, prompts: Sequence[str]) -> Prefix:
         """Return what stands before the vectors for each prompt, filled up on the left."""
         ids = [self.writer.tokenize(asked) for asked in prompts]
-        longest = -(-max(map(len, ids)) // _ROUNDED) * _ROUNDED
+        longest = -(-(max(map(len, ids)) + 1) // _ROUNDED) * _ROUNDED  # a gap always: without one, another kernel runs
         tokens = torch.full((len(ids), longest), self.writer.end)
         present = torch.zeros(tokens.shape, dtype=torch.bool)
         for row, values in enumerate(ids):
@@ -340,8 +346,8 @@ class Composer:
         """Return what each text (B,) is worth before an editor reads it: near to a parent, short, and nothing added.
 
         The nearest of the heaviest parents counts: a text that says one of them anew reads better than one that says
-        half of each. What is moved away from its parents, a text to be steered say, should come near the wanted point;
-        and a text about a subject, near to what is known of it.
+        half of each. What is moved away from a text, by steering or a negative weight, should come near the wanted
+        point; and a text about a subject, near to what is known of it.
         """
         if mixture.record is not None:
             aims, lighter = self.encode([about(mixture.record)]), torch.zeros(1)

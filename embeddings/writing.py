@@ -245,8 +245,6 @@ class Writing:
         list of str or None
             None where nothing acceptable is found.
         """
-        if self.composer is not None:
-            return self.composed([Mixed(*row) for row in zip(vectors, wanted, parents, strict=True)], effort)
         drafts = around(vectors, wanted, effort.drafts, self.adapter)
         drafts = in_context(self.model, drafts.flatten(0, 1), self.context_ids).unflatten(0, drafts.shape[:2])
         cases = [Case(*case, any_style) for case in zip(drafts, wanted, parents, strict=True)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
 from copyloom import InputError, in_words
 from embeddings.effort import Effort
@@ -70,6 +71,12 @@ class ProposerConfig(_Strict):
     exploration: float = Field(0.5, ge=0)
     promote_at: float = Field(0.3, gt=0, le=1)
     effort: Effort = Effort(rounds=0, each=3, together=8)
+
+    @field_validator("effort", mode="before")
+    @classmethod
+    def _of_a_study(cls, given: Any) -> Any:
+        """Let what a mapping leaves out be a study's, not that of one mixture."""
+        return {**asdict(cls.model_fields["effort"].default), **given} if isinstance(given, dict) else given
 
     def resolved(self, composes: bool) -> ProposerConfig:
         """Return the settings, those that were not given in the measure of the writer: one that composes, or not."""

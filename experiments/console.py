@@ -40,16 +40,19 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), _Speed())
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=notes, transient=True) as bars:
-        tasks: dict[str, TaskID] = {}  # one a stage, for stages take turns
+        tasks: dict[str, TaskID] = {}  # one a stage, each with its own pace, for stages take turns
         reached: dict[str, int] = {}
 
         def show(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            elif done < reached[stage]:  # once more
-                bars.reset(tasks[stage])
-            reached[stage] = done
-            bars.update(tasks[stage], completed=done, total=total, visible=done < total)
+            name = stage.partition(" (")[0]  # a loss, say, may follow
+            if name not in tasks:
+                tasks[name] = bars.add_task(stage, total=total)
+            elif done < reached[name]:  # once more
+                bars.reset(tasks[name])
+            reached[name] = done
+            for other in tasks.values():
+                bars.update(other, visible=other == tasks[name])
+            bars.update(tasks[name], description=stage, completed=done, total=total)
 
         yield show
 

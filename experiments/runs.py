@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from jinja2 import UndefinedError
 
 from copyloom import InputError
 from embeddings.database import open_database
@@ -48,9 +49,11 @@ def run_study(config: RunConfig, out: Path, report: study.Report) -> dict[str, A
 
 
 def _run(config: RunConfig, out: Path, report: study.Report, started: float) -> dict[str, Any]:
-    texts, subject, _ = study.given_texts(config)
+    given = study.given_texts(config)
+    held_texts = {"texts": given.texts, "own": given.own if config.own else None}
     identity = json.dumps(
-        {"config": config.model_dump(mode="json"), "texts": texts, "subject": subject and subject.model_dump()},
+        {"config": config.model_dump(mode="json"), "subject": given.subject and given.subject.model_dump()}
+        | held_texts,
         sort_keys=True,
         ensure_ascii=False,
     )
@@ -93,7 +96,7 @@ def render(out: Path) -> Path:
         raise InputError(f"{path} is damaged ({error}); run the study again") from error
     try:
         write_report(data, out / REPORT)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, UndefinedError) as error:
         raise InputError(f"{path} is damaged ({error!r} is missing or wrong); run the study again") from error
     return out / REPORT
 

@@ -49,7 +49,7 @@ OPEN, SATURATED = "open", "pool holds the best"
 
 FEW = 5
 """Stored texts about the subject below which there is nothing fair to compare new ones with."""
-_MARK = "Store more of your own, or name those that are yours without naming the subject in a file of their own (own)."
+_MARK = "Store more of your own, or list those that are yours but do not name it in a file: --own FILE, `own:` in YAML."
 
 WEIGHTS = ((0.5, 0.5), (0.7, 0.3), (1.15, -0.15))
 """Mixing weights that the proposer tries, each both ways round."""
@@ -113,15 +113,10 @@ def build(config: RunConfig, engine: Engine, report: Report) -> Study:
     """
     report("loading the model", 0, 1)
     space = Space.load(config.model, config.device)
-    texts, subject, notes = given_texts(config)
+    given = given_texts(config)
+    texts, subject, slate, notes = given.texts, given.subject, given.own, given.notes
     pool = Pool(engine, "study", space.identity)
     stored = _stored(pool, texts, config, space, report)
-    slate = texts if subject is None else _own(config, texts, subject)
-    if len(slate) < FEW:
-        notes.append(
-            f"only {len(slate)} of the {len(texts)} stored texts are about the subject: too few to compare new texts "
-            f"with, so the uplift says little. {_MARK}"
-        )
     reader = Reader(Grammar.load(), subject) if subject else None
     strict = space.composer is None  # a pretrained writer has more words than the grammar, and rules of its own
     rules = config.rules or (
@@ -160,26 +155,48 @@ def build(config: RunConfig, engine: Engine, report: Report) -> Study:
     )
 
 
-def given_texts(config: RunConfig) -> tuple[list[str], ProductRecord | None, list[str]]:
-    """Return the stored texts, the subject, and notes for the report.
+@dataclass(frozen=True)
+class Given:
+    """What a study is given: stored texts, what new ones are about, stored texts about that, notes for the report."""
+
+    texts: list[str]
+    subject: ProductRecord | None
+    own: list[str]
+    notes: list[str]
+
+
+def given_texts(config: RunConfig) -> Given:
+    """Return what a configuration gives; of more than `MAX_TEXTS` texts some, those about the subject first.
 
     Raises
     ------
     InputError
-        If a file cannot be used.
+        If a file cannot be used, or fewer than two texts are about the subject.
     """
+    if config.own is not None and config.subject is None:
+        raise InputError("texts of one's own (own) are those about a subject; give a subject as well")
     if config.texts is None:
         texts, subject = shipped_claims()
         if config.subject is not None:
             raise InputError("a subject needs texts about it; pass --texts as well")
-        return texts, subject, []
-    texts = read_texts(config.texts, config.column)
-    notes = []
+        return Given(texts, subject, name_subject(texts, subject), [])
+    texts, notes = read_texts(config.texts, config.column), []
+    subject = ProductRecord.from_yaml(config.subject) if config.subject else None
+    own = _own(config, texts, subject) if subject else []
     if len(texts) > MAX_TEXTS:
-        chosen = sorted(random.Random(config.seed).sample(range(len(texts)), MAX_TEXTS))
-        notes.append(f"{MAX_TEXTS} of the {len(texts):,} texts were drawn at random; a study mixes at most so many")
-        texts = [texts[i] for i in chosen]
-    return texts, ProductRecord.from_yaml(config.subject) if config.subject else None, notes
+        rng, rest = random.Random(config.seed), [text for text in texts if text not in set(own)]
+        kept = rng.sample(own, min(len(own), MAX_TEXTS // 2))
+        chosen = {*kept, *rng.sample(rest, min(MAX_TEXTS - len(kept), len(rest)))}
+        notes.append(
+            f"{len(chosen)} of the {len(texts):,} texts were drawn at random; a study mixes {MAX_TEXTS} at most"
+        )
+        texts, own = [text for text in texts if text in chosen], [text for text in own if text in chosen]
+    if subject and len(own) < FEW:
+        notes.append(
+            f"only {len(own)} of the {len(texts)} stored texts are about the subject: too few to compare new texts "
+            f"with, so the uplift says little. {_MARK}"
+        )
+    return Given(texts, subject, own if subject else texts, notes)
 
 
 def _own(config: RunConfig, texts: Sequence[str], subject: ProductRecord) -> list[str]:
@@ -188,7 +205,7 @@ def _own(config: RunConfig, texts: Sequence[str], subject: ProductRecord) -> lis
         own, why = name_subject(texts, subject), f"name the subject {subject.name!r}"
     else:
         marked = set(read_texts(config.own, config.column))
-        own, why = [text for text in texts if text in marked], f"stand in {config.own}"
+        own, why = [text for text in texts if text in marked], f"stand in {config.own}, which holds {len(marked)}"
     if len(own) < 2:
         raise InputError(f"{len(own)} of the {len(texts)} texts {why}; at least two must, so that there is something "
                          f"to compare new texts with. {_MARK}")  # fmt: skip

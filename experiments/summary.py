@@ -72,7 +72,7 @@ def _summary(study: Study, mixing: Sequence[Campaign], fixed: Sequence[Campaign]
         "texts_own": len(study.slate),
         "texts_written": len(usable),
         "texts_refused": sum(bool(draft.refusals) for draft in drafts),
-        "mixtures_without_text": sum(not draft.text for draft in _drafts(study)),
+        "mixtures_without_text": sum(not draft.text for draft in _drafts(study) if len(draft.recipe.parents) > 1),
         "unreadable_share": _unreadable(mixing),
         "writer": study.config.model,
         "exact_share": float(np.mean([embedding.exact for embedding in study.stored])),

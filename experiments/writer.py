@@ -32,6 +32,11 @@ def _parents(recipe: Recipe) -> int:
     return len(recipe.parents)
 
 
+def _size(recipe: Recipe) -> tuple[int, int]:
+    """Return how many parents there are, and their letters: recipes of a size are written together soonest."""
+    return _parents(recipe), sum(map(len, recipe.parents))
+
+
 @dataclass(frozen=True)
 class Draft:
     """What a recipe decoded to, and every reason against showing it."""
@@ -72,8 +77,8 @@ class Writer:
         self, recipes: Sequence[Recipe], progress: Callable[[int, int], None] = lambda done, total: None
     ) -> list[Draft]:
         """Return the draft of each recipe, writing those not yet written; `progress` hears of them, and of all."""
-        fresh = sorted((one for one in dict.fromkeys(recipes) if one not in self.drafts), key=_parents)
-        together = _TOGETHER if self.space.composer is None else self.effort.together
+        fresh = sorted((one for one in dict.fromkeys(recipes) if one not in self.drafts), key=_size)
+        together = _TOGETHER if self.space.composer is None else 2 * self.effort.together
         done = 0
         for _, group in itertools.groupby(fresh, key=_parents):
             family = list(group)

@@ -171,11 +171,12 @@ def _greedy(
     done = torch.zeros(len(inputs), dtype=torch.bool, device=device)
     column = torch.zeros(len(inputs), 1, dtype=torch.long, device=device)  # no number: see `Reader`
     forced = None if forced is None else forced.to(device)
+    banned = None if choice is None or choice.banned is None else choice.banned.to(device)
     check_every = 1 if device.type == "cpu" else _CHECK_EVERY
     for step in range(max_tokens):
         logits = reader.read(inputs)
-        if choice is not None and choice.banned is not None:
-            logits = logits.masked_fill(choice.banned.to(device), -torch.inf)
+        if banned is not None:
+            logits = logits.masked_fill(banned, -torch.inf)
         if noise is None:
             best, token = logits.max(-1)  # takes the first of equals
         else:

@@ -69,7 +69,7 @@ class Readability:
     Parameters
     ----------
     model : LanguageModel
-        That nothing was trained or chosen with for the texts that it judges.
+        Of texts that were chosen by the same model, it says little ill: a share of unreadable ones is then a floor.
     usual : sequence of str
         Texts by people. They keep all their clicks.
     sound : sequence of str, optional

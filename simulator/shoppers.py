@@ -25,7 +25,7 @@ class ShopperConfig(BaseModel):
     Parameters
     ----------
     base_rate : float
-        Mean click probability over the reference texts.
+        Mean click probability over the reference texts, before what cannot be read loses clicks.
     logit_sd : float
         Standard deviation of the click logit over the reference texts, for the average shopper.
     segment_shares : tuple of float

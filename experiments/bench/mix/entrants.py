@@ -191,7 +191,7 @@ def instructed(setting: Setting, cases: Cases) -> list[str]:
         present = torch.tensor([[False] * (longest - len(row)) + [True] * len(row) for row in filled])
         embedded = model.embed(ids).float().cpu()
         found = decode(model, embedded[:, -1:], Prefix(embedded[:, :-1], present[:, :-1]))
-        texts += [one.text.strip().strip('"').split("\n")[0] if one.finished else "" for one in found[: len(chunk)]]
+        texts += [one.text.strip().split("\n")[0].strip('"') if one.finished else "" for one in found[: len(chunk)]]
     return texts
 
 

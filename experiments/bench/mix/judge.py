@@ -55,8 +55,9 @@ class Judge:
 
     def bits_per_byte(self, texts: Sequence[str]) -> Tensor:
         """Return the surprisal of each text (n,) by the bytes of its UTF-8, so that tokenizers and lengths compare."""
-        tokens = torch.tensor([min(len(self.model.tokenize(text)) + 1, MAX_TOKENS) for text in texts])
-        size = torch.tensor([len(text.encode()) + 1 for text in texts])
+        rows = [self.model.tokenize(text)[: MAX_TOKENS - 1] for text in texts]  # of longer texts, what is read
+        tokens = torch.tensor([len(row) + 1 for row in rows])
+        size = torch.tensor([len(self.model.detokenize(row).encode()) + 1 for row in rows])
         return self.nats_per_token(texts) * tokens / size / math.log(2)
 
     def broken_words(self, text: str, more: frozenset[str] = frozenset()) -> list[str]:

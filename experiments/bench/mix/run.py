@@ -45,7 +45,7 @@ from generator.reader import Reader
 from generator.record import ProductRecord
 
 Report = Callable[[str, int, int], None]
-_SAMPLES, _REPEATED = 20, 24
+_SAMPLES, _REPEATED, _TOGETHER = 20, 24, 4
 
 
 def measure(
@@ -68,7 +68,7 @@ def measure(
     device : str
     report : callable
     plain : bool
-        Whether a model without adapter takes part, which is trained first: about ten minutes.
+        Whether a model without adapter takes part, which is trained first: about ten minutes. Never beside a writer.
     effort : Effort, optional
         How far the product searches; as far as it does unless given.
     drift_pairs : int
@@ -82,6 +82,7 @@ def measure(
     """
     effort = effort or Effort()
     space, judged_by, folder = Space.load(model, device), Judge.load(judge), data or shared_data()
+    plain = plain and space.composer is None
     bare = plain_space(out / "plain", folder, space.vectors, device, report) if plain else None
     found: dict[str, Any] = {
         "default": DEFAULT, "model": model, "pairs": pairs, "drift_pairs": min(drift_pairs, pairs),
@@ -160,7 +161,7 @@ def _measured(setting: Setting, rule: FluencyRule, cases: Cases, texts: Sequence
         "nats_per_token": float(rule.losses(texts).mean()),
         "written_share": float(np.mean([bool(text) for text in texts])),
         **_excess(rule, texts, parents),
-        **_share("grammatical", [not grammar_faults(text) for text in texts], each),
+        "grammatical_share": float(np.mean([not grammar_faults(text) for text in texts if text] or [0])),
         **_share(
             "new", [bool(text) and is_new_text(text, family, corpus.stored_words) for text, family in pairs], each
         ),
@@ -187,7 +188,9 @@ def _measured(setting: Setting, rule: FluencyRule, cases: Cases, texts: Sequence
 def _excess(rule: FluencyRule, texts: Sequence[str], parents: Sequence[Sequence[str]]) -> dict[str, Any]:
     """Return the mean excess of bits a byte over the parents, of the cases that have a text, and its interval."""
     there = [(text, family) for text, family in zip(texts, parents, strict=True) if text]
-    excess = rule.excess(*zip(*there, strict=True)) if there else np.array([np.nan])
+    if not there:
+        return {"excess_bits_per_byte": None, "excess_interval": None}
+    excess = rule.excess(*zip(*there, strict=True))
     return {"excess_bits_per_byte": float(excess.mean()), "excess_interval": interval(excess)}
 
 
@@ -241,9 +244,16 @@ def _repeats(setting: Setting, texts: Sequence[str]) -> float:
     """Return the share of texts, of some pairs, that come out as `texts` did, in another order and batch size."""
     cases, device = setting.corpus.at(0.5), setting.space.model.device
     order = torch.randperm(len(cases), generator=torch.Generator().manual_seed(1))[:_REPEATED]
+    some = Cases(cases.parents[order], cases.weights[order])
+    if setting.space.composer is not None:  # one shape, other mixtures beside
+        several = replace(setting, effort=replace(setting.effort, together=_TOGETHER))
+        turned = torch.arange(len(some)).roll(1)
+        first = ENTRANTS[DEFAULT](several, some)
+        again = ENTRANTS[DEFAULT](several, Cases(some.parents[turned], some.weights[turned]))
+        return sum(again[place] == first[row] for place, row in enumerate(turned.tolist())) / len(again)
     setting.space.model.device = replace(device, decode_rows=max(device.decode_rows * 3 // 8, 1))
     try:
-        again = ENTRANTS[DEFAULT](setting, Cases(cases.parents[order], cases.weights[order]))
+        again = ENTRANTS[DEFAULT](setting, some)
     finally:
         setting.space.model.device = device
     return sum(again[place] == texts[row] for place, row in enumerate(order.tolist())) / len(again)

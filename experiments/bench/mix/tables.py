@@ -48,10 +48,14 @@ def _show_corpus(corpus: dict[str, Any], default: str) -> None:
 
 def _row(name: str, row: dict[str, Any], faithful: bool) -> list[str]:
     return [
-        name, f"{row['written_share']:.0%}", f"{row['fluent_share']:.0%}", f"{row['excess_bits_per_byte']:+.2f}",
+        name, f"{row['written_share']:.0%}", f"{row['fluent_share']:.0%}", _signed(row["excess_bits_per_byte"]),
         f"{row['grammatical_share']:.0%}",
         *(f"{row[f'{key}_share']:.0%}" for key in ("new", "concatenation")),
         f"{row['semantic_consistency']:.3f}", f"{row['difference']:+.3f}", f"{row['difference_to_stored']:+.3f}",
         f"{row['drift']:.2f}" if "drift" in row else "", f"{row['smooth_share']:.0%}" if "smooth_share" in row else "",
         *([f"{row['attribute_fidelity_share']:.0%}"] if faithful else []),
     ]  # fmt: skip
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.2f}"
