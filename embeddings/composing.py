@@ -42,7 +42,9 @@ PROMPTS = 6
 _ROUNDED = 32
 """Prompts are padded to a multiple of this many tokens, so that few shapes occur."""
 _LONGER, _ROOM = 1.25, 8
-"""How many times the tokens of its longest source a text may have, and how many more."""
+"""How many times the tokens of its longest parent a text may have, and how many more."""
+_LETTERS = 3
+"""Characters of a token, at least: what a text about a subject may have."""
 _COOLEST, _WARMEST = 0.3, 0.8
 
 _STRANGER, _MUCH_STRANGER = 0.9, 5.0
@@ -184,9 +186,9 @@ class Composer:
         device = replace(self.writer.device, decode_rows=self.together * PROMPTS * self.each)
         self.writer = LanguageModel(self.writer.model, self.writer.tokenizer, self.writer.name, device)
 
-    def best(self, mixtures: Sequence[Mixed]) -> list[Candidate | None]:
-        """Return the best text of each mixture that may be shown, or None."""
-        return [next((one for one in found if not one.refusals), None) for found in self.candidates(mixtures)]
+    def best(self, mixtures: Sequence[Mixed], count: int = 1) -> list[list[Candidate]]:
+        """Return the best texts of each mixture that may be shown, at most `count`, none like another."""
+        return [_unlike([one for one in found if not one.refusals], count) for found in self.candidates(mixtures)]
 
     def candidates(self, mixtures: Sequence[Mixed]) -> list[list[Candidate]]:
         """Return all that the writer says to each mixture: what may be shown first, the best of it first."""
@@ -257,13 +259,13 @@ class Composer:
             for place in (0, min(1, len(told) - 1))
         ]  # fmt: skip
         prompts, vectors, warmth = zip(*asked, strict=True)
-        usual = max(len(self.writer.tokenize(text)) for text in self._usual(mixture))
+        longest = int(_LONGER * max(len(self.writer.tokenize(text)) for text in told)) + _ROOM
         return _Asked(
             self._read([prompt(parents, mixture.record) for parents in prompts]),
             torch.cat(vectors),
             tuple(one for row in warmth for one in row) if len(told) > 1 else self._ladder(),
             self._numbers_but(mixture.sources),
-            min(MAX_TOKENS, int(_LONGER * usual) + _ROOM),
+            min(MAX_TOKENS, longest if mixture.record is None else max(longest, _LONG // _LETTERS)),
         )
 
     def _in_turn(self, vectors: Tensor) -> tuple[Tensor, list[float]]:
@@ -279,7 +281,7 @@ class Composer:
 
     @staticmethod
     def _usual(mixture: Mixed) -> list[str]:
-        """Return what a text of a mixture should be no stranger and hardly longer than: its parents, and the record."""
+        """Return what a text of a mixture should be no stranger than: its parents, and the record."""
         return [*mixture.parents, *([about(mixture.record)] if mixture.record else [])]
 
     def _leaning(self, mixture: Mixed, theirs: Tensor, share: float) -> Tensor:
@@ -416,6 +418,15 @@ def _of_grammar(text: str, usual: Collection[str]) -> list[Refusal]:
 def _strays(text: str, sources: Sequence[str]) -> list[str]:
     """Return the words of a text that no source holds and that people do not use freely."""
     return [word for word in unheld(text, sources) if word not in free_words()]
+
+
+def _unlike(found: Sequence[Candidate], count: int) -> list[Candidate]:
+    """Return the first candidates, as many as asked for, leaving out near copies of better ones."""
+    chosen: list[Candidate] = []
+    for one in found:
+        if len(chosen) < count and all(likeness(one.text, better.text) < _COPY for better in chosen):
+            chosen.append(one)
+    return chosen
 
 
 def likeness(text: str, other: str) -> float:

@@ -244,7 +244,8 @@ def steer(
     vectors, texts = adapt(space.adapter, points) + residuals, [(embedding.text,) for embedding in stored]
     effort = effort or Effort()
     if space.composer is not None:
-        found = space.composed([Mixed(*row, subject) for row in zip(vectors, points, texts, strict=True)], effort)
+        mixtures = [Mixed(*row, subject) for row in zip(vectors, points, texts, strict=True)]
+        found = [None if one.fault else one.text for one in space.composed(mixtures, effort)]
     elif subject is None:
         found = space.nearest(vectors, points, texts, effort, any_style=True)
     else:

@@ -33,11 +33,21 @@ NOTHING_FIT = "nothing that the writer wrote is fit to print"
 
 @dataclass(frozen=True)
 class Written:
-    """What the model wrote for one mixture, the subject's facts filled in; and a fault if it cannot be used."""
+    """What the model wrote for one mixture, the subject's facts filled in; and a fault if it cannot be used.
+
+    Parameters
+    ----------
+    text : str
+    finished : bool
+    fault : str, optional
+    others : tuple of str
+        Further texts of the mixture that may be shown, where a pretrained writer composes.
+    """
 
     text: str
     finished: bool
     fault: str | None = None
+    others: tuple[str, ...] = ()
 
 
 class Writing:
@@ -142,14 +152,12 @@ class Writing:
         parents = _weighted(texts, weights)
         between = [row for row, family in enumerate(parents) if len(family) > 1]
         if self.composer is not None:
-            found = self.composed(
-                [Mixed.of(mixed[row], wanted[row], texts[row], weights[row].tolist()) for row in between], effort
-            )
+            mixtures = [Mixed.of(mixed[row], wanted[row], texts[row], weights[row].tolist()) for row in between]
+            found: list[Written | None] = [*self.composed(mixtures, effort)]
         else:
-            found = self.nearest(mixed[between], wanted[between], [parents[row] for row in between], effort)
-        written = {row: Written(best, True) for row, best in zip(between, found, strict=True) if best is not None}
-        unfit = [] if self.composer is None else [row for row in between if row not in written]
-        written |= dict.fromkeys(unfit, Written("", False, NOTHING_FIT))
+            nearest = self.nearest(mixed[between], wanted[between], [parents[row] for row in between], effort)
+            found = [None if text is None else Written(text, True) for text in nearest]
+        written = {row: best for row, best in zip(between, found, strict=True) if best is not None}
         rest = [row for row in range(len(mixed)) if row not in written]
         written |= dict(zip(rest, self.write(mixed[rest]), strict=True))
         chosen = [written[row] for row in range(len(mixed))]
@@ -176,8 +184,7 @@ class Writing:
         mixed, wanted = self.mix_many(vectors, sentence_vectors, weights), wanted_point(sentence_vectors, weights)
         if self.composer is not None:
             rows = zip(mixed, wanted, texts, weights.tolist(), strict=True)
-            about = self.composed([Mixed.of(*row, subject) for row in rows], effort)
-            return [Written("", False, NOTHING_FIT) if text is None else Written(text, True) for text in about]
+            return self.composed([Mixed.of(*row, subject) for row in rows], effort)
         drafts, reader = effort.drafts, Reader(Grammar.load(), subject)
         families = _weighted(texts, weights)
         checkers = [Checker(BrandRules.like(family, subject=True), [], reader, family=family) for family in families]
@@ -202,14 +209,16 @@ class Writing:
         editor = Editor.load(folder_of(model.name), reference)
         return Composer(model, self.adapter, self.encoder.encode, reference, editor)
 
-    def composed(self, mixtures: Sequence[Mixed], effort: Effort) -> list[str | None]:
-        """Return the best text of each mixture, of a space that composes; None where nothing is fit to print."""
+    def composed(self, mixtures: Sequence[Mixed], effort: Effort) -> list[Written]:
+        """Return the best text of each mixture, of a space that composes; its fault, where nothing is fit to print."""
         if self.composer is None:
             raise InputError(f"model {self.model.name!r} does not compose; take a pretrained writer such as smollm2")
         shape = (effort.each, effort.together)
         if shape not in self._composers:
             self._composers[shape] = replace(self.composer, each=effort.each, together=effort.together)
-        return [None if best is None else best.text for best in self._composers[shape].best(mixtures)]
+        found = self._composers[shape].best(mixtures, effort.kept)
+        return [Written(best[0].text, True, others=tuple(one.text for one in best[1:])) if best
+                else Written("", False, NOTHING_FIT) for best in found]  # fmt: skip
 
     @cached_property
     def _means(self) -> Means:

@@ -70,7 +70,7 @@ class ProposerConfig(_Strict):
     warm_up: PositiveInt = 448
     exploration: float = Field(0.5, ge=0)
     promote_at: float = Field(0.3, gt=0, le=1)
-    effort: Effort = Effort(rounds=0, each=3, together=8)
+    effort: Effort = Effort(rounds=0, each=3, together=8, kept=3)
 
     @field_validator("effort", mode="before")
     @classmethod
@@ -84,7 +84,7 @@ class ProposerConfig(_Strict):
         return self.model_copy(update=changes) if composes else self
 
 
-COMPOSING = {"every": 7, "shortlist": 1, "warm_up": 56}
+COMPOSING = {"every": 13, "shortlist": 1, "warm_up": 24}
 """What a study asks of a writer that takes a second for a mixture, so that it ends within four minutes on two cores."""
 
 

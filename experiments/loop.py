@@ -79,7 +79,7 @@ def propose(study: Study, sequence: int) -> list[list[Draft]]:
     recipes = [recipe for recipes in wanted for recipe in recipes]
     written = iter(study.writer.write(recipes, lambda done, total: study.report("writing new mixtures", done, total)))
     for row, recipes in zip(mixing, wanted, strict=True):
-        drafts[row] = [next(written) for _ in recipes]
+        drafts[row] = [one for _ in recipes for one in next(written).every]
         study.campaigns[row].drafts.extend(drafts[row])
     return drafts
 
@@ -130,7 +130,7 @@ def promote(study: Study, sequence: int) -> list[list[str]]:
 def learn(study: Study, campaign: Campaign, record: RoundRecord) -> None:
     """Bring a campaign to the state after a recorded round."""
     campaign.drafts.extend(record.drafts)
-    study.writer.drafts.update((draft.recipe, draft) for draft in record.drafts)
+    study.writer.remember(record.drafts)
     for draft in record.admitted:
         campaign.admit(draft)
     study.add_parents({text: campaign.recipes[text] for text in record.promoted})

@@ -176,10 +176,10 @@ def given_texts(config: RunConfig) -> Given:
     if config.own is not None and config.subject is None:
         raise InputError("texts of one's own (own) are those about a subject; give a subject as well")
     if config.texts is None:
-        texts, subject = shipped_claims()
         if config.subject is not None:
             raise InputError("a subject needs texts about it; pass --texts as well")
-        return Given(texts, subject, name_subject(texts, subject), [])
+        claims, product = shipped_claims()
+        return Given(claims, product, name_subject(claims, product), [])
     texts, notes = read_texts(config.texts, config.column), []
     subject = ProductRecord.from_yaml(config.subject) if config.subject else None
     own = _own(config, texts, subject) if subject else []
@@ -237,7 +237,8 @@ def _warm_up(
     alone = [Recipe((text,), (1.0,)) for text in texts if text not in slate]
     drafts = writer.write(alone, lambda done, total: report("writing texts anew for the subject", done, total))
     pairs = list(dict.fromkeys(pairs))
-    return drafts + writer.write(pairs, lambda done, total: report("writing the first mixtures", done, total))
+    drafts += writer.write(pairs, lambda done, total: report("writing the first mixtures", done, total))
+    return [one for draft in drafts for one in draft.every]
 
 
 def _channel(writer: Writer, reduce: Reduction, library: Sequence[Draft]) -> Channel:

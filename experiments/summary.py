@@ -141,9 +141,9 @@ def _regret(study: Study, campaigns: Sequence[Campaign], possible: NDArray[np.fl
 
 def _drafts(study: Study) -> list[Draft]:
     """Return the drafts of all recipes, in the order in which they were written."""
-    found: dict[Recipe, Draft] = {draft.recipe: draft for draft in study.library}
+    found = {(draft.recipe, draft.text): draft for draft in study.library}
     for campaign in study.campaigns:
-        found.update((draft.recipe, draft) for draft in campaign.drafts)
+        found.update(((draft.recipe, draft.text), draft) for draft in campaign.drafts)
     return list(found.values())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -44,6 +44,13 @@ class Draft:
     recipe: Recipe
     text: str
     refusals: tuple[Refusal, ...]
+    others: tuple[Draft, ...] = ()
+    """What else was written to the recipe and may be shown."""
+
+    @property
+    def every(self) -> tuple[Draft, ...]:
+        """The draft and its others."""
+        return (self, *self.others)
 
 
 class Writer:
@@ -89,6 +96,13 @@ class Writer:
         progress(done, len(fresh))
         return [self.drafts[recipe] for recipe in recipes]
 
+    def remember(self, drafts: Sequence[Draft]) -> None:
+        """Take back what an earlier process wrote: of each recipe the first draft, then its others."""
+        for draft in drafts:
+            known = self.drafts.setdefault(draft.recipe, draft)
+            if draft.text not in [one.text for one in known.every]:
+                self.drafts[draft.recipe] = replace(known, others=(*known.others, draft))
+
     def _write_fresh(self, recipes: Sequence[Recipe]) -> None:
         parents = [[self.embeddings[text] for text in recipe.parents] for recipe in recipes]
         vectors = torch.stack([torch.stack([parent.vectors for parent in row]) for row in parents])
@@ -104,7 +118,8 @@ class Writer:
                 refusals = [Refusal("unfit" if written.fault == NOTHING_FIT else "slot", written.fault)]
             else:
                 refusals = self.checker.refusals(written.text, written.finished)
-            self.drafts[recipe] = Draft(recipe, written.text, tuple(refusals))
+            others = tuple(Draft(recipe, text, tuple(self.checker.refusals(text))) for text in written.others)
+            self.drafts[recipe] = Draft(recipe, written.text, tuple(refusals), others)
 
     def sentence_vectors(self, texts: Sequence[str]) -> Tensor:
         """Return the sentence vectors (n, S) of texts, each encoded once."""

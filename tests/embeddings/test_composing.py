@@ -34,8 +34,8 @@ def _candidates(composer, mixture):
 
 
 def _best(composer, mixture):
-    (found,) = composer.best([mixture])
-    return found
+    ((*found,),) = composer.best([mixture])
+    return found[0] if found else None
 
 
 def test_what_is_fit_stands_first_and_best_first(space, composer):
@@ -147,6 +147,16 @@ def test_nothing_written_gives_nothing(space, composer, monkeypatch):
     _said(composer, monkeypatch, [])
     assert _candidates(composer, _mixed(space)) == []
     assert _best(composer, _mixed(space)) is None
+
+
+def test_several_texts_of_a_mixture_are_unlike_each_other(space, composer, monkeypatch):
+    texts = ["Give people the drone.", "Give people the drone!", "The backpack of travelers.", "The drone of people."]
+    _said(composer, monkeypatch, texts)
+    monkeypatch.setattr(composer, "_refusals", lambda *_: [[], [], [], []])
+    ((*found,),) = composer.best([_mixed(space)], 3)
+    assert len(found) == 3
+    assert len({one.text.rstrip(".!") for one in found}) == 3
+    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
 
 
 def test_pastes_and_likeness():

@@ -56,7 +56,7 @@ def test_ends_are_exact(writer, stored, weights):
 
 
 def test_a_text_about_a_subject_names_it_and_nothing_else(writer):
-    (best,) = writer.composer.best([_mixed(writer, *TEXTS[:2], record=MUG)])
+    ((best,),) = writer.composer.best([_mixed(writer, *TEXTS[:2], record=MUG)])
     assert best is not None
     assert "trail mug" in best.text
     assert not any(word in best.text for word in ("backpack", "waterproof", "shoulder"))

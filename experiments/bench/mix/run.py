@@ -161,7 +161,7 @@ def _measured(setting: Setting, rule: FluencyRule, cases: Cases, texts: Sequence
         "nats_per_token": float(rule.losses(texts).mean()),
         "written_share": float(np.mean([bool(text) for text in texts])),
         **_excess(rule, texts, parents),
-        "grammatical_share": float(np.mean([not grammar_faults(text) for text in texts if text] or [0])),
+        "grammatical_share": float(np.mean([not grammar_faults(text) for text in texts if text] or [False])),
         **_share(
             "new", [bool(text) and is_new_text(text, family, corpus.stored_words) for text, family in pairs], each
         ),
