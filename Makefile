@@ -14,8 +14,8 @@ help: ## list these commands
 
 install: $(INSTALLED) ## create .venv, install Copyloom and its pinned dependencies, get the model that writes
 
-quickstart: $(INSTALLED) ## install, then run the main job
-	$(BIN)/copyloom quickstart
+quickstart: $(INSTALLED) ## install, then run the main job; QUICKSTART="--seeds 3" for a shorter one
+	$(BIN)/copyloom quickstart $(QUICKSTART)
 
 test: imports ## run all tests but the slow ones, one process a core
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile

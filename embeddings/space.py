@@ -239,8 +239,7 @@ class Space(Writing):
     def default_inversion(self) -> InversionConfig:
         """Inversion from the adapter where there is one, else from the token mean.
 
-        Through a pretrained writer in bfloat16 where that is faster: it composes in bfloat16 too, and exactness is decided
-        in float32.
+        Through a pretrained writer in bfloat16 where that is faster; exactness is decided in float32 all the same.
         """
         precision: Precision = "float32" if self.reference is None else "auto"
         return InversionConfig(start="adapter" if self.adapter else "token_mean", precision=precision)
