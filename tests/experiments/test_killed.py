@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-COMMAND = [sys.executable, "-c", "from experiments.cli import app; app()", "quickstart", "--device", "cpu",
+COMMAND = [sys.executable, "-c", "from experiments.cli import app; app()", "quickstart",
+           "--model", "copyloom-tiny", "--device", "cpu",
            "--seeds", "2", "--rounds", "8", "--out"]  # fmt: skip
 
 
