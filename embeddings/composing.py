@@ -31,7 +31,7 @@ from generator.decoding import MAX_TOKENS, Choice, Decoded, Prefix, decode
 from generator.editor import Editor
 from generator.grammar import Grammar
 from generator.language_model import LanguageModel
-from generator.readability import Strangeness, grammar_faults, strangeness
+from generator.readability import ORDINARY, Strangeness, grammar_faults, strangeness
 from generator.reader import Reader, mixed_facts
 from generator.record import ProductRecord
 from generator.unbacked import unbacked_claims
@@ -51,8 +51,6 @@ _STRANGER, _MUCH_STRANGER = 0.9, 5.0
 """Nats a token by which a text may be stranger than its strangest parent, and nats of its strangest token."""
 _STRAY, _WORD = 0.12, 0.025
 """What a word costs that no source holds and that people do not use freely, and every word; a cosine of 1 brings 1."""
-_ORDINARY = 3.0
-"""Nats a token that no text is blamed for, whatever its parents: of one word, the model has nothing to say."""
 _PRINTED, _BELONGS = 0.3, 0.12
 """What a nat of the editor's log-probabilities brings: that a text is printed, and that it belongs. All four weights
 were fitted to drafts that readers judged."""
@@ -279,11 +277,6 @@ class Composer:
         """Return a temperature for each text of all prompts, where these are the same."""
         return tuple(torch.linspace(0.0, _WARMEST, PROMPTS * self.each).tolist())
 
-    @staticmethod
-    def _usual(mixture: Mixed) -> list[str]:
-        """Return what a text of a mixture should be no stranger than: its parents, and the record."""
-        return [*mixture.parents, *([about(mixture.record)] if mixture.record else [])]
-
     def _leaning(self, mixture: Mixed, theirs: Tensor, share: float) -> Tensor:
         """Return the vectors (K, P, D) that lie by a share of the way from a mixture to each of its parents."""
         points = normalize(mixture.wanted.lerp(theirs, share), dim=-1)
@@ -305,14 +298,13 @@ class Composer:
 
         A record may bring stranger words than they have; what it says counts as one of them.
         """
-        rows = [[*said, *self._usual(one)] for said, one in zip(texts, mixtures, strict=True)]
+        usual = [[*one.parents, *([about(one.record)] if one.record else [])] for one in mixtures]
+        rows = [[*said, *theirs] for said, theirs in zip(texts, usual, strict=True)]
         every = strangeness(self.reference, [text for row in rows for text in row])
-        sizes = [len(row) for row in rows]
-        found = []
+        sizes, found = [len(row) for row in rows], []
         for said, mean, worst in zip(texts, every.mean.split(sizes), every.worst.split(sizes), strict=True):
-            own, least = len(said), _ORDINARY
-            found.append(Strangeness(mean[:own] - mean[own:].max().clamp_min(least),
-                                     worst[:own] - worst[own:].max().clamp_min(least)))  # fmt: skip
+            beyond = (one[: len(said)] - one[len(said) :].max().clamp_min(ORDINARY) for one in (mean, worst))
+            found.append(Strangeness(*beyond))
         return found
 
     def _edit(

@@ -184,7 +184,8 @@ def given_texts(config: RunConfig) -> Given:
     subject = ProductRecord.from_yaml(config.subject) if config.subject else None
     own = _own(config, texts, subject) if subject else []
     if len(texts) > MAX_TEXTS:
-        rng, rest = random.Random(config.seed), [text for text in texts if text not in set(own)]
+        rng, mine = random.Random(config.seed), set(own)
+        rest = [text for text in texts if text not in mine]
         kept = rng.sample(own, min(len(own), MAX_TEXTS // 2))
         chosen = {*kept, *rng.sample(rest, min(MAX_TEXTS - len(kept), len(rest)))}
         notes.append(

@@ -22,8 +22,10 @@ _ARTICLE = "Incorrect indefinite article."
 """What the grammar checker finds that no copy editor lets stand; style, spelling and capitals are left to others."""
 
 
-_ORDINARY, _USUAL = 3.0, 0.95
-"""Nats a token that no text is blamed for; share of people's texts that the others are measured against."""
+ORDINARY = 3.0
+"""Nats a token that no text is blamed for, whatever the others: of one word, a model has nothing to say."""
+_USUAL = 0.95
+"""Share of people's texts that the others are measured against."""
 READABLE = 0.5
 """Share of its clicks from which on a text counts as readable."""
 
@@ -79,7 +81,7 @@ class Readability:
     def __init__(self, model: LanguageModel, usual: Sequence[str], sound: Sequence[str] = ()) -> None:
         self._model = model
         found = strangeness(model, usual).mean
-        self._limit = max(_ORDINARY, float(found.quantile(_USUAL))) if len(usual) else _ORDINARY
+        self._limit = max(ORDINARY, float(found.quantile(_USUAL))) if len(usual) else ORDINARY
         self._known = dict.fromkeys([*usual, *sound], 1.0)
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float64]:
