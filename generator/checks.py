@@ -19,6 +19,8 @@ _FINISHED = re.compile(r"[.!?…][\"'”’)]*$")
 _DANGLING = frozenset(
     ["a", "an", "the", "and", "or", "of", "with", "by", "that", "is", "are", "our", "your", "its", "as", "than"]
 )
+_NO_OPENING = frozenset("?!.,;:)]}>|/\\-–—=+~_^%*")
+"""Marks that begin no text, unless a stored one begins so."""
 _DOUBLED = re.compile(r"(?<![\w-])([\w'-]+) \1(?![\w-])", re.IGNORECASE)
 _ARTICLE = re.compile(r"\b(an?) (?=(\w\S*))", re.IGNORECASE)
 _TWO_DETERMINERS = re.compile(
@@ -136,6 +138,7 @@ class Checker:
         self.rules, self.reader, self.grammar = rules, reader, grammar
         self._family = _Family.of(family, any_style) if family else None
         self._stored = {normalised(text): text for text in stored}
+        self._openings = {text[:1] for text in self._stored.values()}
         self._banned = [
             (word, re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)) for word in rules.banned_words
         ]
@@ -172,6 +175,8 @@ class Checker:
             found.append(
                 Refusal("repetition", f"repeats {doubled[0]!r}" if doubled else "repeats three words in a row")
             )
+        if text[:1] in _NO_OPENING and text[:1] not in self._openings:
+            found.append(Refusal("opening", f"begins with {text[0]!r}, as no stored text does"))
         dangling = not words or words[-1] in _DANGLING
         if not finished or dangling or (rules.full_stop and not is_stopped(text)) or text.count('"') % 2:
             found.append(Refusal("unfinished", "not a finished sentence"))

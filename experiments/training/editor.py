@@ -95,6 +95,8 @@ class Judged:
         0 or 1.
     by_hand : tuple of str
         Texts of the same parents that a writer wrote by hand.
+    refused : tuple of str
+        Drafts that broke a rule: no reader saw them.
     """
 
     parents: tuple[str, ...]
@@ -103,6 +105,13 @@ class Judged:
     read: tuple[int, ...]
     belongs: tuple[int, ...]
     by_hand: tuple[str, ...]
+    refused: tuple[str, ...] = ()
+
+    @property
+    def fit(self) -> tuple[bool, ...]:
+        """Whether each draft may be printed as it stands, and belongs."""
+        return tuple(grade == len(_PRINTED) - 1 and bool(belongs)
+                     for grade, belongs in zip(self.read, self.belongs, strict=True))  # fmt: skip
 
     @property
     def held_out(self) -> bool:
@@ -121,7 +130,7 @@ def judged_drafts() -> list[Judged]:
     return [
         Judged(
             tuple(row["parents"]), ProductRecord.model_validate(row["record"]) if "record" in row else None,
-            *(tuple(row[key]) for key in ("drafts", "read", "belongs", "by_hand")),
+            *(tuple(row.get(key, ())) for key in ("drafts", "read", "belongs", "by_hand", "refused")),
         )
         for row in rows
     ]  # fmt: skip
@@ -153,12 +162,10 @@ def measure(editor: Editor, judged: list[Judged]) -> dict[str, float]:
     for one in judged:
         sources = one.sources(rng)
         scores = editor.verdicts([(sources, draft) for draft in one.drafts]).sum(1).tolist()
-        fit = [grade == len(_PRINTED) - 1 and bool(belongs)
-               for grade, belongs in zip(one.read, one.belongs, strict=True)]  # fmt: skip
-        for score, right in zip(scores, fit, strict=True):
+        for score, right in zip(scores, one.fit, strict=True):
             (good if right else bad).append(score)
-        mean, best = mean + sum(fit) / len(fit), best + any(fit)
-        chosen += fit[scores.index(max(scores))]
+        mean, best = mean + sum(one.fit) / len(one.fit), best + any(one.fit)
+        chosen += one.fit[scores.index(max(scores))]
     wins = sum((g > b) + 0.5 * (g == b) for g in good for b in bad)
     count = max(len(judged), 1)
     return {

@@ -1,5 +1,6 @@
 """Training a writer: examples are what they say, a stopped run ends as one that was not, the package is the model."""
 
+import math
 import random
 from pathlib import Path
 
@@ -10,10 +11,12 @@ from copyloom import InputError
 from embeddings.adapter import ADAPTER_FILE, SlotAdapter, load_adapters, named_tensors, updates_beside
 from embeddings.space import Space
 from embeddings.training.config import read_settings
+from experiments.training.editor import judged_drafts
 from experiments.training.writer import corpus, train
 from experiments.training.writer.config import WriterTraining
 from experiments.training.writer.examples import Examples, as_pairs, parents_of
 from experiments.training.writer.package import train_to_package
+from experiments.training.writer.preferences import Preferences, parents_judged, preference_loss
 from experiments.training.writer.train import Batches, train_writer
 from experiments.training.writer.written import blends_of, free_words_of, written_blends
 from generator.eight_bits import packed, unpacked
@@ -48,6 +51,20 @@ def examples(few, tmp_path) -> Examples:
     return Examples(SMALL, known, few, as_pairs(vectors))
 
 
+@pytest.fixture
+def judged(monkeypatch):
+    """Few judged groups."""
+    some = [one for one in judged_drafts() if any(one.fit) and not all(one.fit) and not one.held_out][::60]
+    monkeypatch.setattr(train, "judged_drafts", lambda: some)
+    return some
+
+
+@pytest.fixture
+def preferences(judged, tmp_path) -> Preferences:
+    vectors = corpus.sentence_vectors(parents_judged(judged), tmp_path / "judged.safetensors", quiet)
+    return Preferences.of(judged, vectors)
+
+
 def test_written_examples_are_whole_and_of_both_kinds():
     blends = written_blends()
     assert len(blends) >= 12_000
@@ -69,7 +86,7 @@ def test_examples_of_each_kind(examples, few):
 
 
 def test_batches_are_a_function_of_the_step_alone(examples, space):
-    first, second = Batches(SMALL, space.model, examples), Batches(SMALL, space.model, examples)
+    first, second = (Batches(SMALL, space.model, lambda rng, step: [examples.draw(rng, step)]) for _ in range(2))
     second.of(9)
     one, other = first.of(3), second.of(3)
     assert torch.equal(one.ids, other.ids)
@@ -126,6 +143,51 @@ def test_a_training_goes_on_from_a_writer_of_the_same_sizes(few, tmp_path):
         train_writer(still.model_copy(update={"start_from": str(tmp_path)}), None, tmp_path / "fourth", quiet, "cpu")
 
 
+def test_preferences_are_of_what_readers_would_print_and_what_they_would_not(preferences):
+    by_prompt = {draft: one for one in preferences.judged for draft in (*one.drafts, *one.refused)}
+    rng = random.Random(0)
+    for _ in range(40):
+        better, worse = preferences.draw(rng)
+        one = by_prompt[better.target]
+        fit = dict(zip(one.drafts, one.fit, strict=True))
+        assert fit[better.target]
+        assert not fit.get(worse.target, False)
+        assert worse.target in {*one.drafts, *one.refused}
+        assert better.context == worse.context
+        assert any(parent in better.context for parent in one.parents)
+        assert (better.vector == worse.vector).all()
+
+
+def test_preference_loss_is_that_of_direct_preference_optimisation():
+    reference = torch.tensor([-3.0, -8.0])
+    assert float(preference_loss(reference, reference, 0.1)) == pytest.approx(math.log(2))
+    better = reference + torch.tensor([4.0, -6.0])
+    assert float(preference_loss(better, reference, 0.1)) == pytest.approx(math.log(1 + math.exp(-1)))
+
+
+def test_a_training_makes_what_readers_preferred_likelier(few, judged, tmp_path, monkeypatch):
+    first = train_to_package(SMALL, None, tmp_path / "first", "cpu", quiet)["writer"]
+    run, margins = train._Training.run, []
+
+    def margin(training):
+        with torch.no_grad():
+            better, worse = training._likely(training.pairs.of(0)).chunk(2)
+        margins.append(float((better - worse).mean()))
+
+    def watched(training):
+        margin(training)
+        found = run(training)
+        margin(training)
+        return found
+
+    monkeypatch.setattr(train._Training, "run", watched)
+    config = SMALL.model_copy(update={"start_from": first, "steps": 12, "preferred": 1.0})
+    train_writer(config, None, tmp_path / "second", quiet, "cpu")
+    assert margins[1] > margins[0]
+    with pytest.raises(InputError, match="start_from"):
+        train_writer(config.model_copy(update={"start_from": None}), None, tmp_path / "third", quiet, "cpu")
+
+
 def test_a_rewrite_stands_behind_its_text_alone(examples):
     row = {"kind": "mug", "text": "Coffee, and it stays hot.", "rewrites": ["Your coffee stays hot.", "Hot coffee."]}
     blends = list(blends_of(row))
@@ -133,6 +195,19 @@ def test_a_rewrite_stands_behind_its_text_alone(examples):
     examples.blends, examples._blend_vectors = blends, examples._blend_vectors[:2]
     told = {examples.blend(random.Random(seed)).context for seed in range(30)}
     assert told == {"", f"- {row['text']}\n"}
+
+
+def test_a_text_about_a_record_stands_behind_its_sample_and_perhaps_another(examples):
+    mug = {"name": "mug", "quality": ["light"]}
+    (blend,) = blends_of({"record": mug, "text": "Keep it hot.", "rewrites": ["Keep your mug light."]})
+    assert blend.record.name == "mug"
+    others = list(blends_of({"kind": "tea", "text": "Tea at four.", "rewrites": ["At four, tea."]}))
+    examples.blends, examples._with_record, examples._without = [blend, *others], [0], [1]
+    found = [examples.blend(random.Random(seed)) for seed in range(60)]
+    about = [one.context for one in found if one.target == "Keep your mug light."]
+    assert any("- Tea at four." in context for context in about)
+    assert any("Tea" not in context and "- Keep it hot." in context for context in about)
+    assert all(context.startswith("About the mug") for context in about)
 
 
 def test_eight_bits_change_matrices_by_less_than_a_percent():

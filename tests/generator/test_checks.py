@@ -80,10 +80,23 @@ def test_unknown_words_are_refused_where_the_brand_asks_for_it():
         ("You will love this knife and.", "unfinished"),
         ('They said "you will love this knife.', "unfinished"),
         ("?!...!!....?!", "unfinished"),
+        ("? Our knife is the one you will love.", "opening"),
+        ("|Our knife is the one you will love.", "opening"),
     ],
 )
 def test_form(text, code):
     assert code in codes(text)
+
+
+@pytest.mark.parametrize("text", ["'Sharp' is what cooks say.", "¿A knife?", "$5 for a knife.", "#1 of all knives."])
+def test_a_text_may_begin_with_marks_that_open(text):
+    assert "opening" not in codes(text)
+
+
+def test_a_text_may_begin_with_a_mark_that_a_stored_text_begins_with():
+    text = "*New* knife, two blades."
+    assert "opening" in [refusal.code for refusal in Checker(BrandRules(), []).refusals(text)]
+    assert Checker(BrandRules(), ["*Cheap* spoon, one bowl."]).refusals(text) == []
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from generator.models import WRITER
 
@@ -41,6 +41,8 @@ class WriterTraining(BaseModel):
         the grammar. They are brought to sum to 1.
     written : float
         Share of hand-written examples from step `written_from` on; the others shrink.
+    about : float
+        Share of them that are about a record.
     context : float
         Share of mixtures that come with their parents' texts in front of the vectors.
     noise : float
@@ -53,6 +55,11 @@ class WriterTraining(BaseModel):
     common, others : int
         Tokens that the loss compares a target with: the most common of the training texts, and others drawn anew for
         every step, so that no token of the vocabulary stays likely for want of an example.
+    preferred : float
+        Share of the steps that learn from drafts that readers judged: of two, the one fit to print is made likelier.
+    beta, anchor : float
+        Of these steps: how strongly the writer is held to what it was at the start, and the weight of a target token's
+        cross-entropy for the better text.
     longest : int
         Tokens and vectors of an example; what is longer is left out. Memory grows with it.
     checkpoint_seconds : float
@@ -78,11 +85,15 @@ class WriterTraining(BaseModel):
     grammar: Share = 0.20
     written: Share = 0.5
     written_from: NonNegativeInt = 304
+    about: Share = 0.3
     context: Share = 0.6
     noise: Share = 0.4
     clean: Share = 0.35
     near_enough: Share = 0.6
     common: PositiveInt = 12_288
     others: PositiveInt = 2048
+    preferred: Share = 0.0
+    beta: PositiveFloat = 0.1
+    anchor: NonNegativeFloat = 0.1
     longest: PositiveInt = 112
     checkpoint_seconds: float = 120.0

@@ -21,8 +21,9 @@ from generator.record import KINDS, ProductRecord, fill
 from generator.words import free_words, inventions, unheld
 
 _TRIES = 6
-_ALONE = 0.5
-"""Share of texts that say only what one parent says whose other parent is left out of the prompt."""
+_ALONE, _BESIDE = 0.5, 0.4
+"""Share of texts that say only what one parent says whose other parent is left out of the prompt; and of those about a
+record, in the manner of one parent, beside which another stands."""
 _FACTS = 7
 """Most facts of a record that stand in a prompt."""
 
@@ -54,6 +55,9 @@ class Examples:
     def __init__(self, config: WriterTraining, corpus: Corpus, blends: Sequence[Blend], blend_vectors: Tensor) -> None:
         self.config, self.corpus, self.blends = config, corpus, blends
         self._vectors, self._claim_vectors = corpus.vectors.numpy(), corpus.claim_vectors.numpy()
+        everything = range(len(blends))
+        self._with_record = [number for number in everything if blends[number].record] or everything
+        self._without = [number for number in everything if not blends[number].record] or everything
         self._blend_vectors, self._neighbours = blend_vectors.numpy(), corpus.neighbours.numpy()
         self._grammar, self._free = Grammar.load(), free_words()
         shares = {self.own: config.own, self.null: config.null_prefix, self.mixture: config.neighbours}
@@ -111,12 +115,18 @@ class Examples:
         """Return a text that was written by hand between two others; its parents stand in front, mostly.
 
         Where one of them holds all that the text says, it stands there alone, half of the time: the text says it anew.
+        A text about a record in the manner of one parent often has another beside it, which does not show.
         """
-        number = rng.randrange(len(self.blends))
+        number = rng.choice(self._with_record if rng.random() < self.config.about else self._without)
         blend, vectors = self.blends[number], self._blend_vectors[number]
-        weight = rng.uniform(*blend.weights)
+        weight, said = rng.uniform(*blend.weights), blend.parents
+        if blend.rewritten and blend.record is not None and rng.random() < _BESIDE:
+            other = rng.randrange(len(self.blends))
+            said = (said[0], self.blends[other].parents[0])
+            vectors = np.stack([vectors[0], self._blend_vectors[other][0]])
+            weight = rng.uniform(0.5, 0.9)
         mixed = _unit(weight * vectors[0] + (1 - weight) * vectors[1])
-        parents = [parent for parent, share in zip(blend.parents, (weight, 1 - weight), strict=True) if share]
+        parents = [parent for parent, share in zip(said, (weight, 1 - weight), strict=True) if share]
         alone = [parent for parent in parents if blend.record is None and self._holds_all(parent, blend.text)]
         if alone and rng.random() < _ALONE:
             parents = [rng.choice(alone)]

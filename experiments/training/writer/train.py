@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +19,12 @@ from copyloom import InputError
 from embeddings.adapter import ADAPTER_SETTINGS, SlotAdapter, folder_of, load_adapters, load_settings, updates_beside
 from embeddings.training.checkpoint import RUN, check_same_run
 from experiments.summary import versions
+from experiments.training.editor import judged_drafts
 from experiments.training.steps import take_steps
 from experiments.training.writer.config import WriterTraining
 from experiments.training.writer.corpus import hash_of_texts, load_corpus, sentence_vectors
 from experiments.training.writer.examples import Example, Examples, as_pairs, parents_of
+from experiments.training.writer.preferences import Preferences, parents_judged, preference_loss
 from experiments.training.writer.written import written_blends
 from generator import low_rank
 from generator.device import Device
@@ -70,11 +72,17 @@ class Batches:
     ----------
     config : WriterTraining
     model : LanguageModel
-    examples : Examples
+    draw : callable
+        From random numbers and the step to examples that stay together.
+    together : int
+        How many examples that is.
     """
 
-    def __init__(self, config: WriterTraining, model: LanguageModel, examples: Examples) -> None:
-        self.config, self.model, self.examples = config, model, examples
+    def __init__(
+        self, config: WriterTraining, model: LanguageModel,
+        draw: Callable[[random.Random, int], Sequence[Example]], together: int = 1,
+    ) -> None:  # fmt: skip
+        self.config, self.model, self.draw, self.together = config, model, draw, together
         self._ids: dict[str, list[int]] = {}
         self._group: tuple[int, list[Batch]] = (-1, [])
 
@@ -85,15 +93,20 @@ class Batches:
         return self._group[1][step % _GROUP]
 
     def _drawn(self, group: int) -> list[Batch]:
-        rng, rows = random.Random(f"{self.config.seed} group {group}"), self.config.rows
-        found: list[tuple[Example, list[int], list[int]]] = []
+        rng, rows = random.Random(f"{self.config.seed} group {group}"), self.config.rows // self.together
+        found: list[list[tuple[Example, list[int], list[int]]]] = []
         while len(found) < rows * _GROUP:
-            example = self.examples.draw(rng, group * _GROUP)
-            context, target = self._tokens(example.context), self._tokens(example.target)
-            if len(context) + self.config.vectors + len(target) <= self.config.longest:
-                found.append((example, context, [*target, self.model.end]))
-        found.sort(key=lambda one: len(one[1]) + len(one[2]))
-        batches = [self._batch(found[first : first + rows]) for first in range(0, len(found), rows)]
+            drawn = [
+                (example, self._tokens(example.context), [*self._tokens(example.target), self.model.end])
+                for example in self.draw(rng, group * _GROUP)
+            ]
+            if max(map(_length, drawn)) + self.config.vectors <= self.config.longest:
+                found.append(drawn)
+        found.sort(key=lambda drawn: max(map(_length, drawn)))
+        batches = [
+            self._batch([one for place in zip(*found[first : first + rows], strict=True) for one in place])
+            for first in range(0, len(found), rows)
+        ]
         rng.shuffle(batches)
         return batches
 
@@ -119,6 +132,11 @@ class Batches:
         starts = torch.tensor([len(context) for _, context, _ in found])
         vectors = torch.stack([torch.from_numpy(example.vector) for example, _, _ in found])
         return Batch(ids, starts, vectors, *(torch.tensor(values) for values in (rows, places, targets)))
+
+
+def _length(drawn: tuple[Example, list[int], list[int]]) -> int:
+    """Return the tokens of a context and a target, the last of which is read by none."""
+    return len(drawn[1]) + len(drawn[2]) - 1
 
 
 class Compared:
@@ -168,19 +186,26 @@ def train_writer(
     })  # fmt: skip
     vectors = sentence_vectors(parents_of(blends), out / "written.safetensors", report)
     examples = Examples(config, corpus, blends, as_pairs(vectors))
-    return *_Training(config, model, examples, out, report, compiled).run(), len(corpus.texts)
+    if config.preferred and not config.start_from:
+        raise InputError("preferred needs start_from: only a writer that can write learns from what readers preferred")
+    judged = [one for one in judged_drafts() if not one.held_out] if config.preferred else []
+    judged_vectors = sentence_vectors(parents_judged(judged), out / "judged.safetensors", report)
+    preferences = Preferences.of(judged, judged_vectors)
+    return *_Training(config, model, examples, preferences, out, report, compiled).run(), len(corpus.texts)
 
 
 class _Training:
     """A training under way."""
 
     def __init__(
-        self, config: WriterTraining, model: LanguageModel, examples: Examples, out: Path, report: Report,
-        compiled: bool,
+        self, config: WriterTraining, model: LanguageModel, examples: Examples, preferences: Preferences, out: Path,
+        report: Report, compiled: bool,
     ) -> None:  # fmt: skip
         self.config, self.out, self.report = config, out, report
         self.device = model.device
-        self.batches, self.compared = Batches(config, model, examples), Compared(config, model, examples)
+        self.batches = Batches(config, model, lambda rng, step: [examples.draw(rng, step)])
+        self.pairs = Batches(config, model, lambda rng, _: preferences.draw(rng), together=2)
+        self.compared = Compared(config, model, examples)
         torch.manual_seed(config.seed)
         size = examples.corpus.claim_vectors.shape[1]
         self.adapter = SlotAdapter(size, config.vectors, model.hidden_size, config.width)
@@ -200,6 +225,7 @@ class _Training:
         torch._dynamo.config.recompile_limit = 64  # one a length: with fewer, the longer would run uncompiled
         for layer in self.body.layers if compiled else ():
             layer.compile(dynamic=False)
+        self.before = {name: value.detach().clone() for name, value in self._parameters().items()}
 
     def run(self) -> tuple[SlotAdapter, dict[str, Tensor]]:
         """Take all steps that are left."""
@@ -237,15 +263,46 @@ class _Training:
         return mine | theirs
 
     def _loss(self, step: int) -> Tensor:
-        """Return the mean cross-entropy of a step's target tokens, in nats, among the tokens compared."""
+        """Return the loss of a step, in nats: of a target token in the mean, or of a preference."""
+        if random.Random(f"{self.config.seed} kind of {step}").random() < self.config.preferred:
+            return self._preference_loss(self.pairs.of(step))
         batch, where = self.batches.of(step), self.device.torch
         tokens, targets = self.compared.of(step, batch.targets)
+        said = linear(self._states(batch), self.head[tokens.to(where)]).float()
+        return cross_entropy(said, targets.to(where))
+
+    def _preference_loss(self, batch: Batch) -> Tensor:
+        """Return the loss of pairs of texts, and what keeps the better one's tokens likely."""
+        before = {name: value.detach().clone() for name, value in self._parameters().items()}
+        with torch.no_grad():
+            self._put(self.before)
+            reference = self._likely(batch)
+            self._put(before)
+        policy = self._likely(batch)
+        better, _ = policy.chunk(2)
+        tokens = (batch.rows < len(better)).sum()
+        loss = preference_loss(policy, reference, self.config.beta)
+        return loss - self.config.anchor * better.sum() / tokens
+
+    def _put(self, values: Mapping[str, Tensor]) -> None:
+        for name, value in self._parameters().items():
+            value.copy_(values[name])
+
+    def _likely(self, batch: Batch) -> Tensor:
+        """Return the log-probability of each row's target (B,), in nats."""
+        said = linear(self._states(batch), self.head).float()
+        each = -cross_entropy(said, batch.targets.to(said.device), reduction="none")
+        return each.new_zeros(len(batch.ids)).index_add(0, batch.rows.to(said.device), each)
+
+    def _states(self, batch: Batch) -> Tensor:
+        """Return the hidden states (N, D) after which the target tokens come."""
+        where = self.device.torch
         inputs = self.embed(batch.ids.to(where))
         places = batch.starts[:, None] + torch.arange(self.config.vectors)
         adapted = self.adapter(batch.vectors.to(where)).to(inputs.dtype)
         inputs = inputs.scatter(1, places.to(where)[..., None].expand_as(adapted), adapted)
-        states = self.body(inputs_embeds=inputs, use_cache=False)[0][batch.rows.to(where), batch.places.to(where)]
-        return cross_entropy(linear(states, self.head[tokens.to(where)]).float(), targets.to(where))
+        states: Tensor = self.body(inputs_embeds=inputs, use_cache=False)[0]
+        return states[batch.rows.to(where), batch.places.to(where)]
 
     def _log(self, step: int, mean: float) -> None:
         self.report(f"training (loss {mean:.3f})", step, self.config.steps)

@@ -1,0 +1,82 @@
+"""Pairs of a writer's drafts, one of which readers would print and the other not, for preference optimisation."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from embeddings.prompt import prompt
+from experiments.training.editor import Judged
+from experiments.training.writer.examples import Example
+from generator.words import free_words, unheld
+
+_ALONE = 0.4
+"""Share of the drafts that say one parent anew that are shown to the writer with that parent alone."""
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What readers preferred, to be drawn from.
+
+    Parameters
+    ----------
+    judged : sequence of Judged
+        Each with a draft that is fit to print and belongs, and one that is not or does not.
+    vectors : dict of str to ndarray of shape (S,)
+        Unit sentence vectors of their parents.
+    """
+
+    judged: Sequence[Judged]
+    vectors: dict[str, NDArray[np.float32]]
+
+    @classmethod
+    def of(cls, judged: Sequence[Judged], vectors: Tensor) -> Preferences:
+        """Return the preferences that groups hold, with the vectors (N, S) of what `parents_judged` returns."""
+        known = dict(zip(parents_judged(judged), vectors.numpy(), strict=True))
+        return cls([one for one in judged if any(one.fit) and (not all(one.fit) or one.refused)], known)
+
+    def draw(self, rng: random.Random) -> tuple[Example, Example]:
+        """Return what is to be said rather, and what rather not, both to the same prompt and vectors.
+
+        What is not to be said is a draft that a reader would not print, or as often one that broke a rule.
+        """
+        one = rng.choice(self.judged)
+        better = rng.choice([draft for draft, fit in zip(one.drafts, one.fit, strict=True) if fit])
+        unfit = [draft for draft, fit in zip(one.drafts, one.fit, strict=True) if not fit]
+        worse = rng.choice(rng.choice([drafts for drafts in (unfit, one.refused) if drafts]))
+        parents = rng.sample(one.parents, len(one.parents))
+        if rng.random() < _ALONE:
+            parents = [min(parents, key=lambda parent: _beyond(better, parent) + _beyond(worse, parent))]
+        mixed = np.sum([self.vectors[parent] for parent in parents], 0)
+        vector = (mixed / np.linalg.norm(mixed)).astype(np.float32)
+        asked = prompt(parents, one.record)
+        return Example(asked, vector, better), Example(asked, vector, worse)
+
+
+def preference_loss(policy: Tensor, reference: Tensor, beta: float) -> Tensor:
+    """Return the loss of direct preference optimisation (Rafailov et al. 2023, equation 7).
+
+    Parameters
+    ----------
+    policy, reference : Tensor of shape (2B,)
+        Log-probabilities of the better texts and then of the worse ones, of the writer trained and as it was.
+    beta : float
+        How strongly the writer is held to what it was.
+    """
+    better, worse = (policy - reference).chunk(2)
+    return -logsigmoid(beta * (better - worse)).mean()
+
+
+def parents_judged(judged: Sequence[Judged]) -> list[str]:
+    """Return the parents of all groups, each once, in order."""
+    return list(dict.fromkeys(parent for one in judged for parent in one.parents))
+
+
+def _beyond(draft: str, parent: str) -> int:
+    return sum(word not in free_words() for word in unheld(draft, [parent]))
