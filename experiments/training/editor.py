@@ -94,7 +94,9 @@ class Judged:
     belongs : tuple of int
         0 or 1.
     by_hand : tuple of str
-        Texts of the same parents that a writer wrote by hand.
+        Texts of the same parents that were written by hand, the mended ones among them.
+    mended : dict of int to str
+        What a reader made of some drafts, by their place, to print them.
     refused : tuple of str
         Drafts that broke a rule: no reader saw them.
     """
@@ -105,7 +107,8 @@ class Judged:
     read: tuple[int, ...]
     belongs: tuple[int, ...]
     by_hand: tuple[str, ...]
-    refused: tuple[str, ...] = ()
+    mended: dict[int, str]
+    refused: tuple[str, ...]
 
     @property
     def fit(self) -> tuple[bool, ...]:
@@ -126,14 +129,16 @@ class Judged:
 def judged_drafts() -> list[Judged]:
     """Return the judged drafts that the package ships."""
     raw = gzip.decompress(resources.files("experiments.training").joinpath(FILE).read_bytes()).decode()
-    rows = [json.loads(line) for line in raw.splitlines()]
-    return [
-        Judged(
-            tuple(row["parents"]), ProductRecord.model_validate(row["record"]) if "record" in row else None,
-            *(tuple(row.get(key, ())) for key in ("drafts", "read", "belongs", "by_hand", "refused")),
-        )
-        for row in rows
-    ]  # fmt: skip
+    return [_judged(json.loads(line)) for line in raw.splitlines()]
+
+
+def _judged(row: dict[str, Any]) -> Judged:
+    mended = {int(place): str(text) for place, text in row.get("mended", {}).items()}
+    return Judged(
+        tuple(row["parents"]), ProductRecord.model_validate(row["record"]) if "record" in row else None,
+        tuple(row["drafts"]), tuple(row["read"]), tuple(row["belongs"]),
+        (*row.get("by_hand", ()), *mended.values()), mended, tuple(row.get("refused", ())),
+    )  # fmt: skip
 
 
 def train_editor(

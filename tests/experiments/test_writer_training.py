@@ -117,6 +117,24 @@ def test_a_stopped_training_ends_as_one_that_was_not(few, tmp_path, monkeypatch)
         train_writer(SMALL.model_copy(update={"seed": 1}), None, tmp_path / "stopped", quiet, "cpu")
 
 
+def test_the_log_names_each_step_once_though_a_killed_run_takes_some_again(few, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "_LOG_EVERY", 1)
+    config = SMALL.model_copy(update={"checkpoint_seconds": 1000.0})
+    loss = train._Training._loss
+
+    def stop(training, step):
+        if step == 4:
+            raise KeyboardInterrupt
+        return loss(training, step)
+
+    monkeypatch.setattr(train._Training, "_loss", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train_writer(config, None, tmp_path, quiet, "cpu")
+    monkeypatch.setattr(train._Training, "_loss", loss)
+    train_writer(config, None, tmp_path, quiet, "cpu")
+    assert [line.split(",")[0] for line in (tmp_path / "log.csv").read_text().split()] == list("123456")
+
+
 def test_the_package_writes_as_what_was_trained(few, tmp_path):
     found = train_to_package(SMALL, None, tmp_path, "cpu", quiet)
     assert found["bytes"] < 2_000_000
@@ -144,15 +162,17 @@ def test_a_training_goes_on_from_a_writer_of_the_same_sizes(few, tmp_path):
 
 
 def test_preferences_are_of_what_readers_would_print_and_what_they_would_not(preferences):
-    by_prompt = {draft: one for one in preferences.judged for draft in (*one.drafts, *one.refused)}
+    by_prompt = {draft: one for one in preferences.judged for draft in (*one.drafts, *one.mended.values())}
     rng = random.Random(0)
     for _ in range(40):
         better, worse = preferences.draw(rng)
         one = by_prompt[better.target]
         fit = dict(zip(one.drafts, one.fit, strict=True))
-        assert fit[better.target]
-        assert not fit.get(worse.target, False)
-        assert worse.target in {*one.drafts, *one.refused}
+        if better.target in fit:
+            assert fit[better.target]
+        else:
+            assert better.target == one.mended[one.drafts.index(worse.target)]
+        assert worse.target in one.refused or not fit[worse.target]
         assert better.context == worse.context
         assert any(parent in better.context for parent in one.parents)
         assert (better.vector == worse.vector).all()

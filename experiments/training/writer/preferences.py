@@ -16,6 +16,8 @@ from experiments.training.editor import Judged
 from experiments.training.writer.examples import Example
 from generator.words import free_words, unheld
 
+_MENDED = 0.4
+"""Share of the preferences for a mended draft, where there is one."""
 _ALONE = 0.4
 """Share of the drafts that say one parent anew that are shown to the writer with that parent alone."""
 
@@ -39,17 +41,23 @@ class Preferences:
     def of(cls, judged: Sequence[Judged], vectors: Tensor) -> Preferences:
         """Return the preferences that groups hold, with the vectors (N, S) of what `parents_judged` returns."""
         known = dict(zip(parents_judged(judged), vectors.numpy(), strict=True))
-        return cls([one for one in judged if any(one.fit) and (not all(one.fit) or one.refused)], known)
+        return cls([one for one in judged if one.mended or (any(one.fit) and (not all(one.fit) or one.refused))], known)
 
     def draw(self, rng: random.Random) -> tuple[Example, Example]:
         """Return what is to be said rather, and what rather not, both to the same prompt and vectors.
 
-        What is not to be said is a draft that a reader would not print, or as often one that broke a rule.
+        That is a mended draft and the draft, or one that may be printed and another that may not, or that broke a rule.
         """
         one = rng.choice(self.judged)
-        better = rng.choice([draft for draft, fit in zip(one.drafts, one.fit, strict=True) if fit])
-        unfit = [draft for draft, fit in zip(one.drafts, one.fit, strict=True) if not fit]
-        worse = rng.choice(rng.choice([drafts for drafts in (unfit, one.refused) if drafts]))
+        fit = [draft for draft, right in zip(one.drafts, one.fit, strict=True) if right]
+        worse = [drafts for drafts in ([d for d in one.drafts if d not in fit], one.refused) if drafts]
+        if one.mended and (not fit or not worse or rng.random() < _MENDED):
+            place = rng.choice(sorted(one.mended))
+            return self._asked(rng, one, one.mended[place], one.drafts[place])
+        return self._asked(rng, one, rng.choice(fit), rng.choice(rng.choice(worse)))
+
+    def _asked(self, rng: random.Random, one: Judged, better: str, worse: str) -> tuple[Example, Example]:
+        """Return two texts as answers to one prompt, of all parents or of the one that they say anew."""
         parents = rng.sample(one.parents, len(one.parents))
         if rng.random() < _ALONE:
             parents = [min(parents, key=lambda parent: _beyond(better, parent) + _beyond(worse, parent))]

@@ -306,5 +306,7 @@ class _Training:
 
     def _log(self, step: int, mean: float) -> None:
         self.report(f"training (loss {mean:.3f})", step, self.config.steps)
-        with (self.out / "log.csv").open("a") as log:
-            log.write(f"{step},{mean:.4f}\n")
+        file = self.out / "log.csv"
+        before = file.read_text().splitlines(keepends=True) if file.exists() else []
+        kept = [line for line in before if int(line.split(",")[0]) < step]  # a killed run takes its last steps again
+        file.write_text("".join([*kept, f"{step},{mean:.4f}\n"]))
