@@ -8,20 +8,24 @@ from collections.abc import Sequence
 _CLAIMS = {
     "urgency": (
         "last chance", "hurry", "(?:today|this week) only", "only (?:today|this week)", "limited[- ]time", "deadline",
-        "ends? (?:soon|today|tonight|midnight)", "now or never", "don'?t (?:miss|wait)", "act (?:now|fast)",
-        "final (?:hours|days|call)", "before (?:it'?s|they'?re) (?:gone|too late)", "for a limited", "expires?",
+        r"ends? (?:soon|today|tonight|midnight|(?:mon|tues|wednes|thurs|fri|satur|sun)day)", "now or never",
+        "don'?t (?:miss|wait)", "act (?:now|fast)", "be quick",
+        "(?:last|final) (?:hours?|days?|week(?:end)?|calls?|orders)",
+        "before (?:it'?s|it is|they'?re|they are) (?:gone|too late)", "for a limited", "expires?",
         "while you (?:still )?can", "time is running",
     ),
     "scarcity": (
         "(?:stock|supplies|supply|numbers?|seats?|places|spots) (?:is|are) (?:low|limited|running)", "almost gone",
-        "while (?:stocks?|supplies) lasts?", "selling (?:fast|out)", "sells? out", "sold out", "running (?:low|out)",
-        "few(?:er)? left", "limited", "rare",
+        "while (?:stocks?|supplies) lasts?", "selling (?:fast|out)", "going fast", "sells? out", "sold out",
+        "running (?:low|out)", "(?:fewer|few|many) left", "only a few", "won't last", "limited", "rare",
+        "last (?:few|one|ones|pairs?|pieces?|seats?|places|rooms?|tickets?)",
     ),
     "social proof": (
         "trusted", "(?:loved|chosen|used|worn) by", "recommended", "rated", "ratings?", "reviews?", r"award\w*",
         r"best[- ]?sell\w*", "most (?:popular|loved|talked)", "number one", r"no\.? ?1", "#1", "thousands", "millions",
         "hundreds", "every(?:one|body) (?:is|loves|wants)", "experts?", "doctors?", "proven", "tested", "certified",
-        "customers", "fans (?:love|swear)", "favou?rite", "famous", "acclaimed", "popular", "critics", "top-rated",
+        "customers", "voted", "crowned", r"prize\w*", "medals?",
+        "fans (?:love|swear)", "favou?rite", "famous", "acclaimed", "popular", "critics", "top-rated",
     ),
     "offer": (
         r"free\b(?!-)", "discounts?", "percent off", "half[- ]price", "sale", "money[- ]back", r"warrant\w+",

@@ -39,9 +39,13 @@ class Preferences:
 
     @classmethod
     def of(cls, judged: Sequence[Judged], vectors: Tensor) -> Preferences:
-        """Return the preferences that groups hold, with the vectors (N, S) of what `parents_judged` returns."""
+        """Return the preferences that groups hold, with the vectors (N, S) of what `parents_judged` returns.
+
+        Of groups that only readers judged none are taken: a writer that learns from what broke no rule forgets the
+        rules.
+        """
         known = dict(zip(parents_judged(judged), vectors.numpy(), strict=True))
-        return cls([one for one in judged if one.mended or (any(one.fit) and (not all(one.fit) or one.refused))], known)
+        return cls([one for one in judged if one.mended or (one.refused and any(one.fit))], known)
 
     def draw(self, rng: random.Random) -> tuple[Example, Example]:
         """Return what is to be said rather, and what rather not, both to the same prompt and vectors.
