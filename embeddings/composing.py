@@ -26,6 +26,7 @@ from embeddings.adapter import AnyAdapter
 from embeddings.effort import Effort
 from embeddings.mixing import adapt
 from embeddings.prompt import about, prompt
+from generator.agreement import number_faults, without_things
 from generator.checks import BrandRules, Checker, Refusal, normalised
 from generator.decoding import MAX_TOKENS, Choice, Decoded, Prefix, decode
 from generator.editor import Editor
@@ -392,6 +393,11 @@ def _of_sources(mixture: Mixed, text: str) -> list[Refusal]:
             Refusal("unknown word", f"{word!r} says what the record does not")
             for word in _strays(text, mixture.sources)
         ]
+        found += [
+            Refusal("agreement", f"{words!r} do not agree in number")
+            for words in number_faults(text, mixture.record.name)
+        ]
+        found += [Refusal("agreement", f"{words!r}: a thing must follow") for words in without_things(text)]
         return found
     near = next((parent for parent in (*mixture.parents, *mixture.apart) if likeness(text, parent) >= _COPY), None)
     if near is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from generator.agreement import is_thing
 from generator.record import ProductRecord
 
 _AS_SAID = {
@@ -28,5 +29,10 @@ def prompt(parents: Sequence[str], record: ProductRecord | None = None) -> str:
 
 def about(record: ProductRecord) -> str:
     """Return a record in one line, its facts in the order of their kinds."""
-    facts = [_AS_SAID[slot[1:-1].split()[0]].format(phrase) for slot, phrase in record.attributes()]
+    facts = [
+        phrase
+        if slot.startswith("<feature") and not is_thing(phrase)
+        else _AS_SAID[slot[1:-1].split()[0]].format(phrase)
+        for slot, phrase in record.attributes()
+    ]
     return f"About the {record.name}{': ' if facts else ''}{'; '.join(facts)}."

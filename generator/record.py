@@ -11,6 +11,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from copyloom import InputError, in_words
+from generator.agreement import is_plural
 
 KINDS = ("quality", "material", "feature", "benefit", "audience", "use", "proof", "offer")
 """The kinds of attributes, in the order in which a prompt lists them."""
@@ -58,7 +59,7 @@ class ProductRecord(BaseModel):
     name : str
         Singular noun phrase without article, as it stands after "the": ``"chef knife"``.
     plural : str, optional
-        Its plural; the name with an ``s`` unless given.
+        Its plural; unless given, the name with an ``s``, or the name itself where it looks like a plural.
     category : str
         For the reader of the record only.
     quality, material, feature, benefit, audience, use, proof, offer : sequence of str
@@ -91,7 +92,8 @@ class ProductRecord(BaseModel):
     @classmethod
     def _default_plural(cls, data: object) -> object:
         if isinstance(data, dict) and data.get("name") and not data.get("plural"):
-            return {**data, "plural": f"{data['name']}s"}
+            name = str(data["name"])
+            return {**data, "plural": name if is_plural(name) else f"{name}s"}
         return data
 
     @classmethod

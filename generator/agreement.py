@@ -1,0 +1,75 @@
+"""Faults that a product's name or facts bring into English texts: "a school uniforms", "honey with from hives"."""
+
+from __future__ import annotations
+
+import re
+
+_SINGULAR = re.compile(r"[^\W\d_]*(?:ss|us|is|news|series|species)$", re.IGNORECASE)
+_BETWEEN = r"(?:(?!(?:of|for|with|in|on|to|from|by|and|that|or|per)\b)[\w'’-]+,? ){0,4}?"
+"""Words that may stand between an article and a name: no prepositions."""
+_NOT_OF = r"(?<!\bof )(?<!\bof our )(?<!\bof your )(?<!\bof these )"
+"""Before a name that the verb after it is not about: "a pair of our socks is"."""
+_NO_VERBS = "always|sometimes|perhaps|ours|yours|this|as|us|plus|its|is"
+
+
+_PREPOSITION = "from|for|in|on|by|to|at|of|with|without|like|over|under"
+_NO_THING = rf"(?:{_PREPOSITION})\b|\w+(?:ed|able|ible) (?:{_PREPOSITION})\b|\w+[^\Ws]s (?:the|an?|your|our|its)\b"
+"""How a phrase begins that names no thing, and so stands behind no "with"."""
+
+
+def is_thing(phrase: str) -> bool:
+    """Whether a fact names a thing that a product may come with, as far as its beginning shows.
+
+    Examples
+    --------
+    >>> is_thing("a lid"), is_thing("from hives on the moor"), is_thing("shaped like leaves")
+    (True, False, False)
+    """
+    return not re.match(_NO_THING, phrase, re.IGNORECASE)
+
+
+def without_things(text: str) -> list[str]:
+    """Return what stands behind a "with" in a text though it names no thing.
+
+    Examples
+    --------
+    >>> without_things("Raw heather honey with from hives on the moor.")
+    ['with from']
+    """
+    return [match[0] for match in re.finditer(rf"\bwith (?:{_NO_THING})", text, re.IGNORECASE)]
+
+
+def is_plural(name: str) -> bool:
+    """Whether a product's name is a plural already, as far as its last word shows.
+
+    Examples
+    --------
+    >>> is_plural("enamel mugs"), is_plural("mug"), is_plural("cut glass"), is_plural("yoga retreat for tired teachers")
+    (True, False, False, False)
+    """
+    head = re.split(r" (?:for|of|with|in|from|to) ", name)[0].split()[-1]
+    return len(head) > 2 and head.lower().endswith("s") and not _SINGULAR.match(head)
+
+
+def number_faults(text: str, name: str) -> list[str]:
+    """Return the words of a text that do not agree in number with a product's name.
+
+    Examples
+    --------
+    >>> number_faults("A school uniforms that washes well.", "school uniforms")
+    ['A school uniforms', 'school uniforms that washes']
+    >>> number_faults("A pair of school uniforms that wash well.", "school uniforms")
+    []
+    """
+    named = re.escape(name)
+    if is_plural(name):
+        patterns = (
+            rf"\b(?:an?|each|every|another) {_BETWEEN}{named}\b",
+            rf"{_NOT_OF}\b{named}(?:,[^,.]*,)? (?:that |which )?(?:is|was|has|does|isn't|wasn't|hasn't|doesn't)\b",
+            rf"{_NOT_OF}\b{named} (?:that|which) (?!(?:{_NO_VERBS})\b)\w+[^\Ws]s\b",
+        )
+    else:
+        patterns = (rf"{_NOT_OF}(?<!and )\b{named} (?:that |which )?(?:are|were|have|aren't|weren't|haven't)\b",)
+    text = text.replace("’", "'")
+    found = [match for pattern in patterns for match in re.finditer(pattern, text, re.IGNORECASE)]
+    return [match[0] for match in found if is_plural(name) or " and " not in text[: match.start()]]

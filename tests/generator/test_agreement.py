@@ -1,0 +1,62 @@
+"""Number: what is said of a product agrees with its name, and what is right is let be."""
+
+import pytest
+
+from embeddings.prompt import about
+from generator.agreement import is_plural, number_faults, without_things
+from generator.record import ProductRecord
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("A school uniforms that wash well.", "school uniforms"),
+        ("A quick-drying, soft cloth nappies for two years.", "cloth nappies"),
+        ("Cloth nappies that saves £400.", "cloth nappies"),
+        ("Our enamel mugs, made of steel, is for the shed.", "enamel mugs"),
+        ("Our mug are light.", "mug"),
+    ],
+)
+def test_faults_of_number_are_found(text, name):
+    assert number_faults(text, name)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Our school uniforms wash well.", "school uniforms"),
+        ("Every pair of our wool socks has a darned toe.", "wool socks"),
+        ("A pair of wool socks that always fits.", "wool socks"),
+        ("This week, three loaves that are still warm.", "loaves"),
+        ("A mug that is light.", "mug"),
+        ("A spoon and a mug are in the box.", "mug"),
+        ("A cut glass that is thin.", "cut glass"),
+        ("A yoga retreat for tired teachers that is quiet.", "yoga retreat for tired teachers"),
+    ],
+)
+def test_what_agrees_is_let_be(text, name):
+    assert number_faults(text, name) == []
+
+
+def test_a_name_that_is_a_plural_is_its_own_plural():
+    assert is_plural("wicker baskets")
+    assert not is_plural("compass")
+    assert ProductRecord(name="wicker baskets").plural == "wicker baskets"
+    assert ProductRecord(name="mug").plural == "mugs"
+
+
+@pytest.mark.parametrize(
+    "text", ["Honey with from hives.", "Earrings with shaped like leaves.", "A set with fits the track."]
+)
+def test_what_names_no_thing_stands_behind_no_with(text):
+    assert without_things(text)
+
+
+@pytest.mark.parametrize("text", ["Honey with a lid.", "Earrings with leaves.", "A cover with buttons for babies."])
+def test_things_stand_behind_with(text):
+    assert without_things(text) == []
+
+
+def test_a_prompt_says_with_of_things_alone():
+    record = ProductRecord(name="honey", feature=("a lid", "from hives on the moor"))
+    assert about(record) == "About the honey: with a lid; from hives on the moor."
