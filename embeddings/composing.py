@@ -32,7 +32,7 @@ from generator.decoding import MAX_TOKENS, Choice, Decoded, Prefix, decode
 from generator.editor import Editor
 from generator.grammar import Grammar
 from generator.language_model import LanguageModel
-from generator.readability import ORDINARY, Strangeness, grammar_faults, strangeness
+from generator.readability import ORDINARY, grammar_faults, strangeness
 from generator.reader import Reader, mixed_facts
 from generator.record import ProductRecord
 from generator.unbacked import unbacked_claims
@@ -44,8 +44,8 @@ _ROUNDED = 32
 """Prompts are padded to a multiple of this many tokens, so that few shapes occur."""
 _LONGER, _ROOM = 1.25, 8
 """How many times the tokens of its longest parent a text may have, and how many more."""
-_LETTERS = 3
-"""Characters of a token, at least: what a text about a subject may have."""
+_LETTERS = 4
+"""Characters of a token, about: so many tokens may a text about a subject have."""
 _COOLEST, _WARMEST = 0.3, 0.8
 
 _STRANGER, _MUCH_STRANGER = 0.9, 5.0
@@ -193,8 +193,8 @@ class Composer:
         """Return all that the writer says to each mixture: what may be shown first, the best of it first."""
         theirs = self._encoded([one.parents for one in mixtures])
         texts = self._written(mixtures, theirs)
-        beyond = self._strangeness_beyond(mixtures, texts)
-        refusals = [self._refusals(*row) for row in zip(mixtures, texts, beyond, strict=True)]
+        refusals = [self._refusals(*row) for row in zip(mixtures, texts, strict=True)]
+        self._refuse_strange(mixtures, texts, refusals)
         scores = [self._scores(*row) for row in zip(mixtures, theirs, texts, self._encoded(texts), strict=True)]
         self._edit(mixtures, texts, refusals, scores)
         return [
@@ -294,19 +294,29 @@ class Composer:
             present[row, longest - len(values) :] = True
         return Prefix(self.writer.embed(tokens).float().cpu(), present)
 
-    def _strangeness_beyond(self, mixtures: Sequence[Mixed], texts: Sequence[Sequence[str]]) -> list[Strangeness]:
-        """Return how much stranger each text is than the strangest parent, to the pretrained model as it was before.
+    def _refuse_strange(
+        self, mixtures: Sequence[Mixed], texts: Sequence[Sequence[str]], refusals: Sequence[list[list[Refusal]]]
+    ) -> None:
+        """Refuse what is much stranger than the strangest parent to the pretrained model as it was before.
 
-        A record may bring stranger words than they have; what it says counts as one of them.
+        A record may bring stranger words than they have; what it says counts as one of them. What a rule refused is not
+        looked at.
         """
         usual = [[*one.parents, *([about(one.record)] if one.record else [])] for one in mixtures]
-        rows = [[*said, *theirs] for said, theirs in zip(texts, usual, strict=True)]
+        fit = [[place for place, why in enumerate(refused) if not why] for refused in refusals]
+        rows = [
+            [*(said[place] for place in places), *theirs]
+            for said, places, theirs in zip(texts, fit, usual, strict=True)
+        ]
         every = strangeness(self.reference, [text for row in rows for text in row])
-        sizes, found = [len(row) for row in rows], []
-        for said, mean, worst in zip(texts, every.mean.split(sizes), every.worst.split(sizes), strict=True):
-            beyond = (one[: len(said)] - one[len(said) :].max().clamp_min(ORDINARY) for one in (mean, worst))
-            found.append(Strangeness(*beyond))
-        return found
+        sizes = [len(row) for row in rows]
+        for refused, places, mean, worst in zip(
+            refusals, fit, every.mean.split(sizes), every.worst.split(sizes), strict=True
+        ):
+            beyond = (one[: len(places)] - one[len(places) :].max().clamp_min(ORDINARY) for one in (mean, worst))
+            for place, by_mean, by_worst in zip(places, *(one.tolist() for one in beyond), strict=True):
+                if by_mean > _STRANGER or by_worst > _MUCH_STRANGER:
+                    refused[place].append(Refusal("unreadable", "reads stranger than the texts that it is made of"))
 
     def _edit(
         self, mixtures: Sequence[Mixed], texts: Sequence[Sequence[str]], refusals: Sequence[list[list[Refusal]]],
@@ -327,15 +337,11 @@ class Composer:
                 why = Refusal("unprintable", "reads like drafts that editors did not print")
                 refusals[row][place].append(why)
 
-    def _refusals(self, mixture: Mixed, texts: Sequence[str], beyond: Strangeness) -> list[list[Refusal]]:
-        """Return what keeps each text from being shown."""
+    def _refusals(self, mixture: Mixed, texts: Sequence[str]) -> list[list[Refusal]]:
+        """Return the rules that keep each text from being shown."""
         check = self._checker(mixture)
         usual = {fault.message for parent in mixture.parents for fault in grammar_faults(parent)}
-        found = [[*check.refusals(text), *_of_sources(mixture, text), *_of_grammar(text, usual)] for text in texts]
-        for refusals, mean, worst in zip(found, beyond.mean.tolist(), beyond.worst.tolist(), strict=True):
-            if mean > _STRANGER or worst > _MUCH_STRANGER:
-                refusals.append(Refusal("unreadable", "reads stranger than the texts that it is made of"))
-        return found
+        return [[*check.refusals(text), *_of_sources(mixture, text), *_of_grammar(text, usual)] for text in texts]
 
     def _scores(self, mixture: Mixed, theirs: Tensor, texts: Sequence[str], vectors: Tensor) -> Tensor:
         """Return what each text (B,) is worth before an editor reads it: near to a parent, short, and nothing added.

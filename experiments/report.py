@@ -35,6 +35,8 @@ REASONS = {
     "unknown word": "uses a word from neither the product's record nor a known sentence pattern",
     "unfit": "nothing that the writer wrote was fit to print",
     "slot": "needs a fact that the product's record does not have",
+    "opening": "begins with a mark that no stored text begins with",
+    "agreement": "does not agree in number with the product's name, or lacks a thing behind a with",
 }
 """What each code of a refusal means, in plain words."""
 

@@ -62,6 +62,7 @@ def number_faults(text: str, name: str) -> list[str]:
     []
     """
     named = re.escape(name)
+    patterns: tuple[str, ...]
     if is_plural(name):
         patterns = (
             rf"\b(?:an?|each|every|another) {_BETWEEN}{named}\b",

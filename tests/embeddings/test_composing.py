@@ -98,6 +98,7 @@ def test_an_editor_refuses_and_ranks_what_nothing_else_refused(space, composer, 
     texts = ["Give people the drone.", "The backpack of travelers.", "The drone that people say you care for.", "A an"]
     _said(composer, monkeypatch, texts)
     monkeypatch.setattr(composer, "_refusals", lambda *_: [[], [], [], [Refusal("article", "two of them")]])
+    monkeypatch.setattr(composer, "_refuse_strange", lambda *_: None)
     likely = {texts[0]: 0.1, texts[1]: 1e-9, texts[2]: 0.9}
 
     class Editor:
@@ -153,6 +154,7 @@ def test_several_texts_of_a_mixture_are_unlike_each_other(space, composer, monke
     texts = ["Give people the drone.", "Give people the drone!", "The backpack of travelers.", "The drone of people."]
     _said(composer, monkeypatch, texts)
     monkeypatch.setattr(composer, "_refusals", lambda *_: [[], [], [], []])
+    monkeypatch.setattr(composer, "_refuse_strange", lambda *_: None)
     ((*found,),) = composer.best([_mixed(space)], 3)
     assert len(found) == 3
     assert len({one.text.rstrip(".!") for one in found}) == 3

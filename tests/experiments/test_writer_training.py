@@ -212,7 +212,7 @@ def test_a_rewrite_stands_behind_its_text_alone(examples):
     row = {"kind": "mug", "text": "Coffee, and it stays hot.", "rewrites": ["Your coffee stays hot.", "Hot coffee."]}
     blends = list(blends_of(row))
     assert [(one.parents, one.text) for one in blends] == [((row["text"],) * 2, text) for text in row["rewrites"]]
-    examples.blends, examples._blend_vectors = blends, examples._blend_vectors[:2]
+    examples.blends, examples._with_record, examples._without = blends, [0, 1], [0, 1]
     told = {examples.blend(random.Random(seed)).context for seed in range(30)}
     assert told == {"", f"- {row['text']}\n"}
 
