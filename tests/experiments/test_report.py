@@ -141,7 +141,7 @@ def invent_data(seeds=24, rounds=20, stored=60, points=340, impressions=40_000):
         "stored": [{"text": t, "about_subject": i < stored // 3, "exact": i != 1} for i, t in enumerate(old)],
         "best_new": [best(i) for i in range(12)],
         "refused": {
-            "counts": dict(zip(REASONS, range(150, 0, -8), strict=False)),
+            "counts": dict(zip(REASONS, range(150, 0, -6), strict=False)),
             "written": 1642,
             "examples": [
                 {"text": f"{t} And", "reason": "not a finished sentence", "parents": parents()} for t in new[40:52]
