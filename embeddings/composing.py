@@ -401,7 +401,7 @@ def _of_sources(mixture: Mixed, text: str) -> list[Refusal]:
         ]
         found += [
             Refusal("agreement", f"{words!r} do not agree in number")
-            for words in number_faults(text, mixture.record.name)
+            for words in number_faults(text, mixture.record.name, mixture.sources)
         ]
         found += [Refusal("agreement", f"{words!r}: a thing must follow") for words in without_things(text)]
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _SINGULAR = re.compile(r"[^\W\d_]*(?:ss|us|is|news|series|species)$", re.IGNORECASE)
 _BETWEEN = r"(?:(?!(?:of|for|with|in|on|to|from|by|and|that|or|per)\b)[\w'’-]+,? ){0,4}?"
@@ -51,8 +52,8 @@ def is_plural(name: str) -> bool:
     return len(head) > 2 and head.lower().endswith("s") and not _SINGULAR.match(head)
 
 
-def number_faults(text: str, name: str) -> list[str]:
-    """Return the words of a text that do not agree in number with a product's name.
+def number_faults(text: str, name: str, facts: Sequence[str] = ()) -> list[str]:
+    """Return the words of a text that do not agree in number with a product's name, or with its facts.
 
     Examples
     --------
@@ -71,6 +72,7 @@ def number_faults(text: str, name: str) -> list[str]:
         )
     else:
         patterns = (rf"{_NOT_OF}(?<!and )\b{named} (?:that |which )?(?:are|were|have|aren't|weren't|haven't)\b",)
+    patterns += tuple(rf"\b(?:an?|each|every|another) {re.escape(fact)}\b" for fact in facts if is_plural(fact))
     text = text.replace("’", "'")
     found = [match for pattern in patterns for match in re.finditer(pattern, text, re.IGNORECASE)]
-    return [match[0] for match in found if is_plural(name) or " and " not in text[: match.start()]]
+    return [match[0] for match in found if not match[0].startswith(name) or " and " not in text[: match.start()]]
