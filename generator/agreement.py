@@ -62,17 +62,18 @@ def number_faults(text: str, name: str, facts: Sequence[str] = ()) -> list[str]:
     >>> number_faults("A pair of school uniforms that wash well.", "school uniforms")
     []
     """
-    named = re.escape(name)
+    word = re.escape(name)
     patterns: tuple[str, ...]
     if is_plural(name):
         patterns = (
-            rf"\b(?:an?|each|every|another) {_BETWEEN}{named}\b",
-            rf"{_NOT_OF}\b{named}(?:,[^,.]*,)? (?:that |which )?(?:is|was|has|does|isn't|wasn't|hasn't|doesn't)\b",
-            rf"{_NOT_OF}\b{named} (?:that|which) (?!(?:{_NO_VERBS})\b)\w+[^\Ws]s\b",
+            rf"\b(?:an?|each|every|another) {_BETWEEN}{word}\b",
+            rf"{_NOT_OF}\b{word}(?:,[^,.]*,)? (?:that |which )?(?:is|was|has|does|isn't|wasn't|hasn't|doesn't)\b",
+            rf"{_NOT_OF}\b{word} (?:that|which) (?!(?:{_NO_VERBS})\b)\w+[^\Ws]s\b",
         )
     else:
-        patterns = (rf"{_NOT_OF}(?<!and )\b{named} (?:that |which )?(?:are|were|have|aren't|weren't|haven't)\b",)
-    patterns += tuple(rf"\b(?:an?|each|every|another) {re.escape(fact)}\b" for fact in facts if is_plural(fact))
+        patterns = (rf"{_NOT_OF}(?<!and )\b{word} (?:that |which )?(?:are|were|have|aren't|weren't|haven't)\b",)
     text = text.replace("’", "'")
     found = [match for pattern in patterns for match in re.finditer(pattern, text, re.IGNORECASE)]
-    return [match[0] for match in found if not match[0].startswith(name) or " and " not in text[: match.start()]]
+    named = [match[0] for match in found if is_plural(name) or " and " not in text[: match.start()]]
+    many = "|".join(re.escape(fact) for fact in facts if is_plural(fact))
+    return named + (re.findall(rf"\b(?:an?|each|every|another) (?:{many})\b", text, re.IGNORECASE) if many else [])

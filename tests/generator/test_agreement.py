@@ -38,6 +38,11 @@ def test_what_agrees_is_let_be(text, name):
     assert number_faults(text, name) == []
 
 
+def test_facts_agree_with_their_articles():
+    assert number_faults("Order now and get a free returns.", "backpack", ["free returns"]) == ["a free returns"]
+    assert number_faults("Order now and get free returns.", "backpack", ["free returns"]) == []
+
+
 def test_a_name_that_is_a_plural_is_its_own_plural():
     assert is_plural("wicker baskets")
     assert not is_plural("compass")
