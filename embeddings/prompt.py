@@ -29,10 +29,10 @@ def prompt(parents: Sequence[str], record: ProductRecord | None = None) -> str:
 
 def about(record: ProductRecord) -> str:
     """Return a record in one line, its facts in the order of their kinds."""
-    facts = [
-        phrase
-        if slot.startswith("<feature") and not is_thing(phrase)
-        else _AS_SAID[slot[1:-1].split()[0]].format(phrase)
-        for slot, phrase in record.attributes()
-    ]
+    facts = [_said(slot[1:-1].split()[0], phrase) for slot, phrase in record.attributes()]
     return f"About the {record.name}{': ' if facts else ''}{'; '.join(facts)}."
+
+
+def _said(kind: str, phrase: str) -> str:
+    """Return a fact as it stands in a sentence: behind a "with" only what names a thing."""
+    return phrase if kind == "feature" and not is_thing(phrase) else _AS_SAID[kind].format(phrase)

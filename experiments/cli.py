@@ -296,7 +296,7 @@ def _study(config: Any, out: Path, as_json: bool) -> None:
     console.out.print(
         f"{summary['texts_stored']} texts stored ({summary['exact_share']:.1%} exact), "
         f"{summary['texts_written']} written by {summary['writer']}, {summary['texts_refused']} refused, "
-        f"{summary['mixtures_without_text']} mixtures without a text fit to print, "
+        f"{summary['mixtures_without_text']} of {summary['mixtures']} mixtures without a text fit to print, "
         f"{summary['seconds']:.0f} s on {summary['device']}"
     )
     for note in summary["notes"]:

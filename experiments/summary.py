@@ -72,6 +72,7 @@ def _summary(study: Study, mixing: Sequence[Campaign], fixed: Sequence[Campaign]
         "texts_own": len(study.slate),
         "texts_written": len(usable),
         "texts_refused": sum(bool(draft.refusals) for draft in drafts),
+        "mixtures": len({draft.recipe for draft in _drafts(study) if len(draft.recipe.parents) > 1}),
         "mixtures_without_text": sum(not draft.text for draft in _drafts(study) if len(draft.recipe.parents) > 1),
         "unreadable_share": _unreadable(mixing),
         "writer": study.config.model,

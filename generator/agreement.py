@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_SINGULAR = re.compile(r"[^\W\d_]*(?:ss|us|is|news|series|species)$", re.IGNORECASE)
+_SINGULAR = re.compile(r"[^\W\d_]*(?:ss|us|is|news|series|species|lens|gas|canvas|atlas)$", re.IGNORECASE)
 _BETWEEN = r"(?:(?!(?:of|for|with|in|on|to|from|by|and|that|or|per)\b)[\w'’-]+,? ){0,4}?"
 """Words that may stand between an article and a name: no prepositions."""
 _NOT_OF = r"(?<!\bof )(?<!\bof our )(?<!\bof your )(?<!\bof these )"

@@ -110,6 +110,7 @@ def invent_data(seeds=24, rounds=20, stored=60, points=340, impressions=40_000):
                 "texts_written": 1240,
                 "texts_refused": 402,
                 "texts_own": 44,
+                "mixtures": 90,
                 "mixtures_without_text": 3,
                 "unreadable_share": 0.004,
                 "writer": "smollm2",

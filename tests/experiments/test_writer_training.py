@@ -34,6 +34,21 @@ def quiet(stage: str, done: int, total: int) -> None:
     pass
 
 
+def stopped(monkeypatch, config: WriterTraining, out: Path) -> None:
+    """Train, and be killed in the fifth step."""
+    loss = train._Training._loss
+
+    def stop(training, step):
+        if step == 4:
+            raise KeyboardInterrupt
+        return loss(training, step)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train._Training, "_loss", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train_writer(config, None, out, quiet, "cpu")
+
+
 @pytest.fixture
 def few(monkeypatch):
     """Few claims and few counted examples, so that a training takes seconds."""
@@ -99,17 +114,7 @@ def test_batches_are_a_function_of_the_step_alone(examples, space):
 
 def test_a_stopped_training_ends_as_one_that_was_not(few, tmp_path, monkeypatch):
     adapter, updates, _ = train_writer(SMALL, None, tmp_path / "whole", quiet, "cpu")
-    loss = train._Training._loss
-
-    def stop(training, step):
-        if step == 4:
-            raise KeyboardInterrupt
-        return loss(training, step)
-
-    monkeypatch.setattr(train._Training, "_loss", stop)
-    with pytest.raises(KeyboardInterrupt):
-        train_writer(SMALL, None, tmp_path / "stopped", quiet, "cpu")
-    monkeypatch.setattr(train._Training, "_loss", loss)
+    stopped(monkeypatch, SMALL, tmp_path / "stopped")
     again, others, _ = train_writer(SMALL, None, tmp_path / "stopped", quiet, "cpu")
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in adapter.state_dict().items())
     assert all(torch.equal(value, others[name]) for name, value in updates.items())
@@ -120,17 +125,7 @@ def test_a_stopped_training_ends_as_one_that_was_not(few, tmp_path, monkeypatch)
 def test_the_log_names_each_step_once_though_a_killed_run_takes_some_again(few, tmp_path, monkeypatch):
     monkeypatch.setattr(train, "_LOG_EVERY", 1)
     config = SMALL.model_copy(update={"checkpoint_seconds": 1000.0})
-    loss = train._Training._loss
-
-    def stop(training, step):
-        if step == 4:
-            raise KeyboardInterrupt
-        return loss(training, step)
-
-    monkeypatch.setattr(train._Training, "_loss", stop)
-    with pytest.raises(KeyboardInterrupt):
-        train_writer(config, None, tmp_path, quiet, "cpu")
-    monkeypatch.setattr(train._Training, "_loss", loss)
+    stopped(monkeypatch, config, tmp_path)
     train_writer(config, None, tmp_path, quiet, "cpu")
     assert [line.split(",")[0] for line in (tmp_path / "log.csv").read_text().split()] == list("123456")
 

@@ -29,7 +29,7 @@ class Preferences:
     Parameters
     ----------
     judged : sequence of Judged
-        Each with a draft that is fit to print and belongs, and one that is not or does not.
+        Each with a mended draft, or with one that is fit to print and belongs and others that broke a rule.
     vectors : dict of str to ndarray of shape (S,)
         Unit sentence vectors of their parents.
     """

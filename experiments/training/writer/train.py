@@ -93,7 +93,7 @@ class Batches:
         return self._group[1][step % _GROUP]
 
     def _drawn(self, group: int) -> list[Batch]:
-        rng, rows = random.Random(f"{self.config.seed} group {group}"), self.config.rows // self.together
+        rng, rows = random.Random(f"{self.config.seed} group {group}"), max(self.config.rows // self.together, 1)
         found: list[list[tuple[Example, list[int], list[int]]]] = []
         while len(found) < rows * _GROUP:
             drawn = [
@@ -175,22 +175,25 @@ def train_writer(
     compiled : bool
         Whether the model's layers are compiled first: minutes of work that make a long training a third shorter.
     """
+    if config.preferred and not config.start_from:
+        raise InputError("preferred needs start_from: only a writer that can write learns from what readers preferred")
     out.mkdir(parents=True, exist_ok=True)
     model = LanguageModel.load(config.model, Device.choose(device))
     blends = written_blends()
+    judged = [one for one in judged_drafts() if not one.held_out] if config.preferred else []
     corpus = load_corpus(data, out, config.seed, report)
     check_same_run(out / RUN, {
         "config": config.model_dump(), "parameters": model.identity.parameters, "compiled": compiled,
         "texts": hash_of_texts([*corpus.texts, *(claim.text for claim in corpus.claims)]),
-        "written": hash_of_texts([blend.text for blend in blends]), "device": model.device.type, "versions": versions(),
+        "written": hash_of_texts([blend.text for blend in blends]), "judged": hash_of_texts(map(repr, judged)),
+        "device": model.device.type, "versions": versions(),
     })  # fmt: skip
     vectors = sentence_vectors(parents_of(blends), out / "written.safetensors", report)
     examples = Examples(config, corpus, blends, as_pairs(vectors))
-    if config.preferred and not config.start_from:
-        raise InputError("preferred needs start_from: only a writer that can write learns from what readers preferred")
-    judged = [one for one in judged_drafts() if not one.held_out] if config.preferred else []
-    judged_vectors = sentence_vectors(parents_judged(judged), out / "judged.safetensors", report)
-    preferences = Preferences.of(judged, judged_vectors)
+    preferences = Preferences([], {})
+    if judged:
+        known = sentence_vectors(parents_judged(judged), out / "judged.safetensors", report)
+        preferences = Preferences.of(judged, known)
     return *_Training(config, model, examples, preferences, out, report, compiled).run(), len(corpus.texts)
 
 
@@ -225,7 +228,7 @@ class _Training:
         torch._dynamo.config.recompile_limit = 64  # one a length: with fewer, the longer would run uncompiled
         for layer in self.body.layers if compiled else ():
             layer.compile(dynamic=False)
-        self.before = {name: value.detach().clone() for name, value in self._parameters().items()}
+        self.reference = self._values() if config.preferred else {}
 
     def run(self) -> tuple[SlotAdapter, dict[str, Tensor]]:
         """Take all steps that are left."""
@@ -273,16 +276,20 @@ class _Training:
 
     def _preference_loss(self, batch: Batch) -> Tensor:
         """Return the loss of pairs of texts, and what keeps the better one's tokens likely."""
-        before = {name: value.detach().clone() for name, value in self._parameters().items()}
+        values = self._values()
         with torch.no_grad():
-            self._put(self.before)
+            self._put(self.reference)
             reference = self._likely(batch)
-            self._put(before)
+            self._put(values)
         policy = self._likely(batch)
         better, _ = policy.chunk(2)
         tokens = (batch.rows < len(better)).sum()
         loss = preference_loss(policy, reference, self.config.beta)
         return loss - self.config.anchor * better.sum() / tokens
+
+    def _values(self) -> dict[str, Tensor]:
+        """Return copies of all that is trained."""
+        return {name: value.detach().clone() for name, value in self._parameters().items()}
 
     def _put(self, values: Mapping[str, Tensor]) -> None:
         for name, value in self._parameters().items():
