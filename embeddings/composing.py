@@ -4,16 +4,16 @@ The writer reads the texts that are mixed, the record of what is written about i
 vectors; it is asked many times, with the parents in either order, greedily and with draws of a fixed seed. What breaks
 a rule is refused: copies and pastes, names, numbers, offers and urgency that no source holds, faults of grammar, texts
 that the pretrained model as it was before finds much stranger than the parents, and what an editor
-(`generator.editor`) thinks unfit to print. Of the others the one stands that the editor likes and that says plainly,
-and closely, what one of the heaviest parents says: half of each seldom makes a whole. So printable comes first, and
-near second; where nothing is fit to print, the answer is that there is nothing.
+(`generator.editor`) thinks unfit to print. Of the others the one stands that the editor likes, of which the writer is
+sure, and that says plainly, and closely, what one of the heaviest parents says: half of each seldom makes a whole. So
+printable comes first, and near second; where nothing is fit to print, the answer is that there is nothing.
 
 Every step is deterministic, and no mixture depends on the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from functools import cached_property
@@ -36,10 +36,10 @@ from generator.readability import ORDINARY, grammar_faults, strangeness
 from generator.reader import Reader, mixed_facts
 from generator.record import ProductRecord
 from generator.unbacked import unbacked_claims
-from generator.words import free_words, inventions, ordinary_words, unheld
+from generator.words import ENDINGS, free_words, inventions, is_number, ordinary_words, unheld, words_in
 
 PROMPTS = 6
-"""Prompts that the writer reads for a mixture."""
+"""Times that the writer is asked for a mixture's texts: some prompts twice, with other vectors."""
 _ROUNDED = 32
 """Prompts are padded to a multiple of this many tokens, so that few shapes occur."""
 _LONGER, _ROOM = 1.25, 8
@@ -50,11 +50,12 @@ _COOLEST, _WARMEST = 0.3, 0.8
 
 _STRANGER, _MUCH_STRANGER = 0.9, 5.0
 """Nats a token by which a text may be stranger than its strangest parent, and nats of its strangest token."""
-_STRAY, _WORD = 0.12, 0.025
-"""What a word costs that no source holds and that people do not use freely, and every word; a cosine of 1 brings 1."""
-_PRINTED, _BELONGS = 0.3, 0.12
-"""What a nat of the editor's log-probabilities brings: that a text is printed, and that it belongs. All four weights
-were fitted to drafts that readers judged."""
+_NEAR, _STRAY, _WORD = 0.5, 0.12, 0.025
+"""What a cosine brings; what a word costs that no source holds and that people do not use freely, and every word."""
+_LIKELY, _PRINTED, _BELONGS = 0.4, 0.3, 0.12
+"""What a nat brings: of the mean log-probability of a token, by the writer, to the prompt that fits best; and of the
+editor's log-probabilities, that a text is printed and that it belongs. All weights were fitted to drafts that readers
+judged."""
 _UNLIKELY = 0.3
 """Probability of being printed below which the editor refuses a text."""
 _LONGEST_PASTE = 0.85
@@ -134,9 +135,9 @@ class _Asked:
     Parameters
     ----------
     prefix : Prefix
-        Of `PROMPTS` prompts.
+        Of all prompts, each before one or two times `each` texts.
     vectors : Tensor of shape (B, P, D)
-        B texts, as many after each prompt.
+        B texts.
     warmth : tuple of float
         B temperatures.
     banned : Tensor of shape (V,)
@@ -167,7 +168,7 @@ class Composer:
     editor : Editor, optional
         Says whether a text would be printed.
     each : int
-        Texts that the writer writes to each of `PROMPTS` prompts: the more, the better the best of them.
+        Texts that the writer writes each of `PROMPTS` times: the more, the better the best of them.
     together : int
         Mixtures that it writes at a time, in one shape: the more, the less time each takes.
     """
@@ -192,10 +193,13 @@ class Composer:
     def candidates(self, mixtures: Sequence[Mixed]) -> list[list[Candidate]]:
         """Return all that the writer says to each mixture: what may be shown first, the best of it first."""
         theirs = self._encoded([one.parents for one in mixtures])
-        texts = self._written(mixtures, theirs)
+        written = self._written(mixtures, theirs)
+        texts, likely = [list(one) for one in written], [list(one.values()) for one in written]
         refusals = [self._refusals(*row) for row in zip(mixtures, texts, strict=True)]
         self._refuse_strange(mixtures, texts, refusals)
         scores = [self._scores(*row) for row in zip(mixtures, theirs, texts, self._encoded(texts), strict=True)]
+        for score, said in zip(scores, likely, strict=True):
+            score += _LIKELY * torch.tensor(said)
         self._edit(mixtures, texts, refusals, scores)
         return [
             sorted(
@@ -209,8 +213,8 @@ class Composer:
         """Return the sentence vectors (K, S) of each family of texts."""
         return self.encode([text for family in texts for text in family]).split([len(family) for family in texts])
 
-    def _written(self, mixtures: Sequence[Mixed], theirs: Sequence[Tensor]) -> list[list[str]]:
-        """Return the finished texts that the writer writes to each mixture, each once.
+    def _written(self, mixtures: Sequence[Mixed], theirs: Sequence[Tensor]) -> list[dict[str, float]]:
+        """Return the finished texts that the writer writes to each mixture, and how likely it finds them at most.
 
         Mixtures with prompts of a length are written together; which ones makes no difference, nor in which order.
         """
@@ -218,14 +222,17 @@ class Composer:
         alike: dict[int, list[int]] = {}
         for number, one in enumerate(asked):
             alike.setdefault(one.prefix.present.shape[1], []).append(number)
-        texts: list[list[str]] = [[] for _ in mixtures]
+        texts: list[dict[str, float]] = [{} for _ in mixtures]
         for _, numbers in sorted(alike.items()):
+            numbers.sort(key=lambda number: asked[number].longest)  # so that few wait for a longer text
             for first in range(0, len(numbers), self.together):
                 chunk = numbers[first : first + self.together]
                 found = self._decoded([asked[number] for number in chunk])
                 for number, said in zip(chunk, found, strict=True):
-                    whole = [one.text.strip() for one in said if one.finished and len(one.ids) < asked[number].longest]
-                    texts[number] = list(dict.fromkeys(filter(None, whole)))
+                    for one in said:
+                        text = one.text.strip()
+                        if text and one.finished and len(one.ids) < asked[number].longest:
+                            texts[number][text] = max(one.likelihood, texts[number].get(text, -torch.inf))
         return texts
 
     def _decoded(self, asked: list[_Asked]) -> list[list[Decoded]]:
@@ -233,7 +240,9 @@ class Composer:
         rows, count = PROMPTS * self.each, len(asked)
         asked = asked + asked[-1:] * (self.together - count)
         prefix = Prefix(
-            torch.cat([one.prefix.vectors for one in asked]), torch.cat([one.prefix.present for one in asked])
+            torch.cat([one.prefix.vectors for one in asked]),
+            torch.cat([one.prefix.present for one in asked]),
+            tuple(times for one in asked for times in one.prefix.times or ()),
         )
         warmth = tuple(temperature for one in asked for temperature in one.warmth)
         banned = torch.stack([one.banned for one in asked]).repeat_interleave(rows, 0)
@@ -250,20 +259,17 @@ class Composer:
         little in common, it says one anew.
         """
         told, leaning, own = mixture.parents, self._leaning(mixture, theirs, 0.5), self._leaning(mixture, theirs, 1.0)
-        asked = [
-            (parents, *self._in_turn(vectors))
-            for parents in (told, told[::-1]) for vectors in (mixture.vectors[None], leaning)
-        ] + [
-            (told[place : place + 1], *self._in_turn(torch.stack([own[place], leaning[place]])))
-            for place in (0, min(1, len(told) - 1))
-        ]  # fmt: skip
-        prompts, vectors, warmth = zip(*asked, strict=True)
+        places = (0, min(1, len(told) - 1))
+        read = (told, told[::-1], *(told[place : place + 1] for place in places))
+        answers = [mixture.vectors[None], leaning] * 2 + [torch.stack([own[place], leaning[place]]) for place in places]
+        vectors, warmth = zip(*(self._in_turn(one) for one in answers), strict=True)
+        times = tuple(self.each * count for count in (2, 2, 1, 1))
         longest = int(_LONGER * max(len(self.writer.tokenize(text)) for text in told)) + _ROOM
         return _Asked(
-            self._read([prompt(parents, mixture.record) for parents in prompts]),
+            replace(self._read([prompt(parents, mixture.record) for parents in read]), times=times),
             torch.cat(vectors),
             tuple(one for row in warmth for one in row) if len(told) > 1 else self._ladder(),
-            self._numbers_but(mixture.sources),
+            self._foreign(mixture),
             min(MAX_TOKENS, longest if mixture.record is None else max(longest, _LONG // _LETTERS)),
         )
 
@@ -344,7 +350,7 @@ class Composer:
         return [[*check.refusals(text), *_of_sources(mixture, text), *_of_grammar(text, usual)] for text in texts]
 
     def _scores(self, mixture: Mixed, theirs: Tensor, texts: Sequence[str], vectors: Tensor) -> Tensor:
-        """Return what each text (B,) is worth before an editor reads it: near to a parent, short, and nothing added.
+        """Return what each text (B,) is worth by its words and sense: near to a parent, short, and nothing added.
 
         The nearest of the heaviest parents counts: a text that says one of them anew reads better than one that says
         half of each. What is moved away from a text, by steering or a negative weight, should come near the wanted
@@ -359,7 +365,7 @@ class Composer:
         near = (vectors @ aims.T - lighter).amax(1)
         strays = torch.tensor([len(_strays(text, mixture.sources)) for text in texts])
         words = torch.tensor([len(text.split()) for text in texts])
-        return near - _STRAY * strays - _WORD * words
+        return _NEAR * near - _STRAY * strays - _WORD * words
 
     def _checker(self, mixture: Mixed) -> Checker:
         """Return the checks of form, and against copies, for texts beside the parents of a mixture."""
@@ -371,19 +377,56 @@ class Composer:
         grammar = None if any(mixed_facts(parent, Grammar.load()) for parent in parents) else Grammar.load()
         return Checker(rules, stored, grammar=grammar, family=parents, any_style=True)
 
-    def _numbers_but(self, sources: Sequence[str]) -> Tensor:
-        """Return which tokens hold a digit that no source holds, or break a line: a bool Tensor of shape (V,)."""
+    def _foreign(self, mixture: Mixed) -> Tensor:
+        """Return which tokens are never written, bool (V,).
+
+        They break a line or hold a digit that no source holds, or, about a subject, are of no word that its record
+        holds or that needs no source: there, such a word would be refused.
+        """
+        sources = mixture.sources
         digits = {letter for source in sources for letter in source if letter.isdigit()}
-        return torch.tensor([breaks or not held <= digits for held, breaks in self._digits])
+        foreign = torch.zeros(len(self.writer.model.get_output_embeddings().weight), dtype=torch.bool)
+        if mixture.record is not None:
+            held = dict.fromkeys(word for source in sources for word in words_in(source))
+            forms = [*held, *(f"{word}{ending}" for word in held for ending in ENDINGS)]
+            foreign = ~(self._free | self._written_with([*sources, *_as_begun(forms)]))
+        barred = [token for token, found in self._not_everywhere.items() if found is None or not found <= digits]
+        foreign[barred] = True
+        return foreign
+
+    def _written_with(self, texts: Iterable[str]) -> Tensor:
+        """Return which tokens texts are written with, bool (V,)."""
+        written = torch.zeros(len(self.writer.model.get_output_embeddings().weight), dtype=torch.bool)
+        found = self.writer.tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        written[[token for ids in found for token in ids]] = True
+        return written
 
     @cached_property
-    def _digits(self) -> list[tuple[set[str], bool]]:
-        """The digits that each token holds, and whether it breaks a line; no token that has no letters is written."""
+    def _free(self) -> Tensor:
+        """The tokens of marks, of words that need no source, and of the end."""
+        free = self._written_with(_as_begun(word for word in free_words() if not is_number(word)))
+        free[[token for token, text in enumerate(self._texts) if not any(map(str.isalnum, text))]] = True
+        free[self.writer.end] = True
+        return free
+
+    @cached_property
+    def _not_everywhere(self) -> dict[int, set[str] | None]:
+        """The digits of each token that holds some, and None for each that breaks a line."""
+        found = {token: {letter for letter in text if letter.isdigit()} for token, text in enumerate(self._texts)}
+        return {token: None if "\n" in self._texts[token] else digits
+                for token, digits in found.items() if digits or "\n" in self._texts[token]}  # fmt: skip
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        """The text of every token; of those that have none, nothing is known."""
         size = len(self.writer.model.get_output_embeddings().weight)
-        known = min(size, len(self.writer.tokenizer))
-        written = [self.writer.detokenize([token]) for token in range(known)]
-        digits = [({letter for letter in text if letter.isdigit()}, "\n" in text) for text in written]
-        return digits + [(set(), True)] * (size - known)
+        return [self.writer.detokenize([token]) for token in range(min(size, len(self.writer.tokenizer)))]
+
+
+def _as_begun(words: Iterable[str]) -> list[str]:
+    """Return words as they are written at the beginning of a text and after others, capitalised or not."""
+    forms = (form for word in words for form in (word, word.capitalize()))
+    return [begun for form in forms for begun in (form, f" {form}")]
 
 
 def _of_sources(mixture: Mixed, text: str) -> list[Refusal]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from generator.agreement import is_thing
@@ -12,6 +13,10 @@ _AS_SAID = {
     "use": "for {}", "proof": "is {}", "offer": "get {}",
 }  # fmt: skip
 """How a fact of each kind stands in a sentence."""
+_OF_THINGS = ("feature", "audience", "use", "proof", "offer")
+"""Kinds whose words go with a thing, or with what was done, alone."""
+_IS_DONE = re.compile(r"(?:\w+ed|made|built|sewn|grown|born|sold|known|proven)\b", re.IGNORECASE)
+_PRICE = re.compile(r"[£$€]")
 
 
 def prompt(parents: Sequence[str], record: ProductRecord | None = None) -> str:
@@ -22,6 +27,8 @@ def prompt(parents: Sequence[str], record: ProductRecord | None = None) -> str:
     >>> print(prompt(["Buy this knife."], ProductRecord(name="mug", feature=["a lid"], quality=["light"])), end="")
     About the mug: light; with a lid.
     - Buy this knife.
+    >>> about(ProductRecord(name="tuning", use=["before a concert"], proof=["since 1974"], offer=["£60 a piano"]))
+    'About the tuning: before a concert; since 1974; £60 a piano.'
     """
     lines = [] if record is None else [about(record)]
     return "".join(f"{line}\n" for line in [*lines, *(f"- {' '.join(parent.split())}" for parent in parents)])
@@ -34,5 +41,6 @@ def about(record: ProductRecord) -> str:
 
 
 def _said(kind: str, phrase: str) -> str:
-    """Return a fact as it stands in a sentence: behind a "with" only what names a thing."""
-    return phrase if kind == "feature" and not is_thing(phrase) else _AS_SAID[kind].format(phrase)
+    """Return a fact as it stands in a sentence; as it was jotted, where the words of its kind do not go with it."""
+    fits = _IS_DONE.match(phrase) if kind == "proof" else is_thing(phrase) and not _PRICE.match(phrase)
+    return _AS_SAID[kind].format(phrase) if fits or kind not in _OF_THINGS else phrase

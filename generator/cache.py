@@ -33,7 +33,7 @@ class Reader:
         self._fixed = model.device.compiles_shapes
         self._cache = _cache(model, length)
         self._present = torch.ones(1, length, device=model.device.torch)
-        self._gaps, self._rows = False, 0
+        self._gaps = False
         self._next = torch.zeros(1, dtype=torch.long, device=model.device.torch)  # a number would be compiled in
 
     @property
@@ -53,9 +53,8 @@ class Reader:
         Returns
         -------
         Tensor of shape (R, V)
-            float32.
+            Of the model's type; the caller may overwrite it.
         """
-        self._rows = len(inputs)
         first, self.seen = self.seen, self.seen + inputs.shape[1]
         if present is not None and not bool(present.all()):
             self._gaps = True
@@ -73,14 +72,13 @@ class Reader:
             **{self.model.cache_name: self._cache},
             **{name: value for name, value in optional.items() if name in self.model.takes},
         ).logits
-        return logits[:, -1].float()
+        return logits[:, -1]
 
-    def repeat(self, times: int) -> None:
-        """Let `times` rows go on from what each row has read, side by side."""
-        read = torch.arange(self._rows, device=self.model.device.torch).repeat_interleave(times)
-        self._cache.reorder_cache(read)
+    def take(self, rows: Tensor) -> None:
+        """Let row i go on from what row ``rows[i]`` has read."""
+        self._cache.reorder_cache(rows)
         if len(self._present) > 1:
-            self._present = self._present.repeat_interleave(times, 0)
+            self._present = self._present[rows]
 
     def _mask(self, rows: int) -> Tensor | None:
         if self._fixed and not self.is_recurrent:
@@ -120,9 +118,11 @@ class _RoomyLayer(DynamicLayer):
         return shown[0], shown[1]
 
     def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
-        """Replace row i by row ``beam_idx[i]``."""
-        super().reorder_cache(beam_idx)
-        self._buffers = []
+        """Replace row i by row ``beam_idx[i]``; room stays."""
+        seen = self.get_seq_length()
+        self._buffers = [buffer.index_select(0, beam_idx) for buffer in self._buffers]
+        if self._buffers:
+            self.keys, self.values = (buffer[:, :, :seen] for buffer in self._buffers)
 
 
 def _with_room(old: Tensor | None, new: Tensor, first: int) -> Tensor:

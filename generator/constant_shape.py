@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 
 def in_chunks(function: Callable[..., Tensor], rows: int, *inputs: Tensor) -> Tensor:
@@ -28,3 +29,26 @@ def in_chunks(function: Callable[..., Tensor], rows: int, *inputs: Tensor) -> Te
             chunk = [torch.cat([x, x[-1:].expand(short, *x.shape[1:])]) for x in chunk]
         results.append(function(*chunk)[: rows - short])
     return torch.cat(results)
+
+
+@torch.no_grad()
+def rows_apart(model: nn.Module, rows: int, fewer: int) -> bool:
+    """Whether each layer of a model gives the first `fewer` of `rows` rows the same bits without the others.
+
+    Products of matrices choose their kernels by shape alone, so one try of each shape tells. Where a model has layers
+    that are not linear, such as experts, which read the rows that others leave them, the answer is no.
+    """
+    layers = {
+        (type(layer), weight.shape): layer
+        for layer in model.modules() if not isinstance(layer, nn.Embedding)
+        for weight in layer.parameters(recurse=False) if weight.ndim > 1
+    }  # fmt: skip
+    generator = torch.Generator().manual_seed(0)
+    for layer in layers.values():
+        if not isinstance(layer, (nn.Linear, Conv1D)):
+            return False
+        width = layer.weight.shape[0 if isinstance(layer, Conv1D) else 1]
+        tried = torch.randn(rows, 1, width, generator=generator).to(layer.weight)
+        if not torch.equal(layer(tried)[:fewer], layer(tried[:fewer])):
+            return False
+    return True

@@ -2,13 +2,15 @@
 
 Every step has the same number of rows and a key-value cache whose length depends on the step alone, whatever was asked
 for: a text depends on its own embedding, not on the batch (numerical background: Tarasov et al. 2026, appendix on
-decoding). Devices that compile one graph a shape see one shape of step; see `generator.cache`.
+decoding). Devices that compile one graph a shape see one shape of step; see `generator.cache`. Elsewhere texts that
+have come to their end are left out of later steps, where the device's products give each row the same bits without
+them (`generator.constant_shape.rows_apart`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -19,6 +21,8 @@ from generator.language_model import LanguageModel
 
 MAX_TOKENS = 64
 _CHECK_EVERY = 8
+_MULTIPLE, _WORTH = 8, 0.8
+"""What the rows of a narrower step are a multiple of, and which share of the rows it has at most: copies take time."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,19 @@ class Prefix:
     vectors : Tensor of shape (L, D) or (n, L, D)
     present : Tensor of shape (L,) or (n, L)
         bool; positions that are False are masked, or left out for models that keep a state, which take one set only.
+    times : tuple of int, optional
+        Rows that each of n sets goes before, of those that are decoded together; without, as many for each.
     """
 
     vectors: Tensor
     present: Tensor
+    times: tuple[int, ...] | None = None
+
+    def sets(self, rows: int) -> Tensor:
+        """Return the number of the set that goes before each of `rows` rows."""
+        sets = len(self.vectors) if self.vectors.ndim == 3 else 1
+        times = torch.tensor(self.times or [rows // max(sets, 1)] * sets, dtype=torch.long)
+        return torch.arange(sets).repeat_interleave(times)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,12 +100,16 @@ class Decoded:
     margin : float
         The least lead, in logits, of an emitted token over its best rival, end-of-text included; infinite if nothing
         was emitted.
+    likelihood : float
+        Mean log-probability of its tokens, end-of-text included, in nats a token; 0 where no `Choice` was given, as
+        nobody asks for it there.
     """
 
     text: str
     ids: tuple[int, ...]
     finished: bool
     margin: float
+    likelihood: float = 0.0
 
 
 def decode(
@@ -107,7 +124,7 @@ def decode(
     embeddings : Tensor of shape (B, P, D)
     prefix : Prefix, optional
         A subject; see `embeddings.space.Space.subject`. Of n sets of vectors, each goes before one n-th of the rows
-        that are decoded together (`Device.decode_rows`), in order.
+        that are decoded together (`Device.decode_rows`), or before as many as `Prefix.times` says, in order.
     max_tokens : int
         Texts that are longer come back cut, with ``finished`` False.
     forced : sequence of sequence of int, optional
@@ -145,8 +162,9 @@ def decode(
         with torch.no_grad(), torch.inference_mode(known):
             given = None if forced is None else _padded(forced[start : start + rows], rows, max_tokens, not known)
             noise = None if choice is None else choice.noise(start, rows, max_tokens)
-            ids, margins = _greedy(model, torch.cat([chunk, padding]), prefix, max_tokens, given, choice, noise)
-        decoded.extend(_texts(model, ids[: len(chunk)], margins))
+            asked = torch.cat([chunk, padding])
+            found = _greedy(model, asked, len(chunk), prefix, max_tokens, given, choice, noise)
+        decoded.extend(_texts(model, *(part[: len(chunk)] for part in found)))
     return decoded
 
 
@@ -160,53 +178,131 @@ def _padded(forced: Sequence[Sequence[int]], rows: int, max_tokens: int, whole: 
 
 
 def _greedy(
-    model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max_tokens: int, forced: Tensor | None = None,
-    choice: Choice | None = None, noise: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Return token ids (rows, max_tokens) and margins (rows,) for exactly `Device.decode_rows` embeddings."""
+    model: LanguageModel, embeddings: Tensor, wanted: int, prefix: Prefix | None, max_tokens: int,
+    forced: Tensor | None = None, choice: Choice | None = None, noise: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Return token ids (rows, max_tokens), margins and likelihoods (rows,) for `Device.decode_rows` embeddings.
+
+    The first `wanted` rows are; the others are there for the shape.
+    """
     device = model.device.torch
     reader, inputs = _after_prefix(model, embeddings.to(device, model.model.dtype), prefix, max_tokens)
-    ids = torch.full((len(inputs), max_tokens), model.end, device=device)
-    margins = torch.full((len(inputs),), torch.inf, device=device)
-    done = torch.zeros(len(inputs), dtype=torch.bool, device=device)
-    column = torch.zeros(len(inputs), 1, dtype=torch.long, device=device)  # no number: see `Reader`
-    forced = None if forced is None else forced.to(device)
-    banned = None if choice is None or choice.banned is None else choice.banned.to(device)
+    count = len(inputs)
+    written = _Written(
+        torch.arange(count, device=device),
+        torch.full((count, max_tokens), model.end, device=device),
+        torch.full((count,), torch.inf, device=device),
+        torch.zeros(count, device=device),
+        torch.arange(count, device=device) >= wanted,
+        None if forced is None else forced.to(device),
+        None if choice is None or choice.banned is None else choice.banned.to(device),
+        None if noise is None else noise.to(device).transpose(0, 1),
+    )
+    every = [written.ids.clone(), written.margins.clone(), written.likelihoods.clone()]
+    column = torch.zeros(count, 1, dtype=torch.long, device=device)  # no number: see `Reader`
     check_every = 1 if device.type == "cpu" else _CHECK_EVERY
     for step in range(max_tokens):
-        logits = reader.read(inputs)
-        if banned is not None:
-            logits = logits.masked_fill(banned, -torch.inf)
-        if noise is None:
-            best, token = logits.max(-1)  # takes the first of equals
-        else:
-            best, token = _drawn(logits, noise[step].to(device))
-        if forced is not None and step < forced.shape[1]:
-            token = torch.where(forced[:, step] < 0, token, forced[:, step])
-            best = logits.gather(1, token[:, None])[:, 0]
-        lead = best - logits.scatter_(1, token[:, None], -torch.inf).amax(-1)
-        margins = torch.where(done, margins, margins.minimum(lead))
-        token = torch.where(done, model.end, token)
-        ids.scatter_(1, column, token[:, None])
+        token = torch.where(written.done, model.end, written.next(reader.read(inputs), step))
+        written.ids.scatter_(1, column, token[:, None])
         column += 1
-        done |= token == model.end
-        if (step + 1) % check_every == 0 and bool(done.all()):
-            break
+        written.done |= token == model.end
+        if (step + 1) % check_every == 0:
+            going = int((~written.done).sum())
+            if not going:
+                break
+            if size := _narrower(model, count, len(token), going):
+                written.into(every)
+                places = written.done.sort(stable=True).indices[:size].sort().values  # those that go on, and some more
+                reader.take(places)
+                written, token, column = written.of(places), token[places], column[:size]
         inputs = model.embed(token[:, None])
-    return ids.cpu(), margins.cpu()
+    written.into(every)
+    ids, margins, likelihoods = (part.cpu() for part in every)
+    return ids, margins, likelihoods / ((ids != model.end).sum(1) + 1).clamp_max(max_tokens)
+
+
+@dataclass(eq=False)
+class _Written:
+    """What has been written by the rows that are still read.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (R,)
+        Their numbers.
+    ids : Tensor of shape (R, max_tokens)
+    margins : Tensor of shape (R,)
+    likelihoods : Tensor of shape (R,)
+        Sums, where there is noise.
+    done : Tensor of shape (R,)
+        bool
+    forced, banned, noise : Tensor of shape (R, L), (V,) or (R, V), (R, max_tokens, top), optional
+        See `decode` and `Choice`.
+    """
+
+    rows: Tensor
+    ids: Tensor
+    margins: Tensor
+    likelihoods: Tensor
+    done: Tensor
+    forced: Tensor | None
+    banned: Tensor | None
+    noise: Tensor | None
+
+    def of(self, places: Tensor) -> _Written:
+        """Return what rows at `places` wrote."""
+        tensors = (None if (one := getattr(self, field.name)) is None or (field.name == "banned" and one.ndim == 1)
+                   else one[places] for field in fields(self))  # fmt: skip
+        return _Written(*tensors)
+
+    def into(self, every: Sequence[Tensor]) -> None:
+        """Put ids, margins and likelihoods into those of all rows."""
+        for whole, mine in zip(every, (self.ids, self.margins, self.likelihoods), strict=True):
+            whole[self.rows] = mine
+
+    def next(self, logits: Tensor, step: int) -> Tensor:
+        """Return each row's next token for logits (R, V), and count its lead and, where it is drawn, its likelihood."""
+        if self.noise is None:
+            token, lead = self._likeliest(logits, step)
+        else:
+            whole = logits.float().logsumexp(-1)  # of what it would say if nothing were banned
+            if self.banned is not None:
+                logits.masked_fill_(self.banned, -torch.inf)
+            token, lead = _drawn(logits, self.noise[:, step])
+            said = logits.gather(1, token[:, None])[:, 0].float() - whole
+            self.likelihoods = torch.where(self.done, self.likelihoods, self.likelihoods + said)
+        self.margins = torch.where(self.done, self.margins, self.margins.minimum(lead))
+        return token
+
+    def _likeliest(self, logits: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """Return the likeliest tokens, or those that are forced, and their leads; the logits are overwritten."""
+        best, token = logits.max(-1)  # takes the first of equals
+        if self.forced is not None and step < self.forced.shape[1]:
+            token = torch.where(self.forced[:, step] < 0, token, self.forced[:, step])
+            best = logits.gather(1, token[:, None])[:, 0]
+        return token, best.float() - logits.scatter_(1, token[:, None], -torch.inf).amax(-1).float()
+
+
+def _narrower(model: LanguageModel, rows: int, now: int, going: int) -> int | None:
+    """Return with how many rows, at least `going`, a step goes on that has `now` and began with `rows`, if fewer."""
+    if model.device.compiles_shapes:
+        return None
+    fewer = range(-(-going // _MULTIPLE) * _MULTIPLE, int(_WORTH * now) + 1, _MULTIPLE)
+    return next((size for size in fewer if model.rows_apart(rows, size)), None)
 
 
 def _drawn(logits: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the logits and tokens (rows,) that are highest after noise (rows, top) on the highest of `logits`."""
-    count = min(noise.shape[1], logits.shape[1])
-    likeliest, tokens = logits.topk(count, dim=-1)
-    chosen = (likeliest + noise[:, :count]).argmax(-1, keepdim=True)
-    best, first = logits.max(-1)  # without noise the first of equals, which `topk` need not put first
-    greedy = ~noise.any(-1)
-    return (
-        torch.where(greedy, best, likeliest.gather(1, chosen)[:, 0]),
-        torch.where(greedy, first, tokens.gather(1, chosen)[:, 0]),
-    )
+    """Return the tokens (rows,) that are highest after noise (rows, top) on the highest logits, and their leads.
+
+    Without noise, that is the first of equals.
+    """
+    highest, tokens = logits.topk(min(noise.shape[1], logits.shape[1]), dim=-1)
+    highest = highest.float()
+    likeliest = tokens.masked_fill(highest < highest[:, :1], logits.shape[1]).amin(-1)
+    drawn = tokens.gather(1, (highest + noise[:, : highest.shape[1]]).argmax(-1, keepdim=True))[:, 0]
+    token = torch.where(noise.any(-1), drawn, likeliest)
+    chosen = tokens == token[:, None]
+    lead = highest.masked_fill(~chosen, 0).sum(-1) - highest.masked_fill(chosen, -torch.inf).amax(-1)
+    return token, lead
 
 
 def _after_prefix(
@@ -222,15 +318,15 @@ def _after_prefix(
     if reader.is_recurrent:  # a state cannot skip a position
         return reader, torch.cat([front[:, present].expand(len(vectors), -1, -1), vectors], 1)
     reader.read(front, present)
-    reader.repeat(len(vectors) // len(front))
+    reader.take(prefix.sets(len(vectors)).to(vectors.device))
     return reader, vectors
 
 
-def _texts(model: LanguageModel, ids: Tensor, margins: Tensor) -> Iterator[Decoded]:
-    for row, margin in zip(ids.tolist(), margins.tolist(), strict=False):
+def _texts(model: LanguageModel, ids: Tensor, margins: Tensor, likelihoods: Tensor) -> Iterator[Decoded]:
+    for row, margin, likelihood in zip(ids.tolist(), margins.tolist(), likelihoods.tolist(), strict=True):
         finished = model.end in row
         kept = row[: row.index(model.end)] if finished else row
-        yield Decoded(model.detokenize(kept), tuple(kept), finished, margin)
+        yield Decoded(model.detokenize(kept), tuple(kept), finished, margin, likelihood)
 
 
 def _check(model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max_tokens: int) -> None:
@@ -242,13 +338,13 @@ def _check(model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max_
         raise InputError("embeddings holds NaN or infinite values; invert the text again")
     if prefix is not None and (
         prefix.vectors.shape != (*prefix.present.shape, model.hidden_size)
-        or (prefix.vectors.ndim == 3 and model.device.decode_rows % max(len(prefix.vectors), 1))
+        or len(prefix.sets(model.device.decode_rows)) != model.device.decode_rows
         or not bool(torch.isfinite(prefix.vectors).all())
     ):
         raise InputError(
             f"the prefix has vectors of shape {tuple(prefix.vectors.shape)} and {tuple(prefix.present.shape)} flags, "
-            f"or NaN; model {model.name!r} needs finite (L, {model.hidden_size}) and (L,), or as many sets of them as "
-            f"divide {model.device.decode_rows} rows"
+            f"or NaN; model {model.name!r} needs finite (L, {model.hidden_size}) and (L,), or sets of them for "
+            f"{model.device.decode_rows} rows"
         )
     if prefix is not None and prefix.vectors.ndim == 3 and Reader(model, 1).is_recurrent:
         raise InputError(f"model {model.name!r} keeps a state and takes one prefix for all rows; give one")

@@ -20,6 +20,7 @@ from transformers.utils import logging as transformers_logging
 
 from copyloom import InputError
 from generator import models
+from generator.constant_shape import rows_apart
 from generator.device import Device
 
 SHIPPED = "copyloom-tiny"
@@ -107,6 +108,7 @@ class LanguageModel:
         self.end = _end_of_text(model, tokenizer, len(table.weight), name)
         first = getattr(tokenizer, "bos_token_id", None)
         self.beginning = first if isinstance(first, int) and 0 <= first < len(table.weight) else self.end
+        self._apart: dict[tuple[int, int], bool] = {}
 
     @classmethod
     def load(cls, name: str = SHIPPED, device: Device | None = None, tokenizer: Any = None) -> LanguageModel:
@@ -199,6 +201,12 @@ class LanguageModel:
         """Return a copy whose parameters are bfloat16: where the device can, it writes faster."""
         copied = copy.deepcopy(self.model).bfloat16()
         return LanguageModel(copied, self.tokenizer, self.name, self.device, self._parameters)
+
+    def rows_apart(self, rows: int, fewer: int) -> bool:
+        """Whether the first `fewer` of `rows` rows read the same, to the bit, without the others."""
+        if (rows, fewer) not in self._apart:
+            self._apart[rows, fewer] = rows_apart(self.model, rows, fewer)
+        return self._apart[rows, fewer]
 
     def embed(self, ids: Tensor) -> Tensor:
         """Return the input embeddings (..., D) of token ids (...)."""

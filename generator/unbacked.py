@@ -12,7 +12,7 @@ _CLAIMS = {
         "don'?t (?:miss|wait)", "act (?:now|fast)", "be quick",
         "(?:last|final) (?:hours?|days?|week(?:end)?|calls?|orders)",
         "before (?:it'?s|it is|they'?re|they are) (?:gone|too late)", "for a limited", "expires?",
-        "while you (?:still )?can", "time is running",
+        "while you (?:still )?can", "time is running", "a short (?:time|while)", "only (?:until|till)",
     ),
     "scarcity": (
         "(?:stock|supplies|supply|numbers?|seats?|places|spots) (?:is|are) (?:low|limited|running)", "almost gone",

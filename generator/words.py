@@ -15,7 +15,8 @@ _NUMBERS = frozenset(
     nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred hundreds thousand thousands million millions
     billion billions dozen dozens twice double triple half third quarter""".split()  # noqa: SIM905
 )
-_ENDINGS = ("'s", "s", "es", "ies", "ed", "d", "ing", "er", "ers", "ly", "y", "n't", "'re", "'ve", "'ll", "'d")
+ENDINGS = ("'s", "s", "es", "ies", "ed", "d", "ing", "er", "ers", "ly", "y", "n't", "'re", "'ve", "'ll", "'d")
+"""What a word may end in beside another of which it is a form."""
 _SHORT = 4
 """Letters of a word from which on its end may be an ending."""
 _LEAST_LOWER, _MORE_OFTEN = 0.6, 2.0
@@ -125,9 +126,9 @@ def _is_ordinary(word: str, ordinary: Collection[str], held: Collection[str]) ->
 
 def _stem_in(word: str, known: Collection[str]) -> bool:
     """Say whether `word` and a known word differ by an ending alone."""
-    stems = {word[: -len(ending)] for ending in _ENDINGS if word.endswith(ending) and len(word) - len(ending) > 2}
+    stems = {word[: -len(ending)] for ending in ENDINGS if word.endswith(ending) and len(word) - len(ending) > 2}
     stems |= {f"{word[:-3]}y" for ending in ("ies", "ied") if word.endswith(ending) and len(word) > _SHORT}
     stems |= {f"{stem}e" for stem in stems} | {
         stem[:-1] for stem in stems if stem[-1] == stem[-2] and len(stem) > _SHORT - 1
     }
-    return not stems.isdisjoint(known) or any(f"{word}{ending}" in known for ending in _ENDINGS[:4] if len(word) > 2)
+    return not stems.isdisjoint(known) or any(f"{word}{ending}" in known for ending in ENDINGS[:4] if len(word) > 2)

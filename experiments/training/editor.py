@@ -1,4 +1,7 @@
-"""Train the editor of a writer by plain cross-entropy from drafts that readers judged; see `generator.editor`.
+"""Train the editor of a writer from drafts that readers judged; see `generator.editor`.
+
+It learns by cross-entropy what readers said of each draft, and beside that which of the drafts of a group they would
+rather print, pair by pair (Burges et al., ICML 2005): it is there to choose among them.
 
 The drafts are the writer's own, about parents that were written for the project and that it had not been trained with.
 Readers said how each reads, from 0 for nonsense to 3 for what may be printed as it stands, and whether it belongs. What
@@ -14,14 +17,15 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, linear
+from torch.nn.functional import binary_cross_entropy_with_logits, linear, logsigmoid
 
 from embeddings.folders import replacing
 from embeddings.prompt import prompt
@@ -44,6 +48,8 @@ _GROUP = 8
 """Batches that are drawn together and divided by length."""
 _BY_HAND = 0.25
 """Share of examples that were written by hand."""
+_TOGETHER, _PAIRS = 4, 0.3
+"""Drafts of a group that are read together, and the weight of their order."""
 _HELD_OUT = 5
 """One in so many groups is kept for measuring."""
 _LOG_EVERY = 10
@@ -59,7 +65,9 @@ class EditorTraining(BaseModel):
         A model of the registry, a folder, or a hub id.
     rank : int
         Of the low-rank updates.
-    rows, steps, warmup : int
+    rows : int
+        Drafts of a step, a multiple of four.
+    steps, warmup : int
     cooldown : float
         Share of the steps over which the rate falls.
     rate : float
@@ -72,7 +80,7 @@ class EditorTraining(BaseModel):
     seed: NonNegativeInt = 0
     model: str = WRITER
     rank: PositiveInt = 4
-    rows: PositiveInt = 32
+    rows: PositiveInt = Field(32, multiple_of=_TOGETHER)
     steps: PositiveInt = 450
     warmup: PositiveInt = 20
     cooldown: float = 0.6
@@ -199,7 +207,7 @@ class _Training:
         torch._dynamo.config.recompile_limit = 64
         for layer in self.body.layers if compiled else ():
             layer.compile(dynamic=False)
-        self._group: tuple[int, list[list[tuple[list[int], float, float]]]] = (-1, [])
+        self._group: tuple[int, list[list[_Example]]] = (-1, [])
 
     def run(self) -> dict[str, Tensor]:
         """Take all steps that are left; return the updates and the head by name."""
@@ -220,26 +228,49 @@ class _Training:
 
     def _loss(self, step: int) -> Tensor:
         batch = self._batch(step)
-        rows = [tokens for tokens, _, _ in batch]
+        rows = [one.tokens for one in batch]
         states = last_states(self.body, rows, self.reader.end, self.reader.device.torch)
         said = linear(states.float(), self.head.weight, self.head.bias)
-        wanted = torch.tensor([[printed, belongs] for _, printed, belongs in batch], device=said.device)
-        return binary_cross_entropy_with_logits(said, wanted)
+        wanted = torch.tensor([[one.printed, one.belongs] for one in batch], device=said.device)
+        likely = logsigmoid(said).sum(1).view(-1, _TOGETHER)
+        return binary_cross_entropy_with_logits(said, wanted) + _PAIRS * _pairs(likely, wanted.prod(1).view_as(likely))
 
-    def _batch(self, step: int) -> list[tuple[list[int], float, float]]:
-        """Return tokens, and whether they are printed and belong; a function of the seed and the step alone."""
+    def _batch(self, step: int) -> list[_Example]:
+        """Return drafts, `_TOGETHER` of each group; a function of the seed and the step alone."""
         if self._group[0] != step // _GROUP:
-            rng, rows = random.Random(f"{self.config.seed} group {step // _GROUP}"), self.config.rows
-            drawn = sorted((self._drawn(rng) for _ in range(rows * _GROUP)), key=lambda one: len(one[0]))
-            batches = [drawn[first : first + rows] for first in range(0, len(drawn), rows)]
+            rng, groups = random.Random(f"{self.config.seed} group {step // _GROUP}"), self.config.rows // _TOGETHER
+            drawn = [self._drawn(rng) for _ in range(groups * _GROUP)]
+            drawn.sort(key=lambda drafts: max(len(one.tokens) for one in drafts))
+            batches = [[*chain(*drawn[first : first + groups])] for first in range(0, len(drawn), groups)]
             rng.shuffle(batches)
             self._group = (step // _GROUP, batches)
         return self._group[1][step % _GROUP]
 
-    def _drawn(self, rng: random.Random) -> tuple[list[int], float, float]:
-        one = rng.choice(self.judged)
-        if one.by_hand and rng.random() < _BY_HAND:
-            return as_read(self.reader, one.sources(rng), rng.choice(one.by_hand)), 1.0, 1.0
-        place = rng.randrange(len(one.drafts))
-        tokens = as_read(self.reader, one.sources(rng), one.drafts[place])
-        return tokens, _PRINTED[one.read[place]], float(one.belongs[place])
+    def _drawn(self, rng: random.Random) -> list[_Example]:
+        """Return `_TOGETHER` drafts of a group, some by hand; of groups that have fewer, some twice."""
+        one, count = rng.choice(self.judged), _TOGETHER
+        places = rng.sample(range(len(one.drafts)), min(count, len(one.drafts)))
+        places += rng.choices(range(len(one.drafts)), k=count - len(places))
+        sources, found = one.sources(rng), []
+        for place in places:
+            if one.by_hand and rng.random() < _BY_HAND:
+                found.append(_Example(as_read(self.reader, sources, rng.choice(one.by_hand)), 1.0, 1.0))
+            else:
+                tokens = as_read(self.reader, sources, one.drafts[place])
+                found.append(_Example(tokens, _PRINTED[one.read[place]], float(one.belongs[place])))
+        return found
+
+
+@dataclass(frozen=True)
+class _Example:
+    """The tokens of sources and a draft, and what readers said of it."""
+
+    tokens: list[int]
+    printed: float
+    belongs: float
+
+
+def _pairs(likely: Tensor, worth: Tensor) -> Tensor:
+    """Return what the order of drafts (groups, K) costs, by log-probability, where readers' differs."""
+    lead = worth[:, :, None] - worth[:, None]
+    return (lead.clamp_min(0) * -logsigmoid(likely[:, :, None] - likely[:, None])).sum() / max(len(worth), 1)

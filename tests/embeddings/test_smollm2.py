@@ -64,7 +64,7 @@ def test_a_text_about_a_subject_names_it_and_nothing_else(writer):
 
 def test_where_nothing_is_fit_the_answer_says_so(writer, stored, monkeypatch):
     monkeypatch.setattr(
-        Composer, "_written", lambda _, mixtures, theirs: [["Stay dry dry the", TEXTS[0]] for _ in mixtures]
+        Composer, "_written", lambda _, mixtures, theirs: [{"Stay dry dry the": -1.0, TEXTS[0]: -0.5} for _ in mixtures]
     )
     with pytest.raises(InputError, match="fit to print"):
         writer.mix(stored[:2], [0.5, 0.5])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from generator.constant_shape import in_chunks
+from generator.constant_shape import in_chunks, rows_apart
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 5, 8, 9])
@@ -31,3 +31,20 @@ def test_a_row_is_the_same_bytes_in_any_company():
     alone = torch.cat([in_chunks(lambda x: x @ weight, 64, row[None]) for row in rows])
     assert torch.equal(together, alone)
     assert torch.equal(in_chunks(lambda x: x @ weight, 64, rows.flip(0)).flip(0), together)
+
+
+class Averaging(torch.nn.Linear):
+    """A layer that reads what all rows have in common."""
+
+    def forward(self, inputs):
+        return super().forward(inputs) + inputs.mean()
+
+
+def test_rows_that_read_one_another_are_not_apart():
+    assert not rows_apart(torch.nn.Sequential(torch.nn.Linear(4, 4), Averaging(4, 5)), 8, 4)
+    assert rows_apart(torch.nn.Sequential(torch.nn.Embedding(9, 4), torch.nn.ReLU()), 8, 4)
+
+
+def test_rows_of_layers_that_cannot_be_tried_are_not_apart(random_model):
+    assert not rows_apart(torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Bilinear(4, 4, 4)), 8, 4)
+    assert not random_model("MixtralConfig").rows_apart(8, 4)

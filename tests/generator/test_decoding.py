@@ -4,13 +4,15 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from copyloom import InputError
-from generator.decoding import Prefix, decode
+from generator.cache import Reader
+from generator.decoding import Choice, Prefix, decode
 
 TOKENS = 12
 
@@ -129,3 +131,52 @@ def test_no_rows_give_no_texts(random_model):
 def test_a_prefix_that_does_not_fit_is_refused(random_model, front):
     with pytest.raises(InputError):
         decode(random_model(), torch.zeros(1, 3, 16), Prefix(front, torch.ones(2, dtype=torch.bool)), TOKENS)
+
+
+@pytest.mark.parametrize("kind", ["LlamaConfig", "GPT2Config"])
+@pytest.mark.parametrize("asked", ["the likeliest", "draws", "forced"])
+def test_what_has_ended_is_left_out_and_changes_nothing(random_model, monkeypatch, kind, asked):
+    """Rows after prefixes of their own, gaps among them; ends come early, as all other tokens but few are banned."""
+    model = random_model(kind)
+    model.device = replace(model.device, decode_rows=96)
+    generator = torch.Generator().manual_seed(1)
+    vectors = torch.randn(96, 3, 16, generator=generator)
+    present = torch.rand(8, 5, generator=generator) < 0.7
+    prefix = Prefix(torch.randn(8, 5, 16, generator=generator), present, (2, 30, 12, 12, 12, 12, 12, 4))
+    banned = torch.ones(96, 257, dtype=torch.bool)
+    banned[:, [model.end, 7, 8, 9]] = False
+    choice = Choice((0.0, 3.0) * 48, banned=banned) if asked == "draws" else None
+    forced = [[5] * (row % 9) + [model.end] for row in range(96)] if asked == "forced" else None
+    read = []
+    monkeypatch.setattr(Reader, "read", lambda reader, inputs, *rest, old=Reader.read: (
+        read.append(len(inputs)), old(reader, inputs, *rest))[1])  # fmt: skip
+    found = {}
+    for apart in (False, True):
+        monkeypatch.setattr(model, "rows_apart", lambda rows, fewer, apart=apart: apart)
+        read.clear()
+        found[apart] = decode(model, vectors, prefix, 24, forced, choice)
+        assert read[:2] == [8, 96]
+        assert apart or set(read[1:]) == {96}
+        assert asked == "the likeliest" or not apart or len(set(read[1:])) > 2
+    for one, other in zip(found[False], found[True], strict=True):
+        assert (one.text, one.ids, one.finished) == (other.text, other.ids, other.finished)
+        assert one.margin == pytest.approx(other.margin, rel=1e-3, abs=1e-4)
+
+
+def test_rows_that_nobody_asked_for_are_read_once(random_model, monkeypatch):
+    model = random_model()
+    model.device = replace(model.device, decode_rows=96)
+    read = []
+    monkeypatch.setattr(Reader, "read", lambda reader, inputs, *rest, old=Reader.read: (
+        read.append(len(inputs)), old(reader, inputs, *rest))[1])  # fmt: skip
+    monkeypatch.setattr(model, "rows_apart", lambda rows, fewer: fewer >= 16)
+    decode(model, torch.randn(3, 3, 16), max_tokens=5)
+    assert read == [96, 16, 16, 16, 16]
+
+
+def test_sets_of_a_prefix_that_do_not_go_before_all_rows_are_refused(random_model):
+    model = random_model()
+    model.device = replace(model.device, decode_rows=8)
+    front = Prefix(torch.zeros(2, 4, 16), torch.ones(2, 4, dtype=torch.bool), (3, 4))
+    with pytest.raises(InputError, match="sets of them for 8 rows"):
+        decode(model, torch.zeros(1, 3, 16), front, TOKENS)

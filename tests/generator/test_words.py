@@ -58,6 +58,7 @@ def test_words_that_are_mostly_capitals_may_be_names() -> None:
         ("Get 20% off the mug.", ["offer"]),
         ("Save $20 on it, or save 5.", ["offer", "offer"]),
         ("Don’t miss it, before it’s gone.", ["urgency", "urgency"]),
+        ("Only for a short time: mugs.", ["urgency"]),
         ("Last call: the mugs are going fast.", ["urgency", "scarcity"]),
         ("The sale of the last pieces ends Sunday.", ["urgency", "scarcity", "offer"]),
         ("Voted mug of the year, two gold medals.", ["social proof", "social proof"]),
