@@ -229,10 +229,10 @@ class Composer:
                 chunk = numbers[first : first + self.together]
                 found = self._decoded([asked[number] for number in chunk])
                 for number, said in zip(chunk, found, strict=True):
-                    for one in said:
-                        text = one.text.strip()
-                        if text and one.finished and len(one.ids) < asked[number].longest:
-                            texts[number][text] = max(one.likelihood, texts[number].get(text, -torch.inf))
+                    for draft in said:
+                        text = draft.text.strip()
+                        if text and draft.finished and len(draft.ids) < asked[number].longest:
+                            texts[number][text] = max(draft.likelihood, texts[number].get(text, -torch.inf))
         return texts
 
     def _decoded(self, asked: list[_Asked]) -> list[list[Decoded]]:

@@ -10,7 +10,7 @@ them (`generator.constant_shape.rows_apart`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -250,9 +250,11 @@ class _Written:
 
     def of(self, places: Tensor) -> _Written:
         """Return what rows at `places` wrote."""
-        tensors = (None if (one := getattr(self, field.name)) is None or (field.name == "banned" and one.ndim == 1)
-                   else one[places] for field in fields(self))  # fmt: skip
-        return _Written(*tensors)
+        forced, noise = (None if one is None else one[places] for one in (self.forced, self.noise))
+        banned = self.banned if self.banned is None or self.banned.ndim == 1 else self.banned[places]
+        told = self.rows, self.ids, self.margins, self.likelihoods, self.done
+        rows, ids, margins, likelihoods, done = (one[places] for one in told)
+        return _Written(rows, ids, margins, likelihoods, done, forced, banned, noise)
 
     def into(self, every: Sequence[Tensor]) -> None:
         """Put ids, margins and likelihoods into those of all rows."""
