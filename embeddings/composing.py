@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor
@@ -387,11 +387,10 @@ class Composer:
         digits = {letter for source in sources for letter in source if letter.isdigit()}
         foreign = torch.zeros(len(self.writer.model.get_output_embeddings().weight), dtype=torch.bool)
         if mixture.record is not None:
-            held = dict.fromkeys(word for source in sources for word in words_in(source))
-            forms = [*held, *(f"{word}{ending}" for word in held for ending in ENDINGS)]
-            foreign = ~(self._free | self._written_with([*sources, *_as_begun(forms)]))
+            foreign = ~(self._free | self._written_with([*sources, *_as_begun(_like_those_of(sources))]))
         barred = [token for token, found in self._not_everywhere.items() if found is None or not found <= digits]
         foreign[barred] = True
+        foreign[len(self._texts) :] = True
         return foreign
 
     def _written_with(self, texts: Iterable[str]) -> Tensor:
@@ -421,6 +420,16 @@ class Composer:
         """The text of every token; of those that have none, nothing is known."""
         size = len(self.writer.model.get_output_embeddings().weight)
         return [self.writer.detokenize([token]) for token in range(min(size, len(self.writer.tokenizer)))]
+
+
+@cache
+def _like_those_of(sources: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words of sources, with common endings too, and the ordinary words of which they hold the like."""
+    held = dict.fromkeys(word for source in sources for word in words_in(source))
+    strange = {*unheld(" ".join(sorted(ordinary_words())), sources)}
+    like = sorted(ordinary_words() - strange)
+    longer = [f"{word}{ending}" for word in held for ending in ENDINGS if len(word) > 2]
+    return tuple(dict.fromkeys([*held, *longer, *like]))
 
 
 def _as_begun(words: Iterable[str]) -> list[str]:

@@ -15,7 +15,10 @@ _AS_SAID = {
 """How a fact of each kind stands in a sentence."""
 _OF_THINGS = ("feature", "audience", "use", "proof", "offer")
 """Kinds whose words go with a thing, or with what was done, alone."""
-_IS_DONE = re.compile(r"(?:\w+ed|made|built|sewn|grown|born|sold|known|proven)\b", re.IGNORECASE)
+_IS_DONE = re.compile(
+    r"(?!(?:need|hundred|speed|seed|feed|breed)\b)\w+ed\b|(?:hand-?|home-?|re)?(?:made|built|sewn|grown|born|sold|known|proven)\b",
+    re.IGNORECASE,
+)
 _PRICE = re.compile(r"[£$€]")
 
 
@@ -29,6 +32,8 @@ def prompt(parents: Sequence[str], record: ProductRecord | None = None) -> str:
     - Buy this knife.
     >>> about(ProductRecord(name="tuning", use=["before a concert"], proof=["since 1974"], offer=["£60 a piano"]))
     'About the tuning: before a concert; since 1974; £60 a piano.'
+    >>> about(ProductRecord(name="vest", audience=["over-60s"], proof=["handmade in Leeds", "need no ironing"]))
+    'About the vest: for over-60s; is handmade in Leeds; need no ironing.'
     """
     lines = [] if record is None else [about(record)]
     return "".join(f"{line}\n" for line in [*lines, *(f"- {' '.join(parent.split())}" for parent in parents)])

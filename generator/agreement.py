@@ -15,7 +15,7 @@ _NO_VERBS = "always|sometimes|perhaps|ours|yours|this|as|us|plus|its|is"
 
 _PREPOSITION = "from|for|in|on|by|to|at|of|with|without|like|over|under|before|after|during|since|while|when"
 _STATE = r"\w+(?:ed|able|ible)|ready|dry|done|back|open|good|safe|easy|made|sewn|grown|sold|cut|sent"
-_NO_THING = rf"(?:{_PREPOSITION})\b|(?:{_STATE}) (?:{_PREPOSITION})\b|\w+[^\Ws]s (?:the|an?|your|our|its)\b"
+_NO_THING = rf"(?:{_PREPOSITION})\b(?!-)|(?:{_STATE}) (?:{_PREPOSITION})\b|\w+[^\Ws]s (?:the|an?|your|our|its)\b"
 """How a phrase begins that names no thing, and so stands behind no "with"."""
 
 

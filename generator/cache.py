@@ -19,7 +19,7 @@ _ROOM = 32
 
 
 class Reader:
-    """Lets a model read vectors, a few positions at a time, the same number of rows each time.
+    """Lets a model read vectors, a few positions at a time, as many rows each time as it was last told to go on with.
 
     Parameters
     ----------

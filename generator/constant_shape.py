@@ -33,13 +33,13 @@ def in_chunks(function: Callable[..., Tensor], rows: int, *inputs: Tensor) -> Te
 
 @torch.no_grad()
 def rows_apart(model: nn.Module, rows: int, fewer: int) -> bool:
-    """Whether each layer of a model gives the first `fewer` of `rows` rows the same bits without the others.
+    """Whether each layer of a model gives the first or last `fewer` of `rows` rows the same bits without the others.
 
     Products of matrices choose their kernels by shape alone, so one try of each shape tells. Where a model has layers
     that are not linear, such as experts, which read the rows that others leave them, the answer is no.
     """
     layers = {
-        (type(layer), weight.shape): layer
+        (type(layer), weight.shape, weight.dtype, getattr(layer, "bias", None) is None): layer
         for layer in model.modules() if not isinstance(layer, nn.Embedding)
         for weight in layer.parameters(recurse=False) if weight.ndim > 1
     }  # fmt: skip
@@ -49,6 +49,8 @@ def rows_apart(model: nn.Module, rows: int, fewer: int) -> bool:
             return False
         width = layer.weight.shape[0 if isinstance(layer, Conv1D) else 1]
         tried = torch.randn(rows, 1, width, generator=generator).to(layer.weight)
-        if not torch.equal(layer(tried)[:fewer], layer(tried[:fewer])):
+        whole = layer(tried)
+        some = (slice(fewer), slice(rows - fewer, rows))
+        if not all(torch.equal(whole[part], layer(tried[part])) for part in some):
             return False
     return True

@@ -1,10 +1,10 @@
 """Greedy decoding of summary embeddings in constant shape.
 
-Every step has the same number of rows and a key-value cache whose length depends on the step alone, whatever was asked
-for: a text depends on its own embedding, not on the batch (numerical background: Tarasov et al. 2026, appendix on
-decoding). Devices that compile one graph a shape see one shape of step; see `generator.cache`. Elsewhere texts that
-have come to their end are left out of later steps, where the device's products give each row the same bits without
-them (`generator.constant_shape.rows_apart`).
+Decoding begins with the same number of rows and has a key-value cache whose length depends on the step alone, whatever
+was asked for: a text depends on its own embedding, not on the batch (numerical background: Tarasov et al. 2026,
+appendix on decoding). Devices that compile one graph a shape see one shape of step; see `generator.cache`. On CPUs,
+texts that have come to their end are left out of later steps, where products of matrices give each row the same bits
+without them (`generator.constant_shape.rows_apart`).
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def _greedy(
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Return token ids (rows, max_tokens), margins and likelihoods (rows,) for `Device.decode_rows` embeddings.
 
-    The first `wanted` rows are; the others are there for the shape.
+    The rows after the first `wanted` are there for the shape: they count as ended, and hold no token.
     """
     device = model.device.torch
     reader, inputs = _after_prefix(model, embeddings.to(device, model.model.dtype), prefix, max_tokens)
@@ -196,7 +196,7 @@ def _greedy(
         torch.arange(count, device=device) >= wanted,
         None if forced is None else forced.to(device),
         None if choice is None or choice.banned is None else choice.banned.to(device),
-        None if noise is None else noise.to(device).transpose(0, 1),
+        None if noise is None else noise.transpose(0, 1),
     )
     every = [written.ids.clone(), written.margins.clone(), written.likelihoods.clone()]
     column = torch.zeros(count, 1, dtype=torch.long, device=device)  # no number: see `Reader`
@@ -263,48 +263,38 @@ class _Written:
 
     def next(self, logits: Tensor, step: int) -> Tensor:
         """Return each row's next token for logits (R, V), and count its lead and, where it is drawn, its likelihood."""
-        if self.noise is None:
-            token, lead = self._likeliest(logits, step)
-        else:
-            whole = logits.float().logsumexp(-1)  # of what it would say if nothing were banned
-            if self.banned is not None:
-                logits.masked_fill_(self.banned, -torch.inf)
-            token, lead = _drawn(logits, self.noise[:, step])
-            said = logits.gather(1, token[:, None])[:, 0].float() - whole
-            self.likelihoods = torch.where(self.done, self.likelihoods, self.likelihoods + said)
-        self.margins = torch.where(self.done, self.margins, self.margins.minimum(lead))
-        return token
-
-    def _likeliest(self, logits: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """Return the likeliest tokens, or those that are forced, and their leads; the logits are overwritten."""
-        best, token = logits.max(-1)  # takes the first of equals
+        whole = None if self.noise is None else logits.float().logsumexp(-1)  # of what it would say, nothing banned
+        if self.banned is not None:
+            logits.masked_fill_(self.banned, -torch.inf)
+        token = logits.max(-1).indices if self.noise is None else _drawn(logits, self.noise[:, step].to(logits.device))
         if self.forced is not None and step < self.forced.shape[1]:
             token = torch.where(self.forced[:, step] < 0, token, self.forced[:, step])
-            best = logits.gather(1, token[:, None])[:, 0]
-        return token, best.float() - logits.scatter_(1, token[:, None], -torch.inf).amax(-1).float()
+        said = logits.gather(1, token[:, None])[:, 0].float()
+        if whole is not None:
+            self.likelihoods = torch.where(self.done, self.likelihoods, self.likelihoods + said - whole)
+        lead = said - logits.scatter_(1, token[:, None], -torch.inf).amax(-1).float()
+        self.margins = torch.where(self.done, self.margins, self.margins.minimum(lead))
+        return token
 
 
 def _narrower(model: LanguageModel, rows: int, now: int, going: int) -> int | None:
     """Return with how many rows, at least `going`, a step goes on that has `now` and began with `rows`, if fewer."""
-    if model.device.compiles_shapes:
+    if model.device.type != "cpu":  # what else there is than products of matrices is known to keep rows apart there
         return None
     fewer = range(-(-going // _MULTIPLE) * _MULTIPLE, int(_WORTH * now) + 1, _MULTIPLE)
     return next((size for size in fewer if model.rows_apart(rows, size)), None)
 
 
-def _drawn(logits: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the tokens (rows,) that are highest after noise (rows, top) on the highest logits, and their leads.
+def _drawn(logits: Tensor, noise: Tensor) -> Tensor:
+    """Return the tokens (rows,) that are highest after noise (rows, top) on the highest logits.
 
-    Without noise, that is the first of equals.
+    Without noise, that is the first of equals, as far as these are among them.
     """
     highest, tokens = logits.topk(min(noise.shape[1], logits.shape[1]), dim=-1)
     highest = highest.float()
     likeliest = tokens.masked_fill(highest < highest[:, :1], logits.shape[1]).amin(-1)
     drawn = tokens.gather(1, (highest + noise[:, : highest.shape[1]]).argmax(-1, keepdim=True))[:, 0]
-    token = torch.where(noise.any(-1), drawn, likeliest)
-    chosen = tokens == token[:, None]
-    lead = highest.masked_fill(~chosen, 0).sum(-1) - highest.masked_fill(chosen, -torch.inf).amax(-1)
-    return token, lead
+    return torch.where(noise.any(-1), drawn, likeliest)
 
 
 def _after_prefix(
@@ -340,6 +330,7 @@ def _check(model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max_
         raise InputError("embeddings holds NaN or infinite values; invert the text again")
     if prefix is not None and (
         prefix.vectors.shape != (*prefix.present.shape, model.hidden_size)
+        or (prefix.times is not None and len(prefix.times) != len(prefix.present.view(-1, prefix.present.shape[-1])))
         or len(prefix.sets(model.device.decode_rows)) != model.device.decode_rows
         or not bool(torch.isfinite(prefix.vectors).all())
     ):

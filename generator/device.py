@@ -27,7 +27,7 @@ class Device:
     reason : str
         In words, for ``copyloom doctor`` and the report.
     decode_rows : int
-        Rows of every decoding step; constant, so that a text never depends on the texts beside it.
+        Rows with which decoding begins; constant, so that a text never depends on the texts beside it.
     number : int, optional
         Which one, where there are several.
     """

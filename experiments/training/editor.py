@@ -271,6 +271,6 @@ class _Example:
 
 
 def _pairs(likely: Tensor, worth: Tensor) -> Tensor:
-    """Return what the order of drafts (groups, K) costs, by log-probability, where readers' differs."""
+    """Return what the order of drafts (groups, K) costs a group, by log-probability, where readers' differs."""
     lead = worth[:, :, None] - worth[:, None]
-    return (lead.clamp_min(0) * -logsigmoid(likely[:, :, None] - likely[:, None])).sum() / max(len(worth), 1)
+    return (lead.clamp_min(0) * -logsigmoid(likely[:, :, None] - likely[:, None])).sum() / len(worth)

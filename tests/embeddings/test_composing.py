@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from embeddings.composing import Composer, Mixed, is_paste, likeness
+from embeddings.composing import Composer, Mixed, _like_those_of, is_paste, likeness
 from embeddings.mixing import adapt, wanted_point
 from generator.checks import Refusal
 from generator.record import ProductRecord
@@ -151,6 +151,12 @@ def test_numbers_and_words_that_would_be_refused_are_never_written(space, compos
     assert others
     for text in sorted(others)[:20]:
         assert text not in banned(*parents, record=ProductRecord(name="mug", use=[f"a {text.strip()}"]))
+
+
+def test_other_forms_of_a_records_words_may_be_written():
+    like = _like_those_of(("two handles", "bake bread", "a berry for your shop"))
+    assert {"handle", "handles", "baking", "berries", "shopping", "bread"} <= set(like)
+    assert "kettle" not in like
 
 
 def test_nothing_written_gives_nothing(space, composer, monkeypatch):

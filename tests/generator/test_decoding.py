@@ -163,6 +163,14 @@ def test_what_has_ended_is_left_out_and_changes_nothing(random_model, monkeypatc
         assert one.margin == pytest.approx(other.margin, rel=1e-3, abs=1e-4)
 
 
+def test_draws_begin_with_what_is_forced(random_model):
+    forced = [[7, 8, 9], [5]]
+    found = decode(random_model(), torch.randn(2, 3, 16), None, 6, forced, Choice((2.0, 2.0), top=1))
+    assert found[0].ids[:3] == (7, 8, 9)
+    assert found[1].ids[0] == 5
+    assert all(math.isfinite(one.margin) and one.likelihood < 0 for one in found)
+
+
 def test_rows_that_nobody_asked_for_are_read_once(random_model, monkeypatch):
     model = random_model()
     model.device = replace(model.device, decode_rows=96)
@@ -174,9 +182,10 @@ def test_rows_that_nobody_asked_for_are_read_once(random_model, monkeypatch):
     assert read == [96, 16, 16, 16, 16]
 
 
-def test_sets_of_a_prefix_that_do_not_go_before_all_rows_are_refused(random_model):
+@pytest.mark.parametrize("times", [(3, 4), (8,), (3, 3, 2)])
+def test_sets_of_a_prefix_that_do_not_go_before_all_rows_are_refused(random_model, times):
     model = random_model()
     model.device = replace(model.device, decode_rows=8)
-    front = Prefix(torch.zeros(2, 4, 16), torch.ones(2, 4, dtype=torch.bool), (3, 4))
+    front = Prefix(torch.zeros(2, 4, 16), torch.ones(2, 4, dtype=torch.bool), times)
     with pytest.raises(InputError, match="sets of them for 8 rows"):
         decode(model, torch.zeros(1, 3, 16), front, TOKENS)
