@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from functools import cache, cached_property
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -183,6 +183,7 @@ class Composer:
 
     def __post_init__(self) -> None:
         """Let the writer write all texts of some mixtures at a time."""
+        self._about: dict[tuple[str, ...], Tensor] = {}
         device = replace(self.writer.device, decode_rows=self.together * PROMPTS * self.each)
         self.writer = LanguageModel(self.writer.model, self.writer.tokenizer, self.writer.name, device)
 
@@ -387,11 +388,18 @@ class Composer:
         digits = {letter for source in sources for letter in source if letter.isdigit()}
         foreign = torch.zeros(len(self.writer.model.get_output_embeddings().weight), dtype=torch.bool)
         if mixture.record is not None:
-            foreign = ~(self._free | self._written_with([*sources, *_as_begun(_like_those_of(sources))]))
+            foreign = ~self._written_about(sources)
         barred = [token for token, found in self._not_everywhere.items() if found is None or not found <= digits]
         foreign[barred] = True
         foreign[len(self._texts) :] = True
         return foreign
+
+    def _written_about(self, facts: tuple[str, ...]) -> Tensor:
+        """Return which tokens a text about a record may hold, bool (V,); of the last record, they are kept."""
+        if facts not in self._about:
+            found = self._free | self._written_with([*facts, *_as_begun(_like_those_of(facts))])
+            self._about = {facts: found}
+        return self._about[facts]
 
     def _written_with(self, texts: Iterable[str]) -> Tensor:
         """Return which tokens texts are written with, bool (V,)."""
@@ -422,7 +430,6 @@ class Composer:
         return [self.writer.detokenize([token]) for token in range(min(size, len(self.writer.tokenizer)))]
 
 
-@cache
 def _like_those_of(sources: tuple[str, ...]) -> tuple[str, ...]:
     """Return the words of sources, with common endings too, and the ordinary words of which they hold the like."""
     held = dict.fromkeys(word for source in sources for word in words_in(source))

@@ -22,7 +22,7 @@ class Effort:
     rewritings, splices : int
         Of each, at most; splices with each other parent.
     each : int
-        Texts that a pretrained writer writes to each of its prompts, for the best of them; at least two.
+        Texts that a pretrained writer writes each time that it is asked, for the best of them; at least two.
     together : int
         Mixtures that it writes at a time, in one shape. What it writes depends on the shape in the last digits, and so
         here and there in a word; it never depends on which mixtures are written together.
