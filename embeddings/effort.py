@@ -26,6 +26,11 @@ class Effort:
     together : int
         Mixtures that it writes at a time, in one shape. What it writes depends on the shape in the last digits, and so
         here and there in a word; it never depends on which mixtures are written together.
+    turns : int
+        Times that it writes all this for a mixture, at most, as long as no text is sure to be printed.
+    printed : float
+        How likely a text must be, at least, that readers print it and that it belongs; a writer without an editor does
+        not know.
     kept : int
         Texts of a mixture that it hands over, at most: the best, and others that may be shown.
     """
@@ -37,11 +42,15 @@ class Effort:
     splices: int = 128
     each: int = 8
     together: int = 1
+    turns: int = 2
+    printed: float = 0.5
     kept: int = 1
 
     def __post_init__(self) -> None:
         """Raise where a number makes no sense."""
         if self.drafts < 1 or self.rounds < 0 or self.width < 1 or self.rewritings < 1 or self.splices < 1:
             raise InputError(f"{self} cannot be; rounds may be 0, the others are at least 1")
-        if self.each < 2 or self.together < 1 or self.kept < 1:
-            raise InputError(f"{self} cannot be; each is at least 2, together and kept at least 1")
+        if self.each < 2 or min(self.together, self.turns, self.kept) < 1:
+            raise InputError(f"{self} cannot be; each is at least 2; together, turns and kept are at least 1")
+        if not 0 <= self.printed <= 1:
+            raise InputError(f"{self} cannot be; printed is a probability")

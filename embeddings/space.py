@@ -57,12 +57,15 @@ class Mixture:
         Cosine of the text's sentence vector to the wanted point.
     new : bool
         Whether the text is neither a parent nor a concatenation of parents.
+    printed : float, optional
+        How likely readers print the text as it stands and let it belong, where the writer has an editor.
     """
 
     text: str
     lineage: Lineage
     semantic_consistency: float
     new: bool
+    printed: float | None = None
 
 
 class Space(Writing):
@@ -284,9 +287,9 @@ class Space(Writing):
             consistency = float((self.encoder.encode([written.text]) @ wanted_point(sentence_vectors, row).T).item())
         if not is_usable(written):
             reason = written.fault or "the mixture decodes to no usable text"
-            raise InputError(f"{reason}; try other parents, weights or subject")
+            raise InputError(f"{reason}; try other parents, weights or subject, or a lower `printed`")
         lineage = Lineage(texts, tuple(map(float, weights)))
-        return Mixture(written.text, lineage, consistency, is_new(written.text, lineage.parents))
+        return Mixture(written.text, lineage, consistency, is_new(written.text, lineage.parents), written.printed)
 
     def decode(self, embeddings: Sequence[SummaryEmbedding]) -> list[str]:
         """Return the text that each embedding decodes to: its own, where it is exact.

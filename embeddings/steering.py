@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from copyloom import InputError
-from embeddings.composing import Mixed
 from embeddings.directions import Direction, check_encoder
 from embeddings.effort import Effort
+from embeddings.mixed import Mixed
 from embeddings.mixing import adapt, around, is_new
 from embeddings.space import Space
 from embeddings.summary import SummaryEmbedding

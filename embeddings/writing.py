@@ -12,10 +12,11 @@ from torch import Tensor
 
 from copyloom import InputError
 from embeddings.adapter import AnyAdapter, folder_of
-from embeddings.composing import Composer, Mixed
+from embeddings.composing import Composer
 from embeddings.effort import Effort
 from embeddings.encoder import Encoder, SentenceEncoder
 from embeddings.inversion import Context, in_context
+from embeddings.mixed import Mixed
 from embeddings.mixing import adapt, around, mix, wanted_point
 from embeddings.rows import unit_rows
 from embeddings.search import Case, Means, search
@@ -42,12 +43,15 @@ class Written:
     fault : str, optional
     others : tuple of str
         Further texts of the mixture that may be shown, where a pretrained writer composes.
+    printed : float, optional
+        How likely readers print the text and let it belong, where there is an editor.
     """
 
     text: str
     finished: bool
     fault: str | None = None
     others: tuple[str, ...] = ()
+    printed: float | None = None
 
 
 class Writing:
@@ -69,7 +73,7 @@ class Writing:
         self.context_ids = Context(before, after)
         self.adapter, self.subject_adapter = adapter, subject_adapter
         self._phrases: dict[str, Any] = {}
-        self._composers: dict[tuple[int, int], Composer] = {}
+        self._composers: dict[tuple[int, int, int, float], Composer] = {}
 
     def mix_many(self, vectors: Tensor, sentence_vectors: Tensor, weights: Tensor) -> Tensor:
         """Return the vectors (B, P, D) of B mixtures; see `embeddings.mixing.mix` for the shapes."""
@@ -203,22 +207,30 @@ class Writing:
         """What puts mixtures into words where a pretrained model writes; None where the search does."""
         if self.reference is None or self.adapter is None:
             return None
-        model, reference = self.model, self.reference
+        model, reference, editor = self.model, self.reference, Editor.load(folder_of(self.model.name), self.model)
         if model.device.has_bfloat16:
             model, reference = model.in_bfloat16(), reference.in_bfloat16()
-        editor = Editor.load(folder_of(model.name), reference)
+            editor = editor and editor.in_bfloat16()
         return Composer(model, self.adapter, self.encoder.encode, reference, editor)
 
     def composed(self, mixtures: Sequence[Mixed], effort: Effort) -> list[Written]:
         """Return the best text of each mixture, of a space that composes; its fault, where nothing is fit to print."""
         if self.composer is None:
             raise InputError(f"model {self.model.name!r} does not compose; take a pretrained writer such as smollm2")
-        shape = (effort.each, effort.together)
+        if self.composer.editor is None and effort.printed != Effort.printed:
+            raise InputError(
+                f"printed is {effort.printed:g}, but {self.model.name!r} has no editor that could say how likely "
+                "a text is printed; leave it out, or train one with `copyloom train editor`"
+            )
+        shape = (effort.each, effort.together, effort.turns, effort.printed)
         if shape not in self._composers:
-            self._composers[shape] = replace(self.composer, each=effort.each, together=effort.together)
+            each, together, turns, printed = shape
+            self._composers[shape] = replace(self.composer, each=each, together=together, turns=turns, printed=printed)
         found = self._composers[shape].best(mixtures, effort.kept)
-        return [Written(best[0].text, True, others=tuple(one.text for one in best[1:])) if best
-                else Written("", False, NOTHING_FIT) for best in found]  # fmt: skip
+        return [
+            Written(best[0].text, True, others=tuple(one.text for one in best[1:]), printed=best[0].printed) if best
+            else Written("", False, NOTHING_FIT) for best in found
+        ]  # fmt: skip
 
     @cached_property
     def _means(self) -> Means:

@@ -70,7 +70,7 @@ class ProposerConfig(_Strict):
     warm_up: PositiveInt = 448
     exploration: float = Field(0.5, ge=0)
     promote_at: float = Field(0.3, gt=0, le=1)
-    effort: Effort = Effort(rounds=0, each=3, together=8, kept=3)
+    effort: Effort = Effort(rounds=0, each=3, together=8, turns=1, kept=3)
 
     @field_validator("effort", mode="before")
     @classmethod

@@ -38,6 +38,12 @@ def mix(
     subject: Subject = None,
     drafts: Annotated[int, typer.Option(help="Of the search: decodes around the mixture.", min=1)] = Effort.drafts,
     rounds: Annotated[int, typer.Option(help="Of the search: changes of the best texts.", min=0)] = Effort.rounds,
+    turns: Annotated[
+        int, typer.Option(help="Of smollm2: times it writes, until a text is good.", min=1)
+    ] = Effort.turns,
+    printed: Annotated[
+        float, typer.Option(help="Of smollm2: how likely a text must be printed, or there is none.", min=0, max=1)
+    ] = Effort.printed,
     model: Writer = None,
     device: DeviceName = "auto",
     as_json: Json = False,
@@ -47,7 +53,7 @@ def mix(
     from generator.record import ProductRecord
 
     record = ProductRecord.from_yaml(subject) if subject else None
-    effort = Effort(drafts, rounds)
+    effort = Effort(drafts, rounds, turns=turns, printed=printed)
     if pairs is not None:
         if text or weights or more:
             raise InputError("--pairs brings its own texts and weights; give --pairs, or --text and --weights")
@@ -70,6 +76,7 @@ def _mix_one(
     from embeddings.space import Space
 
     space = Space.load(model, device)
+    _ = space.composer  # where its editor is damaged, better now than after inverting
     with console.progress() as show:
         few = space.default_inversion.model_copy(update={"rows": max(len(parents), _ROWS)})
         stored = space.invert(parents, few, lambda done, total: show("inverting", done, total))
@@ -78,14 +85,15 @@ def _mix_one(
     if as_json:
         console.print_json({"text": mixture.text, "parents": list(mixture.lineage.parents), "weights": weights,
                             "semantic_consistency": mixture.semantic_consistency, "new": mixture.new,
-                            "refusals": refusals, "model": model,
+                            "printed": mixture.printed, "refusals": refusals, "model": model,
                 "parents_exact": [embedding.exact for embedding in stored]})  # fmt: skip
         return
     for parent, weight in zip(stored, weights, strict=True):
         console.out.print(f"{weight:+.2f}  {parent.text}", markup=False)
     console.out.print(f"   ->  {mixture.text}", markup=False)
     new = "new text" if mixture.new else "not new: a parent's text"
-    console.out.print(f"semantic consistency {mixture.semantic_consistency:.2f}, {new}")
+    likely = "" if mixture.printed is None else f", printed as it stands with probability {mixture.printed:.2f}"
+    console.out.print(f"semantic consistency {mixture.semantic_consistency:.2f}, {new}{likely}")
     for reason in refusals:
         console.out.print(f"a study would refuse it: {reason}", markup=False)
 
@@ -111,6 +119,7 @@ def _mix_pairs(
     if kept := sum(pair in known for pair in rows):
         console.notes.print(f"{kept} of {len(rows)} pairs are in {out} already and stay as they are", markup=False)
     space = Space.load(model, device)
+    _ = space.composer
     texts = list(dict.fromkeys(text for pair in rows if pair not in known for text in pair[:2]))
     found: list[dict[str, Any]] = []
     stored: dict[str, Any] = {}
@@ -131,7 +140,8 @@ def _mix_pairs(
                 try:
                     mixture = space.mix([stored[a], stored[b]], [weight, 1 - weight], record, effort)
                     line |= {"text": mixture.text, "semantic_consistency": round(mixture.semantic_consistency, 4),
-                             "new": mixture.new, "refusals": _refusals(mixture, (a, b), record)}  # fmt: skip
+                             "new": mixture.new, "printed": mixture.printed,
+                             "refusals": _refusals(mixture, (a, b), record)}  # fmt: skip
                 except InputError as error:
                     line |= nothing | {"refusals": [str(error)]}
             found.append(line)
@@ -151,7 +161,7 @@ def _write(path: Path, found: Sequence[dict[str, Any]]) -> None:
     from embeddings.folders import replacing
 
     with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
         writer.writeheader()
         writer.writerows({**row, "refusals": _BETWEEN.join(row["refusals"])} for row in found)
 

@@ -43,7 +43,7 @@ def train_writer_command(
 
 def train_editor_command(
     out: Annotated[Path, typer.Option(help="Folder of checkpoints and the editor.")] = Path("runs") / "editor",
-    model: Annotated[str | None, typer.Option(help="smollm2, a folder, or the hub id of a Llama-class model.")] = None,
+    model: Annotated[str | None, typer.Option(help="The writer that it begins as: smollm2, or a folder.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML settings.")] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps.", min=1)] = None,
     device: DeviceName = "auto",

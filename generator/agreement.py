@@ -13,6 +13,17 @@ _NOT_OF = r"(?<!\bof )(?<!\bof our )(?<!\bof your )(?<!\bof these )"
 _NO_VERBS = "always|sometimes|perhaps|ours|yours|this|as|us|plus|its|is"
 
 
+_DOING = (
+    r"(?:\w*(?:bind|board|brew|cater|clean|coach|cutt|decorat|develop|dy|edit|fram|garden|groom|iron|laund|launder|lay|mend"
+    r"|pierc|plann|plumb|polish|print|proofread|rear|repair|restor|restring|roof|sew|sharpen|servic|sitt|string|thatch"
+    r"|thread|tiling|train|tun|tutor|upholster|walk|wash|wax|weav|weld))ing"
+)
+"""Words for what is done, which nobody counts; of others that end alike, such as sling or ceiling, nothing is said."""
+_NEAR = r"(?:(?!\w*s\b|(?:of|for|with|in|on|to|from|by|and|that|or|per)\b)[\w-]+ ){0,2}?"
+"""Words that may stand between an article and such a name: no prepositions, no verbs in the third person."""
+_ENDS = r"(?=[.;:!?]|$| (?:for|with|that|which|from|by|in|on|at|of|to)\b)"
+"""Behind such a name, where no other noun takes the article."""
+
 _PREPOSITION = "from|for|in|on|by|to|at|of|with|without|like|over|under|before|after|during|since|while|when"
 _STATE = r"\w+(?:ed|able|ible)|ready|dry|done|back|open|good|safe|easy|made|sewn|grown|sold|cut|sent"
 _NO_THING = rf"(?:{_PREPOSITION})\b(?!-)|(?:{_STATE}) (?:{_PREPOSITION})\b|\w+[^\Ws]s (?:the|an?|your|our|its)\b"
@@ -53,6 +64,18 @@ def is_plural(name: str) -> bool:
     return len(head) > 2 and head.lower().endswith("s") and not _SINGULAR.match(head)
 
 
+def is_doing(name: str) -> bool:
+    """Whether a product's name is of what is done, and takes no article, as far as its last word shows.
+
+    Examples
+    --------
+    >>> is_doing("dog grooming"), is_doing("baby sling"), is_doing("mug"), is_doing("tuning of pianos")
+    (True, False, False, True)
+    """
+    head = re.split(r" (?:for|of|with|in|from|to) ", name)[0].split()[-1].lower()
+    return re.fullmatch(_DOING, head) is not None
+
+
 def number_faults(text: str, name: str, facts: Sequence[str] = ()) -> list[str]:
     """Return the words of a text that do not agree in number with a product's name, or with its facts.
 
@@ -62,6 +85,8 @@ def number_faults(text: str, name: str, facts: Sequence[str] = ()) -> list[str]:
     ['A school uniforms', 'school uniforms that washes']
     >>> number_faults("A pair of school uniforms that wash well.", "school uniforms")
     []
+    >>> number_faults("A patient dog grooming at home.", "dog grooming")
+    ['A patient dog grooming']
     """
     word = re.escape(name)
     patterns: tuple[str, ...]
@@ -76,5 +101,7 @@ def number_faults(text: str, name: str, facts: Sequence[str] = ()) -> list[str]:
     text = text.replace("’", "'")
     found = [match for pattern in patterns for match in re.finditer(pattern, text, re.IGNORECASE)]
     named = [match[0] for match in found if is_plural(name) or " and " not in text[: match.start()]]
+    if is_doing(name):
+        named += re.findall(rf"\b(?:an?|each|every|another) {_NEAR}{word}{_ENDS}", text, re.IGNORECASE)
     many = "|".join(re.escape(fact) for fact in facts if is_plural(fact))
     return named + (re.findall(rf"\b(?:an?|each|every|another) (?:{many})\b", text, re.IGNORECASE) if many else [])

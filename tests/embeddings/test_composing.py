@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from embeddings.composing import Composer, Mixed, _like_those_of, is_paste, likeness
+from embeddings import composing
+from embeddings.composing import Composer
+from embeddings.mixed import Mixed
 from embeddings.mixing import adapt, wanted_point
 from generator.checks import Refusal
 from generator.record import ProductRecord
@@ -25,7 +27,7 @@ def _mixed(space, parents=PARENTS, record=None) -> Mixed:
 
 
 def _said(composer, monkeypatch, texts) -> None:
-    monkeypatch.setattr(composer, "_written", lambda mixtures, _: [dict.fromkeys(texts, -1.0) for _ in mixtures])
+    monkeypatch.setattr(composer, "_written", lambda mixtures, *_: [dict.fromkeys(texts, -0.1) for _ in mixtures])
 
 
 def _candidates(composer, mixture):
@@ -97,21 +99,61 @@ def test_refusals(space, composer, monkeypatch, text, code):
 def test_an_editor_refuses_and_ranks_what_nothing_else_refused(space, composer, monkeypatch):
     texts = ["Give people the drone.", "The backpack of travelers.", "The drone that people say you care for.", "A an"]
     _said(composer, monkeypatch, texts)
-    monkeypatch.setattr(composer, "_refusals", lambda *_: [[], [], [], [Refusal("article", "two of them")]])
+    refused = {texts[3]: [Refusal("article", "two of them")]}
+    monkeypatch.setattr(composing, "refusals_of", lambda _, said: [[*refused.get(text, [])] for text in said])
     monkeypatch.setattr(composer, "_refuse_strange", lambda *_: None)
-    likely = {texts[0]: 0.1, texts[1]: 1e-9, texts[2]: 0.9}
-
-    class Editor:
-        def verdicts(self, drafts):
-            assert {sources for sources, _ in drafts} == {"".join(f"- {parent}\n" for parent in PARENTS)}
-            return torch.tensor([[likely[text], 1.0] for _, text in drafts]).log()
-
-    composer.editor = Editor()
+    composer.editor = _Editor({texts[0]: 0.01, texts[1]: 1e-9, texts[2]: 0.9})
     found = _candidates(composer, _mixed(space))
     assert found[0].text == texts[2]
     codes = {one.text: [refusal.code for refusal in one.refusals] for one in found}
     assert codes == dict(zip(texts, (["unprintable"], ["unprintable"], [], ["article"]), strict=True))
     assert found[-1].text == texts[1]
+    printed = {one.text: one.printed for one in found}
+    assert printed[texts[3]] is None
+    assert 0 < printed[texts[1]] < printed[texts[0]] < composer.printed <= printed[texts[2]] < 1
+    assert {one.text for one in found if not one.refusals} == {texts[2]}
+    composer.printed = 0.0
+    assert [one.text for one in _candidates(composer, _mixed(space)) if not one.refusals] == [*texts[2::-2], texts[1]]
+
+
+class _Editor:
+    """Says of each text what it was told."""
+
+    def __init__(self, likely):
+        self.likely, self.read = likely, []
+
+    def verdicts(self, sources, texts):
+        assert sources == "".join(f"- {parent}\n" for parent in PARENTS)
+        self.read.append(texts)
+        return torch.tensor([[self.likely.get(text, 0.001), 0.9] for text in texts]).logit()
+
+
+def test_what_is_not_sure_to_be_printed_is_written_again(space, composer, monkeypatch):
+    first, second = "Give people the drone.", "The backpack of travelers."
+    turns = []
+    monkeypatch.setattr(composer, "_refuse_strange", lambda *_: None)
+    monkeypatch.setattr(composing, "refusals_of", lambda _, said: [[] for _ in said])
+    said = [{first: -3.0, "A drone.": -3.0}, {second: -0.01, first: -0.1}, {"Never.": 0.0}]
+    monkeypatch.setattr(
+        composer, "_written", lambda mixtures, _, turn: turns.append(turn) or [said[turn]] * len(mixtures)
+    )
+    composer.editor = _Editor({first: 0.5, second: 0.9999})
+    for most, best, written in ((1, first, 2), (2, second, 3), (5, second, 3)):
+        composer.turns = most
+        turns.clear()
+        found = _candidates(composer, _mixed(space))
+        assert (found[0].text, len(found), turns) == (best, written, [*range(min(most, 2))])
+    again = {one.text: one.score for one in found}
+    composer.turns = 1
+    assert again[first] > {one.text: one.score for one in _candidates(composer, _mixed(space))}[first]
+
+
+def test_every_turn_says_something_else(space, composer):
+    mixture = _mixed(space)
+    theirs = composer._encoded([mixture.parents])
+    first, second = (set(composer._written([mixture], theirs, turn)[0]) for turn in (0, 1))
+    assert second - first
+    assert composer._written([mixture], theirs, 1)[0].keys() == second
 
 
 def test_a_strange_text_is_unreadable(space, composer, monkeypatch):
@@ -137,28 +179,6 @@ def test_about_a_subject_facts_come_from_the_record_alone(space, composer, monke
     assert "unbacked claim" in codes[texts[4]]
 
 
-def test_numbers_and_words_that_would_be_refused_are_never_written(space, composer):
-    def banned(*sources, record=None):
-        flags = composer._foreign(_mixed(space, sources, record)).tolist()
-        return {space.model.detokenize([token]) for token, flag in enumerate(flags) if flag}
-
-    written = [space.model.detokenize([token]) for token in range(len(space.model.tokenizer))]
-    parents, mug = ("A backpack rated 4.8.", "Kardashian knives"), ProductRecord(name="mug", proof=["rated 4.8"])
-    for foreign in (banned(*parents), banned(*parents, record=mug)):
-        assert {text for text in written if set(filter(str.isdigit, text)) - set("48") or "\n" in text} <= foreign
-        assert {"4", "8", ".", " the", space.model.detokenize([space.model.end])}.isdisjoint(foreign)
-    others = {text for text in banned(*parents, record=mug) - banned(*parents) if text[1:].isalpha() and len(text) > 4}
-    assert others
-    for text in sorted(others)[:20]:
-        assert text not in banned(*parents, record=ProductRecord(name="mug", use=[f"a {text.strip()}"]))
-
-
-def test_other_forms_of_a_records_words_may_be_written():
-    like = _like_those_of(("two handles", "bake bread", "a berry for your shop"))
-    assert {"handle", "handles", "baking", "berries", "shopping", "bread"} <= set(like)
-    assert "kettle" not in like
-
-
 def test_nothing_written_gives_nothing(space, composer, monkeypatch):
     _said(composer, monkeypatch, [])
     assert _candidates(composer, _mixed(space)) == []
@@ -168,18 +188,9 @@ def test_nothing_written_gives_nothing(space, composer, monkeypatch):
 def test_several_texts_of_a_mixture_are_unlike_each_other(space, composer, monkeypatch):
     texts = ["Give people the drone.", "Give people the drone!", "The backpack of travelers.", "The drone of people."]
     _said(composer, monkeypatch, texts)
-    monkeypatch.setattr(composer, "_refusals", lambda *_: [[], [], [], []])
+    monkeypatch.setattr(composing, "refusals_of", lambda _, said: [[] for _ in said])
     monkeypatch.setattr(composer, "_refuse_strange", lambda *_: None)
     ((*found,),) = composer.best([_mixed(space)], 3)
     assert len(found) == 3
     assert len({one.text.rstrip(".!") for one in found}) == 3
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
-
-
-def test_pastes_and_likeness():
-    assert is_paste("Give travelers the drone that people will not stop talking about.", PARENTS)
-    assert not is_paste("The drone that travelers talk about.", PARENTS)
-    assert not is_paste(PARENTS[0], PARENTS)
-    assert not is_paste("", PARENTS)
-    assert likeness("A kettle.", "a KETTLE") == 1.0
-    assert likeness("A kettle.", "One lamp") == 0.0

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from copyloom import InputError
-from embeddings.composing import Composer, Mixed
+from embeddings.composing import Composer
+from embeddings.mixed import Mixed
 from embeddings.mixing import adapt, wanted_point
 from embeddings.space import Space
 from generator.models import WRITER, is_there
@@ -64,7 +65,7 @@ def test_a_text_about_a_subject_names_it_and_nothing_else(writer):
 
 def test_where_nothing_is_fit_the_answer_says_so(writer, stored, monkeypatch):
     monkeypatch.setattr(
-        Composer, "_written", lambda _, mixtures, theirs: [{"Stay dry dry the": -1.0, TEXTS[0]: -0.5} for _ in mixtures]
+        Composer, "_written", lambda _, mixtures, *rest: [{"Stay dry dry the": -1.0, TEXTS[0]: -0.5} for _ in mixtures]
     )
     with pytest.raises(InputError, match="fit to print"):
         writer.mix(stored[:2], [0.5, 0.5])

@@ -67,3 +67,33 @@ def test_things_stand_behind_with(text):
 def test_a_prompt_says_with_of_things_alone():
     record = ProductRecord(name="honey", feature=("a lid", "from hives on the moor"))
     assert about(record) == "About the honey: with a lid; from hives on the moor."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A hedge laying that keeps stock in.",
+        "For a hedge laying.",
+        "Each hedge laying",
+        "Calm and kind, a hedge laying",
+    ],
+)
+def test_what_is_done_takes_no_article(text):
+    assert number_faults(text, "hedge laying")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Our hedge laying.", "A hedge laying day.", "A price for hedge laying.", "Every farm needs hedge laying.",
+        "Each week brings hedge laying.", "Book a visit, enjoy hedge laying.", "An hour's hedge laying.",
+        "A fair price, expert hedge laying.", "A hedge laying and training day.",
+    ],
+)  # fmt: skip
+def test_what_is_done_stands_without_article_or_before_another_noun(text):
+    assert number_faults(text, "hedge laying") == []
+
+
+@pytest.mark.parametrize("name", ["earring", "baby sling", "ceiling", "phone casing", "apple sapling", "wedding"])
+def test_things_that_end_alike_take_one(name):
+    assert number_faults(f"A silver {name} for you.", name) == []
