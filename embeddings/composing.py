@@ -26,7 +26,7 @@ from embeddings.effort import Effort
 from embeddings.mixed import Mixed
 from embeddings.mixing import adapt
 from embeddings.prompt import about, prompt
-from embeddings.refusals import COPY, LONG, likeness, refusals_of, strays
+from embeddings.refusals import LONG, is_copy, refusals_of, strays
 from generator.checks import Refusal
 from generator.decoding import MAX_TOKENS, Choice, Decoded, Prefix, decode
 from generator.editor import Editor
@@ -347,6 +347,6 @@ def _unlike(found: Sequence[Candidate], count: int) -> list[Candidate]:
     """Return the first candidates, as many as asked for, leaving out near copies of better ones."""
     chosen: list[Candidate] = []
     for one in found:
-        if len(chosen) < count and all(likeness(one.text, better.text) < COPY for better in chosen):
+        if len(chosen) < count and not any(is_copy(one.text, better.text) for better in chosen):
             chosen.append(one)
     return chosen

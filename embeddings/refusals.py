@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from difflib import SequenceMatcher
 
@@ -17,7 +18,7 @@ from generator.words import free_words, inventions, ordinary_words, unheld
 _LONGEST_PASTE = 0.85
 LONG = 120
 """Characters that a text about a subject may have, whatever its parents'."""
-COPY = 0.85
+_COPY = 0.85
 """`likeness` from which on a text is a copy."""
 _RUN = 3
 """Share of a text that may come word for word from two parents or more, in runs of so many words."""
@@ -59,7 +60,7 @@ def _of_sources(mixture: Mixed, text: str) -> list[Refusal]:
         ]
         found += [Refusal("agreement", f"{words!r}: a thing must follow") for words in without_things(text)]
         return found
-    near = next((parent for parent in (*mixture.parents, *mixture.apart) if likeness(text, parent) >= COPY), None)
+    near = next((parent for parent in (*mixture.parents, *mixture.apart) if is_copy(text, parent)), None)
     if near is not None:
         found.append(Refusal("copy", f"nearly the same words as {near}"))
     if is_paste(text, mixture.parents):
@@ -76,6 +77,20 @@ def _of_grammar(text: str, usual: Collection[str]) -> list[Refusal]:
 def strays(text: str, sources: Sequence[str]) -> list[str]:
     """Return the words of a text that no source holds and that people do not use freely."""
     return [word for word in unheld(text, sources) if word not in free_words()]
+
+
+def is_copy(text: str, other: str) -> bool:
+    """Say whether a text is nearly another, or its sentences in another order.
+
+    Examples
+    --------
+    >>> is_copy("Hear every note. Why settle for flat sound?", "Why settle for flat sound? Hear every note.")
+    True
+    >>> is_copy("From £45: new lenses in your own frames.", "New lenses in your own frames from £45.")
+    False
+    """
+    mine, theirs = ({normalised(one) for one in re.split(r"(?<=[.!?]) ", said)} for said in (text, other))
+    return mine == theirs or likeness(text, other) >= _COPY
 
 
 def likeness(text: str, other: str) -> float:
