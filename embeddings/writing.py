@@ -217,11 +217,6 @@ class Writing:
         """Return the best text of each mixture, of a space that composes; its fault, where nothing is fit to print."""
         if self.composer is None:
             raise InputError(f"model {self.model.name!r} does not compose; take a pretrained writer such as smollm2")
-        if self.composer.editor is None and effort.printed != Effort.printed:
-            raise InputError(
-                f"printed is {effort.printed:g}, but {self.model.name!r} has no editor that could say how likely "
-                "a text is printed; leave it out, or train one with `copyloom train editor`"
-            )
         shape = (effort.each, effort.together, effort.turns, effort.printed)
         if shape not in self._composers:
             each, together, turns, printed = shape

@@ -60,7 +60,8 @@ class ProposerConfig(_Strict):
         Probability of being shown at which a written text becomes a parent.
     effort : Effort
         How far to search for the text of a mixture where there is no subject: no rounds of rewriting unless asked for,
-        as a study writes thousands of mixtures. For a pretrained writer, how much it writes.
+        as a study writes thousands of mixtures. For a pretrained writer, how much it writes, and that a text is shown
+        from a probability of 0.4 to be printed: a study needs something to try.
     """
 
     every: PositiveInt = 3
@@ -70,7 +71,7 @@ class ProposerConfig(_Strict):
     warm_up: PositiveInt = 448
     exploration: float = Field(0.5, ge=0)
     promote_at: float = Field(0.3, gt=0, le=1)
-    effort: Effort = Effort(rounds=0, each=3, together=8, turns=1, kept=3)
+    effort: Effort = Effort(rounds=0, each=3, together=8, turns=1, printed=0.4, kept=3)
 
     @field_validator("effort", mode="before")
     @classmethod

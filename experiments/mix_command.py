@@ -15,7 +15,7 @@ from experiments import console
 from experiments.options import DeviceName, Json, Subject, Texts, Writer, writer_for
 
 if TYPE_CHECKING:
-    from embeddings.space import Mixture
+    from embeddings.space import Mixture, Space
     from generator.record import ProductRecord
 
 COLUMNS = ("a", "b", "weight", "text", "semantic_consistency", "new", "refusals")
@@ -76,7 +76,7 @@ def _mix_one(
     from embeddings.space import Space
 
     space = Space.load(model, device)
-    _ = space.composer  # where its editor is damaged, better now than after inverting
+    _check_editor(space, effort)
     with console.progress() as show:
         few = space.default_inversion.model_copy(update={"rows": max(len(parents), _ROWS)})
         stored = space.invert(parents, few, lambda done, total: show("inverting", done, total))
@@ -96,6 +96,16 @@ def _mix_one(
     console.out.print(f"semantic consistency {mixture.semantic_consistency:.2f}, {new}{likely}")
     for reason in refusals:
         console.out.print(f"a study would refuse it: {reason}", markup=False)
+
+
+def _check_editor(space: Space, effort: Effort) -> None:
+    """Raise where the writer's editor is damaged, or where there is none and texts are to be so likely printed."""
+    composer = space.composer
+    if composer is not None and composer.editor is None and effort.printed != Effort.printed:
+        raise InputError(
+            f"--printed is {effort.printed:g}, but {space.model.name!r} has no editor that could say how likely a "
+            "text is printed; leave it out, or train one with `copyloom train editor`"
+        )
 
 
 def _refusals(mixture: Mixture, parents: Sequence[str], record: ProductRecord | None) -> list[str]:
@@ -119,7 +129,7 @@ def _mix_pairs(
     if kept := sum(pair in known for pair in rows):
         console.notes.print(f"{kept} of {len(rows)} pairs are in {out} already and stay as they are", markup=False)
     space = Space.load(model, device)
-    _ = space.composer
+    _check_editor(space, effort)
     texts = list(dict.fromkeys(text for pair in rows if pair not in known for text in pair[:2]))
     found: list[dict[str, Any]] = []
     stored: dict[str, Any] = {}
