@@ -138,8 +138,8 @@ class Composer:
     reference: LanguageModel
     editor: Editor | None = None
     each: int = Effort.each
-    together: int = 1
-    turns: int = 1
+    together: int = Effort.together
+    turns: int = Effort.turns
     printed: float = Effort.printed
 
     def __post_init__(self) -> None:

@@ -33,7 +33,7 @@ from embeddings.slots import Target
 from embeddings.starts import random_start, token_mean_start
 from embeddings.subject import SubjectAdapter
 from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding, check_same_space
-from embeddings.writing import Writing, is_usable
+from embeddings.writing import NOTHING_FIT, Writing, is_usable
 from generator.device import Device
 from generator.language_model import CRITIC, SHIPPED, LanguageModel
 from generator.record import ProductRecord
@@ -287,7 +287,8 @@ class Space(Writing):
             consistency = float((self.encoder.encode([written.text]) @ wanted_point(sentence_vectors, row).T).item())
         if not is_usable(written):
             reason = written.fault or "the mixture decodes to no usable text"
-            raise InputError(f"{reason}; try other parents, weights or subject, or a lower `printed`")
+            lower = " or a lower `printed`" if reason == NOTHING_FIT else ""
+            raise InputError(f"{reason}; try other parents, weights or subject{lower}")
         lineage = Lineage(texts, tuple(map(float, weights)))
         return Mixture(written.text, lineage, consistency, is_new(written.text, lineage.parents), written.printed)
 

@@ -73,7 +73,7 @@ class Writing:
         self.context_ids = Context(before, after)
         self.adapter, self.subject_adapter = adapter, subject_adapter
         self._phrases: dict[str, Any] = {}
-        self._composers: dict[tuple[int, int, int, float], Composer] = {}
+        self._composers: dict[tuple[float, ...], Composer] = {}
 
     def mix_many(self, vectors: Tensor, sentence_vectors: Tensor, weights: Tensor) -> Tensor:
         """Return the vectors (B, P, D) of B mixtures; see `embeddings.mixing.mix` for the shapes."""
@@ -217,10 +217,10 @@ class Writing:
         """Return the best text of each mixture, of a space that composes; its fault, where nothing is fit to print."""
         if self.composer is None:
             raise InputError(f"model {self.model.name!r} does not compose; take a pretrained writer such as smollm2")
-        shape = (effort.each, effort.together, effort.turns, effort.printed)
+        how = {name: getattr(effort, name) for name in ("each", "together", "turns", "printed")}
+        shape = tuple(how.values())
         if shape not in self._composers:
-            each, together, turns, printed = shape
-            self._composers[shape] = replace(self.composer, each=each, together=together, turns=turns, printed=printed)
+            self._composers[shape] = replace(self.composer, **how)
         found = self._composers[shape].best(mixtures, effort.kept)
         return [
             Written(best[0].text, True, others=tuple(one.text for one in best[1:]), printed=best[0].printed) if best

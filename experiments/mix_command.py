@@ -141,7 +141,7 @@ def _mix_pairs(
             show("mixing", number, len(rows))
             a, b, weight = pair
             line: dict[str, Any] = {"a": a, "b": b, "weight": weight}
-            nothing = {"text": "", "semantic_consistency": None, "new": False}
+            nothing = {"text": "", "semantic_consistency": None, "new": False, "printed": None}
             if pair in known:
                 line = known[pair]
             elif unfit := [stored[text] for text in (a, b) if not isinstance(stored[text], SummaryEmbedding)]:
@@ -199,7 +199,8 @@ def _written(path: Path) -> dict[Pair, dict[str, Any]]:
         (line["a"], line["b"], float(line["weight"])): {
             "a": line["a"], "b": line["b"], "weight": float(line["weight"]), "text": line["text"],
             "semantic_consistency": float(line["semantic_consistency"]) if line["semantic_consistency"] else None,
-            "new": line["new"] == "True", "refusals": [r for r in line["refusals"].split(_BETWEEN) if r],
+            "new": line["new"] == "True", "printed": None,
+            "refusals": [r for r in line["refusals"].split(_BETWEEN) if r],
         }
         for line in lines
     }  # fmt: skip

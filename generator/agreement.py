@@ -14,7 +14,7 @@ _NO_VERBS = "always|sometimes|perhaps|ours|yours|this|as|us|plus|its|is"
 
 
 _DOING = (
-    r"(?:\w*(?:bind|board|brew|cater|clean|coach|cutt|decorat|develop|dy|edit|fram|garden|groom|iron|laund|launder|lay|mend"
+    r"(?:\w*(?:bind|board|brew|cater|clean|coach|cutt|decorat|develop|dy|edit|fram|garden|groom|iron|launder|lay|mend"
     r"|pierc|plann|plumb|polish|print|proofread|rear|repair|restor|restring|roof|sew|sharpen|servic|sitt|string|thatch"
     r"|thread|tiling|train|tun|tutor|upholster|walk|wash|wax|weav|weld))ing"
 )

@@ -61,18 +61,17 @@ class Branches:
         seen = (owner[:, :, None] == owner[:, None]) | (owner[:, None] == 0)  # all of its own, and the beginning
         return cls(ids, positions, (seen & torch.ones(length, length, dtype=torch.bool).tril())[:, None], tuple(ends))
 
-    def last_states(self, body: Any, weight: Tensor) -> Tensor:
+    def last_states(self, body: Any) -> Tensor:
         """Return the hidden state (N, H) of the last token of each branch, row after row, differentiable.
 
         Parameters
         ----------
         body : PreTrainedModel
             Without its head.
-        weight : Tensor
-            One of its parameters, for their device and type.
         """
-        where = weight.device
-        hidden = torch.zeros(self.seen.shape, dtype=weight.dtype).masked_fill(~self.seen, torch.finfo(weight.dtype).min)
+        weight = next(body.parameters())
+        where, least = weight.device, torch.finfo(weight.dtype).min
+        hidden = torch.zeros(self.seen.shape, dtype=weight.dtype).masked_fill(~self.seen, least)
         states = body(
             input_ids=self.ids.to(where), position_ids=self.positions.to(where), attention_mask=hidden.to(where),
             use_cache=False,
@@ -93,9 +92,9 @@ def check_branches(model: LanguageModel) -> None:
     beginning, branches = [1 % tokens, 2 % tokens, 3 % tokens], [[4 % tokens, 5 % tokens], [6 % tokens]]
     alone = [Branches.of([(beginning, [branch])], model.end) for branch in branches]
     try:
-        body, weight = model.model.base_model, model.model.get_input_embeddings().weight
-        together = Branches.of([(beginning, branches)], model.end).last_states(body, weight)
-        states = [body(input_ids=one.ids[:, : one.ends[0][0] + 1].to(weight.device), use_cache=False)[0][:, -1]
+        body, where = model.model.base_model, model.device.torch
+        together = Branches.of([(beginning, branches)], model.end).last_states(body)
+        states = [body(input_ids=one.ids[:, : one.ends[0][0] + 1].to(where), use_cache=False)[0][:, -1]
                   for one in alone]  # fmt: skip
         close = (together - torch.cat(states)).norm() <= _TOLERANCE * together.norm()
     except (TypeError, ValueError, RuntimeError, IndexError) as error:

@@ -22,7 +22,7 @@ from torch.nn.functional import linear
 
 from copyloom import InputError, SpaceError
 from generator import low_rank
-from generator.branches import Branches, check_branches
+from generator.branches import Branches
 from generator.eight_bits import unpacked
 from generator.language_model import LanguageModel
 
@@ -93,7 +93,7 @@ class Editor:
         Raises
         ------
         SpaceError
-            If they are of another kind of model, or of one that cannot read drafts side by side.
+            If they are of another kind of model.
         """
         shapes = [tuple(value.shape) for name, value in sorted(tensors.items()) if name.startswith(HEAD)]
         if shapes != [(len(VERDICTS),), (len(VERDICTS), base.hidden_size)]:
@@ -102,7 +102,6 @@ class Editor:
         low_rank.merge(model, {name: value for name, value in tensors.items() if not name.startswith(HEAD)})
         read = LanguageModel(model, base.tokenizer, base.name, base.device)
         where = base.device.torch
-        check_branches(read)
         return cls(read, tensors[f"{HEAD}.weight"].to(where), tensors[f"{HEAD}.bias"].to(where))
 
     def in_bfloat16(self) -> Editor:
@@ -116,6 +115,6 @@ class Editor:
         for first in range(0, len(branches), _TOGETHER):
             read = Branches.of([(beginning, branches[first : first + _TOGETHER])], self.model.end)
             with torch.no_grad(), torch.inference_mode(not self.model.device.compiles_shapes):
-                states = read.last_states(body, self.model.model.get_input_embeddings().weight)
+                states = read.last_states(body)
                 found.append(linear(states.float(), self.weight, self.bias).cpu())
         return torch.cat(found)

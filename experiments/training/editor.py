@@ -247,7 +247,7 @@ class _Training:
     def _loss(self, step: int) -> Tensor:
         batch = self._batch(step)
         read = Branches.of([(one.sources, one.texts) for one in batch], self.reader.end)
-        states = read.last_states(self.body, self.reader.model.get_input_embeddings().weight)
+        states = read.last_states(self.body)
         said = linear(states.float(), self.head.weight, self.head.bias)
         wanted = torch.tensor([verdict for one in batch for verdict in one.verdicts], device=said.device)
         sizes = [len(one.texts) for one in batch]

@@ -120,11 +120,10 @@ class _Editor:
     """Says of each text what it was told."""
 
     def __init__(self, likely):
-        self.likely, self.read = likely, []
+        self.likely = likely
 
     def verdicts(self, sources, texts):
         assert sources == "".join(f"- {parent}\n" for parent in PARENTS)
-        self.read.append(texts)
         return torch.tensor([[self.likely.get(text, 0.001), 0.9] for text in texts]).logit()
 
 

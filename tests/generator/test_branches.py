@@ -11,11 +11,11 @@ from generator.language_model import SHIPPED, LanguageModel
 
 def test_a_branch_reads_as_it_does_alone():
     model = LanguageModel.load(SHIPPED, Device.choose("cpu"))
-    body, weight = model.model.base_model, model.model.get_input_embeddings().weight
+    body = model.model.base_model
     rows = [([5, 6, 7], [[8, 9], [10], list(range(20, 50))]), ([11], [[8]]), (list(range(60, 130)), [[9, 9], [9, 9]])]
     read = Branches.of(rows, model.end)
     assert read.ids.shape == (3, 128)
-    states = read.last_states(body, weight)
+    states = read.last_states(body)
     place = 0
     for beginning, branches in rows:
         for branch in branches:
