@@ -26,13 +26,14 @@ from embeddings.effort import Effort
 from embeddings.mixed import Mixed
 from embeddings.mixing import adapt
 from embeddings.prompt import about, prompt
-from embeddings.refusals import LONG, is_copy, refusals_of, strays
+from embeddings.refusals import LONG, is_copy, refusals_of
 from generator.checks import Refusal
 from generator.decoding import MAX_TOKENS, Choice, Decoded, Prefix, decode
 from generator.editor import Editor
 from generator.language_model import LanguageModel
 from generator.permitted import Permitted
 from generator.readability import ORDINARY, strangeness
+from generator.words import as_written, begun_as
 
 PROMPTS = 6
 """Times that the writer is asked for a mixture's texts: some prompts twice, with other vectors."""
@@ -46,14 +47,14 @@ _COOLEST, _WARMEST = 0.3, 0.8
 
 _STRANGER, _MUCH_STRANGER = 0.9, 5.0
 """Nats a token by which a text may be stranger than its strangest parent, and nats of its strangest token."""
-_ODDS, _NEAR, _STRAY, _WORD = 0.98, 0.42, 0.27, 0.1
-"""The log-odds that a text is printed and belongs, to begin with; what a cosine brings; what a word costs that no
-source holds and that people do not use freely, and every word."""
-_LIKELY, _PRINTED, _BELONGS = 2.4, 0.26, 0.13
+_ODDS, _NEAR, _WORD, _USUAL = -1.76, 0.94, 0.19, 0.137
+"""The log-odds that a text is printed and belongs, to begin with; what a cosine brings; what a word costs; and what
+every word brings that the parents have, in the mean."""
+_LIKELY, _PRINTED, _BELONGS = 1.33, 0.58, 0.3
 """What a nat brings of the mean log-probability of a token, by the writer, to the prompt that fits best; and the
 editor's log-odds that a text is printed and that it belongs. The weights were fitted, as a logistic regression, to
-2,842 drafts that no editor had learned from; their scale, to what blind readers said of 289 chosen texts."""
-SURE = 0.7
+4,996 drafts that no editor had learned from; their scale, to what blind readers said of 215 chosen texts."""
+SURE = 0.8
 """Probability of being printed from which on no better text is looked for."""
 
 
@@ -90,11 +91,12 @@ class _Asked:
     Parameters
     ----------
     prefix : Prefix
-        Of all prompts, each before one or two times `each` texts.
+        Of all prompts, each before two vectors or more.
     vectors : Tensor of shape (B, P, D)
-        B texts.
+    copies : tuple of int
+        Texts that are written from each of the B.
     warmth : tuple of float
-        B temperatures.
+        A temperature for each text.
     banned : Tensor of shape (V,)
     longest : int
         Tokens of a text.
@@ -102,6 +104,7 @@ class _Asked:
 
     prefix: Prefix
     vectors: Tensor
+    copies: tuple[int, ...]
     warmth: tuple[float, ...]
     banned: Tensor
     longest: int
@@ -187,9 +190,9 @@ class Composer:
         Mixtures with prompts of a length are written together; which ones makes no difference, nor in which order.
         """
         asked = [self._asked(*row) for row in zip(mixtures, theirs, strict=True)]
-        alike: dict[int, list[int]] = {}
+        alike: dict[tuple[int, int], list[int]] = {}
         for number, one in enumerate(asked):
-            alike.setdefault(one.prefix.present.shape[1], []).append(number)
+            alike.setdefault((one.prefix.present.shape[1], len(one.vectors)), []).append(number)
         texts: list[dict[str, float]] = [{} for _ in mixtures]
         for _, numbers in sorted(alike.items()):
             numbers.sort(key=lambda number: asked[number].longest)  # so that few wait for a longer text
@@ -198,7 +201,8 @@ class Composer:
                 found = self._decoded([asked[number] for number in chunk], turn)
                 for number, said in zip(chunk, found, strict=True):
                     for draft in said:
-                        text = draft.text.strip()
+                        text = as_written(draft.text.strip(), mixtures[number].sources)
+                        text = begun_as(text, mixtures[number].parents)
                         if text and draft.finished and len(draft.ids) < asked[number].longest:
                             texts[number][text] = max(draft.likelihood, texts[number].get(text, -torch.inf))
         return texts
@@ -215,7 +219,8 @@ class Composer:
         coolest = 0.0 if turn == 0 else _COOLEST  # what is likeliest has been said
         warmth = tuple(max(temperature, coolest) for one in asked for temperature in one.warmth)
         banned = torch.stack([one.banned for one in asked]).repeat_interleave(rows, 0)
-        choice = Choice(warmth, seed=turn, banned=banned, every=rows)
+        copies = tuple(times for one in asked for times in one.copies)
+        choice = Choice(warmth, seed=turn, banned=banned, every=rows, copies=copies)
         longest = max(one.longest for one in asked)
         if self.writer.device.compiles_shapes:
             longest = MAX_TOKENS  # the cache has so many places, whichever mixtures are written together
@@ -232,24 +237,22 @@ class Composer:
         told, leaning, own = mixture.parents, self._leaning(mixture, theirs, 0.5), self._leaning(mixture, theirs, 1.0)
         places = (0, min(1, len(told) - 1))
         read = (told, told[::-1], *(told[place : place + 1] for place in places))
-        answers = [mixture.vectors[None], leaning] * 2 + [torch.stack([own[place], leaning[place]]) for place in places]
-        vectors, warmth = zip(*(self._in_turn(one) for one in answers), strict=True)
-        times = tuple(self.each * count for count in (2, 2, 1, 1))
+        answers = [torch.cat([mixture.vectors[None], leaning[: self.each]])] * 2
+        answers += [torch.stack([own[place], leaning[place]]) for place in places]
+        copies = (self._copies(1) + self._copies(len(answers[0]) - 1)) * 2 + self._copies(2) * 2
         longest = int(_LONGER * max(len(self.writer.tokenize(text)) for text in told)) + _ROOM
         return _Asked(
-            replace(self._read([prompt(parents, mixture.record) for parents in read]), times=times),
-            torch.cat(vectors),
-            tuple(one for row in warmth for one in row) if len(told) > 1 else self._ladder(),
+            replace(self._read([prompt(parents, mixture.record) for parents in read]), times=tuple(map(len, answers))),
+            torch.cat(answers),
+            copies,
+            tuple(warmth for times in copies for warmth in _warmth(times)) if len(told) > 1 else self._ladder(),
             self._permitted.barred(mixture.sources, mixture.record is not None),
             min(MAX_TOKENS, longest if mixture.record is None else max(longest, LONG // _LETTERS)),
         )
 
-    def _in_turn(self, vectors: Tensor) -> tuple[Tensor, list[float]]:
-        """Return K sets of vectors (K, P, D) in turn, and a temperature for each row, higher at every turn."""
-        turns = -(-self.each // len(vectors))
-        warmth = [0.0, *torch.linspace(_COOLEST, _WARMEST, max(turns - 1, 0)).tolist()]
-        rows = torch.arange(self.each)
-        return vectors[rows % len(vectors)], [warmth[row // len(vectors)] for row in rows.tolist()]
+    def _copies(self, vectors: int) -> tuple[int, ...]:
+        """Return how many of `each` texts are written from each of some vectors, at most `each`."""
+        return tuple(-(-(self.each - place) // vectors) for place in range(vectors))
 
     def _ladder(self) -> tuple[float, ...]:
         """Return a temperature for each text of all prompts, where these are the same."""
@@ -317,11 +320,11 @@ class Composer:
                 for text, why, worth, likely in zip(texts, refusals, odds, printed, strict=True)]  # fmt: skip
 
     def _odds(self, mixture: Mixed, theirs: Tensor, texts: Sequence[str], vectors: Tensor) -> Tensor:
-        """Return what each text (B,) is worth by its words and sense: near to a parent, short, and nothing added.
+        """Return what each text (B,) is worth by its length and sense: short, and near to a parent.
 
         The nearest of the heaviest parents counts: a text that says one of them anew reads better than one that says
-        half of each. What is moved away from a text, by steering or a negative weight, should come near the wanted
-        point; and a text about a subject, near to what is known of it.
+        half of each; and short is what is shorter than they are. What is moved away from a text, by steering or a
+        negative weight, should come near the wanted point; and a text about a subject, near to what is known of it.
         """
         if mixture.record is not None:
             aims, lighter = self.encode([about(mixture.record)]), torch.zeros(1)
@@ -330,9 +333,14 @@ class Composer:
         else:
             aims, lighter = theirs, torch.tensor(mixture.lighter)
         near = (vectors @ aims.T - lighter).amax(1)
-        strange = torch.tensor([len(strays(text, mixture.sources)) for text in texts])
         words = torch.tensor([len(text.split()) for text in texts])
-        return _ODDS + _NEAR * near - _STRAY * strange - _WORD * words
+        usual = sum(len(parent.split()) for parent in mixture.parents) / len(mixture.parents)
+        return _ODDS + _NEAR * near - _WORD * words + _USUAL * usual
+
+
+def _warmth(times: int) -> list[float]:
+    """Return the temperatures of so many texts from the same vectors: the likeliest first."""
+    return [0.0, *torch.linspace(_COOLEST, _WARMEST, times - 1).tolist()]
 
 
 def _sorted(found: Sequence[Candidate]) -> list[Candidate]:

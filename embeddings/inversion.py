@@ -189,7 +189,8 @@ class Inverter:
         self.objective = Objective(model, self.dtype, *embedded, config.compiled, parameter_gradients)
         few = model.device.compiles_shapes
         self._lengths = lengths or (_FEW_LENGTHS if few else _FINE_LENGTHS)
-        self._levels = sorted({-(-config.rows * part // 8) for part in ((2, 8) if few else range(1, 9))})
+        parts = (8, 32) if few else (1, 2, *range(4, 33, 4))  # few rows where a text or two are left
+        self._levels = sorted({-(-config.rows * part // 32) for part in parts})
         self._waiting = Waiting()
         self._slots: Slots | None = None
         self._turns = 0

@@ -233,6 +233,9 @@ def bench_mix(
     ] = 40,
     plain: Annotated[bool, typer.Option(help="Also train and try a model without adapter: ten minutes.")] = True,
     data: Annotated[Path | None, typer.Option(help="Folder of real texts.")] = None,
+    written: Annotated[
+        list[Path] | None, typer.Option(help="Only measure the texts of a file that `mix --pairs --out` wrote.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the model without adapter and the numbers.")] = DEFAULT_OUT
     / "bench-mix",
     model: Model = "copyloom-tiny",
@@ -240,10 +243,16 @@ def bench_mix(
     as_json: Json = False,
 ) -> None:
     """Measure mixing: fluent, new, where the weights asked for; beside other ways and stored texts."""
+    from experiments.bench.mix import written as of_files
     from experiments.bench.mix.run import measure
     from experiments.bench.mix.tables import show
     from experiments.texts import read_texts
 
+    if written:
+        with console.progress() as report:
+            found = of_files.measure_written(written, report)
+        console.deliver(found, of_files.show, as_json, out / "written.json")
+        return
     given = None if texts is None else read_texts(texts, column)
     with console.progress() as report:
         found = measure(

@@ -85,7 +85,7 @@ class ProposerConfig(_Strict):
         return self.model_copy(update=changes) if composes else self
 
 
-COMPOSING = {"every": 16, "shortlist": 1, "warm_up": 16}
+COMPOSING = {"every": 13, "shortlist": 1, "warm_up": 24}
 """What a study asks of a writer that takes a second for a mixture, so that it ends within four minutes on two cores."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,20 +73,24 @@ def _mix_one(
     parents: list[str], weights: list[float], record: ProductRecord | None, effort: Effort, model: str, device: str,
     as_json: bool,
 ) -> None:  # fmt: skip
+    from embeddings.inversion import check_texts
     from embeddings.space import Space
 
     space = Space.load(model, device)
     _check_editor(space, effort)
+    check_texts(space.model, parents, space.default_inversion, space.prefix)
+    ends = [] if record else [text for text, weight in zip(parents, weights, strict=True) if weight == 1]
     with console.progress() as show:
-        few = space.default_inversion.model_copy(update={"rows": max(len(parents), _ROWS)})
-        stored = space.invert(parents, few, lambda done, total: show("inverting", done, total))
+        loose, exact = _stored(space, parents, ends, max(len(parents), _ROWS), show)
+    stored = [(exact if text in ends else loose)[text] for text in parents]
     mixture = space.mix(stored, weights, record, effort)
     refusals = _refusals(mixture, parents, record)
     if as_json:
         console.print_json({"text": mixture.text, "parents": list(mixture.lineage.parents), "weights": weights,
                             "semantic_consistency": mixture.semantic_consistency, "new": mixture.new,
                             "printed": mixture.printed, "refusals": refusals, "model": model,
-                "parents_exact": [embedding.exact for embedding in stored]})  # fmt: skip
+                            "parents_exact": [one.exact if text in exact else None
+                                              for text, one in zip(parents, stored, strict=True)]})  # fmt: skip
         return
     for parent, weight in zip(stored, weights, strict=True):
         console.out.print(f"{weight:+.2f}  {parent.text}", markup=False)
@@ -96,6 +100,23 @@ def _mix_one(
     console.out.print(f"semantic consistency {mixture.semantic_consistency:.2f}, {new}{likely}")
     for reason in refusals:
         console.out.print(f"a study would refuse it: {reason}", markup=False)
+
+
+def _stored(
+    space: Space, texts: Sequence[str], ends: Sequence[str], rows: int, show: Callable[[str, int, int], None]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the embedding of each text, and of each of `ends`, which is to come back as it is; or why there is none.
+
+    A pretrained writer that composes reads the texts themselves, so that only the embeddings of ends need be exact.
+    Elsewhere all are refined.
+    """
+    loose = {} if space.composer is None else dict(zip(texts, space.unrefined(texts), strict=True))
+    refined, exact = list(dict.fromkeys(ends if loose else texts)), dict[str, Any]()
+    config = space.default_inversion.model_copy(update={"rows": rows})
+    for number, embedding in space.stream(refined, config) if refined else ():
+        exact[refined[number]] = embedding
+        show("inverting", len(exact), len(refined))
+    return loose or exact, exact
 
 
 def _check_editor(space: Space, effort: Effort) -> None:
@@ -130,32 +151,34 @@ def _mix_pairs(
         console.notes.print(f"{kept} of {len(rows)} pairs are in {out} already and stay as they are", markup=False)
     space = Space.load(model, device)
     _check_editor(space, effort)
-    texts = list(dict.fromkeys(text for pair in rows if pair not in known for text in pair[:2]))
+    new = [pair for pair in rows if pair not in known]
+    texts = list(dict.fromkeys(text for pair in new for text in pair[:2]))
+    ends = [] if record else [a if weight == 1 else b for a, b, weight in new if weight in (0, 1)]
     found: list[dict[str, Any]] = []
-    stored: dict[str, Any] = {}
     with console.progress() as show:
-        for number, embedding in space.stream(texts):
-            stored[texts[number]] = embedding
-            show("inverting", len(stored), len(texts))
+        loose, exact = _stored(space, texts, ends, space.default_inversion.rows, show)
         for number, pair in enumerate(rows):
             show("mixing", number, len(rows))
             a, b, weight = pair
             line: dict[str, Any] = {"a": a, "b": b, "weight": weight}
             nothing = {"text": "", "semantic_consistency": None, "new": False, "printed": None}
             if pair in known:
-                line = known[pair]
-            elif unfit := [stored[text] for text in (a, b) if not isinstance(stored[text], SummaryEmbedding)]:
+                found.append(known[pair])
+                continue
+            stored = [(exact if whole and not record else loose)[text]
+                      for text, whole in ((a, weight == 1), (b, weight == 0))]  # fmt: skip
+            if unfit := [one for one in stored if not isinstance(one, SummaryEmbedding)]:
                 line |= nothing | {"refusals": [f"{unfit[0].text[:30]!r} {unfit[0].reason}"]}
             else:
                 try:
-                    mixture = space.mix([stored[a], stored[b]], [weight, 1 - weight], record, effort)
+                    mixture = space.mix(stored, [weight, 1 - weight], record, effort)
                     line |= {"text": mixture.text, "semantic_consistency": round(mixture.semantic_consistency, 4),
                              "new": mixture.new, "printed": mixture.printed,
                              "refusals": _refusals(mixture, (a, b), record)}  # fmt: skip
                 except InputError as error:
                     line |= nothing | {"refusals": [str(error)]}
             found.append(line)
-            if out is not None and pair not in known:
+            if out is not None:
                 _write(out, found)
         show("mixing", len(rows), len(rows))
     if as_json:

@@ -16,7 +16,7 @@ _NO_VERBS = "always|sometimes|perhaps|ours|yours|this|as|us|plus|its|is"
 _DOING = (
     r"(?:\w*(?:bind|board|brew|cater|clean|coach|cutt|decorat|develop|dy|edit|fram|garden|groom|iron|launder|lay|mend"
     r"|pierc|plann|plumb|polish|print|proofread|rear|repair|restor|restring|roof|sew|sharpen|servic|sitt|string|thatch"
-    r"|thread|tiling|train|tun|tutor|upholster|walk|wash|wax|weav|weld))ing"
+    r"|thread|tiling|train|tun|tutor|upholster|walk|wash|wax|weav|weld)ing|hire)"
 )
 """Words for what is done, which nobody counts; of others that end alike, such as sling or ceiling, nothing is said."""
 _NEAR = r"(?:(?!\w*s\b|(?:of|for|with|in|on|to|from|by|and|that|or|per)\b)[\w-]+ ){0,2}?"
@@ -69,8 +69,8 @@ def is_doing(name: str) -> bool:
 
     Examples
     --------
-    >>> is_doing("dog grooming"), is_doing("baby sling"), is_doing("mug"), is_doing("tuning of pianos")
-    (True, False, False, True)
+    >>> is_doing("dog grooming"), is_doing("baby sling"), is_doing("bicycle hire"), is_doing("tuning of pianos")
+    (True, False, True, True)
     """
     head = re.split(r" (?:for|of|with|in|from|to) ", name)[0].split()[-1].lower()
     return re.fullmatch(_DOING, head) is not None
@@ -87,14 +87,18 @@ def number_faults(text: str, name: str, facts: Sequence[str] = ()) -> list[str]:
     []
     >>> number_faults("A patient dog grooming at home.", "dog grooming")
     ['A patient dog grooming']
+    >>> number_faults("Our clock repairs saves you a new one.", "clock repairs", ["saves you a new one"])
+    ['clock repairs saves']
     """
     word = re.escape(name)
     patterns: tuple[str, ...]
     if is_plural(name):
+        verbs = "|".join(verb for fact in facts for verb in re.findall(r"^\w+[^\Ws]s\b(?= )", fact))
         patterns = (
             rf"\b(?:an?|each|every|another) {_BETWEEN}{word}\b",
             rf"{_NOT_OF}\b{word}(?:,[^,.]*,)? (?:that |which )?(?:is|was|has|does|isn't|wasn't|hasn't|doesn't)\b",
             rf"{_NOT_OF}\b{word} (?:that|which) (?!(?:{_NO_VERBS})\b)\w+[^\Ws]s\b",
+            *([rf"{_NOT_OF}\b{word} (?:{verbs})\b"] if verbs else []),
         )
     else:
         patterns = (rf"{_NOT_OF}(?<!and )\b{word} (?:that |which )?(?:are|were|have|aren't|weren't|haven't)\b",)

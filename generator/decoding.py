@@ -1,6 +1,6 @@
 """Greedy decoding of summary embeddings in constant shape.
 
-Decoding begins with the same number of rows and has a key-value cache whose length depends on the step alone, whatever
+Decoding goes on with the same number of rows and has a key-value cache whose length depends on the step alone, whatever
 was asked for: a text depends on its own embedding, not on the batch (numerical background: Tarasov et al. 2026,
 appendix on decoding). Devices that compile one graph a shape see one shape of step; see `generator.cache`. On CPUs,
 texts that have come to their end are left out of later steps, where products of matrices give each row the same bits
@@ -35,7 +35,7 @@ class Prefix:
     present : Tensor of shape (L,) or (n, L)
         bool; positions that are False are masked, or left out for models that keep a state, which take one set only.
     times : tuple of int, optional
-        Rows that each of n sets goes before, of those that are decoded together; without, as many for each.
+        Summary embeddings that each of n sets goes before, of those that are read together; without, as many for each.
     """
 
     vectors: Tensor
@@ -67,6 +67,9 @@ class Choice:
         bool; tokens that are never written: by no row, or by each of the R rows that are decoded together.
     every : int, optional
         Rows after which the noise begins anew, so that several sets of so many rows are drawn alike.
+    copies : tuple of int, optional
+        Rows that are written from each summary embedding, which is read once for them; without, one each. All rows are
+        then decoded together: as many as `Device.decode_rows`.
     """
 
     temperatures: tuple[float, ...]
@@ -74,6 +77,7 @@ class Choice:
     seed: int = 0
     banned: Tensor | None = None
     every: int | None = None
+    copies: tuple[int, ...] | None = None
 
     def noise(self, first: int, rows: int, steps: int) -> Tensor:
         """Return what is added to the log-probabilities of `rows` rows from number `first` on: (steps, rows, top)."""
@@ -99,7 +103,7 @@ class Decoded:
         Whether it came to its end.
     margin : float
         The least lead, in logits, of an emitted token over its best rival, end-of-text included; infinite if nothing
-        was emitted.
+        was emitted, or a `Choice` was given, as nobody asks for it there.
     likelihood : float
         Mean log-probability of its tokens, end-of-text included, in nats a token; 0 where no `Choice` was given, as
         nobody asks for it there.
@@ -123,8 +127,9 @@ def decode(
     model : LanguageModel
     embeddings : Tensor of shape (B, P, D)
     prefix : Prefix, optional
-        A subject; see `embeddings.space.Space.subject`. Of n sets of vectors, each goes before one n-th of the rows
-        that are decoded together (`Device.decode_rows`), or before as many as `Prefix.times` says, in order.
+        A subject; see `embeddings.space.Space.subject`. Of n sets of vectors, each goes before one n-th of the
+        embeddings that are read together (`Device.decode_rows`, or all where there are `Choice.copies`), or before as
+        many as `Prefix.times` says, in order.
     max_tokens : int
         Texts that are longer come back cut, with ``finished`` False.
     forced : sequence of sequence of int, optional
@@ -140,7 +145,7 @@ def decode(
     Raises
     ------
     InputError
-        If the shape or a value of `embeddings` does not fit the model.
+        If the shape or a value of `embeddings` does not fit the model, or a prefix or copies do not fit them.
 
     Notes
     -----
@@ -153,18 +158,19 @@ def decode(
     >>> decode(model, torch.zeros(0, 8, model.hidden_size))
     []
     """
-    _check(model, embeddings, prefix, max_tokens)
+    _check(model, embeddings, prefix, max_tokens, None if choice is None else choice.copies)
     decoded: list[Decoded] = []
     rows, known = model.device.decode_rows, not model.device.compiles_shapes  # XLA cannot run this faster mode
     for start in range(0, len(embeddings), rows):
         chunk = embeddings[start : start + rows]
-        padding = chunk[-1:].expand(rows - len(chunk), -1, -1)
+        wanted = len(chunk) if choice is None or choice.copies is None else rows
+        padding = chunk[-1:].expand(rows - wanted, -1, -1)
         with torch.no_grad(), torch.inference_mode(known):
             given = None if forced is None else _padded(forced[start : start + rows], rows, max_tokens, not known)
             noise = None if choice is None else choice.noise(start, rows, max_tokens)
             asked = torch.cat([chunk, padding])
-            found = _greedy(model, asked, len(chunk), prefix, max_tokens, given, choice, noise)
-        decoded.extend(_texts(model, *(part[: len(chunk)] for part in found)))
+            found = _greedy(model, asked, wanted, prefix, max_tokens, given, choice, noise)
+        decoded.extend(_texts(model, *(part[:wanted] for part in found)))
     return decoded
 
 
@@ -181,13 +187,18 @@ def _greedy(
     model: LanguageModel, embeddings: Tensor, wanted: int, prefix: Prefix | None, max_tokens: int,
     forced: Tensor | None = None, choice: Choice | None = None, noise: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Return token ids (rows, max_tokens), margins and likelihoods (rows,) for `Device.decode_rows` embeddings.
+    """Return token ids (rows, max_tokens), margins and likelihoods (rows,) of `Device.decode_rows` rows.
 
     The rows after the first `wanted` are there for the shape: they count as ended, and hold no token.
     """
     device = model.device.torch
     reader, inputs = _after_prefix(model, embeddings.to(device, model.model.dtype), prefix, max_tokens)
-    count = len(inputs)
+    logits = reader.read(inputs)
+    if choice is not None and choice.copies is not None:
+        of = torch.arange(len(inputs)).repeat_interleave(torch.tensor(choice.copies)).to(device)
+        reader.take(of)
+        logits = logits[of]
+    count = len(logits)
     written = _Written(
         torch.arange(count, device=device),
         torch.full((count, max_tokens), model.end, device=device),
@@ -202,7 +213,7 @@ def _greedy(
     column = torch.zeros(count, 1, dtype=torch.long, device=device)  # no number: see `Reader`
     check_every = 1 if device.type == "cpu" else _CHECK_EVERY
     for step in range(max_tokens):
-        token = torch.where(written.done, model.end, written.next(reader.read(inputs), step))
+        token = torch.where(written.done, model.end, written.next(logits, step))
         written.ids.scatter_(1, column, token[:, None])
         column += 1
         written.done |= token == model.end
@@ -215,7 +226,8 @@ def _greedy(
                 places = written.done.sort(stable=True).indices[:size].sort().values  # those that go on, and some more
                 reader.take(places)
                 written, token, column = written.of(places), token[places], column[:size]
-        inputs = model.embed(token[:, None])
+        if step + 1 < max_tokens:
+            logits = reader.read(model.embed(token[:, None]))
     written.into(every)
     ids, margins, likelihoods = (part.cpu() for part in every)
     return ids, margins, likelihoods / ((ids != model.end).sum(1) + 1).clamp_max(max_tokens)
@@ -262,8 +274,8 @@ class _Written:
             whole[self.rows] = mine
 
     def next(self, logits: Tensor, step: int) -> Tensor:
-        """Return each row's next token for logits (R, V), and count its lead and, where it is drawn, its likelihood."""
-        whole = None if self.noise is None else logits.float().logsumexp(-1)  # of what it would say, nothing banned
+        """Return each row's next token for logits (R, V), and count its lead or, where it is drawn, its likelihood."""
+        whole = None if self.noise is None else _whole(logits)  # of what it would say, nothing banned
         if self.banned is not None:
             logits.masked_fill_(self.banned, -torch.inf)
         token = logits.max(-1).indices if self.noise is None else _drawn(logits, self.noise[:, step].to(logits.device))
@@ -272,9 +284,15 @@ class _Written:
         said = logits.gather(1, token[:, None])[:, 0].float()
         if whole is not None:
             self.likelihoods = torch.where(self.done, self.likelihoods, self.likelihoods + said - whole)
-        lead = said - logits.scatter_(1, token[:, None], -torch.inf).amax(-1).float()
-        self.margins = torch.where(self.done, self.margins, self.margins.minimum(lead))
+        else:
+            lead = said - logits.scatter_(1, token[:, None], -torch.inf).amax(-1).float()
+            self.margins = torch.where(self.done, self.margins, self.margins.minimum(lead))
         return token
+
+
+def _whole(logits: Tensor) -> Tensor:
+    """Return the logarithm (R,) of the sum over all tokens, a few rows at a time, which stay in the processor."""
+    return torch.cat([rows.float().logsumexp(-1) for rows in logits.split(_MULTIPLE)])
 
 
 def _narrower(model: LanguageModel, rows: int, now: int, going: int) -> int | None:
@@ -321,23 +339,34 @@ def _texts(model: LanguageModel, ids: Tensor, margins: Tensor, likelihoods: Tens
         yield Decoded(model.detokenize(kept), tuple(kept), finished, margin, likelihood)
 
 
-def _check(model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max_tokens: int) -> None:
+def _check(
+    model: LanguageModel, embeddings: Tensor, prefix: Prefix | None, max_tokens: int, copies: Sequence[int] | None
+) -> None:
     if embeddings.ndim != 3 or embeddings.shape[-1] != model.hidden_size:
         raise InputError(
             f"embeddings has shape {tuple(embeddings.shape)}; model {model.name!r} decodes (B, P, {model.hidden_size})"
         )
     if not bool(torch.isfinite(embeddings).all()):
         raise InputError("embeddings holds NaN or infinite values; invert the text again")
+    rows = model.device.decode_rows
+    if copies is not None and (
+        not len(copies) == len(embeddings) <= rows or sum(copies) != rows or min(copies, default=0) < 0
+    ):
+        raise InputError(
+            f"{len(copies)} embeddings are to be copied to {sum(copies)} rows; {len(embeddings)} are there, and model "
+            f"{model.name!r} decodes {rows} rows together"
+        )
+    rows = rows if copies is None else len(copies)
     if prefix is not None and (
         prefix.vectors.shape != (*prefix.present.shape, model.hidden_size)
         or (prefix.times is not None and len(prefix.times) != len(prefix.present.view(-1, prefix.present.shape[-1])))
-        or len(prefix.sets(model.device.decode_rows)) != model.device.decode_rows
+        or len(prefix.sets(rows)) != rows
         or not bool(torch.isfinite(prefix.vectors).all())
     ):
         raise InputError(
             f"the prefix has vectors of shape {tuple(prefix.vectors.shape)} and {tuple(prefix.present.shape)} flags, "
             f"or NaN; model {model.name!r} needs finite (L, {model.hidden_size}) and (L,), or sets of them for "
-            f"{model.device.decode_rows} rows"
+            f"{rows} rows"
         )
     if prefix is not None and prefix.vectors.ndim == 3 and Reader(model, 1).is_recurrent:
         raise InputError(f"model {model.name!r} keeps a state and takes one prefix for all rows; give one")

@@ -22,7 +22,7 @@ def composer(space) -> Composer:
 
 
 def _mixed(space, parents=PARENTS, record=None) -> Mixed:
-    wanted = wanted_point(space.encoder.encode(list(parents))[None], torch.tensor([[0.5, 0.5]]))
+    wanted = wanted_point(space.encoder.encode(list(parents))[None], torch.full((1, len(parents)), 1 / len(parents)))
     return Mixed(adapt(space.adapter, wanted)[0], wanted[0], parents, record)
 
 
@@ -56,12 +56,19 @@ def test_no_mixture_depends_on_the_others_or_on_their_order(space, composer):
     some = replace(composer, each=3, together=4)
     pairs = [PARENTS, ("A red kettle.", "Why wait? Buy the lamp today."), (PARENTS[0], "A red kettle."), PARENTS[::-1]]
     long = tuple(f"{parent} {parent}" for parent in PARENTS)  # prompts of another length
-    mixtures = [_mixed(space, pair) for pair in [*pairs, long, ("Tea.", "A quiet kettle for tea.")]]
+    more = [PARENTS[:1], PARENTS * 2, (*PARENTS, "Tea.")]  # other numbers of vectors
+    mixtures = [_mixed(space, pair) for pair in [*pairs, long, ("Tea.", "A quiet kettle for tea."), *more]]
     every = some.candidates(mixtures)
     assert some.candidates(mixtures[::-1]) == every[::-1]
     for mixture, found in zip(mixtures, every, strict=True):
         assert _candidates(some, mixture) == found
     assert some.candidates([]) == []
+
+
+@pytest.mark.parametrize(("each", "parents"), [(2, 4), (2, 9), (3, 7), (8, 3)])
+def test_of_many_parents_no_more_vectors_are_read_than_texts_are_written(space, composer, each, parents):
+    family = tuple(f"A kettle for {day}." for day in range(2, 2 + parents))
+    assert _candidates(replace(composer, each=each), _mixed(space, family))
 
 
 def test_the_writer_reads_the_parents_in_both_orders_and_each_alone(space, composer, monkeypatch):

@@ -10,6 +10,7 @@ from embeddings.composing import Composer
 from embeddings.mixed import Mixed
 from embeddings.mixing import adapt, wanted_point
 from embeddings.space import Space
+from experiments.mix_command import _stored
 from generator.models import WRITER, is_there
 from generator.record import ProductRecord
 
@@ -54,6 +55,13 @@ def test_a_mixture_may_be_shown_and_repeats(writer, stored):
 @pytest.mark.parametrize("weights", [[1.0, 0.0], [0.0, 1.0]])
 def test_ends_are_exact(writer, stored, weights):
     assert writer.mix(stored[:2], weights).text == TEXTS[weights.index(1.0)]
+
+
+def test_what_is_only_mixed_is_not_refined(writer):
+    loose, exact = _stored(writer, TEXTS, [TEXTS[1]], 4, lambda *_: None)
+    assert {text: one.exact for text, one in loose.items()} == dict.fromkeys(TEXTS, False)
+    assert {text: one.exact for text, one in exact.items()} == {TEXTS[1]: True}
+    assert writer.mix([loose[text] for text in TEXTS[:2]], [0.5, 0.5]).new
 
 
 def test_a_text_about_a_subject_names_it_and_nothing_else(writer):

@@ -89,6 +89,17 @@ def test_stored_texts_decode_to_themselves_in_any_company(space, bare, stored):
         bare.decode(stored)
 
 
+def test_unrefined_texts_are_what_the_adapter_says_and_the_unfit_are_named(space, bare, stored):
+    first, empty, last = space.unrefined([KNIFE, " ", BLENDER])
+    torch.testing.assert_close(first.vectors, space.starts([KNIFE], stored[0].sentence_vector[None], "adapter")[0])
+    torch.testing.assert_close(last.sentence_vector, stored[2].sentence_vector)
+    assert (first.text, first.exact, first.space) == (KNIFE, False, space.identity)
+    assert (empty.text, "is empty" in empty.reason) == (" ", True)
+    assert space.unrefined([]) == []
+    with pytest.raises(InputError, match="no adapter"):
+        bare.unrefined([KNIFE])
+
+
 @pytest.mark.parametrize("weights", [[0.5], [0.5, 0.6], [2.0, -1.0], [float("nan"), 1.0]])
 def test_weights_that_do_not_fit_are_refused(space, stored, weights):
     with pytest.raises(InputError, match="weights"):

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from copyloom import InputError
 from experiments.bench.mix.corpora import WEIGHTS, Corpus
 from experiments.bench.mix.fidelity import fidelity
+from experiments.bench.mix.inventions import inventions
 from experiments.bench.mix.measures import drift, interval, is_concatenation, is_new_text, nearest
+from experiments.bench.mix.written import measure_written
 from generator.checks import normalised
 from generator.grammar import Grammar
 
@@ -107,3 +110,69 @@ def test_another_product_or_both_are_no_fidelity(parents):
     tent, blender = (claim.record for claim in parents)
     assert not fidelity(f"The piano comes with {blender.feature[0]}.", parents).product
     assert not fidelity(f"The {tent.name} and the {blender.name}.", parents).product
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Two Sydney flats", []),
+        ("2 flats in Sydney's centre", []),
+        ("Three flats", ["Three"]),
+        ("A Melbourne flat", ["Melbourne"]),
+        ("sydney flat beats melbourne", ["melbourne"]),
+        ("An Australian flat, a Belgian owner", ["Belgian"]),
+        ("Flats with our Sunrise breakfast", ["Sunrise"]),
+        ("Flats With Our Sunrise Breakfast", []),
+        ("21 dozen flats, 4.5 stars", ["21", "dozen", "4.5"]),
+        ("Twenty-five flats, 25 floors, one view", ["Twentyfive", "25"]),
+        ("2.0 flats of £1,250.50 at 10:30", ["1,250.50", "10:30"]),
+        ("An Austrian flat, half a floor", ["Austrian", "half"]),
+        ("A flat that carries itself… Big, “Bright”", []),
+        ("", []),
+    ],
+)
+def test_inventions_are_numbers_and_names_that_no_source_holds(text, found):
+    assert inventions(text, ["2 flats in Sydney, Australia", "A flat by the sea"]) == found
+
+
+class _Judge:
+    """Counts a bit a byte for each letter x."""
+
+    def bits_per_byte(self, texts):
+        return torch.tensor([float(text.count("x")) for text in texts])
+
+
+def test_written_texts_are_measured_at_their_pairs(tmp_path):
+    file = tmp_path / "some.csv"
+    file.write_text(
+        "a,b,weight,text,refusals\nA quiet fan.,Buy the xx kettle now.,0.5,The x kettle for a quiet day.,\n"
+        "A quiet fan.,Buy the red kettle now.,1,A quiet fan.,\nA quiet fan.,A lamp.,,,nothing is fit to print\n"
+    )
+    (found,) = measure_written([file], lambda *_: None, _Judge())["files"]
+    assert (found["file"], found["mixtures"], found["written_share"]) == ("some.csv", 3, 2 / 3)
+    assert found["excess_bits_per_byte"] == 0
+    assert found["new_share"] == found["grammatical_share"] - 0.5 == 0.5
+    assert found["concatenation_share"] == found["invented_share"] == 0
+    assert found["semantic_consistency"] > 0.7
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [("a,b\nA fan.,A mug.", "no column 'text'"), ("a,b,text\nA fan.,A mug.,", "holds no text"), ("", "no column 'a'"),
+     ("a,b,text,weight\nA fan.,A mug.,A fan and a mug.,much", "weight that is none")],
+)  # fmt: skip
+def test_files_without_texts_are_refused(tmp_path, lines, why):
+    (tmp_path / "some.csv").write_text(lines)
+    with pytest.raises(InputError, match=why):
+        measure_written([tmp_path / "some.csv"], lambda *_: None, _Judge())
+
+
+def test_numbers_are_compared_as_numbers():
+    sources = ["Twenty-five of 1,200 beds, from £20.00, two for 3:45"]
+    assert inventions("25 of 1200 beds from £20, twice 3:45, 2 pm", sources) == []
+
+
+def test_what_is_of_a_place_is_no_other_name():
+    sources = ["Beds from Sweden, Belgium, America and China", "An Italian sofa"]
+    assert inventions("Swedish, Belgian, American, Chinese beds, and Italy's", sources) == []
+    assert inventions("Norwegian beds", sources) == ["Norwegian"]

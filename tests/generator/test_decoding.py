@@ -161,6 +161,7 @@ def test_what_has_ended_is_left_out_and_changes_nothing(random_model, monkeypatc
     for one, other in zip(found[False], found[True], strict=True):
         assert (one.text, one.ids, one.finished) == (other.text, other.ids, other.finished)
         assert one.margin == pytest.approx(other.margin, rel=1e-3, abs=1e-4)
+        assert one.likelihood == pytest.approx(other.likelihood, rel=1e-3, abs=1e-4)
 
 
 def test_draws_begin_with_what_is_forced(random_model):
@@ -168,7 +169,30 @@ def test_draws_begin_with_what_is_forced(random_model):
     found = decode(random_model(), torch.randn(2, 3, 16), None, 6, forced, Choice((2.0, 2.0), top=1))
     assert found[0].ids[:3] == (7, 8, 9)
     assert found[1].ids[0] == 5
-    assert all(math.isfinite(one.margin) and one.likelihood < 0 for one in found)
+    assert all(one.likelihood < 0 for one in found)
+
+
+@pytest.mark.parametrize("kind", ["LlamaConfig", "GPT2Config"])
+def test_copies_are_what_rows_of_their_own_would_be(random_model, kind):
+    """Three embeddings after two prefixes with gaps, read once for 5, 0 and 3 rows, and read for each row."""
+    model = random_model(kind)
+    model.device = replace(model.device, decode_rows=8)
+    vectors, copies, warmth = torch.randn(3, 3, 16), (5, 0, 3), (0.0, 1.0, 2.0, 0.0, 1.0, 0.0, 0.5, 3.0)
+    front = torch.randn(2, 4, 16), torch.tensor([[False, True, True, True], [True] * 4])
+    rows = torch.arange(3).repeat_interleave(torch.tensor(copies))
+    once = decode(model, vectors, Prefix(*front, (2, 1)), TOKENS, choice=Choice(warmth, copies=copies))
+    each = decode(model, vectors[rows], Prefix(*front, (5, 3)), TOKENS, choice=Choice(warmth))
+    assert [one.ids for one in once] == [one.ids for one in each]
+    assert {one.margin for one in once} == {math.inf}
+    assert [one.likelihood for one in once] == pytest.approx([one.likelihood for one in each], rel=1e-3)
+
+
+@pytest.mark.parametrize("copies", [(8,), (4, 3), (4, 5), (8, 0, 0), (9, -1)])
+def test_copies_that_do_not_fill_the_rows_are_refused(random_model, copies):
+    model = random_model()
+    model.device = replace(model.device, decode_rows=8)
+    with pytest.raises(InputError, match="decodes 8 rows together"):
+        decode(model, torch.zeros(2, 3, 16), None, TOKENS, choice=Choice((0.0,) * 8, copies=copies))
 
 
 def test_rows_that_nobody_asked_for_are_read_once(random_model, monkeypatch):

@@ -3,7 +3,7 @@
 import pytest
 
 from generator.unbacked import unbacked_claims
-from generator.words import inventions, is_number, ordinary_words, ordinary_words_of, words_in
+from generator.words import as_written, inventions, is_number, ordinary_words, ordinary_words_of, words_in
 
 SOURCES = ("Rated 4.8 out of 5 by Boston's hikers.", "A waterproof backpack for Kim")
 
@@ -20,6 +20,11 @@ SOURCES = ("Rated 4.8 out of 5 by Boston's hikers.", "A waterproof backpack for 
         ("Baking in the cities, stopping, babies", []),
         ("Ordinary words in Title Case Are No Names", []),
         ("Kardashian hikers", ["Kardashian"]),
+        ("This waterproof backpack loves our Sunset Hikers", ["Sunset"]),
+        ("This waterproof backpack is for YOU, Rated 4.8, I think", []),
+        ("Get It Now", []),
+        ("Buy It", []),
+        ("A waterproof backpack: Sunset hikers rated it. “Lovely,” they say", []),
         ("", []),
     ],
 )
@@ -33,6 +38,32 @@ def test_each_invention_is_named_once() -> None:
 
 def test_words_keep_their_marks() -> None:
     assert words_in("Kim’s 2,300 well-made mugs — 4.5!") == ["Kim's", "2,300", "well-made", "mugs", "4.5"]
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("mots for vans: an mot while you wait", "MOTs for vans: an MOT while you wait"),
+        ("a case for your iphone’s screen, uk-made", "a case for your iPhone’s screen, UK-made"),
+        ("an Iphone case from mcdonald", "an iPhone case from McDonald"),
+        ("made in the uk, for us", "made in the UK, for us"),
+        ("gin and pie for all", "gin and pie for all"),
+        ("mcdonald of dundee", "McDonald of Dundee"),
+        ("", ""),
+    ],
+)
+def test_words_keep_the_capitals_of_their_sources(text: str, written: str) -> None:
+    sources = [
+        "MOTs in the UK, for US vans",
+        "an iPhone case made by hand for McDonald of Dundee",
+        "Title Case For All",
+        "GIN AND PIE, FOR ALL",
+    ]
+    assert as_written(text, sources) == written
+
+
+def test_a_word_that_sources_write_in_two_ways_stays_as_it_is() -> None:
+    assert as_written("an mot", ["MOT", "Mot"]) == "an mot"
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from experiments.bench.mix.corpora import WEIGHTS, Cases, Corpus, grammar_corpus
 from experiments.bench.mix.cost import cost
 from experiments.bench.mix.entrants import DEFAULT, ENTRANTS, Entrant, Setting, taking_part
 from experiments.bench.mix.fidelity import fidelity
+from experiments.bench.mix.inventions import inventions
 from experiments.bench.mix.judge import Judge
 from experiments.bench.mix.measures import (
     FAULTS,
@@ -161,6 +162,7 @@ def _measured(setting: Setting, rule: FluencyRule, cases: Cases, texts: Sequence
         "nats_per_token": float(rule.losses(texts).mean()),
         "written_share": float(np.mean([bool(text) for text in texts])),
         **_excess(rule, texts, parents),
+        "invented_share": float(np.mean([bool(inventions(text, family)) for text, family in pairs if text] or [False])),
         "grammatical_share": float(np.mean([not grammar_faults(text) for text in texts if text] or [False])),
         **_share(
             "new", [bool(text) and is_new_text(text, family, corpus.stored_words) for text, family in pairs], each

@@ -24,8 +24,8 @@ def show(found: dict[str, Any]) -> None:
 def _show_corpus(corpus: dict[str, Any], default: str) -> None:
     entrants = corpus["entrants"]
     faithful = "attribute_fidelity_share" in entrants[default]
-    columns = ["", "written", "fluent", "excess", "grammar", "new", "glued", "cosine", "parent", "stored", "drift",
-               "smooth", *(["faithful"] if faithful else [])]  # fmt: skip
+    columns = ["", "written", "fluent", "excess", "grammar", "new", "glued", "invents", "cosine", "parent", "stored",
+               "drift", "smooth", *(["faithful"] if faithful else [])]  # fmt: skip
     console.table(
         f"{corpus['corpus']}, equal weights", columns, [_row(name, row, faithful) for name, row in entrants.items()]
     )
@@ -33,7 +33,7 @@ def _show_corpus(corpus: dict[str, Any], default: str) -> None:
     rates = ", ".join(f"{way} {rate:.0f}" for way, rate in corpus["texts_per_second"].items())
     console.out.print(
         "written: cases with a text; excess: bits a byte by which it surprises Gemma 3 more than its parents do;\n"
-        "grammar: without a fault. cosine: to the wanted point;\n"
+        "grammar: without a fault; invents: holds a number or name that no parent holds. cosine: to the wanted point;\n"
         "parent, stored: cosine above the nearer parent's and the nearest stored text's.\n"
         f"{default}, above the nearer parent: {entrants[default]['difference']:+.3f} ({low:+.3f} to {high:+.3f}).\n"
         f"Fluent: up to {corpus['fluent_up_to_nats']:.2f} nats a token. Exact ends: {corpus['ends']['first']:.1%} and "
@@ -50,7 +50,7 @@ def _row(name: str, row: dict[str, Any], faithful: bool) -> list[str]:
     return [
         name, f"{row['written_share']:.0%}", f"{row['fluent_share']:.0%}", _signed(row["excess_bits_per_byte"]),
         f"{row['grammatical_share']:.0%}",
-        *(f"{row[f'{key}_share']:.0%}" for key in ("new", "concatenation")),
+        *(f"{row[f'{key}_share']:.0%}" for key in ("new", "concatenation", "invented")),
         f"{row['semantic_consistency']:.3f}", f"{row['difference']:+.3f}", f"{row['difference_to_stored']:+.3f}",
         f"{row['drift']:.2f}" if "drift" in row else "", f"{row['smooth_share']:.0%}" if "smooth_share" in row else "",
         *([f"{row['attribute_fidelity_share']:.0%}"] if faithful else []),
