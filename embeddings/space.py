@@ -267,7 +267,7 @@ class Space(Writing):
         """Inversion from the adapter where there is one, else from the token mean.
 
         Through a pretrained writer in bfloat16 where that is faster; exactness is decided in float32 all the same. The
-        next attempt comes soon there: what is not exact after some twenty steps seldom is after 300.
+        next attempt comes soon there: another radius is sooner exact than many more steps.
         """
         start: Start = "adapter" if self.adapter else "token_mean"
         if self.reference is None:

@@ -243,15 +243,15 @@ def bench_mix(
     as_json: Json = False,
 ) -> None:
     """Measure mixing: fluent, new, where the weights asked for; beside other ways and stored texts."""
-    from experiments.bench.mix import written as of_files
     from experiments.bench.mix.run import measure
-    from experiments.bench.mix.tables import show
+    from experiments.bench.mix.tables import show, show_written
+    from experiments.bench.mix.written import measure_written
     from experiments.texts import read_texts
 
     if written:
         with console.progress() as report:
-            found = of_files.measure_written(written, report)
-        console.deliver(found, of_files.show, as_json, out / "written.json")
+            found = measure_written(written, report)
+        console.deliver(found, show_written, as_json, out / "written.json")
         return
     given = None if texts is None else read_texts(texts, column)
     with console.progress() as report:

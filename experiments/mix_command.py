@@ -13,6 +13,7 @@ from copyloom import InputError
 from embeddings.effort import Effort
 from experiments import console
 from experiments.options import DeviceName, Json, Subject, Texts, Writer, writer_for
+from experiments.texts import read_rows
 
 if TYPE_CHECKING:
     from embeddings.space import Mixture, Space
@@ -237,15 +238,7 @@ def _read_pairs(path: Path) -> list[Pair]:
     InputError
         If the file cannot be read, lacks a column, or a row lacks a text or has a weight that is none.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            lines, columns = list(reader), reader.fieldnames or []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as a CSV file in UTF-8 ({error})") from error
-    if missing := [name for name in ("a", "b") if name not in columns]:
-        there = ", ".join(columns) or "none"
-        raise InputError(f"{path} has no column {missing[0]!r}; it has {there}; give a, b and weight")
+    columns, lines = read_rows(path, ("a", "b"), "a, b and weight")
     if more := [name for name in columns if name not in ("a", "b", "weight")]:
         raise InputError(f"{path} has the column {more[0]!r}; there may be a, b and weight, and nothing else")
     rows = []

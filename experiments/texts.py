@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -36,6 +38,27 @@ def read_texts(path: Path, column: str | None = None) -> list[str]:
     if len(texts) < 2:
         raise InputError(f"{path} holds one distinct text only; a mixture needs at least two")
     return texts
+
+
+def read_rows(path: Path, needed: Sequence[str], wanted: str) -> tuple[Sequence[str], list[dict[str | None, Any]]]:
+    """Return the columns of a CSV file, and its rows by column; more cells than columns stand under None.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or lacks a column that is `needed`; the message says what is `wanted`.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows: list[dict[str | None, Any]] = [dict(row) for row in reader]
+            columns = reader.fieldnames or []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as a CSV file in UTF-8 ({error})") from error
+    if missing := [name for name in needed if name not in columns]:
+        there = ", ".join(columns) or "none"
+        raise InputError(f"{path} has no column {missing[0]!r}; it has {there}; give {wanted}")
+    return columns, rows
 
 
 def read_lines(path: Path, column: str | None = None) -> list[str]:

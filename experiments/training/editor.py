@@ -61,7 +61,7 @@ _LOG_EVERY = 10
 
 
 class EditorTraining(BaseModel):
-    """How an editor is trained. The defaults take 25 minutes on 2 cores with bfloat16 units.
+    """How an editor is trained. The defaults take 27 minutes on 2 cores with bfloat16 units.
 
     Parameters
     ----------

@@ -70,16 +70,17 @@ class FluencyRule:
             found.append(tuple(compress(FAULTS, flags)))
         return found
 
-    def excess(self, texts: Sequence[str], parents: Sequence[Sequence[str]]) -> NDArray[np.float64]:
-        """Return by how many bits a byte (n,) each text surprises the judge more than its parents do in the mean."""
-        every = list(dict.fromkeys(text for family in parents for text in family))
-        usual = dict(zip(every, self.judge.bits_per_byte(every).tolist(), strict=True))
-        own = self.judge.bits_per_byte([text or "." for text in texts]).double().numpy()
-        return own - np.array([np.mean([usual[parent] for parent in family]) for family in parents])
-
     def losses(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the judge's loss per token of each text, in nats; of a full stop where there is no text."""
         return self.judge.nats_per_token([text or "." for text in texts]).double().numpy()
+
+
+def excess(judge: Judge, texts: Sequence[str], parents: Sequence[Sequence[str]]) -> NDArray[np.float64]:
+    """Return by how many bits a byte (n,) each text surprises the judge more than its parents do in the mean."""
+    every = list(dict.fromkeys(text for family in parents for text in family))
+    usual = dict(zip(every, judge.bits_per_byte(every).tolist(), strict=True))
+    own = judge.bits_per_byte(texts).double().numpy()
+    return own - np.array([np.mean([usual[parent] for parent in family]) for family in parents])
 
 
 def is_concatenation(text: str, parents: Sequence[str]) -> bool:

@@ -31,6 +31,7 @@ from experiments.bench.mix.measures import (
     FAULTS,
     FluencyRule,
     drift,
+    excess,
     interval,
     is_concatenation,
     is_new_text,
@@ -192,8 +193,8 @@ def _excess(rule: FluencyRule, texts: Sequence[str], parents: Sequence[Sequence[
     there = [(text, family) for text, family in zip(texts, parents, strict=True) if text]
     if not there:
         return {"excess_bits_per_byte": None, "excess_interval": None}
-    excess = rule.excess(*zip(*there, strict=True))
-    return {"excess_bits_per_byte": float(excess.mean()), "excess_interval": interval(excess)}
+    found = excess(rule.judge, *zip(*there, strict=True))
+    return {"excess_bits_per_byte": float(found.mean()), "excess_interval": interval(found)}
 
 
 def _share(name: str, flags: Sequence[bool], each: int = 1) -> dict[str, Any]:

@@ -21,6 +21,25 @@ def show(found: dict[str, Any]) -> None:
     console.out.print(f"\nThe product uses: {found['default']}, a search with {effort}", markup=False)
 
 
+def show_written(found: dict[str, Any]) -> None:
+    """Print what `experiments.bench.mix.written.measure_written` returned."""
+    columns = ["", "mixtures", "written", "excess", "grammar", "parents' grammar", "new", "glued", "invents", "cosine",
+               "nearer parent"]  # fmt: skip
+    shares = ("written", "grammatical", "parents_grammatical", "new", "concatenation", "invented")
+    rows = []
+    for one in found["files"]:
+        written, *others = (f"{one[f'{name}_share']:.0%}" for name in shares)
+        low, high = one["excess_interval"]
+        excess = f"{one['excess_bits_per_byte']:+.2f} ({low:+.2f} to {high:+.2f})"
+        cosines = (f"{one['semantic_consistency']:.3f}", f"{one['nearer_parent']:.3f}")
+        rows.append([one["file"], str(one["mixtures"]), written, excess, *others, *cosines])
+    console.table("Texts that were written, at their pairs", columns, rows)
+    console.out.print(
+        "excess: bits a byte by which a text surprises Gemma 3 more than its parents do; grammar: without a fault;\n"
+        "invents: holds a number or name that no parent holds; cosine: to the wanted point, beside the nearer parent's."
+    )
+
+
 def _show_corpus(corpus: dict[str, Any], default: str) -> None:
     entrants = corpus["entrants"]
     faithful = "attribute_fidelity_share" in entrants[default]
