@@ -80,15 +80,19 @@ def strays(text: str, sources: Sequence[str]) -> list[str]:
 
 
 def is_copy(text: str, other: str) -> bool:
-    """Say whether a text is nearly another, or its sentences in another order.
+    """Say whether a text is nearly another, a piece of it, or its sentences in another order.
 
     Examples
     --------
+    >>> is_copy("Hear every note.", "Why settle for flat sound? Hear every note.")
+    True
     >>> is_copy("Hear every note. Why settle for flat sound?", "Why settle for flat sound? Hear every note.")
     True
     >>> is_copy("From £45: new lenses in your own frames.", "New lenses in your own frames from £45.")
     False
     """
+    if f" {normalised(text)} " in f" {normalised(other)} ":
+        return True
     mine, theirs = ({normalised(one) for one in re.split(r"(?<=[.!?]) ", said)} for said in (text, other))
     return mine == theirs or likeness(text, other) >= _COPY
 

@@ -33,7 +33,7 @@ from embeddings.slots import Target
 from embeddings.starts import random_start, token_mean_start
 from embeddings.subject import SubjectAdapter
 from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding, check_same_space
-from embeddings.writing import NOTHING_FIT, Writing, is_usable
+from embeddings.writing import Writing, is_usable
 from generator.device import Device
 from generator.language_model import CRITIC, SHIPPED, LanguageModel
 from generator.record import ProductRecord
@@ -314,7 +314,9 @@ class Space(Writing):
             consistency = float((self.encoder.encode([written.text]) @ wanted_point(sentence_vectors, row).T).item())
         if not is_usable(written):
             reason = written.fault or "the mixture decodes to no usable text"
-            lower = " or a lower `printed`" if reason == NOTHING_FIT else ""
+            lower = ""
+            if written.printed is not None:
+                lower = f", or a lower `printed`: the likeliest text has {written.printed:.2f}"
             raise InputError(f"{reason}; try other parents, weights or subject{lower}")
         lineage = Lineage(texts, tuple(map(float, weights)))
         return Mixture(written.text, lineage, consistency, is_new(written.text, lineage.parents), written.printed)

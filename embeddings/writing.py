@@ -12,7 +12,7 @@ from torch import Tensor
 
 from copyloom import InputError
 from embeddings.adapter import AnyAdapter, folder_of
-from embeddings.composing import Composer
+from embeddings.composing import Candidate, Composer, best_of
 from embeddings.effort import Effort
 from embeddings.encoder import Encoder, SentenceEncoder
 from embeddings.inversion import Context, in_context
@@ -44,7 +44,8 @@ class Written:
     others : tuple of str
         Further texts of the mixture that may be shown, where a pretrained writer composes.
     printed : float, optional
-        How likely readers print the text and let it belong, where there is an editor.
+        How likely readers print the text and let it belong, where there is an editor; without a text, the likeliest
+        that was refused for this alone.
     """
 
     text: str
@@ -221,11 +222,7 @@ class Writing:
         shape = tuple(how.values())
         if shape not in self._composers:
             self._composers[shape] = replace(self.composer, **how)
-        found = self._composers[shape].best(mixtures, effort.kept)
-        return [
-            Written(best[0].text, True, others=tuple(one.text for one in best[1:]), printed=best[0].printed) if best
-            else Written("", False, NOTHING_FIT) for best in found
-        ]  # fmt: skip
+        return [_composed(found, effort.kept) for found in self._composers[shape].candidates(mixtures)]
 
     @cached_property
     def _means(self) -> Means:
@@ -299,6 +296,14 @@ def _weighted(texts: Sequence[Sequence[str]], weights: Tensor) -> list[tuple[str
     """Return the parents of each mixture that have a weight."""
     rows = zip(texts, weights.tolist(), strict=True)
     return [tuple(t for t, w in zip(family, shares, strict=True) if w) for family, shares in rows]
+
+
+def _composed(found: Sequence[Candidate], count: int) -> Written:
+    """Return the best text of all that was written to a mixture, and others, at most `count` in all."""
+    if best := best_of(found, count):
+        return Written(best[0].text, True, None, tuple(one.text for one in best[1:]), best[0].printed)
+    doubtful = [one.printed for one in found if one.printed is not None]
+    return Written("", False, NOTHING_FIT, printed=max(doubtful, default=None))
 
 
 def is_usable(draft: Written) -> bool:

@@ -149,7 +149,10 @@ def _mix_pairs(
 
     known = _written(out) if out is not None else {}
     if kept := sum(pair in known for pair in rows):
-        console.notes.print(f"{kept} of {len(rows)} pairs are in {out} already and stay as they are", markup=False)
+        console.notes.print(
+            f"{kept} of {len(rows)} pairs are in {out} already and stay as they are; delete a row to mix it again",
+            markup=False,
+        )
     space = Space.load(model, device)
     _check_editor(space, effort)
     new = [pair for pair in rows if pair not in known]

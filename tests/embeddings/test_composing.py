@@ -84,6 +84,7 @@ def test_the_writer_reads_the_parents_in_both_orders_and_each_alone(space, compo
     [
         (PARENTS[0], "copy"),
         ("Give the travelers the drone that says you care.", "copy"),
+        ("The drone that says you care.", "copy"),
         (f"{PARENTS[0]} {PARENTS[1]}", "concatenation"),
         ("Give travelers the drone that people will not stop talking about.", "concatenation"),
         ("Give 40 travelers a drone.", "invented"),
@@ -109,7 +110,7 @@ def test_an_editor_refuses_and_ranks_what_nothing_else_refused(space, composer, 
     refused = {texts[3]: [Refusal("article", "two of them")]}
     monkeypatch.setattr(composing, "refusals_of", lambda _, said: [[*refused.get(text, [])] for text in said])
     monkeypatch.setattr(composer, "_refuse_strange", lambda *_: None)
-    composer.editor = _Editor({texts[0]: 0.01, texts[1]: 1e-9, texts[2]: 0.9})
+    composer.editor = _Editor({texts[0]: 0.01, texts[1]: 1e-9, texts[2]: 0.99})
     found = _candidates(composer, _mixed(space))
     assert found[0].text == texts[2]
     codes = {one.text: [refusal.code for refusal in one.refusals] for one in found}

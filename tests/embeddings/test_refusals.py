@@ -18,5 +18,7 @@ def test_sentences_in_another_order_are_a_copy():
     parent = "Why settle for flat sound? Hear every note with our headphones."
     assert is_copy("Hear every note with our headphones. Why settle for flat sound?", parent)
     assert is_copy("Why settle for flat sound? hear every note with our headphones", parent)
-    assert not is_copy("Hear every note with our headphones.", parent)
+    assert is_copy("Hear every note with our headphones.", parent)
+    assert is_copy("Settle for flat sound?", parent)
+    assert not is_copy("Settle for headphones?", parent)
     assert not is_copy("With our headphones, hear every note.", parent)

@@ -7,6 +7,7 @@ import torch
 
 from copyloom import InputError
 from embeddings.composing import Composer
+from embeddings.effort import Effort
 from embeddings.mixed import Mixed
 from embeddings.mixing import adapt, wanted_point
 from embeddings.space import Space
@@ -77,3 +78,8 @@ def test_where_nothing_is_fit_the_answer_says_so(writer, stored, monkeypatch):
     )
     with pytest.raises(InputError, match="fit to print"):
         writer.mix(stored[:2], [0.5, 0.5])
+
+
+def test_where_nothing_is_likely_enough_the_answer_says_how_likely_the_likeliest_is(writer, stored):
+    with pytest.raises(InputError, match=r"the likeliest text has 0\.\d\d$"):
+        writer.mix(stored[:2], [0.5, 0.5], effort=Effort(turns=1, printed=1.0))
