@@ -53,7 +53,7 @@ every word brings that the parents have, in the mean."""
 _LIKELY, _PRINTED, _BELONGS = 1.19, 0.52, 0.27
 """What a nat brings of the mean log-probability of a token, by the writer, to the prompt that fits best; and the
 editor's log-odds that a text is printed and that it belongs. The weights were fitted, as a logistic regression, to
-4,996 drafts that no editor had learned from; their scale, to what blind readers said of 214 chosen texts of this one."""
+4,996 drafts that no editor had learned from; their scale, to what blind readers said of 214 chosen texts."""
 SURE = 0.8
 """Probability of being printed from which on no better text is looked for."""
 

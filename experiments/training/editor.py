@@ -61,7 +61,7 @@ _LOG_EVERY = 10
 
 
 class EditorTraining(BaseModel):
-    """How an editor is trained. The defaults take 31 minutes on 2 cores with bfloat16 units.
+    """How an editor is trained. The defaults take half an hour on 2 cores with bfloat16 units.
 
     Parameters
     ----------
