@@ -155,10 +155,6 @@ class Composer:
         """Which tokens may be written."""
         return Permitted(self.writer)
 
-    def best(self, mixtures: Sequence[Mixed], count: int = 1) -> list[list[Candidate]]:
-        """Return the best texts of each mixture that may be shown, at most `count`, none like another."""
-        return [best_of(found, count) for found in self.candidates(mixtures)]
-
     def candidates(self, mixtures: Sequence[Mixed]) -> list[list[Candidate]]:
         """Return all that the writer says to each mixture: what may be shown first, the best of it first."""
         found: list[list[Candidate]] = [[] for _ in mixtures]
@@ -352,7 +348,7 @@ def _sorted(found: Sequence[Candidate]) -> list[Candidate]:
 
 
 def best_of(found: Sequence[Candidate], count: int) -> list[Candidate]:
-    """Return the first candidates that may be shown, at most `count`, leaving out near copies of better ones."""
+    """Return the first candidates that may be shown, at most `count`, leaving out copies of better ones."""
     chosen: list[Candidate] = []
     for one in found:
         if not one.refusals and len(chosen) < count and not any(is_copy(one.text, better.text) for better in chosen):

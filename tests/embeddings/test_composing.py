@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from embeddings import composing
-from embeddings.composing import Composer
+from embeddings.composing import Composer, best_of
 from embeddings.mixed import Mixed
 from embeddings.mixing import adapt, wanted_point
 from generator.checks import Refusal
@@ -36,8 +36,7 @@ def _candidates(composer, mixture):
 
 
 def _best(composer, mixture):
-    ((*found,),) = composer.best([mixture])
-    return found[0] if found else None
+    return next(iter(best_of(_candidates(composer, mixture), 1)), None)
 
 
 def test_what_is_fit_stands_first_and_best_first(space, composer):
@@ -197,7 +196,7 @@ def test_several_texts_of_a_mixture_are_unlike_each_other(space, composer, monke
     _said(composer, monkeypatch, texts)
     monkeypatch.setattr(composing, "refusals_of", lambda _, said: [[] for _ in said])
     monkeypatch.setattr(composer, "_refuse_strange", lambda *_: None)
-    ((*found,),) = composer.best([_mixed(space)], 3)
+    found = best_of(_candidates(composer, _mixed(space)), 3)
     assert len(found) == 3
     assert len({one.text.rstrip(".!") for one in found}) == 3
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)

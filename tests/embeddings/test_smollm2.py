@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from copyloom import InputError
-from embeddings.composing import Composer
+from embeddings.composing import Composer, best_of
 from embeddings.effort import Effort
 from embeddings.mixed import Mixed
 from embeddings.mixing import adapt, wanted_point
@@ -66,8 +66,7 @@ def test_what_is_only_mixed_is_not_refined(writer):
 
 
 def test_a_text_about_a_subject_names_it_and_nothing_else(writer):
-    ((best,),) = writer.composer.best([_mixed(writer, *TEXTS[:2], record=MUG)])
-    assert best is not None
+    (best,) = best_of(*writer.composer.candidates([_mixed(writer, *TEXTS[:2], record=MUG)]), 1)
     assert "trail mug" in best.text
     assert not any(word in best.text for word in ("backpack", "waterproof", "shoulder"))
 

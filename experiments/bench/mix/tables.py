@@ -23,20 +23,23 @@ def show(found: dict[str, Any]) -> None:
 
 def show_written(found: dict[str, Any]) -> None:
     """Print what `experiments.bench.mix.written.measure_written` returned."""
-    columns = ["", "mixtures", "written", "excess", "grammar", "parents' grammar", "new", "glued", "invents", "cosine",
-               "nearer parent"]  # fmt: skip
-    shares = ("written", "grammatical", "parents_grammatical", "new", "concatenation", "invented")
-    rows = []
-    for one in found["files"]:
-        written, *others = (f"{one[f'{name}_share']:.0%}" for name in shares)
-        low, high = one["excess_interval"]
-        excess = f"{one['excess_bits_per_byte']:+.2f} ({low:+.2f} to {high:+.2f})"
-        cosines = (f"{one['semantic_consistency']:.3f}", f"{one['nearer_parent']:.3f}")
-        rows.append([one["file"], str(one["mixtures"]), written, excess, *others, *cosines])
-    console.table("Texts that were written, at their pairs", columns, rows)
+    shares = {"written": "written", "grammar": "grammatical", "parents' grammar": "parents_grammatical", "new": "new",
+              "glued": "concatenation", "invents": "invented"}  # fmt: skip
+    files = found["files"]
+    rows = [
+        ["mixtures", *(str(one["mixtures"]) for one in files)],
+        *([name, *(f"{one[f'{key}_share']:.0%}" for one in files)] for name, key in shares.items()),
+        ["excess", *(f"{one['excess_bits_per_byte']:+.2f}" for one in files)],
+        ["from", *(f"{one['excess_interval'][0]:+.2f}" for one in files)],
+        ["to", *(f"{one['excess_interval'][1]:+.2f}" for one in files)],
+        ["cosine", *(f"{one['semantic_consistency']:.3f}" for one in files)],
+        ["nearer parent", *(f"{one['nearer_parent']:.3f}" for one in files)],
+    ]
+    console.table("Texts that were written, at their pairs", ["", *(one["file"] for one in files)], rows)
     console.out.print(
-        "excess: bits a byte by which a text surprises Gemma 3 more than its parents do; grammar: without a fault;\n"
-        "invents: holds a number or name that no parent holds; cosine: to the wanted point, beside the nearer parent's."
+        "excess: bits a byte by which a text surprises Gemma 3 more than its parents do, and its 95 % interval;\n"
+        "grammar: without a fault; invents: holds a number or name that no parent holds;\n"
+        "cosine: to the wanted point, beside the nearer parent's."
     )
 
 
