@@ -14,7 +14,7 @@ Every step is deterministic, and no mixture depends on the others.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -27,12 +27,15 @@ from embeddings.mixed import Mixed
 from embeddings.mixing import adapt
 from embeddings.prompt import about, prompt
 from embeddings.refusals import LONG, is_copy, refusals_of
+from generator.agreement import is_plural
 from generator.checks import Refusal
+from generator.countability import is_uncounted
 from generator.decoding import MAX_TOKENS, Choice, Decoded, Prefix, decode
 from generator.editor import Editor
 from generator.language_model import LanguageModel
 from generator.permitted import Permitted
 from generator.readability import ORDINARY, strangeness
+from generator.record import ProductRecord
 from generator.words import as_written, begun_as
 
 PROMPTS = 6
@@ -144,6 +147,7 @@ class Composer:
     together: int = Effort.together
     turns: int = Effort.turns
     printed: float = Effort.printed
+    _uncounted: dict[str, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Let the writer write all texts of some mixtures at a time."""
@@ -171,10 +175,21 @@ class Composer:
         theirs = self._encoded([one.parents for one in mixtures])
         written = self._written(mixtures, theirs, turn)
         texts = [list(one) for one in written]
-        refusals = [refusals_of(*row) for row in zip(mixtures, texts, strict=True)]
+        refusals = [
+            refusals_of(mixture, said, self._is_uncounted(mixture.record))
+            for mixture, said in zip(mixtures, texts, strict=True)
+        ]
         self._refuse_strange(mixtures, texts, refusals)
         rows = zip(mixtures, theirs, written, self._encoded(texts), refusals, strict=True)
         return [self._judged(*row) for row in rows]
+
+    def _is_uncounted(self, record: ProductRecord | None) -> bool:
+        """Say whether nobody counts what a record is about."""
+        if record is None:
+            return False
+        if record.name not in self._uncounted:
+            self._uncounted[record.name] = not is_plural(record.name) and is_uncounted(record.name, self.reference)
+        return self._uncounted[record.name]
 
     def _encoded(self, texts: Sequence[Sequence[str]]) -> tuple[Tensor, ...]:
         """Return the sentence vectors (K, S) of each family of texts."""

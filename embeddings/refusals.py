@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from difflib import SequenceMatcher
 
 from embeddings.mixed import Mixed
-from generator.agreement import number_faults, without_things
+from generator.agreement import made_work, number_faults, without_things
 from generator.checks import BrandRules, Checker, Refusal, normalised
 from generator.grammar import Grammar
 from generator.readability import grammar_faults
@@ -24,11 +24,12 @@ _RUN = 3
 """Share of a text that may come word for word from two parents or more, in runs of so many words."""
 
 
-def refusals_of(mixture: Mixed, texts: Sequence[str]) -> list[list[Refusal]]:
-    """Return the rules that keep each text from being shown."""
+def refusals_of(mixture: Mixed, texts: Sequence[str], uncounted: bool = False) -> list[list[Refusal]]:
+    """Return the rules that keep each text from being shown; a record's name that is `uncounted` takes no article."""
     check = _checker(mixture)
     usual = {fault.message for parent in mixture.parents for fault in grammar_faults(parent)}
-    return [[*check.refusals(text), *_of_sources(mixture, text), *_of_grammar(text, usual)] for text in texts]
+    return [[*check.refusals(text), *_of_sources(mixture, text, uncounted), *_of_grammar(text, usual)]
+            for text in texts]  # fmt: skip
 
 
 def _checker(mixture: Mixed) -> Checker:
@@ -42,7 +43,7 @@ def _checker(mixture: Mixed) -> Checker:
     return Checker(rules, stored, grammar=grammar, family=parents, any_style=True)
 
 
-def _of_sources(mixture: Mixed, text: str) -> list[Refusal]:
+def _of_sources(mixture: Mixed, text: str, uncounted: bool) -> list[Refusal]:
     """Return refusals for what no source holds, and without a record for near copies and pastes."""
     found = [
         Refusal("invented", f"{word!r} stands in none of its sources")
@@ -56,9 +57,13 @@ def _of_sources(mixture: Mixed, text: str) -> list[Refusal]:
         ]
         found += [
             Refusal("agreement", f"{words!r} do not agree in number")
-            for words in number_faults(text, mixture.record.name, mixture.sources)
+            for words in number_faults(text, mixture.record.name, mixture.sources, uncounted)
         ]
         found += [Refusal("agreement", f"{words!r}: a thing must follow") for words in without_things(text)]
+        found += [
+            Refusal("agreement", f"{words!r}: what is done is made of nothing")
+            for words in made_work(text, mixture.record.name)
+        ]
         return found
     near = next((parent for parent in (*mixture.parents, *mixture.apart) if is_copy(text, parent)), None)
     if near is not None:

@@ -44,6 +44,7 @@ def train_writer_command(
 def train_editor_command(
     out: Annotated[Path, typer.Option(help="Folder of checkpoints and the editor.")] = Path("runs") / "editor",
     model: Annotated[str | None, typer.Option(help="The writer that it begins as: smollm2, or a folder.")] = None,
+    start_from: Annotated[str | None, typer.Option(help="A writer whose editor to go on from.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML settings.")] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps.", min=1)] = None,
     device: DeviceName = "auto",
@@ -55,7 +56,7 @@ def train_editor_command(
     from embeddings.training.config import read_settings
     from experiments.training.editor import EditorTraining, train_editor
 
-    given = {"model": model, "steps": steps}
+    given = {"model": model, "start_from": start_from, "steps": steps}
     settings = read_settings(EditorTraining, config, {key: value for key, value in given.items() if value is not None})
     with held(out, "training", "--out"), console.progress() as show:
         found = train_editor(settings, out, show, device, compiled)

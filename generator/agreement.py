@@ -15,13 +15,15 @@ _NO_VERBS = "always|sometimes|perhaps|ours|yours|this|as|us|plus|its|is"
 
 _DOING = (
     r"(?:\w*(?:bind|board|brew|cater|clean|coach|cutt|decorat|develop|dy|edit|fram|garden|groom|iron|launder|lay|mend"
-    r"|pierc|plann|plumb|polish|print|proofread|rear|repair|restor|restring|roof|sew|sharpen|servic|sitt|string|thatch"
+    r"|pierc|plann|plumb|polish|print|proofread|rear|rehair|repair|restor|restring|roof|sew|sharpen|shear|servic|sitt|string|thatch"
     r"|thread|tiling|train|tun|tutor|upholster|walk|wash|wax|weav|weld)ing|hire)"
 )
 """Words for what is done, which nobody counts; of others that end alike, such as sling or ceiling, nothing is said."""
+_WORK = rf"(?:{_DOING}|(?:repair|restoration|removal|alteration|service|lesson|course|class|rental|treatment)(?:s|es)?)"
+"""Words for what is done, counted or not: no such thing is made of anything."""
 _NEAR = r"(?:(?!\w*s\b|(?:of|for|with|in|on|to|from|by|and|that|or|per)\b)[\w-]+ ){0,2}?"
 """Words that may stand between an article and such a name: no prepositions, no verbs in the third person."""
-_ENDS = r"(?=[.;:!?]|$| (?:for|with|that|which|from|by|in|on|at|of|to)\b)"
+_ENDS = r"(?=[.;:!?]|$| (?:for|with|that|which|from|by|in|on|at|of|to|done|made|\w+ed)\b)"
 """Behind such a name, where no other noun takes the article."""
 
 _PREPOSITION = "from|for|in|on|by|to|at|of|with|without|like|over|under|before|after|during|since|while|when"
@@ -60,8 +62,13 @@ def is_plural(name: str) -> bool:
     >>> is_plural("enamel mugs"), is_plural("mug"), is_plural("cut glass"), is_plural("yoga retreat for tired teachers")
     (True, False, False, False)
     """
-    head = re.split(r" (?:for|of|with|in|from|to) ", name)[0].split()[-1]
-    return len(head) > 2 and head.lower().endswith("s") and not _SINGULAR.match(head)
+    head = _head(name)
+    return len(head) > 2 and head.endswith("s") and not _SINGULAR.match(head)
+
+
+def _head(name: str) -> str:
+    """Return the word of a name that says what it is, in small letters."""
+    return re.split(r" (?:for|of|with|in|from|to) ", name)[0].split()[-1].lower()
 
 
 def is_doing(name: str) -> bool:
@@ -72,12 +79,35 @@ def is_doing(name: str) -> bool:
     >>> is_doing("dog grooming"), is_doing("baby sling"), is_doing("bicycle hire"), is_doing("tuning of pianos")
     (True, False, True, True)
     """
-    head = re.split(r" (?:for|of|with|in|from|to) ", name)[0].split()[-1].lower()
-    return re.fullmatch(_DOING, head) is not None
+    return re.fullmatch(_DOING, _head(name)) is not None
 
 
-def number_faults(text: str, name: str, facts: Sequence[str] = ()) -> list[str]:
+def made_work(text: str, name: str) -> list[str]:
+    """Return the words of a text that say what a product's name is made of, where it is of what is done.
+
+    Examples
+    --------
+    >>> made_work("Bow rehairing made with Mongolian horsehair.", "bow rehairing")
+    ['Bow rehairing made with']
+    >>> made_work("A bow made with Mongolian horsehair.", "bow")
+    []
+    """
+    if not re.fullmatch(_WORK, _head(name)):
+        return []
+    said = rf"\b{re.escape(name)} (?:that |which )?(?:is |are )?made (?:of|with|from|out of)\b"
+    return re.findall(said, text, re.IGNORECASE)
+
+
+def number_faults(text: str, name: str, facts: Sequence[str] = (), uncounted: bool = False) -> list[str]:
     """Return the words of a text that do not agree in number with a product's name, or with its facts.
+
+    Parameters
+    ----------
+    text, name : str
+    facts : sequence of str
+    uncounted : bool
+        Whether the name is of a stuff or of work, and takes no article; see `countability.is_uncounted`. What is done
+        takes none in any case.
 
     Examples
     --------
@@ -89,6 +119,8 @@ def number_faults(text: str, name: str, facts: Sequence[str] = ()) -> list[str]:
     ['A patient dog grooming']
     >>> number_faults("Our clock repairs saves you a new one.", "clock repairs", ["saves you a new one"])
     ['clock repairs saves']
+    >>> number_faults("A peppery biltong for walkers.", "biltong", uncounted=True)
+    ['A peppery biltong']
     """
     word = re.escape(name)
     patterns: tuple[str, ...]
@@ -105,7 +137,7 @@ def number_faults(text: str, name: str, facts: Sequence[str] = ()) -> list[str]:
     text = text.replace("’", "'")
     found = [match for pattern in patterns for match in re.finditer(pattern, text, re.IGNORECASE)]
     named = [match[0] for match in found if is_plural(name) or " and " not in text[: match.start()]]
-    if is_doing(name):
+    if uncounted or is_doing(name):
         named += re.findall(rf"\b(?:an?|each|every|another) {_NEAR}{word}{_ENDS}", text, re.IGNORECASE)
     many = "|".join(re.escape(fact) for fact in facts if is_plural(fact))
     return named + (re.findall(rf"\b(?:an?|each|every|another) (?:{many})\b", text, re.IGNORECASE) if many else [])

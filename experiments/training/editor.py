@@ -24,11 +24,12 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, linear, logsigmoid
 
-from embeddings.adapter import load_language_model
+from copyloom import InputError
+from embeddings.adapter import folder_of, load_language_model
 from embeddings.folders import replacing
 from embeddings.prompt import prompt
 from embeddings.training.checkpoint import RUN, check_same_run
@@ -68,6 +69,8 @@ class EditorTraining(BaseModel):
     seed : int
     model : str
         The writer whose drafts it is to judge, in a folder or by name: it begins as that writer.
+    start_from : str, optional
+        A writer whose editor, of the same rank, it goes on from, in a folder or by name: one of an earlier state.
     rank : int
         Of the low-rank updates.
     groups : int
@@ -84,6 +87,7 @@ class EditorTraining(BaseModel):
 
     seed: NonNegativeInt = 0
     model: str = WRITER
+    start_from: str | None = None
     rank: PositiveInt = 8
     groups: PositiveInt = 8
     steps: PositiveInt = 1250
@@ -219,6 +223,8 @@ class _Training:
         if model.device.has_bfloat16:
             model.model.bfloat16()
         low_rank.put_in(model.model, config.rank, config.seed)
+        if config.start_from:
+            self._take_over(folder_of(config.start_from) / EDITOR_FILE)
         self.body = model.model.base_model
         model.model.set_attn_implementation("eager")
         torch._dynamo.config.recompile_limit = 64
@@ -235,6 +241,14 @@ class _Training:
         return low_rank.updates_of(self.reader.model) | {
             f"{HEAD}.weight": self.head.weight.detach(), f"{HEAD}.bias": self.head.bias.detach()
         }  # fmt: skip
+
+    def _take_over(self, path: Path) -> None:
+        """Begin as another editor, whichever writer it is of."""
+        if not path.exists():
+            raise InputError(f"there is no editor to go on from: no {path}; name a folder that holds one")
+        tensors = unpacked(load_file(path))
+        self.head.load_state_dict({name: tensors.pop(f"{HEAD}.{name}") for name in ("weight", "bias")})
+        low_rank.restore(self.reader.model, tensors)
 
     def _parameters(self) -> dict[str, nn.Parameter]:
         theirs = {name.replace("_orig_mod.", ""): value for name, value in self.reader.model.named_parameters()

@@ -107,7 +107,7 @@ def test_an_editor_refuses_and_ranks_what_nothing_else_refused(space, composer, 
     texts = ["Give people the drone.", "The backpack of travelers.", "The drone that people say you care for.", "A an"]
     _said(composer, monkeypatch, texts)
     refused = {texts[3]: [Refusal("article", "two of them")]}
-    monkeypatch.setattr(composing, "refusals_of", lambda _, said: [[*refused.get(text, [])] for text in said])
+    monkeypatch.setattr(composing, "refusals_of", lambda _, said, __: [[*refused.get(text, [])] for text in said])
     monkeypatch.setattr(composer, "_refuse_strange", lambda *_: None)
     composer.editor = _Editor({texts[0]: 0.01, texts[1]: 1e-9, texts[2]: 0.99})
     found = _candidates(composer, _mixed(space))
@@ -138,7 +138,7 @@ def test_what_is_not_sure_to_be_printed_is_written_again(space, composer, monkey
     first, second = "Give people the drone.", "The backpack of travelers."
     turns = []
     monkeypatch.setattr(composer, "_refuse_strange", lambda *_: None)
-    monkeypatch.setattr(composing, "refusals_of", lambda _, said: [[] for _ in said])
+    monkeypatch.setattr(composing, "refusals_of", lambda _, said, __: [[] for _ in said])
     said = [{first: -3.0, "A drone.": -3.0}, {second: -0.01, first: -0.1}, {"Never.": 0.0}]
     monkeypatch.setattr(
         composer, "_written", lambda mixtures, _, turn: turns.append(turn) or [said[turn]] * len(mixtures)
@@ -194,7 +194,7 @@ def test_nothing_written_gives_nothing(space, composer, monkeypatch):
 def test_several_texts_of_a_mixture_are_unlike_each_other(space, composer, monkeypatch):
     texts = ["Give people the drone.", "Give people the drone!", "The backpack of travelers.", "The drone of people."]
     _said(composer, monkeypatch, texts)
-    monkeypatch.setattr(composing, "refusals_of", lambda _, said: [[] for _ in said])
+    monkeypatch.setattr(composing, "refusals_of", lambda _, said, __: [[] for _ in said])
     monkeypatch.setattr(composer, "_refuse_strange", lambda *_: None)
     found = best_of(_candidates(composer, _mixed(space)), 3)
     assert len(found) == 3

@@ -10,6 +10,7 @@ from copyloom import InputError
 from experiments.training import editor
 from experiments.training.editor import EditorTraining, judged_drafts, train_editor
 from generator.editor import EDITOR_FILE
+from generator.eight_bits import unpacked
 from generator.language_model import SHIPPED, LanguageModel
 
 SMALL = EditorTraining(model=SHIPPED, rank=2, groups=2, steps=12, warmup=2, checkpoint_seconds=0.0001)
@@ -101,3 +102,17 @@ def test_the_order_of_drafts_costs_where_it_is_not_the_readers():
     assert right < 1e-3
     assert wrong == pytest.approx(0.9 * 10 / 2, rel=1e-3)
     assert editor._order(torch.tensor([-5.0, 5.0]), torch.ones(2)) == 0
+
+
+def test_it_goes_on_from_another_editor(tmp_path, monkeypatch):
+    few = [one for one in judged_drafts() if not one.held_out][:12]
+    monkeypatch.setattr(editor, "judged_drafts", lambda: few)
+    train_editor(SMALL, tmp_path / "first", quiet, "cpu")
+    config = SMALL.model_copy(update={"start_from": str(tmp_path / "first")})
+    training = editor._Training(config, LanguageModel.load(SHIPPED), few, tmp_path, quiet, False)
+    begun = {name: value for name, value in training._parameters().items()}
+    kept = unpacked(load_file(tmp_path / "first" / EDITOR_FILE))
+    assert begun.keys() == kept.keys()
+    assert all(torch.equal(value, kept[name]) for name, value in begun.items())
+    with pytest.raises(InputError, match="no editor to go on from"):
+        train_editor(config.model_copy(update={"start_from": str(tmp_path)}), tmp_path / "none", quiet, "cpu")

@@ -3,7 +3,7 @@
 import pytest
 
 from embeddings.prompt import about
-from generator.agreement import is_plural, number_faults, without_things
+from generator.agreement import is_plural, made_work, number_faults, without_things
 from generator.record import ProductRecord
 
 
@@ -76,6 +76,7 @@ def test_a_prompt_says_with_of_things_alone():
         "For a hedge laying.",
         "Each hedge laying",
         "Calm and kind, a hedge laying",
+        "A traditional hedge laying done by a champion.",
     ],
 )
 def test_what_is_done_takes_no_article(text):
@@ -97,3 +98,31 @@ def test_what_is_done_stands_without_article_or_before_another_noun(text):
 @pytest.mark.parametrize("name", ["earring", "baby sling", "ceiling", "phone casing", "apple sapling", "wedding"])
 def test_things_that_end_alike_take_one(name):
     assert number_faults(f"A silver {name} for you.", name) == []
+
+
+@pytest.mark.parametrize("text", ["A biltong for walkers.", "A peppery biltong.", "Every good biltong that lasts."])
+def test_what_nobody_counts_takes_no_article(text):
+    assert number_faults(text, "biltong", uncounted=True)
+    assert number_faults(text, "biltong") == []
+
+
+@pytest.mark.parametrize("text", ["Our biltong.", "A bag of biltong.", "A biltong pouch.", "Dry, peppery biltong."])
+def test_what_nobody_counts_stands_without_one(text):
+    assert number_faults(text, "biltong", uncounted=True) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Our stained glass repair is made with hand-blown glass.", "stained glass repair"),
+        ("Shoe repairs made of oak-bark leather.", "shoe repairs"),
+        ("Bow rehairing that is made from horsehair.", "bow rehairing"),
+    ],
+)  # fmt: skip
+def test_what_is_done_is_made_of_nothing(text, name):
+    assert made_work(text, name)
+
+
+@pytest.mark.parametrize("name", ["earring", "trail mug", "lampshades", "clothing"])
+def test_things_are_made_of_something(name):
+    assert made_work(f"Our {name} made of silver.", name) == []
