@@ -24,7 +24,7 @@ _RUN = 3
 """Share of a text that may come word for word from two parents or more, in runs of so many words."""
 
 
-def refusals_of(mixture: Mixed, texts: Sequence[str], uncounted: bool = False) -> list[list[Refusal]]:
+def refusals_of(mixture: Mixed, texts: Sequence[str], uncounted: bool) -> list[list[Refusal]]:
     """Return the rules that keep each text from being shown; a record's name that is `uncounted` takes no article."""
     check = _checker(mixture)
     usual = {fault.message for parent in mixture.parents for fault in grammar_faults(parent)}

@@ -43,6 +43,22 @@ def as_read(model: LanguageModel, sources: str, texts: Sequence[str]) -> tuple[l
     return model.tokenize(f"{sources}=")[-SOURCES:], texts_read
 
 
+def read_editor(path: Path) -> tuple[dict[str, Tensor], str | None]:
+    """Return the updates and the head of an editor's file by name, and the hash of the writer that it is of.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            writer = (file.metadata() or {}).get(WRITER_OF)
+        return unpacked(load_file(path)), writer
+    except (OSError, KeyError, SafetensorError) as error:
+        raise InputError(f"{path} cannot be used ({error}); train the editor again, or remove it") from error
+
+
 @dataclass(eq=False)
 class Editor:
     """A model that says what editors would.
@@ -73,12 +89,7 @@ class Editor:
         """
         if not (path := folder / EDITOR_FILE).exists():
             return None
-        try:
-            with safe_open(path, "pt") as file:
-                writer = (file.metadata() or {}).get(WRITER_OF)
-            tensors = unpacked(load_file(path))
-        except (OSError, KeyError, SafetensorError) as error:
-            raise InputError(f"{path} cannot be used ({error}); train the editor again, or remove it") from error
+        tensors, writer = read_editor(path)
         if writer != base.identity.parameters:
             raise SpaceError(
                 f"the editor in {path} was trained on a writer with parameters {writer}, this one has "

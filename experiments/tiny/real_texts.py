@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
-import yaml
+
+from generator.grammar import read_yaml
 
 MIN_CHARACTERS, MAX_CHARACTERS = 12, 110
 _HELD_OUT_SHARE = 0.02
@@ -89,9 +90,7 @@ def _huffpost(folder: Path) -> Iterator[str]:
 
 
 def _retail(folder: Path) -> Iterator[str]:
-    products = (folder / "products-retail-demo-store" / "products.yaml").read_text(encoding="utf-8")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    for product in yaml.load(products, Loader=loader):  # a safe loader, the fast one where there is one
+    for product in read_yaml(folder / "products-retail-demo-store" / "products.yaml"):
         yield product["name"]
         yield from _SENTENCE.split(product["description"])
 

@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, linear, logsigmoid
 
@@ -39,7 +39,7 @@ from experiments.training.writer.corpus import hash_of_texts
 from generator import low_rank
 from generator.branches import Branches, check_branches
 from generator.device import Device
-from generator.editor import EDITOR_FILE, HEAD, VERDICTS, WRITER_OF, Editor, as_read
+from generator.editor import EDITOR_FILE, HEAD, VERDICTS, WRITER_OF, Editor, as_read, read_editor
 from generator.eight_bits import packed, unpacked
 from generator.language_model import LanguageModel
 from generator.models import WRITER
@@ -246,7 +246,7 @@ class _Training:
         """Begin as another editor, whichever writer it is of."""
         if not path.exists():
             raise InputError(f"there is no editor to go on from: no {path}; name a folder that holds one")
-        tensors = unpacked(load_file(path))
+        tensors, _ = read_editor(path)
         self.head.load_state_dict({name: tensors.pop(f"{HEAD}.{name}") for name in ("weight", "bias")})
         low_rank.restore(self.reader.model, tensors)
 

@@ -185,6 +185,24 @@ def test_about_a_subject_facts_come_from_the_record_alone(space, composer, monke
     assert "unbacked claim" in codes[texts[4]]
 
 
+def test_the_reference_says_whether_a_subject_takes_an_article(space, composer, monkeypatch):
+    mug, asked, says = ProductRecord(name="trail mug", feature=["a screw-on lid"]), [], [True]
+    monkeypatch.setattr(composing, "is_uncounted", lambda name, model: asked.append((name, model)) or says[0])
+    monkeypatch.setattr(composer, "_uncounted", {})
+    one, ours = "A trail mug with a screw-on lid.", "Our trail mug with a screw-on lid."
+    _said(composer, monkeypatch, [one, ours])
+
+    def refused():
+        found = _candidates(composer, _mixed(space, record=mug))
+        return {said.text for said in found if "agreement" in {refusal.code for refusal in said.refusals}}
+
+    assert refused() == refused() == {one}
+    assert asked == [("trail mug", composer.reference)]
+    composer._uncounted.clear()
+    says[0] = False
+    assert not refused()
+
+
 def test_nothing_written_gives_nothing(space, composer, monkeypatch):
     _said(composer, monkeypatch, [])
     assert _candidates(composer, _mixed(space)) == []

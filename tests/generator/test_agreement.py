@@ -123,6 +123,8 @@ def test_what_is_done_is_made_of_nothing(text, name):
     assert made_work(text, name)
 
 
-@pytest.mark.parametrize("name", ["earring", "trail mug", "lampshades", "clothing"])
+@pytest.mark.parametrize(
+    "name", ["earring", "trail mug", "lampshades", "clothing", "roofing", "ski binding", "tea service"]
+)
 def test_things_are_made_of_something(name):
     assert made_work(f"Our {name} made of silver.", name) == []
