@@ -1,13 +1,14 @@
 """What is believed about the rewards of texts, shown and unseen: a Gaussian over logits, or over mean rewards."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from bandits.inputs import broadcasts_to, check_count, check_number, finite_tensor
+from bandits.inputs import broadcasts_to, check_count, check_number, finite_tensor, mask_tensor
 from bandits.streams import Generators, standard_normal
 from copyloom import InputError
 
@@ -172,6 +173,51 @@ class Posterior:
         """E[theta_j^2], by which independent errors in the features are weighed: Tensor of shape (..., d)."""
         variance = torch.cholesky_inverse(self.precision_cholesky).diagonal(dim1=-2, dim2=-1)
         return (self.coefficients.square() + variance)[..., 1:]
+
+    def of(self, campaigns: Sequence[int]) -> "Posterior":
+        """Return the belief of some campaigns, by their numbers in the first leading dimension."""
+        rows = list(campaigns)
+        variance = self.text_effect_variance
+        return Posterior(
+            self.design[rows],
+            self.present[rows],
+            self.coefficients[rows],
+            self.text_effects[rows],
+            self.precision_cholesky[rows],
+            self.openness[rows],
+            variance[rows] if isinstance(variance, Tensor) else variance,
+        )
+
+    def joined_by(self, features: Any, present: Any = None) -> "Posterior":
+        """Return the belief after texts that were never shown have joined the slates, at their ends.
+
+        It is what `fit` would return with them: without impressions they teach nothing.
+
+        Parameters
+        ----------
+        features : array of shape (..., Q, d)
+            Leading dimensions as the campaigns'.
+        present : array of shape (..., Q), bool, optional
+            False in padding rows.
+
+        Raises
+        ------
+        InputError
+            If shapes do not fit or a feature is not finite.
+        """
+        rows = with_intercept(self._matching("features", features)).expand(*self.leading, -1, -1)
+        mask = mask_tensor("present", present, rows.shape[:-1]).to(rows.device)
+        rows = torch.where(mask[..., None], rows, 0.0)
+        unseen = torch.ones(rows.shape[:-1], dtype=rows.dtype, device=rows.device)
+        return Posterior(
+            torch.cat([self.design, rows], dim=-2),
+            torch.cat([self.present, mask], dim=-1),
+            self.coefficients,
+            torch.cat([self.text_effects, torch.zeros_like(unseen)], dim=-1),
+            self.precision_cholesky,
+            torch.cat([self.openness, unseen], dim=-1),
+            self.text_effect_variance,
+        )
 
     def _logit_mean(self) -> Tensor:
         return (self.design @ self.coefficients[..., None])[..., 0] + self.text_effects

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import torch
 from sqlalchemy import (
     URL,
     Connection,
@@ -21,6 +23,8 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     LargeBinary,
+    Row,
+    Select,
     String,
     Text,
     TypeDecorator,
@@ -34,14 +38,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from torch import Tensor
 
 from copyloom import InputError, SpaceError
 
 Action = Literal["add", "promote", "retire"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 30.0  # how long a writer waits for another before it gives up
 
+_LOOKUP = 500  # keys a query; every database takes so many parameters
 _LEAST_BYTES = 512  # of a file of SQLite that is not empty
 _ADVICE = {
     sqlite3.SQLITE_NOTADB: "give the path of a Copyloom database, or of a file that does not exist yet",
@@ -137,6 +143,15 @@ class EmbeddingRow(Base):
     created_at: Mapped[datetime]
 
 
+class SentenceVectorRow(Base):
+    """The sentence vector of a text by an encoder, little-endian float32, where no embedding keeps it."""
+
+    __tablename__ = "sentence_vectors"
+    text_id: Mapped[str] = mapped_column(ForeignKey("texts.id"), primary_key=True)
+    encoder: Mapped[str] = mapped_column(String(200), primary_key=True)
+    vector: Mapped[bytes]
+
+
 class LineageRow(Base):
     """One parent of a mixed text; of a text in a space, because weights mean nothing in another."""
 
@@ -189,11 +204,39 @@ def text_id(text: str) -> str:
         raise InputError(f"{text[:60]!r} is not valid Unicode ({error.reason}); remove those characters") from None
 
 
+def matching(
+    connection: Connection, query: Select[*tuple[Any, ...]], column: Any, keys: Sequence[Any]
+) -> Iterator[Row[*tuple[Any, ...]]]:
+    """Run `query` for the rows whose `column` is among `keys`, however many these are."""
+    for first in range(0, len(keys), _LOOKUP):
+        yield from connection.execute(query.where(column.in_(keys[first : first + _LOOKUP])))
+
+
+def store_texts(connection: Connection, texts: Iterable[str], now: datetime) -> None:
+    """Write the texts that the database does not hold yet."""
+    fresh = {text_id(text): text for text in texts}
+    for row in matching(connection, select(TextRow.id), TextRow.id, list(fresh)):
+        del fresh[row.id]
+    if fresh:
+        rows = [{"id": key, "text": text, "created_at": now} for key, text in fresh.items()]
+        connection.execute(insert(TextRow), rows)
+
+
+def to_bytes(array: Tensor) -> bytes:
+    """Return what the database holds of an array: little-endian float32, row by row."""
+    return array.detach().cpu().numpy().astype("<f4").tobytes()
+
+
+def from_bytes(stored: bytes, *shape: int) -> Tensor:
+    """Return the array of a shape that `to_bytes` stored."""
+    return torch.from_numpy(np.frombuffer(stored, "<f4").astype(np.float32).reshape(shape))
+
+
 def open_database(path_or_url: str | Path, *, create: bool = True) -> Engine:
     """Return the opened database, with all tables in place.
 
     The tables are those that `Base` knows at the time of the call: import the modules that define them
-    first (`experiments.ledger` for the ledger). Tables that an existing database lacks are added.
+    first (`experiments.campaigns.tables` for the ledger). Tables that an existing database lacks are added.
 
     Parameters
     ----------

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from math import isfinite, isnan
 from typing import Any
 
-import numpy as np
 import torch
-from sqlalchemy import Connection, Engine, Row, Select, Subquery, func, insert, select
-from torch import Tensor
+from sqlalchemy import Connection, Engine, Row, Subquery, func, insert, select
 
 from copyloom import InputError, SpaceError
 from embeddings.database import (
@@ -23,13 +22,16 @@ from embeddings.database import (
     PoolRow,
     SpaceRow,
     TextRow,
+    from_bytes,
+    matching,
     reading,
+    store_texts,
     text_id,
+    to_bytes,
     writing,
 )
 from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding, difference
 
-_LOOKUP = 500  # keys a query; every database takes so many parameters
 _log = logging.getLogger(__name__)
 
 
@@ -132,8 +134,10 @@ class Pool:
         """
         return self._append(list(embeddings), "add", reason)
 
-    def promote(self, embedding: SummaryEmbedding, reason: str) -> bool:
+    def promote(self, embedding: SummaryEmbedding, reason: str, connection: Connection | None = None) -> bool:
         """Add a text that was mixed; return False, and make no version, if it is a member already.
+
+        Within the transaction of `connection` where one is given: it is a member once that is over.
 
         Raises
         ------
@@ -146,7 +150,7 @@ class Pool:
             raise InputError(
                 f"{embedding.text[:60]!r} has no lineage, so it was not mixed; use add for texts from outside"
             )
-        return self._append([embedding], "promote", reason) == 1
+        return self._append([embedding], "promote", reason, connection) == 1
 
     def retire(self, texts: Sequence[str], reason: str) -> None:
         """Take `texts` out of the pool; they stay in its earlier versions and can be added again.
@@ -219,16 +223,18 @@ class Pool:
             )
             return [PoolEvent(*row) for row in rows]
 
-    def _append(self, embeddings: list[SummaryEmbedding], action: Action, reason: str) -> int:
+    def _append(
+        self, embeddings: list[SummaryEmbedding], action: Action, reason: str, within: Connection | None = None
+    ) -> int:
         for embedding in embeddings:
             _check(embedding, self.name, self.space)
-        with writing(self.engine) as connection:
+        with writing(self.engine) if within is None else nullcontext(within) as connection:
             found = self._find(connection, lock=True)
             new: dict[str, SummaryEmbedding] = {}
             for embedding in embeddings:
                 new.setdefault(text_id(embedding.text), embedding)
             members = _active(found and found.id).c.text_id
-            for row in _existing(connection, select(members), members, list(new)):
+            for row in matching(connection, select(members), members, list(new)):
                 del new[row.text_id]
             if not new:
                 return 0
@@ -323,29 +329,16 @@ def _record(connection: Connection, pool_id: int, ids: list[str], action: Action
     connection.execute(insert(PoolEventRow), [{**common, "text_id": key} for key in ids])
 
 
-def _existing(
-    connection: Connection, query: Select[*tuple[Any, ...]], column: Any, ids: list[str]
-) -> Iterator[Row[*tuple[Any, ...]]]:
-    """Run `query` for the rows whose `column` is in `ids`."""
-    for first in range(0, len(ids), _LOOKUP):
-        yield from connection.execute(query.where(column.in_(ids[first : first + _LOOKUP])))
-
-
 def _store(connection: Connection, space_id: int, embeddings: dict[str, SummaryEmbedding], now: datetime) -> None:
     """Write the texts, embeddings and lineages that the database does not hold yet; the keys are text ids."""
-    texts = {key: embedding.text for key, embedding in embeddings.items()}
     lineages = {key: e.lineage for key, e in embeddings.items() if e.lineage is not None}
-    texts |= {text_id(parent): parent for lineage in lineages.values() for parent in lineage.parents}
-    for row in _existing(connection, select(TextRow.id), TextRow.id, list(texts)):
-        del texts[row.id]
-    if texts:
-        rows = [{"id": key, "text": text, "created_at": now} for key, text in texts.items()]
-        connection.execute(insert(TextRow), rows)
+    parents = [parent for lineage in lineages.values() for parent in lineage.parents]
+    store_texts(connection, [*(embedding.text for embedding in embeddings.values()), *parents], now)
 
     new = {key: _to_row(key, space_id, embedding, now) for key, embedding in embeddings.items()}
     stored = select(EmbeddingRow.text_id, EmbeddingRow.vectors, EmbeddingRow.sentence_vector)
     stored = stored.where(EmbeddingRow.space_id == space_id)
-    for row in _existing(connection, stored, EmbeddingRow.text_id, list(new)):
+    for row in matching(connection, stored, EmbeddingRow.text_id, list(new)):
         offered = new.pop(row.text_id)
         if (row.vectors, row.sentence_vector) != (offered["vectors"], offered["sentence_vector"]):
             text = embeddings[row.text_id].text[:60]
@@ -354,7 +347,7 @@ def _store(connection: Connection, space_id: int, embeddings: dict[str, SummaryE
         connection.execute(insert(EmbeddingRow), list(new.values()))
 
     known = select(LineageRow.text_id).where(LineageRow.space_id == space_id, LineageRow.position == 0)
-    for row in _existing(connection, known, LineageRow.text_id, list(lineages)):
+    for row in matching(connection, known, LineageRow.text_id, list(lineages)):
         del lineages[row.text_id]
     if lineages:
         connection.execute(
@@ -377,10 +370,10 @@ def _to_row(key: str, space_id: int, embedding: SummaryEmbedding, now: datetime)
     return {
         "text_id": key,
         "space_id": space_id,
-        "vectors": _to_bytes(embedding.vectors),
+        "vectors": to_bytes(embedding.vectors),
         "vector_count": embedding.vectors.shape[0],
         "hidden_size": embedding.vectors.shape[1],
-        "sentence_vector": _to_bytes(embedding.sentence_vector),
+        "sentence_vector": to_bytes(embedding.sentence_vector),
         "sentence_size": embedding.sentence_vector.shape[0],
         "exact": bool(embedding.exact),
         "margin": float(embedding.margin),
@@ -410,8 +403,8 @@ def _load(connection: Connection, active: Subquery, space_id: int, space: SpaceI
     return [
         SummaryEmbedding(
             text=row.text,
-            vectors=_from_bytes(row.vectors, row.vector_count, row.hidden_size),
-            sentence_vector=_from_bytes(row.sentence_vector, row.sentence_size),
+            vectors=from_bytes(row.vectors, row.vector_count, row.hidden_size),
+            sentence_vector=from_bytes(row.sentence_vector, row.sentence_size),
             space=space,
             exact=row.exact,
             margin=row.margin,
@@ -425,11 +418,3 @@ def _load(connection: Connection, active: Subquery, space_id: int, space: SpaceI
 
 def _lineage(pairs: list[tuple[str, float]]) -> Lineage:
     return Lineage(tuple(parent for parent, _ in pairs), tuple(weight for _, weight in pairs))
-
-
-def _to_bytes(array: Tensor) -> bytes:
-    return array.detach().cpu().numpy().astype("<f4").tobytes()
-
-
-def _from_bytes(stored: bytes, *shape: int) -> Tensor:
-    return torch.from_numpy(np.frombuffer(stored, "<f4").astype(np.float32).reshape(shape))

@@ -14,7 +14,7 @@ from copyloom import InputError
 from embeddings.adapter import AnyAdapter, folder_of
 from embeddings.composing import Candidate, Composer, best_of
 from embeddings.effort import Effort
-from embeddings.encoder import Encoder, SentenceEncoder
+from embeddings.encoder import ENCODER_ID, Encoder, SentenceEncoder
 from embeddings.inversion import Context, in_context
 from embeddings.mixed import Mixed
 from embeddings.mixing import adapt, around, mix, wanted_point
@@ -231,7 +231,7 @@ class Writing:
         if model.device.has_bfloat16:
             model = model.in_bfloat16()
             critic = model if critic is self.model else critic.in_bfloat16()
-            if isinstance(encoder, SentenceEncoder):
+            if encoder.name == ENCODER_ID:
                 encoder = SentenceEncoder(model.device.torch, torch.bfloat16)
         return Means(model, encoder.encode, critic)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,28 +33,45 @@ class Snapshot:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcomes:
-    """Closed outcomes of one snapshot, as counts for each text and segment.
+class Outcome:
+    """Closed impressions of one snapshot, as counts for each text and segment: of one impression, or of all.
 
     Parameters
     ----------
-    sequence : int
-        Of the snapshot.
+    id : str
+        Unique in its campaign: an outcome that comes twice counts once.
+    snapshot : int
+        Its number.
+    texts : tuple of str
+        N texts of the snapshot.
     impressions, clicks : array of shape (N, G)
         Counts for N texts and G segments.
+    context : str
+        What else is known of the impressions (a device, an hour); "" where nothing is.
     """
 
-    sequence: int
+    id: str
+    snapshot: int
+    texts: tuple[str, ...]
     impressions: NDArray[np.int64]
     clicks: NDArray[np.int64]
+    context: str = ""
 
 
 class RewardFeed(Protocol):
-    """Where clicks come from: simulated shoppers, a log that is replayed, or a storefront."""
+    """Where clicks come from: simulated shoppers, a log that is replayed, or a storefront.
+
+    A feed takes a snapshot at once and says later what came of it: in parts or as a whole, in any order, and perhaps
+    twice.
+    """
 
     segments: tuple[str, ...]
     """Names of the G segments."""
 
-    def outcomes(self, snapshot: Snapshot) -> Outcomes:
-        """Return what happened to the impressions of `snapshot`; called once for each, in order."""
+    def publish(self, snapshot: Snapshot) -> None:
+        """Show the texts of `snapshot` from now on; the last one may come again after a restart."""
+        ...
+
+    def closed(self) -> Sequence[Outcome]:
+        """Return the outcomes that closed since this was asked last."""
         ...

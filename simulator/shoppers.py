@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import expit
 from scipy.stats import binom
 
-from simulator.feed import Outcomes, Snapshot
+from simulator.feed import Outcome, Snapshot
 
 TextFeatures = Callable[[Sequence[str]], NDArray[np.float64]]
 """From n texts to what they say, an array of shape (n, F); shoppers see texts through it, and whether they can read."""
@@ -139,14 +139,25 @@ class SimulatedFeed:
         self.shoppers, self.seed = shoppers, seed
         self.segments = tuple(f"segment {i + 1}" for i in range(len(shoppers.shares)))
         self._known: dict[str, NDArray[np.float64]] = {}
+        self._closed: list[Outcome] = []
 
-    def outcomes(self, snapshot: Snapshot) -> Outcomes:
+    def publish(self, snapshot: Snapshot) -> None:
+        """Show the texts of `snapshot` to shoppers, who answer at once."""
+        self._closed.append(self.outcome(snapshot))
+
+    def closed(self) -> list[Outcome]:
+        """Return the outcomes of the snapshots that were published since this was asked last."""
+        found, self._closed = self._closed, []
+        return found
+
+    def outcome(self, snapshot: Snapshot) -> Outcome:
         """Return impressions and clicks (N, G) drawn for `snapshot`."""
         rng = np.random.default_rng([self.seed, snapshot.sequence])
         impressions = self._impressions(snapshot, rng)
         uniforms = np.array([self._uniforms(snapshot.sequence, text) for text in snapshot.texts])
         clicks = binom.ppf(uniforms, impressions, self.probabilities(snapshot.texts))
-        return Outcomes(snapshot.sequence, impressions, np.maximum(clicks, 0).astype(np.int64))
+        clicks = np.maximum(clicks, 0).astype(np.int64)
+        return Outcome(str(snapshot.sequence), snapshot.sequence, snapshot.texts, impressions, clicks)
 
     def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return click probabilities (n, G), each text read once."""

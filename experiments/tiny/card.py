@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-from experiments.summary import versions
+from experiments.versions import versions
 
 _CARD = """# copyloom-tiny
 

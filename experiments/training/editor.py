@@ -33,9 +33,9 @@ from embeddings.adapter import folder_of, load_language_model
 from embeddings.folders import replacing
 from embeddings.prompt import prompt
 from embeddings.training.checkpoint import RUN, check_same_run
-from experiments.summary import versions
 from experiments.training.steps import take_steps
 from experiments.training.writer.corpus import hash_of_texts
+from experiments.versions import versions
 from generator import low_rank
 from generator.branches import Branches, check_branches
 from generator.device import Device

@@ -39,6 +39,30 @@ def test_an_unseen_twin_is_less_certain_than_the_shown_text(counts):
     assert (unseen > shown).all()
 
 
+def test_texts_that_join_unshown_are_believed_as_if_they_had_been_there(counts):
+    features, impressions, clicks = counts
+    more = torch.randn(3, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    present = torch.tensor([[True, True], [True, False], [False, False]])
+    none = torch.zeros(3, 2, dtype=torch.float64)
+    wanted = MODEL.fit(
+        torch.cat([features, more], 1), torch.cat([impressions, none], 1), torch.cat([clicks, none], 1),
+        torch.cat([torch.ones(3, 7, dtype=torch.bool), present], 1),
+    )  # fmt: skip
+    found = MODEL.fit(*counts).joined_by(more, present)
+    assert torch.equal(found.present, wanted.present)
+    for mine, theirs in zip(found.logits(), wanted.logits(), strict=True):
+        torch.testing.assert_close(mine[wanted.present], theirs[wanted.present])
+    torch.testing.assert_close(found.covariance[0], wanted.covariance[0])
+
+
+def test_some_campaigns_of_many(counts):
+    posterior = MODEL.fit(*counts)
+    some = posterior.of([2, 0])
+    assert torch.equal(some.mean, posterior.mean[[2, 0]])
+    assert torch.equal(some.covariance, posterior.covariance[[2, 0]])
+    assert some.leading == (2,)
+
+
 def test_doubt_about_features_adds_what_simulation_says(counts):
     """Var(b + (x + e) . theta) by 400,000 draws: the sd of that estimate is 0.22 % of it, the bound 1 %."""
     posterior = MODEL.fit(*(array[0] for array in counts))

@@ -51,7 +51,7 @@ def test_many_may_create_one_database_at_once(tmp_path):
         for engine in threads.map(lambda _: open_database(path), range(16)):
             engine.dispose()
     connection = sqlite3.connect(path)
-    assert connection.execute("SELECT * FROM meta").fetchall() == [("schema_version", "1")]
+    assert connection.execute("SELECT * FROM meta").fetchall() == [("schema_version", str(SCHEMA_VERSION))]
     connection.close()
 
 
@@ -61,7 +61,7 @@ def test_another_version_is_refused_by_name(tmp_path):
     with writing(engine) as connection:
         connection.execute(update(MetaRow).values(value="7"))
     engine.dispose()
-    with pytest.raises(SpaceError, match=r"copyloom\.db' has schema version 7, this Copyloom needs 1; open it"):
+    with pytest.raises(SpaceError, match=r"copyloom\.db' has schema version 7, this Copyloom needs 2; open it"):
         open_database(path)
 
 

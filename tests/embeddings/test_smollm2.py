@@ -11,7 +11,7 @@ from embeddings.effort import Effort
 from embeddings.mixed import Mixed
 from embeddings.mixing import adapt, wanted_point
 from embeddings.space import Space
-from experiments.mix_command import _stored
+from experiments.commands.mix import _stored
 from generator.models import WRITER, is_there
 from generator.record import ProductRecord
 

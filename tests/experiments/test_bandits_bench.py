@@ -12,7 +12,7 @@ from experiments.bench.bandits import cone, run
 from experiments.bench.bandits.entrants import CEILING, GRIDS, MAKERS, OURS, UNIFORM, VW, missing, tuned
 from experiments.bench.bandits.play import Replicate, play
 from experiments.bench.bandits.worlds import BASE, CELLS, World
-from experiments.cli import app
+from experiments.commands.cli import app
 
 SMALL = replace(BASE, name="small", texts=20, d=4, rate=0.1, horizon=1000)
 needs_rivals = pytest.mark.skipif(bool(missing()), reason="an entrant's package is not installed (extra bench)")

@@ -36,8 +36,8 @@ def everything(probabilities, text):
 
 
 def test_impressions_add_up_and_clicks_fit_in():
-    outcomes = SimulatedFeed(SHOPPERS, 0).outcomes(snapshot(3))
-    assert outcomes.sequence == 3
+    outcomes = SimulatedFeed(SHOPPERS, 0).outcome(snapshot(3))
+    assert outcomes.snapshot == 3
     assert outcomes.impressions.shape == outcomes.clicks.shape == (6, 2)
     assert outcomes.impressions.sum() == 5000
     assert outcomes.impressions.dtype == outcomes.clicks.dtype == np.int64
@@ -47,8 +47,8 @@ def test_impressions_add_up_and_clicks_fit_in():
 
 def test_same_seed_same_outcomes_in_any_order_of_calls():
     one, other = SimulatedFeed(SHOPPERS, 7), SimulatedFeed(SHOPPERS, 7)
-    forwards = [one.outcomes(snapshot(number)) for number in range(4)]
-    backwards = [other.outcomes(snapshot(number)) for number in reversed(range(4))][::-1]
+    forwards = [one.outcome(snapshot(number)) for number in range(4)]
+    backwards = [other.outcome(snapshot(number)) for number in reversed(range(4))][::-1]
     for first, second in zip(forwards, backwards, strict=True):
         assert first.clicks.tobytes() == second.clicks.tobytes()
         assert first.impressions.tobytes() == second.impressions.tobytes()
@@ -56,7 +56,7 @@ def test_same_seed_same_outcomes_in_any_order_of_calls():
 
 def test_other_seeds_and_snapshots_differ():
     clicks = [
-        SimulatedFeed(SHOPPERS, seed).outcomes(snapshot(number)).clicks.tobytes()
+        SimulatedFeed(SHOPPERS, seed).outcome(snapshot(number)).clicks.tobytes()
         for seed in range(3)
         for number in range(3)
     ]
@@ -67,9 +67,9 @@ def test_another_text_on_the_slate_changes_no_draw_of_the_others():
     """All impressions go to one text, so that only the draws could differ."""
     feed = SimulatedFeed(SHOPPERS, 1)
     for text in TEXTS:
-        alone = feed.outcomes(snapshot(5, [text]))
+        alone = feed.outcome(snapshot(5, [text]))
         slate = [*TEXTS[3:], "text 99", *TEXTS[:3]]
-        among = feed.outcomes(snapshot(5, slate, everything(slate, text)))
+        among = feed.outcome(snapshot(5, slate, everything(slate, text)))
         row = slate.index(text)
         np.testing.assert_array_equal(among.impressions[row], alone.impressions[0])
         np.testing.assert_array_equal(among.clicks[row], alone.clicks[0])
@@ -77,8 +77,8 @@ def test_another_text_on_the_slate_changes_no_draw_of_the_others():
 
 def test_the_uniform_draw_of_a_text_is_its_own():
     one, other = SimulatedFeed(SHOPPERS, 1), SimulatedFeed(SHOPPERS, 1)
-    one.outcomes(snapshot(0))
-    one.outcomes(snapshot(1, TEXTS[:2]))
+    one.outcome(snapshot(0))
+    one.outcome(snapshot(1, TEXTS[:2]))
     for text in (*TEXTS, "naïve ☕"):
         np.testing.assert_array_equal(one._uniforms(9, text), other._uniforms(9, text))
 
@@ -88,9 +88,9 @@ def test_more_impressions_never_cost_clicks_and_higher_rates_never_either():
     better = replace(SHOPPERS, intercepts=np.full(2, 0.3))
     for sequence in range(50):
         few, many = (
-            SimulatedFeed(SHOPPERS, 2).outcomes(snapshot(sequence, ["text 0"], impressions=n)) for n in (900, 3000)
+            SimulatedFeed(SHOPPERS, 2).outcome(snapshot(sequence, ["text 0"], impressions=n)) for n in (900, 3000)
         )
-        liked = SimulatedFeed(better, 2).outcomes(snapshot(sequence, ["text 0"], impressions=900))
+        liked = SimulatedFeed(better, 2).outcome(snapshot(sequence, ["text 0"], impressions=900))
         grown = many.impressions >= few.impressions
         assert (many.clicks >= few.clicks)[grown].all()
         assert (liked.clicks >= few.clicks).all()
@@ -111,7 +111,7 @@ def test_uniforms_are_uniform():
 def test_clicks_agree_with_the_probabilities():
     """300 snapshots of 6,000: 12 binomial tests at 1e-5, false alarm about 1e-4 in all."""
     feed = SimulatedFeed(SHOPPERS, 4)
-    outcomes = [feed.outcomes(snapshot(number, impressions=6000)) for number in range(300)]
+    outcomes = [feed.outcome(snapshot(number, impressions=6000)) for number in range(300)]
     impressions = sum(outcome.impressions for outcome in outcomes)
     clicks = sum(outcome.clicks for outcome in outcomes)
     for row in range(6):
@@ -124,7 +124,7 @@ def test_clicks_vary_as_a_binomial_does():
     """400 snapshots of 500 to one text at 20 %: (n - 1) s^2 / sigma^2 within the chi-squared interval of 1e-4."""
     only = replace(SHOPPERS, shares=np.array([1.0, 0.0]))
     feed = SimulatedFeed(only, 5)
-    clicks = [feed.outcomes(snapshot(number, ["text 2"], impressions=500)).clicks[0, 0] for number in range(400)]
+    clicks = [feed.outcome(snapshot(number, ["text 2"], impressions=500)).clicks[0, 0] for number in range(400)]
     statistic = np.var(clicks, ddof=1) * 399 / (500 * 0.2 * 0.8)
     low, high = chi2.ppf([0.5e-4, 1 - 0.5e-4], 399)
     assert low < statistic < high
@@ -135,7 +135,7 @@ def test_impressions_agree_with_the_slate_and_the_segments():
     probabilities = np.array([0.3, 0.3, 0.2, 0.1, 0.1, 0.0])
     feed = SimulatedFeed(SHOPPERS, 6)
     total = sum(
-        feed.outcomes(snapshot(n, probabilities=probabilities, impressions=100_000)).impressions for n in range(10)
+        feed.outcome(snapshot(n, probabilities=probabilities, impressions=100_000)).impressions for n in range(10)
     )
     expected = np.outer(probabilities, SHOPPERS.shares)
     assert (total[5] == 0).all()
@@ -143,7 +143,7 @@ def test_impressions_agree_with_the_slate_and_the_segments():
 
 
 def test_no_impressions_no_clicks():
-    outcomes = SimulatedFeed(SHOPPERS, 0).outcomes(snapshot(impressions=0))
+    outcomes = SimulatedFeed(SHOPPERS, 0).outcome(snapshot(impressions=0))
     assert outcomes.impressions.sum() == outcomes.clicks.sum() == 0
 
 
@@ -163,7 +163,7 @@ def test_each_text_is_read_once():
 
     feed = SimulatedFeed(replace(SHOPPERS, features=counted), 0)
     for sequence in range(3):
-        feed.outcomes(snapshot(sequence))
+        feed.outcome(snapshot(sequence))
     feed.true_rates([*TEXTS, *TEXTS])
     assert sorted(read) == sorted(TEXTS)
 
@@ -171,7 +171,7 @@ def test_each_text_is_read_once():
 @pytest.mark.parametrize("impressions", [1, 17])
 def test_a_text_twice_on_the_slate_is_one_text(impressions):
     """Both places draw the same uniform, so equal impressions bring equal clicks."""
-    outcomes = SimulatedFeed(SHOPPERS, 8).outcomes(snapshot(0, ["text 3", "text 3"], impressions=impressions))
+    outcomes = SimulatedFeed(SHOPPERS, 8).outcome(snapshot(0, ["text 3", "text 3"], impressions=impressions))
     assert outcomes.impressions.sum() == impressions
     same = outcomes.impressions[0] == outcomes.impressions[1]
     np.testing.assert_array_equal(outcomes.clicks[0][same], outcomes.clicks[1][same])

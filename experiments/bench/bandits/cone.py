@@ -21,7 +21,7 @@ from bandits import (
     RewardPrior,
     SparseCone,
 )
-from experiments import console
+from experiments.commands import console
 
 Array = NDArray[np.float64]
 Report = Callable[[str, int, int], None]

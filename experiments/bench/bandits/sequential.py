@@ -15,7 +15,7 @@ from bandits.sequential.planning import PlannedCampaign, plan_traffic
 from bandits.sequential.running_means import running_mean_interval
 from bandits.sequential.sample_ratio import check_sample_ratio
 from bandits.sequential.stopping import identify_best
-from experiments import console
+from experiments.commands import console
 
 Array = NDArray[np.float64]
 Report = Callable[[str, int, int], None]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments import console
 from experiments.bench.bandits.entrants import CEILING, OURS, UNIFORM
+from experiments.commands import console
 
 
 def show(found: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments import console
+from experiments.commands import console
 
 
 def show(found: dict[str, Any]) -> None:

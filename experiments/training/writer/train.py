@@ -18,7 +18,6 @@ from torch.nn.functional import cross_entropy, linear
 from copyloom import InputError
 from embeddings.adapter import ADAPTER_SETTINGS, SlotAdapter, folder_of, load_adapters, load_settings, updates_beside
 from embeddings.training.checkpoint import RUN, check_same_run
-from experiments.summary import versions
 from experiments.training.editor import judged_drafts
 from experiments.training.steps import take_steps
 from experiments.training.writer.config import WriterTraining
@@ -26,6 +25,7 @@ from experiments.training.writer.corpus import hash_of_texts, load_corpus, sente
 from experiments.training.writer.examples import Example, Examples, as_pairs, parents_of
 from experiments.training.writer.preferences import Preferences, parents_judged, preference_loss
 from experiments.training.writer.written import written_blends
+from experiments.versions import versions
 from generator import low_rank
 from generator.device import Device
 from generator.language_model import LanguageModel

@@ -1,0 +1,79 @@
+"""Texts encoded once: what an encoder said of a text is kept in memory, and in the database between runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import torch
+from sqlalchemy import Connection, Engine, insert, select
+from torch import Tensor
+
+from embeddings.database import (
+    SentenceVectorRow,
+    TextRow,
+    from_bytes,
+    matching,
+    reading,
+    store_texts,
+    text_id,
+    to_bytes,
+)
+from embeddings.encoder import Encoder
+
+
+class EncodedOnce:
+    """An encoder that gives every text to another one a single time.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Whose vectors do not depend on the texts beside.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+        self._vectors: dict[str, Tensor] = {}
+        self._kept: set[str] = set()
+
+    @property
+    def name(self) -> str:
+        """The encoder's: its vectors are the same."""
+        return self.encoder.name
+
+    @property
+    def size(self) -> int:
+        """S."""
+        return self.encoder.size
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Return unit vectors (B, S), float32, on the CPU."""
+        fresh = [text for text in dict.fromkeys(texts) if text not in self._vectors]
+        if fresh:
+            self._vectors.update(zip(fresh, self.encoder.encode(fresh), strict=True))
+        return torch.stack([self._vectors[text] for text in texts]) if len(texts) else torch.zeros(0, self.size)
+
+    def learn(self, vectors: Mapping[str, Tensor]) -> None:
+        """Take vectors (S,) of texts that this encoder made before and that are kept elsewhere."""
+        self._vectors.update(vectors)
+        self._kept.update(vectors)
+
+    def recall(self, engine: Engine) -> None:
+        """Take all vectors of this encoder that a database holds."""
+        query = select(TextRow.text, SentenceVectorRow.vector).join(TextRow, TextRow.id == SentenceVectorRow.text_id)
+        with reading(engine) as connection:
+            rows = connection.execute(query.where(SentenceVectorRow.encoder == self.name)).all()
+        self.learn({text: from_bytes(vector, self.size) for text, vector in rows})
+
+    def keep(self, connection: Connection, texts: Sequence[str]) -> None:
+        """Write the vectors of texts that are not kept yet into a transaction."""
+        fresh = {text_id(text): text for text in texts if text not in self._kept}
+        known = select(SentenceVectorRow.text_id).where(SentenceVectorRow.encoder == self.name)
+        for row in matching(connection, known, SentenceVectorRow.text_id, list(fresh)):
+            del fresh[row.text_id]
+        if fresh:
+            store_texts(connection, fresh.values(), datetime.now(UTC))
+            vectors = zip(fresh, self.encode(list(fresh.values())), strict=True)
+            rows = [{"text_id": key, "encoder": self.name, "vector": to_bytes(vector)} for key, vector in vectors]
+            connection.execute(insert(SentenceVectorRow), rows)
+        self._kept.update(texts)

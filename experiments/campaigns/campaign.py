@@ -1,0 +1,82 @@
+"""A campaign by name, and the slates of many as tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from experiments.campaigns.state import State
+
+
+@dataclass(eq=False)
+class Campaign:
+    """A campaign: its state, and where its policy's draws come from.
+
+    Parameters
+    ----------
+    name : str
+        Unique in its ledger.
+    seeds : tuple of int
+        Of its random numbers; those of one snapshot are a stream of their own.
+    state : State
+    recorded : int
+        How many of its events the ledger holds.
+    """
+
+    name: str
+    seeds: tuple[int, ...]
+    state: State = field(default_factory=State)
+    recorded: int = 0
+
+    def stream(self) -> torch.Generator:
+        """Return the random numbers of the next snapshot: the same whatever runs beside it."""
+        entropy = (*self.seeds, len(self.state.snapshots))
+        state = np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]
+        return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+
+
+@dataclass(frozen=True, eq=False)
+class Slates:
+    """The slates of S campaigns, padded to the longest: what the reward model and the policy read.
+
+    Parameters
+    ----------
+    features : Tensor of shape (S, N, d)
+    impressions, clicks : Tensor of shape (S, N)
+    present : Tensor of shape (S, N)
+        bool; False where a row is padding.
+    """
+
+    features: Tensor
+    impressions: Tensor
+    clicks: Tensor
+    present: Tensor
+
+    @classmethod
+    def of(cls, campaigns: Sequence[Campaign], features: Callable[[Sequence[str]], Tensor]) -> Slates:
+        """Return the slates of `campaigns`; `features` maps n texts to what the reward model reads, (n, d)."""
+        slates = [campaign.state.slate for campaign in campaigns]
+        stacked, present = padded(slates, features)
+        impressions, clicks = (torch.zeros(present.shape, dtype=torch.float64) for _ in range(2))
+        for row, campaign in enumerate(campaigns):
+            shown, clicked = campaign.state.totals
+            impressions[row, : len(shown)] = torch.from_numpy(shown).double()
+            clicks[row, : len(shown)] = torch.from_numpy(clicked).double()
+        return cls(stacked, impressions, clicks, present)
+
+
+def padded(texts: Sequence[Sequence[str]], features: Callable[[Sequence[str]], Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the features (S, N, d) of S families of texts, zeros after the shorter ones, and which are none (S, N)."""
+    distinct = list(dict.fromkeys(text for family in texts for text in family))
+    known = features(distinct)
+    place = {text: row for row, text in enumerate(distinct)}
+    shape = (len(texts), max(map(len, texts), default=0))
+    found, present = torch.zeros(*shape, known.shape[1], dtype=torch.float64), torch.zeros(shape, dtype=torch.bool)
+    for row, family in enumerate(texts):
+        found[row, : len(family)] = known[[place[text] for text in family]]
+        present[row, : len(family)] = True
+    return found, present

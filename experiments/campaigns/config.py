@@ -1,0 +1,155 @@
+"""Settings of a campaign: the same model is YAML, command line and run record."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
+
+from copyloom import InputError, in_words
+from embeddings.effort import Effort
+from embeddings.inversion import InversionConfig
+from generator.checks import BrandRules
+from generator.language_model import SHIPPED
+
+
+class Strict(BaseModel):
+    """Settings that never change, of which unknown ones are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PolicyConfig(Strict):
+    """Which policy allocates impressions, and its settings: `scale` for thompson and ucb, `epsilon` for its greedy."""
+
+    name: Literal["thompson", "ucb", "uniform", "epsilon-greedy", "top-two"] = "thompson"
+    scale: float = Field(0.75, gt=0)
+    epsilon: float = Field(0.1, ge=0, le=1)
+    floor: float = Field(0.0, ge=0, lt=0.1)
+
+
+class PriorConfig(Strict):
+    """Prior of the reward model: see `bandits.RewardPrior`."""
+
+    base_rate: float = Field(0.02, gt=0, lt=1)
+    logit_sd: float = Field(0.4, gt=0)
+    text_effect_sd: float = Field(0.25, gt=0)
+    intercept_sd: float = Field(0.3, gt=0)
+
+
+class ProposerConfig(Strict):
+    """How new mixtures are proposed. Where a pretrained writer composes, `COMPOSING` holds what is not given.
+
+    Parameters
+    ----------
+    every : int
+        Rounds from one proposal to the next.
+    until : float
+        Share of the rounds after which nothing new is proposed, so that the last texts can still be judged.
+    shortlist : int
+        Mixtures decoded for a campaign at each proposal.
+    admit : int
+        Of those that pass the checks, how many join the slate.
+    warm_up : int
+        Random mixtures decoded before the first impression, to learn how decoding maps parents and weights to texts.
+    exploration : float
+        Standard deviations added to the predicted logit.
+    promote_at : float
+        Probability of being shown at which a written text becomes a parent.
+    effort : Effort
+        How far to search for the text of a mixture where there is no subject: no rounds of rewriting unless asked for,
+        as a study writes thousands of mixtures. For a pretrained writer, how much it writes, and that a text is shown
+        from a probability of 0.4 to be printed: a study needs something to try.
+    """
+
+    every: PositiveInt = 3
+    until: float = Field(0.7, gt=0, le=1)
+    shortlist: PositiveInt = 8
+    admit: PositiveInt = 3
+    warm_up: PositiveInt = 448
+    exploration: float = Field(0.5, ge=0)
+    promote_at: float = Field(0.3, gt=0, le=1)
+    effort: Effort = Effort(rounds=0, each=3, together=8, turns=1, printed=0.4, kept=3)
+
+    @field_validator("effort", mode="before")
+    @classmethod
+    def _of_a_study(cls, given: Any) -> Any:
+        """Let what a mapping leaves out be a study's, not that of one mixture."""
+        return {**asdict(cls.model_fields["effort"].default), **given} if isinstance(given, dict) else given
+
+    def resolved(self, composes: bool) -> ProposerConfig:
+        """Return the settings, those that were not given in the measure of the writer: one that composes, or not."""
+        changes = {name: value for name, value in COMPOSING.items() if name not in self.model_fields_set}
+        return self.model_copy(update=changes) if composes else self
+
+
+COMPOSING = {"every": 13, "shortlist": 1, "warm_up": 24}
+"""What a study asks of a writer that takes a second for a mixture, so that it ends within four minutes on two cores."""
+
+
+class CampaignConfig(Strict):
+    """What a campaign works with, whoever clicks.
+
+    Parameters
+    ----------
+    seed : int
+        Of all random numbers.
+    rounds, impressions : int
+        Snapshots of a campaign, and impressions of each.
+    features : int
+        d, of the reward model.
+    texts : Path, optional
+        Stored texts, one a line, or CSV or Parquet with `column`; the shipped claims unless given.
+    subject : Path, optional
+        YAML product record that new texts are about; the shipped one with the shipped claims.
+    own : Path, optional
+        File of those stored texts that are about the subject, read like `texts`; those that name it unless given.
+    rules : BrandRules, optional
+        Those that the stored texts keep themselves, unless given: see `generator.checks.BrandRules.like`.
+    """
+
+    seed: int = Field(0, ge=0)
+    rounds: PositiveInt = 40
+    impressions: PositiveInt = 3000
+    features: PositiveInt = 32
+    texts: Path | None = None
+    column: str | None = None
+    subject: Path | None = None
+    own: Path | None = None
+    model: str = SHIPPED
+    device: str = "auto"
+    policy: PolicyConfig = PolicyConfig()
+    prior: PriorConfig = PriorConfig()
+    proposer: ProposerConfig = ProposerConfig()
+    rules: BrandRules | None = None
+    inversion: InversionConfig | None = None
+
+    @classmethod
+    def from_yaml(cls, path: Path, **changes: Any) -> Self:
+        """Return the configuration in a YAML file, with `changes` on top.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be read, or holds an unknown key or a wrong value.
+        """
+        try:
+            data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise InputError(f"{path} is not a readable YAML file: {error}") from error
+        if not isinstance(data, dict):
+            raise InputError(f"{path} must hold a mapping of settings such as 'seeds: 20'")
+        return cls.checked(source=str(path), **{**data, **changes})
+
+    @classmethod
+    def checked(cls, source: str = "the command line", **values: Any) -> Self:
+        """Return the configuration of `values`; InputError says what does not fit."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise InputError(
+                f"settings from {source}: {in_words(error)}. Allowed: {', '.join(cls.model_fields)}"
+            ) from error

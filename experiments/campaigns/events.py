@@ -1,0 +1,185 @@
+"""What can happen to a campaign: small frozen values, the only way in which a campaign ever changes.
+
+An event names a text of the slate by its place, as the slate only grows; everything else it says in full, so that it
+can be read without what came before it. `experiments.campaigns.state.apply` says what each of them does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from hashlib import sha256
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from embeddings.summary import Lineage
+from generator.checks import Refusal
+
+SCHEMA_VERSION = 1
+"""Of what events say; one that is read under another version is translated first."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a mixture was put into words as, and every reason against showing it.
+
+    Parameters
+    ----------
+    lineage : Lineage
+        The mixture. Of one lineage several drafts may come.
+    text : str
+        "" where nothing was fit to print.
+    refusals : tuple of Refusal
+    """
+
+    lineage: Lineage
+    text: str
+    refusals: tuple[Refusal, ...] = ()
+
+
+class _Happening(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Opened(_Happening):
+    """The campaign began.
+
+    Parameters
+    ----------
+    slate : tuple of str
+        Texts that may be shown at once.
+    parents : tuple of str
+        Stored texts that may be mixed.
+    segments : tuple of str
+        Names of the groups of shoppers that outcomes tell apart.
+    mixing : bool
+        Whether new texts are written.
+    review : bool
+        Whether a person must approve of a text before it is shown.
+    """
+
+    kind: Literal["opened"] = "opened"
+    slate: tuple[str, ...]
+    parents: tuple[str, ...]
+    segments: tuple[str, ...]
+    mixing: bool = True
+    review: bool = False
+
+
+class Written(_Happening):
+    """Mixtures were put into words and checked."""
+
+    kind: Literal["written"] = "written"
+    drafts: tuple[Draft, ...]
+
+
+class Reviewed(_Happening):
+    """A person let written texts be shown, or did not."""
+
+    kind: Literal["reviewed"] = "reviewed"
+    texts: tuple[str, ...]
+    approved: bool
+    by: str
+    reason: str = ""
+
+
+class Admitted(_Happening):
+    """Written texts joined the slate, in this order."""
+
+    kind: Literal["admitted"] = "admitted"
+    texts: tuple[str, ...]
+
+
+class Promoted(_Happening):
+    """Written texts became parents; their summary embeddings are in the pool."""
+
+    kind: Literal["promoted"] = "promoted"
+    texts: tuple[str, ...]
+
+
+class Published(_Happening):
+    """Impressions began to be drawn with these probabilities, one for each text of the slate.
+
+    Parameters
+    ----------
+    snapshot : int
+        Its number, from 0.
+    probabilities : tuple of float
+    impressions : int
+        How many are asked for.
+    """
+
+    kind: Literal["published"] = "published"
+    snapshot: int
+    probabilities: tuple[float, ...]
+    impressions: int
+
+
+class Closed(_Happening):
+    """Impressions closed: nothing can change any more what came of them.
+
+    Parameters
+    ----------
+    id : str
+        Of the outcome; a second event of one id changes nothing.
+    snapshot : int
+        From which the texts were drawn.
+    counts : tuple of (place, segment, impressions, clicks)
+        Of each text, by its place on the slate, in each segment, by its number; those without impressions are left out.
+    context : str
+        What else is known of the impressions.
+    """
+
+    kind: Literal["closed"] = "closed"
+    id: str
+    snapshot: int
+    counts: tuple[tuple[int, int, int, int], ...]
+    context: str = ""
+
+
+class Retired(_Happening):
+    """Texts are shown no more."""
+
+    kind: Literal["retired"] = "retired"
+    texts: tuple[str, ...]
+    reason: str
+
+
+Happening = Opened | Written | Reviewed | Admitted | Promoted | Published | Closed | Retired
+HAPPENING: TypeAdapter[Happening] = TypeAdapter(Annotated[Happening, Field(discriminator="kind")])
+"""Reads what `Happening.model_dump_json` wrote."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, as the ledger keeps it.
+
+    Parameters
+    ----------
+    campaign : str
+    sequence : int
+        Its place among the campaign's events, from 0, without gaps.
+    at : datetime
+        UTC.
+    what : Happening
+    version : int
+        `SCHEMA_VERSION` under which it was written.
+    """
+
+    campaign: str
+    sequence: int
+    at: datetime
+    what: Happening
+    version: int = SCHEMA_VERSION
+
+    @cached_property
+    def body(self) -> str:
+        """What happened, as JSON."""
+        return self.what.model_dump_json()
+
+    @property
+    def id(self) -> str:
+        """32 hexadecimal digits that this event alone has: of its campaign, place and body, whenever it was written."""
+        return sha256(f"{self.campaign}\0{self.sequence}\0{self.body}".encode()).hexdigest()[:32]

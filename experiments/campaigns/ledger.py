@@ -1,0 +1,163 @@
+"""The append-only record of campaigns: everything that ever happened to them, in order.
+
+One transaction holds everything of a step, for all campaigns and with what their writer keeps; what was killed goes on
+after the last whole step, and all that a campaign is, is a fold over these rows.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from copyloom import InputError
+from embeddings.database import reading, writing
+from experiments.campaigns.campaign import Campaign
+from experiments.campaigns.events import HAPPENING, SCHEMA_VERSION, Event, Happening
+from experiments.campaigns.state import replay
+from experiments.campaigns.tables import CampaignRow, EventRow, RunRow
+
+Happened = Sequence[Sequence[Happening]]
+"""What happened to each of some campaigns, in order."""
+Keep = Callable[[Connection, Sequence[Happening]], None]
+"""Writes what belongs to some events, in their transaction: vectors of written texts, say."""
+
+
+class Ledger:
+    """Records what happens to campaigns, and tells it again.
+
+    Parameters
+    ----------
+    engine : Engine
+        From `embeddings.database.open_database`.
+    config : str, optional
+        What makes the run this one: settings, texts and subject; a database with events of another is refused. Without
+        it, to read, any will do.
+
+    Raises
+    ------
+    InputError
+        If the database belongs to another configuration.
+    """
+
+    def __init__(self, engine: Engine, config: str | None = None) -> None:
+        self.engine = engine
+        if config is not None:
+            self._claim(config)
+
+    def _claim(self, config: str) -> None:
+        """Make the database that of a configuration, unless it belongs to another."""
+        engine = self.engine
+        with reading(engine) as connection:
+            known = connection.scalar(select(RunRow.config))
+            begun = connection.scalar(select(func.count()).select_from(CampaignRow))
+        if known == config:
+            return
+        if known is not None and begun:
+            raise InputError(
+                "the run folder holds a study with other settings or texts; choose another --out, or delete the folder"
+            )
+        with writing(engine) as connection:
+            if known is None:
+                connection.execute(insert(RunRow).values(id=1, config=config))
+            else:
+                connection.execute(update(RunRow).values(config=config))
+
+    def events(self, name: str) -> list[Event]:
+        """Return all that happened to a campaign, in order.
+
+        Raises
+        ------
+        InputError
+            If an event was written under another schema version.
+        """
+        return self._read({name})[name]
+
+    def resume(self, campaigns: Sequence[Campaign]) -> None:
+        """Bring campaigns to the state in which the ledger left them."""
+        found = self._read({campaign.name for campaign in campaigns})
+        for campaign in campaigns:
+            events = found[campaign.name]
+            campaign.state, campaign.recorded = replay(event.what for event in events), len(events)
+
+    @contextmanager
+    def step(self, campaigns: Sequence[Campaign], keep: Keep | None = None) -> Iterator[Callable[[Happened], None]]:
+        """Give a function that applies what happens to `campaigns`; record it all at the end: after an error, nothing.
+
+        Raises
+        ------
+        InputError
+            If another process has recorded events of these campaigns meanwhile.
+        """
+        before = [campaign.state for campaign in campaigns]
+        fresh: list[list[Happening]] = [[] for _ in campaigns]
+
+        def record(happened: Happened) -> None:
+            for campaign, new, mine in zip(campaigns, happened, fresh, strict=True):
+                campaign.state = replay(new, campaign.state)
+                mine.extend(new)
+
+        try:
+            yield record
+            self._append(campaigns, fresh, keep)
+        except BaseException:
+            for campaign, state in zip(campaigns, before, strict=True):
+                campaign.state = state
+            raise
+
+    def _append(self, campaigns: Sequence[Campaign], fresh: Happened, keep: Keep | None) -> None:
+        now = datetime.now(UTC)
+        rows = [
+            (campaign.name, Event(campaign.name, campaign.recorded + place, now, what))
+            for campaign, new in zip(campaigns, fresh, strict=True)
+            for place, what in enumerate(new)
+        ]
+        if not rows:
+            return
+        try:
+            with writing(self.engine) as connection:
+                numbers = _numbers(connection, [campaign.name for campaign in campaigns])
+                connection.execute(insert(EventRow), [_row(numbers[name], event) for name, event in rows])
+                if keep is not None:
+                    keep(connection, [what for new in fresh for what in new])
+        except IntegrityError as error:
+            raise InputError("another process has gone on with this campaign meanwhile; stop one of the two") from error
+        for campaign, new in zip(campaigns, fresh, strict=True):
+            campaign.recorded += len(new)
+
+    def _read(self, names: set[str]) -> dict[str, list[Event]]:
+        """Return the events of campaigns by name."""
+        query = select(CampaignRow.name, EventRow.sequence, EventRow.at, EventRow.version, EventRow.body)
+        query = query.join(EventRow, EventRow.campaign_id == CampaignRow.id)
+        found: dict[str, list[Event]] = defaultdict(list)
+        with reading(self.engine) as connection:
+            for row in connection.execute(query.order_by(EventRow.campaign_id, EventRow.sequence)):
+                if row.version != SCHEMA_VERSION:
+                    raise InputError(
+                        f"the ledger holds an event of version {row.version}, this Copyloom reads {SCHEMA_VERSION}; "
+                        "open it with the Copyloom that wrote it"
+                    )
+                if row.name in names:
+                    found[row.name].append(Event(row.name, row.sequence, row.at, HAPPENING.validate_json(row.body)))
+        return found
+
+
+def _numbers(connection: Connection, names: Sequence[str]) -> dict[str, int]:
+    """Return the keys of campaigns by name, of new ones too."""
+    known = {row.name: row.id for row in connection.execute(select(CampaignRow.name, CampaignRow.id))}
+    fresh = [name for name in names if name not in known]
+    if fresh:
+        first = max(known.values(), default=-1) + 1
+        rows = [{"id": first + place, "name": name} for place, name in enumerate(fresh)]
+        connection.execute(insert(CampaignRow), rows)
+        known.update((name, first + place) for place, name in enumerate(fresh))
+    return known
+
+
+def _row(campaign: int, event: Event) -> dict[str, object]:
+    return {"campaign_id": campaign, "sequence": event.sequence, "id": event.id, "at": event.at,
+            "version": event.version, "kind": event.what.kind, "body": event.body}  # fmt: skip

@@ -1,0 +1,193 @@
+"""The phases of a campaign: each reads the states of campaigns side by side and returns what happens to them.
+
+None of them changes a state: `experiments.campaigns.state.apply` does, once what happens is recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from bandits import Posterior, mixture_key
+from copyloom import InputError
+from embeddings.summary import Lineage
+from experiments.campaigns.campaign import Campaign, Slates, padded
+from experiments.campaigns.events import Admitted, Closed, Happening, Promoted, Published, Retired, Reviewed, Written
+from experiments.campaigns.ledger import Happened
+from experiments.campaigns.state import State
+from experiments.campaigns.workshop import Workshop
+from experiments.campaigns.writer import Writer
+from simulator import Outcome, RewardFeed
+
+
+def write(writer: Writer, lineages: Sequence[Lineage], campaigns: Sequence[Campaign]) -> Happened:
+    """Put lineages into words, for each campaign that mixes and has not seen them."""
+    drafts = dict(zip(lineages, writer.write(lineages), strict=True))
+    happened: list[list[Happening]] = []
+    for campaign in campaigns:
+        mine = [lineage for lineage in lineages if campaign.state.mixing and lineage not in campaign.state.tried]
+        found = tuple(draft for lineage in mine for draft in drafts[lineage])
+        happened.append([Written(drafts=found)] if found else [])
+    return happened
+
+
+def learn(shop: Workshop, campaigns: Sequence[Campaign]) -> Posterior:
+    """Return what all closed outcomes say about each text of each slate."""
+    slates = Slates.of(campaigns, shop.features)
+    return shop.reward_model.fit(slates.features, slates.impressions, slates.clicks, slates.present)
+
+
+def propose(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) -> Happened:
+    """Put into words the mixtures that each campaign's belief is most hopeful about."""
+    happened: list[list[Happening]] = [[] for _ in campaigns]
+    rows = [row for row, campaign in enumerate(campaigns) if shop.proposes(campaign.state)]
+    if not rows:
+        return happened
+    mixing = [campaigns[row] for row in rows]
+    parents = list(dict.fromkeys(text for campaign in mixing for text in campaign.state.parents))
+    place = {text: number for number, text in enumerate(parents)}
+    proposals = shop.proposer.propose(
+        shop.writer.base_points(parents),
+        shop.reduce,
+        shop.channel(mixing),
+        belief.of(rows),
+        shop.config.proposer.shortlist,
+        tried=[{mixture_key([place[text] for text in one.parents], one.weights)
+                for one in campaign.state.tried if len(one.parents) > 1} for campaign in mixing],
+        members=torch.tensor([[text in set(campaign.state.parents) for text in parents] for campaign in mixing]),
+    )  # fmt: skip
+    wanted = [_lineages(parents, *row)
+              for row in zip(proposals.parents, proposals.weights, proposals.valid, strict=True)]  # fmt: skip
+    every = [lineage for lineages in wanted for lineage in lineages]
+    found = shop.writer.write(every, lambda done, total: shop.report("writing new mixtures", done, total))
+    drafts = dict(zip(every, found, strict=True))
+    for row, lineages in zip(rows, wanted, strict=True):
+        happened[row] = [Written(drafts=tuple(draft for lineage in lineages for draft in drafts[lineage]))]
+    return happened
+
+
+def admit(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) -> Happened:
+    """Let the unseen texts with the best upper bounds join each slate."""
+    happened: list[list[Happening]] = [[] for _ in campaigns]
+    rows = [row for row, campaign in enumerate(campaigns) if shop.proposes(campaign.state)]
+    waiting = [campaigns[row].state.waiting for row in rows]
+    if not any(waiting):
+        return happened
+    features, present = padded(waiting, shop.features)
+    mean, variance = belief.of(rows).predict(features)
+    bounds = torch.where(present, mean + shop.config.proposer.exploration * variance.sqrt(), -torch.inf)
+    best = bounds.argsort(dim=1, descending=True, stable=True)[:, : shop.config.proposer.admit]
+    for number, row in enumerate(rows):
+        texts = tuple(waiting[number][place] for place in best[number].tolist() if present[number, place])
+        happened[row] = [Admitted(texts=texts)] if texts else []
+    return happened
+
+
+def promote(shop: Workshop, campaigns: Sequence[Campaign]) -> Happened:
+    """Make parents of the written texts that were shown often enough, in time for the next proposal."""
+    states = [campaign.state for campaign in campaigns]
+    worth = [_worth_mixing(state, shop.config.proposer.promote_at) if shop.proposes(state, after=1) else ()
+             for state in states]  # fmt: skip
+    shop.writer.embed(
+        {text: state.usable[text].lineage for state, texts in zip(states, worth, strict=True) for text in texts}
+    )
+    return [[Promoted(texts=texts)] if texts else [] for texts in worth]
+
+
+def publish(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) -> Happened:
+    """Share the next impressions of each campaign among its slate; texts that have just joined are believed alike."""
+    known = belief.present.sum(-1).tolist()
+    fresh = [campaign.state.slate[count:] for campaign, count in zip(campaigns, known, strict=True)]
+    if any(fresh):
+        belief = belief.joined_by(*padded(fresh, shop.features))
+    shown = belief.present.clone()
+    for row, state in enumerate(campaign.state for campaign in campaigns):
+        allowed = torch.tensor([text not in state.retired for text in state.slate])
+        shown[row, belief.present[row]] = allowed
+    allocation = shop.policy.allocate(belief, shown, [campaign.stream() for campaign in campaigns])
+    happened: list[list[Happening]] = []
+    for row, campaign in enumerate(campaigns):
+        chances = allocation.probabilities[row, belief.present[row]]
+        chances = chances / chances.sum()
+        happened.append([
+            Published(
+                snapshot=len(campaign.state.snapshots),
+                probabilities=tuple(chances.tolist()),
+                impressions=shop.config.impressions,
+            )
+        ])  # fmt: skip
+    return happened
+
+
+def show(campaigns: Sequence[Campaign], feeds: Sequence[RewardFeed]) -> None:
+    """Give each campaign's last snapshot to its feed, which may have it already."""
+    for campaign, feed in zip(campaigns, feeds, strict=True):
+        if campaign.state.snapshot is not None:
+            feed.publish(campaign.state.snapshot)
+
+
+def close(campaigns: Sequence[Campaign], feeds: Sequence[RewardFeed]) -> Happened:
+    """Take the outcomes that closed since, each once."""
+    return [_closed(campaign.state, feed.closed()) for campaign, feed in zip(campaigns, feeds, strict=True)]
+
+
+def review(campaign: Campaign, texts: Sequence[str], approved: bool, by: str, reason: str = "") -> list[Happening]:
+    """Let written texts of a campaign be shown, or not, in a person's name.
+
+    Raises
+    ------
+    InputError
+        If one was never written for the campaign.
+    """
+    if unknown := [text for text in texts if text not in campaign.state.usable]:
+        raise InputError(f"{unknown[0]!r} was not written for {campaign.name}, or was refused; review what waits")
+    return [Reviewed(texts=tuple(texts), approved=approved, by=by, reason=reason)]
+
+
+def retire(campaign: Campaign, texts: Sequence[str], reason: str) -> list[Happening]:
+    """Show texts of a campaign no more.
+
+    Raises
+    ------
+    InputError
+        If one is not shown, or none would be left.
+    """
+    shown = [text for text in campaign.state.slate if text not in campaign.state.retired]
+    if unknown := [text for text in texts if text not in shown]:
+        raise InputError(f"{unknown[0]!r} is not shown by {campaign.name}; retire only texts of its slate")
+    if not set(shown) - set(texts):
+        raise InputError(f"{campaign.name} would have nothing left to show; leave one text at least")
+    return [Retired(texts=tuple(texts), reason=reason)]
+
+
+def _lineages(parents: Sequence[str], rows: Tensor, weights: Tensor, valid: Tensor) -> list[Lineage]:
+    return [
+        Lineage(tuple(parents[number] for number in row.tolist()), tuple(weight.tolist()))
+        for row, weight, usable in zip(rows, weights, valid, strict=True)
+        if usable
+    ]
+
+
+def _worth_mixing(state: State, least: float) -> tuple[str, ...]:
+    """Return the written texts that the last snapshot shows with a probability of at least `least`, not yet parents."""
+    chances = state.snapshots[-1].probabilities if state.snapshots else ()
+    often = [text for text, chance in zip(state.slate, chances, strict=False) if chance >= least]
+    return tuple(text for text in often if text in state.written and text not in state.parents)
+
+
+def _closed(state: State, outcomes: Sequence[Outcome]) -> list[Happening]:
+    place, seen = {text: number for number, text in enumerate(state.slate)}, set(state.closed)
+    found: list[Happening] = []
+    for outcome in outcomes:
+        if outcome.id in seen:
+            continue
+        seen.add(outcome.id)
+        counts = tuple(
+            (place[outcome.texts[row]], int(segment), int(outcome.impressions[row, segment]),
+             int(outcome.clicks[row, segment]))
+            for row, segment in zip(*outcome.impressions.nonzero(), strict=True)
+        )  # fmt: skip
+        found.append(Closed(id=outcome.id, snapshot=outcome.snapshot, counts=counts, context=outcome.context))
+    return found

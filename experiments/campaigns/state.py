@@ -1,0 +1,173 @@
+"""What a campaign is: the fold of its events. `apply` alone changes it, live, resumed and replayed alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
+
+import numpy as np
+from numpy.typing import NDArray
+
+from copyloom import InputError
+from embeddings.summary import Lineage
+from experiments.campaigns.events import (
+    Admitted,
+    Closed,
+    Draft,
+    Happening,
+    Opened,
+    Promoted,
+    Published,
+    Retired,
+    Reviewed,
+    Written,
+)
+from simulator import Snapshot
+
+Cell = tuple[int, int, str]
+"""A text's place on the slate, the number of a segment, and the context."""
+
+
+@dataclass(frozen=True)
+class State:
+    """A campaign after its events so far.
+
+    Parameters
+    ----------
+    slate : tuple of str
+        All texts that were ever shown, in the order of their admission: N of them.
+    opened : int
+        So many of them were there from the beginning.
+    parents : tuple of str
+        Texts that mixtures may take.
+    segments : tuple of str
+        G names.
+    mixing : bool
+        Whether new texts are written.
+    review : bool
+        Whether a person must approve of a text before it is shown.
+    drafts : tuple of Draft
+        All that was written, refused or not.
+    reviews : mapping of str to bool
+        Whether a person lets a text be shown.
+    retired : frozenset of str
+        Texts of the slate that are shown no more.
+    snapshots : tuple of Published
+    counts : mapping of Cell to (int, int)
+        Impressions and clicks.
+    closed : frozenset of str
+        Outcomes that are in the counts.
+    """
+
+    slate: tuple[str, ...] = ()
+    opened: int = 0
+    parents: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+    mixing: bool = False
+    review: bool = False
+    drafts: tuple[Draft, ...] = ()
+    reviews: Mapping[str, bool] = field(default_factory=dict)
+    retired: frozenset[str] = frozenset()
+    snapshots: tuple[Published, ...] = ()
+    counts: Mapping[Cell, tuple[int, int]] = field(default_factory=dict)
+    closed: frozenset[str] = frozenset()
+
+    @cached_property
+    def tried(self) -> frozenset[Lineage]:
+        """Mixtures that were put into words."""
+        return frozenset(draft.lineage for draft in self.drafts)
+
+    @cached_property
+    def usable(self) -> dict[str, Draft]:
+        """The first draft of each text that passed the checks, by text."""
+        found: dict[str, Draft] = {}
+        for draft in self.drafts:
+            if not draft.refusals:
+                found.setdefault(draft.text, draft)
+        return found
+
+    @property
+    def written(self) -> dict[str, Lineage]:
+        """The texts of the slate that were written, and their lineages."""
+        return {text: self.usable[text].lineage for text in self.slate[self.opened :]}
+
+    @property
+    def waiting(self) -> list[str]:
+        """The texts that passed the checks, may be shown by all that a person said and are not on the slate yet."""
+        return [text for text in self.usable if text not in self.slate and self.reviews.get(text, not self.review)]
+
+    @property
+    def totals(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Impressions and clicks of each text of the slate over all segments and contexts, both (N,)."""
+        found = np.zeros((2, len(self.slate)), np.int64)
+        for (place, _, _), counts in self.counts.items():
+            found[:, place] += counts
+        return found[0], found[1]
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """What is shown now; None before anything is."""
+        if not self.snapshots:
+            return None
+        last = self.snapshots[-1]
+        texts = self.slate[: len(last.probabilities)]
+        return Snapshot(last.snapshot, texts, np.array(last.probabilities), last.impressions)
+
+
+def apply(state: State, event: Happening) -> State:
+    """Return the state after an event.
+
+    Raises
+    ------
+    InputError
+        If the event cannot have happened to such a campaign.
+    """
+    match event:
+        case Opened():
+            if state.slate:
+                raise InputError("the campaign was opened already; its first event alone can open it")
+            return State(event.slate, len(event.slate), event.parents, event.segments, event.mixing, event.review)
+        case Written():
+            return replace(state, drafts=state.drafts + event.drafts)
+        case Reviewed():
+            return replace(state, reviews={**state.reviews, **dict.fromkeys(event.texts, event.approved)})
+        case Admitted():
+            _need(set(event.texts) <= set(state.waiting), event, "they were not written, were refused or are shown")
+            return replace(state, slate=state.slate + event.texts)
+        case Promoted():
+            _need(set(event.texts) <= set(state.usable), event, "they were not written for it")
+            return replace(state, parents=state.parents + event.texts)
+        case Published():
+            _need(len(event.probabilities) == len(state.slate), event, f"its slate holds {len(state.slate)} texts")
+            _need(event.snapshot == len(state.snapshots), event, f"the next snapshot is {len(state.snapshots)}")
+            return replace(state, snapshots=(*state.snapshots, event))
+        case Closed():
+            return _counted(state, event)
+        case Retired():
+            _need(set(event.texts) < set(state.slate) - state.retired, event, "one text at least must stay")
+            return replace(state, retired=state.retired | set(event.texts))
+
+
+def replay(events: Iterable[Happening], state: State | None = None) -> State:
+    """Return the state after events, from that of a campaign to which nothing has happened unless another is given."""
+    return reduce(apply, events, state or State())
+
+
+def _counted(state: State, event: Closed) -> State:
+    """Return the state with an outcome in its counts, once."""
+    if event.id in state.closed:
+        return state
+    _need(event.snapshot < len(state.snapshots), event, "its snapshot was never published")
+    shown, counts = len(state.snapshots[event.snapshot].probabilities), dict(state.counts)
+    for place, segment, impressions, clicks in event.counts:
+        known = 0 <= place < shown and 0 <= segment < len(state.segments) and 0 <= clicks <= impressions
+        _need(known, event, f"{(place, segment, impressions, clicks)} is of no text, segment or number of clicks")
+        before = counts.get((place, segment, event.context), (0, 0))
+        counts[place, segment, event.context] = (before[0] + impressions, before[1] + clicks)
+    return replace(state, counts=counts, closed=state.closed | {event.id})
+
+
+def _need(holds: bool, event: Happening, why: str) -> None:
+    if not holds:
+        raise InputError(f"{event.kind} cannot have happened to this campaign: {why} ({str(event)[:200]})")

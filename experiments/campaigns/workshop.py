@@ -1,0 +1,154 @@
+"""What the phases of campaigns work with: a writer, what is learned of texts, policy, proposer."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from bandits import (
+    Channel,
+    EpsilonGreedy,
+    LogisticRewardModel,
+    MixtureProposer,
+    Policy,
+    RealisedFeatureMap,
+    RewardPrior,
+    ThompsonSampling,
+    TopTwoThompson,
+    Uniform,
+    UpperConfidenceBound,
+)
+from embeddings.geometry import Reduction
+from embeddings.mixing import wanted_point
+from embeddings.pool import Pool
+from embeddings.space import Space
+from embeddings.summary import Lineage, SummaryEmbedding
+from experiments.campaigns.campaign import Campaign, padded
+from experiments.campaigns.config import CampaignConfig, PolicyConfig
+from experiments.campaigns.given import Given
+from experiments.campaigns.state import State
+from experiments.campaigns.writer import Writer
+from generator.checks import BrandRules, Checker
+from generator.grammar import Grammar
+from generator.reader import Reader
+
+Report = Callable[[str, int, int], None]
+"""Called with a stage in words, the steps done and the steps in all."""
+
+Settings = TypeVar("Settings", bound=CampaignConfig)
+
+WEIGHTS = ((0.5, 0.5), (0.7, 0.3), (1.15, -0.15))
+"""Mixing weights that the proposer tries, each both ways round."""
+
+
+@dataclass(eq=False)
+class Workshop:
+    """What the phases of campaigns share.
+
+    Parameters
+    ----------
+    config : CampaignConfig
+        With the brand rules and the proposer's settings that hold.
+    writer : Writer
+    reduce : Reduction
+        From sentence vectors (n, S) to what the reward model reads, (n, d).
+    report : callable
+    """
+
+    config: CampaignConfig
+    writer: Writer
+    reduce: Reduction
+    report: Report
+    _wanted: dict[Lineage, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Make what settings alone say."""
+        self.reward_model = LogisticRewardModel(RewardPrior(**self.config.prior.model_dump()))
+        self.policy = policy_of(self.config.policy)
+        self.proposer = MixtureProposer(weights=WEIGHTS, exploration=self.config.proposer.exploration)
+
+    def features(self, texts: Sequence[str]) -> Tensor:
+        """Return what the reward model reads of n texts as they were realised, (n, d)."""
+        return self.reduce(self.writer.sentence_vectors(texts))
+
+    def proposes(self, state: State, after: int = 0) -> bool:
+        """Say whether new mixtures are proposed for a campaign before its next snapshot, or `after` so many more."""
+        settings, snapshot = self.config.proposer, len(state.snapshots) + after
+        due = snapshot > 0 and snapshot % settings.every == 0 and snapshot < settings.until * self.config.rounds
+        return state.mixing and due
+
+    def channel(self, campaigns: Sequence[Campaign]) -> Channel:
+        """Return the maps from wanted to realised features that the campaigns' usable drafts teach, one a campaign."""
+        taught = [[draft for draft in campaign.state.drafts if not draft.refusals and len(draft.lineage.parents) > 1]
+                  for campaign in campaigns]  # fmt: skip
+        realised, present = padded([[draft.text for draft in drafts] for drafts in taught], self.features)
+        wanted = torch.zeros_like(realised)
+        for row, drafts in enumerate(taught):
+            for place, draft in enumerate(drafts):
+                wanted[row, place] = self._wanted_features(draft.lineage)
+        return RealisedFeatureMap().fit(wanted, realised, present)
+
+    def _wanted_features(self, lineage: Lineage) -> Tensor:
+        if lineage not in self._wanted:
+            point = wanted_point(self.writer.base_points(lineage.parents)[None], torch.tensor([lineage.weights]))
+            self._wanted[lineage] = self.reduce(point)[0]
+        return self._wanted[lineage]
+
+
+def writer_of(config: CampaignConfig, given: Given, space: Space, pool: Pool, report: Report) -> Writer:
+    """Return a writer of texts such as the given ones, which are inverted into the pool where they are not in it."""
+    stored = _stored(config, given.texts, space, pool, report)
+    reader = Reader(Grammar.load(), given.subject) if given.subject else None
+    rules = config.rules or BrandRules()
+    return Writer(space, pool, stored, given.subject, Checker(rules, given.texts, reader), config.proposer.effort)
+
+
+def resolved(config: Settings, given: Given, composes: bool) -> Settings:
+    """Return settings with the brand rules of the given texts, and the proposer's of a writer that composes or not."""
+    strict = not composes  # a pretrained writer has more words than the grammar, and rules of its own
+    like = BrandRules.like(given.texts, strict and given.subject is not None) if config.texts else None
+    rules = config.rules or like or BrandRules(only_known_words=strict)
+    return config.model_copy(update={"rules": rules, "proposer": config.proposer.resolved(composes)})
+
+
+def first_lineages(config: CampaignConfig, given: Given) -> list[Lineage]:
+    """Return what is written before the first impression: texts about other products anew, and random pairs."""
+    rng, texts = random.Random(f"{config.seed} warm-up"), given.texts
+    grid = sorted({pair for weights in WEIGHTS for pair in itertools.permutations(weights)})
+    pairs = []
+    for _ in range(config.proposer.warm_up):
+        first, second = sorted(rng.sample(range(len(texts)), 2))
+        pairs.append(Lineage((texts[first], texts[second]), rng.choice(grid)))
+    alone = [Lineage((text,), (1.0,)) for text in texts if text not in given.own]
+    return list(dict.fromkeys([*alone, *pairs]))
+
+
+def policy_of(config: PolicyConfig) -> Policy:
+    """Return the policy that settings name."""
+    made: dict[str, Callable[[], Policy]] = {
+        "uniform": Uniform,
+        "ucb": lambda: UpperConfidenceBound(scale=config.scale, floor=config.floor),
+        "epsilon-greedy": lambda: EpsilonGreedy(epsilon=config.epsilon, floor=config.floor),
+        "top-two": lambda: TopTwoThompson(floor=config.floor),
+        "thompson": lambda: ThompsonSampling(scale=config.scale, floor=config.floor),
+    }
+    return made[config.name]()
+
+
+def _stored(
+    config: CampaignConfig, texts: Sequence[str], space: Space, pool: Pool, report: Report
+) -> list[SummaryEmbedding]:
+    """Return the embeddings of `texts`, from the pool where it holds them."""
+    held = {embedding.text: embedding for embedding in pool.members()}
+    missing = [text for text in texts if text not in held]
+    if missing:
+        found = space.invert(missing, config.inversion, lambda done, total: report("storing texts", done, total))
+        pool.add(found, "stored texts of the study")
+        held.update((embedding.text, embedding) for embedding in found)
+    return [held[text] for text in texts]

@@ -1,0 +1,316 @@
+"""The command line, ``copyloom --help``: each command prints for people, or JSON with ``--json``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from copyloom import CopyloomError
+from experiments.commands import console
+from experiments.commands.adapter import train_adapter_command
+from experiments.commands.bandit import bench_bandits
+from experiments.commands.dataset import dataset_app
+from experiments.commands.document import document_app
+from experiments.commands.evaluate import evaluate
+from experiments.commands.inversion import decode, invert, merge
+from experiments.commands.mix import mix
+from experiments.commands.models import models_app
+from experiments.commands.options import Column, DeviceName, File, Json, Model, Subject, Writer, writer_for
+from experiments.commands.plan import plan
+from experiments.commands.probe import inversion, radius, transfer, vectors
+from experiments.commands.steering import steer, steering, styles
+from experiments.commands.writer import train_editor_command, train_writer_command
+
+DEFAULT_OUT = Path("runs")
+Force = Annotated[bool, typer.Option("--force", help="Play a study anew that the run folder holds already.")]
+
+# torch's CPU kernels keep code for each of the last 1,024 shapes: a gigabyte in a long inversion. They read this once.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
+
+
+class _Commands(TyperGroup):
+    """Turns errors that people can mend into one line, without a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CopyloomError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(2) from error
+        except KeyboardInterrupt:
+            typer.echo("stopped; what has a run folder goes on from here with the same command", err=True)
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  help="Writes new marketing copy from old, and learns from clicks what to write next.")  # fmt: skip
+train = typer.Typer(no_args_is_help=True, help="Train models.")
+study_app = typer.Typer(no_args_is_help=True, help="Measure.")
+app.add_typer(train, name="train")
+bench_app = typer.Typer(no_args_is_help=True, help="Measure speed, beside a baseline in the same run.")
+app.add_typer(study_app, name="study")
+app.add_typer(dataset_app, name="dataset")
+app.add_typer(document_app, name="document")
+app.add_typer(bench_app, name="bench")
+app.add_typer(models_app, name="models")
+
+
+@app.command()
+def quickstart(
+    texts: File = None,
+    column: Column = None,
+    subject: Subject = None,
+    own: Annotated[
+        Path | None, typer.Option(help="Those of the texts that are about the subject, where they do not name it.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/quickstart, or runs/ and the file's name.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Simulated campaigns, each with a fresh taste.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Snapshots of a campaign.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of all random numbers.")] = None,
+    model: Writer = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, mps or neuron.")] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Run the main job: store texts, mix new ones, show them to simulated shoppers, learn, and report."""
+    from experiments.simulation.config import RunConfig
+
+    given: dict[str, Any] = {"texts": texts, "column": column, "subject": subject, "seeds": seeds, "rounds": rounds}
+    given |= {"own": own, "seed": seed, "model": writer_for(model), "device": device}
+    config = RunConfig.checked(**{name: value for name, value in given.items() if value is not None})
+    _study(config, out or DEFAULT_OUT / (texts.stem if texts else "quickstart"), as_json, force)
+
+
+@app.command()
+def simulate(
+    config: Annotated[Path, typer.Option(help="YAML settings; runs/quickstart/config.yaml shows all of them.")],
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/ and the file's name unless given.")] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Run the study that a YAML file describes."""
+    from experiments.simulation.config import RunConfig
+
+    _study(RunConfig.from_yaml(config), out or DEFAULT_OUT / config.stem, as_json, force)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="Run folder.")], as_json: Json = False) -> None:
+    """Draw the report of a finished run again."""
+    from experiments.simulation.runs import render
+
+    path = render(run)
+    console.print_json({"report": str(path)}) if as_json else console.out.print(f"Report: {path}")
+
+
+app.command()(invert)
+app.command()(merge)
+app.command()(decode)
+app.command(context_settings={"ignore_unknown_options": True})(mix)
+app.command()(evaluate)
+app.command()(plan)
+app.command()(steer)
+
+
+@app.command()
+def doctor(
+    model: Model = "copyloom-tiny",
+    device: DeviceName = "auto",
+    database: Annotated[Path | None, typer.Option(help="A study.sqlite to look at.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what this machine offers: device and why, versions, model, database."""
+    from experiments.commands.doctor import examine
+
+    found = examine(model, device, database)
+    if as_json:
+        console.print_json(found)
+        return
+    rows = [[name, value if isinstance(value, str) else ", ".join(f"{k} {v}" for k, v in value.items())]
+            for name, value in found.items()]  # fmt: skip
+    console.table("Copyloom on this machine", ["what", "found"], rows)
+
+
+@train.command("tiny")
+def train_tiny_command(
+    out: Annotated[Path, typer.Option(help="Folder of checkpoints, log and the finished model.")] = DEFAULT_OUT
+    / "tiny",
+    data: Annotated[Path | None, typer.Option(help="Folder of real texts; grammar alone where there is none.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML settings.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Training steps.", min=1)] = None,
+    device: DeviceName = "auto",
+    compiled: Annotated[bool, typer.Option("--compile", help="Compile first: needs a C++ compiler.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train copyloom-tiny; the same command goes on with a run that was stopped."""
+    from experiments.tiny.train import train_to_package
+
+    with console.progress() as show:
+        changes: dict[str, object] = {} if steps is None else {"steps": steps}
+        result = train_to_package(config, changes, out, data, device, show, compiled)
+    if as_json:
+        console.print_json(result)
+        return
+    console.out.print(f"Model: {result['model']} ({result['bytes']:,} bytes, {result['texts']})")
+
+
+train.command("adapter")(train_adapter_command)
+train.command("writer")(train_writer_command)
+train.command("editor")(train_editor_command)
+
+
+@train.command("critic")
+def train_critic_command(
+    data: Annotated[Path | None, typer.Option(help="Folder of real texts; without, the grammar's are all.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the critic.")] = DEFAULT_OUT / "critic",
+    as_json: Json = False,
+) -> None:
+    """Train the critic that comes with copyloom-tiny: how likely texts are on their own. Twenty minutes."""
+    from experiments.tiny.critic import train_critic
+
+    with console.progress() as show:
+        result = train_critic(data, out, show)
+    console.deliver(
+        result, lambda found: console.out.print(f"Critic: {found['critic']} ({found['bytes']:,} bytes)"), as_json
+    )
+
+
+@study_app.command("tiny")
+def study_tiny(
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = DEFAULT_OUT / "study-tiny",
+    data: Annotated[Path | None, typer.Option(help="Folder of real texts.")] = None,
+    device: DeviceName = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure the shipped model: exactness, subjects, mixtures."""
+    from experiments.tiny.quality import measure
+
+    with console.progress() as show:
+        found = measure(out, data, device, show)
+    if as_json:
+        console.print_json(found)
+        return
+    console.table("copyloom-tiny", ["measure", "value"], [[k, f"{v:.4g}" if isinstance(v, float) else str(v)]
+                                                          for k, v in found.items()])  # fmt: skip
+
+
+study_app.command()(radius)
+study_app.command()(vectors)
+study_app.command()(transfer)
+study_app.command()(inversion)
+study_app.command()(steering)
+study_app.command()(styles)
+
+
+bench_app.command("bandits")(bench_bandits)
+
+
+@bench_app.command("inversion")
+def bench_inversion(
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer texts: within 10 minutes on 2 cores.")] = False,
+    data: Annotated[Path | None, typer.Option(help="Folder of real texts; grammar claims where there is none.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the numbers to this JSON file.")] = None,
+    device: DeviceName = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure inversion: exactness, texts a second, one text at a time, where the time goes, memory."""
+    from experiments.bench.inversion import measure
+    from experiments.bench.inversion_tables import show
+
+    with console.progress() as report:
+        found = measure(quick, data, device, report)
+    console.deliver(found, show, as_json, out)
+
+
+@bench_app.command("mix")
+def bench_mix(
+    texts: File = None,
+    column: Column = None,
+    pairs: Annotated[int, typer.Option(help="Pairs of texts in each corpus.", min=4)] = 200,
+    drift_pairs: Annotated[
+        int, typer.Option(help="Pairs that are mixed at all weights, the others evenly.", min=1)
+    ] = 40,
+    plain: Annotated[bool, typer.Option(help="Also train and try a model without adapter: ten minutes.")] = True,
+    data: Annotated[Path | None, typer.Option(help="Folder of real texts.")] = None,
+    written: Annotated[
+        list[Path] | None, typer.Option(help="Only measure the texts of a file that `mix --pairs --out` wrote.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the model without adapter and the numbers.")] = DEFAULT_OUT
+    / "bench-mix",
+    model: Model = "copyloom-tiny",
+    device: DeviceName = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure mixing: fluent, new, where the weights asked for; beside other ways and stored texts."""
+    from experiments.bench.mix.run import measure
+    from experiments.bench.mix.tables import show, show_written
+    from experiments.bench.mix.written import measure_written
+    from experiments.texts import read_texts
+
+    if written:
+        with console.progress() as report:
+            found = measure_written(written, report)
+        console.deliver(found, show_written, as_json, out / "written.json")
+        return
+    given = None if texts is None else read_texts(texts, column)
+    with console.progress() as report:
+        found = measure(
+            given, pairs, out, data, device, report, plain and texts is None, drift_pairs=drift_pairs, model=model
+        )
+    console.deliver(found, show, as_json, out / "mix.json")
+
+
+def _study(config: Any, out: Path, as_json: bool, force: bool) -> None:
+    from experiments.simulation.runs import REPORT, run_study
+
+    with console.progress() as show:
+        data = run_study(config, out, show, force)
+    summary = data["summary"]
+    if as_json:
+        console.print_json(summary)
+        return
+    best = [
+        [
+            f"{row['share_of_impressions']:.1%}",
+            row["text"],
+            " + ".join(f"{p['weight']:.2f} {p['text']}" for p in row["parents"]),
+        ]
+        for row in data["best_new"][:5]
+    ]
+    console.table("New texts shown most", ["shown", "text", "mixed from"], best)
+    console.out.print()
+    rows = [["the loop, with mixing", console.percent(summary["ctr_loop"])],
+            ["the same policy, mixing off", console.percent(summary["ctr_mixing_off"])],
+            ["best stored text", console.percent(summary["ctr_best_stored"])],
+            ["every stored text alike", console.percent(summary["ctr_uniform"])]]  # fmt: skip
+    if summary["best_possible_ctr"] is not None:
+        rows.append(["best text the grammar can write", console.percent(summary["best_possible_ctr"])])
+    count = summary["seeds"]
+    console.table(
+        f"Expected CTR at the end, {count} simulated campaigns",
+        ["shown", "CTR"],
+        rows,
+    )
+    uplift = console.percent(summary["uplift"], signed=True)
+    bounds = console.interval(summary["uplift_interval"])
+    console.out.print(
+        f"\nUplift of mixing over the last 20 % of impressions: {uplift} (95 % interval {bounds}), beside "
+        f"{summary['texts_own']} stored texts without"
+    )
+    if summary["loss_where_mixing_cannot_help"] is not None:
+        loss = console.percent(summary["loss_where_mixing_cannot_help"], signed=True)
+        bounds = console.interval(summary["loss_where_mixing_cannot_help_interval"])
+        console.out.print(f"Loss where mixing cannot help: {loss} (95 % interval {bounds})")
+    console.out.print(
+        f"{summary['texts_stored']} texts stored ({summary['exact_share']:.1%} exact), "
+        f"{summary['texts_written']} written by {summary['writer']}, {summary['texts_refused']} refused, "
+        f"{summary['mixtures_without_text']} of {summary['mixtures']} mixtures without a text fit to print, "
+        f"{summary['seconds']:.0f} s on {summary['device']}"
+    )
+    for note in summary["notes"]:
+        console.out.print(f"Note: {note}", markup=False)
+    console.out.print(f"\nReport: {out / REPORT}", markup=False)

@@ -1,0 +1,49 @@
+"""What this machine offers, for ``copyloom doctor``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+
+from copyloom import CopyloomError
+from embeddings.database import SCHEMA_VERSION, EmbeddingRow, TextRow, open_database, reading
+from embeddings.space import Space
+from experiments.versions import versions
+from generator.device import Device
+
+
+def examine(model: str, device: str, database: Path | None) -> dict[str, Any]:
+    """Return device and reason, versions, model and database, in words; what is wrong with one is its value.
+
+    Raises
+    ------
+    DeviceError
+        If the device is not there.
+    """
+    chosen = Device.choose(device)
+    found: dict[str, Any] = {"device": f"{chosen.type}: {chosen.reason}", "versions": versions()}
+    found["neuron"] = "untested: the code takes the device if it is there, but never ran on Trainium hardware"
+    try:
+        space = Space.load(model, device)
+        parameters = sum(p.numel() for p in space.model.model.parameters())
+        adapter = "with an adapter" if space.adapter else "without an adapter: start from the token mean"
+        found["model"] = f"{space.identity}, {parameters:,} parameters, {adapter}"
+    except CopyloomError as error:
+        found["model"] = f"cannot be used: {error}"
+    found["database"] = _database(database)
+    return found
+
+
+def _database(path: Path | None) -> str:
+    if path is None:
+        return f"SQLite, schema version {SCHEMA_VERSION}; look at one with --database runs/quickstart/study.sqlite"
+    try:
+        engine = open_database(path, create=False)
+        with reading(engine) as connection:
+            texts = connection.scalar(select(func.count()).select_from(TextRow))
+            embeddings = connection.scalar(select(func.count()).select_from(EmbeddingRow))
+    except CopyloomError as error:
+        return f"cannot be used: {error}"
+    return f"{path}: schema version {SCHEMA_VERSION}, {texts} texts, {embeddings} embeddings"

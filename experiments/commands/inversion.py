@@ -1,0 +1,261 @@
+"""``copyloom invert``, ``merge`` and ``decode``: from texts to summary embeddings and back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from copyloom import InputError, in_words
+from experiments.commands import console
+from experiments.commands.options import (
+    AROUND,
+    After,
+    Before,
+    Column,
+    Database,
+    DeviceName,
+    File,
+    Json,
+    Model,
+    PoolName,
+    Texts,
+)
+
+_SHOWN = 50
+_PART = 512
+_SEARCH = {"rich_help_panel": "How hard to try"}
+
+Keep = Callable[[Sequence[Any]], object]
+
+
+def invert(
+    text: Texts = None,
+    texts: File = None,
+    column: Column = None,
+    out: Annotated[Path | None, typer.Option(help="Write the embeddings to this safetensors file.")] = None,
+    run: Annotated[Path | None, typer.Option(help="Folder of a long job; the same command goes on with it.")] = None,
+    shard: Annotated[str, typer.Option(help="With --run: part i/n of the texts, i from 0 to n - 1.")] = "0/1",
+    database: Database = None,
+    pool: PoolName = "texts",
+    start: Annotated[str | None, typer.Option(help="adapter, token_mean or random.", **_SEARCH)] = None,
+    margin: Annotated[float | None, typer.Option(help="Least lead of every token, in logits.", **_SEARCH)] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Most steps of a text and attempt.", **_SEARCH)] = None,
+    steps_per_nat: Annotated[float | None, typer.Option(help="Fewer where little surprises.", **_SEARCH)] = None,
+    radius: Annotated[float | None, typer.Option(help="Longest step; `study radius` finds one.", **_SEARCH)] = None,
+    rows: Annotated[int | None, typer.Option(help="Texts optimised at a time.", **_SEARCH)] = None,
+    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.", **_SEARCH)] = "auto",
+    compiled: Annotated[bool, typer.Option("--compile", help="For many thousand texts.", **_SEARCH)] = False,
+    vectors: Annotated[int, typer.Option(help="Vectors a text, without adapter.", min=1, **AROUND)] = 4,
+    before: Before = "",
+    after: After = "",
+    model: Model = "copyloom-tiny",
+    device: DeviceName = "auto",
+    as_json: Json = False,
+) -> None:
+    """Find the summary embedding of each text, and say which decode back exactly."""
+    from embeddings.inversion import InversionConfig
+    from embeddings.job import Shard
+    from embeddings.space import Space
+
+    if run is not None and out is not None:
+        raise InputError("--run writes to its folder; leave --out to `copyloom merge FOLDER --out FILE`")
+    if run is None and shard != "0/1":
+        raise InputError("--shard needs --run FOLDER, which all shards share")
+    if start == "given":
+        raise InputError("start 'given' is for Python; use adapter, token_mean or random")
+    part, given = Shard.parse(shard), given_texts(text, texts, column)
+    space = Space.load(model, device, vectors, (before, after))
+    chosen = {"start": start, "margin": margin, "max_steps": max_steps, "steps_per_nat": steps_per_nat,
+              "radius": radius, "rows": rows, "precision": precision, "compiled": compiled}  # fmt: skip
+    asked = {name: value for name, value in chosen.items() if value is not None}
+    try:
+        config = InversionConfig.model_validate({**space.default_inversion.model_dump(), **asked})
+    except ValidationError as error:
+        raise InputError(f"settings of the inversion: {in_words(error)}") from error
+    if run is None:
+        _invert_now(space, given, config, _keep(database, pool), out, as_json)
+    else:
+        _invert_job(space, given, config, run, part, _keep(database, pool), as_json)
+
+
+def merge(
+    run: Annotated[Path, typer.Argument(help="Folder of a job whose shards are all finished.")],
+    out: Annotated[Path | None, typer.Option(help="Write the embeddings to this safetensors file.")] = None,
+    database: Database = None,
+    pool: PoolName = "texts",
+    as_json: Json = False,
+) -> None:
+    """Check that a job lost no text and doubled none, and put its shards together."""
+    from embeddings.exchange import save_embeddings
+    from embeddings.job import merge as merged
+
+    keep, found, refused, texts, exact = _keep(database, pool), [], [], 0, 0
+    parts = merged(run)
+    while part := list(islice(parts, _PART)):
+        embeddings, unfit = _parted(result for _, result in part)
+        keep(embeddings)
+        texts += len(embeddings)
+        exact += sum(embedding.exact for embedding in embeddings)
+        refused += unfit
+        found += embeddings if out is not None else []
+    exact_share = exact / max(texts, 1)
+    if out is not None:
+        save_embeddings(found, out)
+    if as_json:
+        console.print_json({"texts": texts, "exact_share": exact_share, "refused": _refusals(refused),
+                            "out": None if out is None else str(out)})  # fmt: skip
+        return
+    console.out.print(f"{texts:,} texts, each once; exact {exact_share:.2%}")
+    _show_refused(refused)
+    if out is not None:
+        console.out.print(f"Embeddings: {out}", markup=False)
+
+
+def decode(
+    file: Annotated[Path, typer.Argument(help="A safetensors file that `copyloom invert --out` wrote.")],
+    model: Model = "copyloom-tiny",
+    before: Before = "",
+    after: After = "",
+    device: DeviceName = "auto",
+    as_json: Json = False,
+) -> None:
+    """Decode stored embeddings and say which give their text back."""
+    from embeddings.exchange import load_embeddings
+    from embeddings.space import Space
+
+    stored = load_embeddings(file)
+    space = Space.load(model, device, stored[0].space.vectors, (before, after))
+    decoded = space.decode(stored)
+    same = [found == embedding.text for found, embedding in zip(decoded, stored, strict=True)]
+    if as_json:
+        console.print_json({"texts": decoded, "exact_share": sum(same) / len(same), "file": str(file)})
+        return
+    console.table(str(file), ["exact", "text"], [["yes" if s else "NO", t] for s, t in zip(same, decoded, strict=True)])
+
+
+def given_texts(text: list[str] | None, file: Path | None, column: str | None) -> list[str]:
+    """Return the texts of ``--text`` and ``--texts``.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    from experiments.texts import read_lines
+
+    given = [*(text or []), *(read_lines(file, column) if file else [])]
+    if not given:
+        raise InputError("no text was given; use --text '...' or --texts FILE")
+    return given
+
+
+def _invert_now(
+    space: Any, texts: Sequence[str], config: Any, keep: Keep, out: Path | None, as_json: bool
+) -> None:  # fmt: skip
+    """Invert with all results in memory, and show each."""
+    from embeddings.exchange import save_embeddings
+    from embeddings.inversion import resolve_precision
+
+    config = resolve_precision(space.model, config)
+    began, results = time.perf_counter(), {}
+    with console.progress() as show:
+        for number, result in space.stream(texts, config):
+            results[number] = result
+            show("inverting", len(results), len(texts))
+    seconds = time.perf_counter() - began
+    found, refused = _parted(results[number] for number in range(len(texts)))
+    if not found:
+        raise InputError(f"text {refused[0].index + 1} {refused[0].reason}")
+    keep(found)
+    if out is not None:
+        save_embeddings(found, out)
+    not_exact = [embedding.text for embedding in found if not embedding.exact]
+    exact_share = 1 - len(not_exact) / len(found)
+    if as_json:
+        console.print_json({"texts": len(found), "exact_share": exact_share, "seconds": round(seconds, 3),
+                            "texts_per_second": round(len(found) / seconds, 3), "precision": config.precision,
+                            "not_exact": not_exact,
+                            "refused": _refusals(refused), "out": None if out is None else str(out)})  # fmt: skip
+        return
+    rows = [["yes" if e.exact else "NO", str(e.steps), f"{e.margin:.2f}", e.text] for e in found[:_SHOWN]]
+    console.table(f"{len(found)} texts in {space.identity}", ["exact", "steps", "margin", "text"], rows)
+    if len(found) > _SHOWN:
+        console.out.print(f"... and {len(found) - _SHOWN} more")
+    console.out.print(
+        f"exact {exact_share:.1%}, {len(found) / seconds:.1f} texts a second ({seconds:.1f} s, {config.precision})"
+    )
+    _show_refused(refused)
+    if out is not None:
+        console.out.print(f"Embeddings: {out}", markup=False)
+
+
+def _invert_job(
+    space: Any, texts: Sequence[str], config: Any, folder: Path, part: Any, keep: Keep, as_json: bool
+) -> None:  # fmt: skip
+    """Invert a shard into a folder from which the same command goes on."""
+    from embeddings.job import run_shard
+
+    total = len(range(part.index, len(texts), part.count))
+    with console.progress() as show:
+        done = run_shard(
+            space, texts, folder, config, part, lambda finished: show(f"inverting {part}", finished, total), keep
+        )
+    new = done.finished - done.resumed
+    found = {"texts": done.finished, "exact_share": done.exact / max(done.finished, 1), "resumed": done.resumed,
+             "seconds": round(done.seconds, 3), "texts_per_second": round(new / done.seconds, 3),
+             "precision": done.precision}  # fmt: skip
+    if as_json:
+        console.print_json(
+            {**found, "refused": _refusals(done.refused), "run": str(folder), "shard": f"{part.index}/{part.count}"}
+        )
+        return
+    console.out.print(
+        f"{done.finished:,} texts, exact {found['exact_share']:.2%}; {new:,} of them now, "
+        f"{found['texts_per_second']:.1f} a second ({done.seconds:.0f} s, {done.precision})"
+    )
+    _show_refused(done.refused)
+    console.out.print(f"Folder: {folder}; `copyloom merge {folder}` checks it and puts shards together", markup=False)
+
+
+def _keep(database: str | None, pool: str) -> Keep:
+    """Return a function that adds embeddings to a pool, or one that does nothing."""
+    from embeddings.database import open_database
+    from embeddings.pool import Pool
+
+    if database is None:
+        return lambda embeddings: None
+    engine = open_database(database)
+
+    def add(embeddings: Sequence[Any]) -> None:
+        if embeddings:
+            Pool(engine, pool, embeddings[0].space).add(embeddings, "inverted")
+
+    return add
+
+
+def _parted(results: Iterable[Any]) -> tuple[list[Any], list[Any]]:
+    """Return the embeddings among `results`, and the refusals."""
+    from embeddings.inversion import Refused
+
+    found: list[Any] = []
+    refused: list[Any] = []
+    for result in results:
+        (refused if isinstance(result, Refused) else found).append(result)
+    return found, refused
+
+
+def _refusals(refused: Sequence[Any]) -> list[dict[str, Any]]:
+    return [{"text": row.index + 1, "reason": row.reason} for row in refused]
+
+
+def _show_refused(refused: Sequence[Any]) -> None:
+    for row in refused[:10]:
+        console.out.print(f"not inverted: text {row.index + 1} {row.reason}", markup=False)
+    if len(refused) > 10:
+        console.out.print(f"... and {len(refused) - 10} more; --json names all")

@@ -1,0 +1,243 @@
+"""``copyloom steer``, ``study steering``, ``study styles``: one text moved along directions, and how well that goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from copyloom import InputError
+from embeddings.effort import Effort
+from experiments.commands import console
+from experiments.commands.options import DeviceName, Json, Model, Subject
+
+if TYPE_CHECKING:
+    from embeddings.directions import Direction
+    from embeddings.space import Space
+
+_Drafts = Annotated[int, typer.Option(help="Decodes around the moved point to begin with.", min=1)]
+_Rounds = Annotated[int, typer.Option(help="Of rewriting the nearest texts; 0 is fastest.", min=0)]
+_Out = Annotated[Path | None, typer.Option(help="Write the numbers to this JSON file.")]
+
+
+@dataclass(frozen=True)
+class _Move:
+    """What is asked of a text: one of the three."""
+
+    towards: str | None
+    remove: str | None
+    like: tuple[str, ...]
+
+
+def steer(
+    text: Annotated[str, typer.Option(help="The text to rewrite.")],
+    towards: Annotated[str | None, typer.Option(help="A style, longer, shorter, or a label of your examples.")] = None,
+    remove: Annotated[str | None, typer.Option(help="A style or label to take out.")] = None,
+    like: Annotated[list[str] | None, typer.Option(help="A text whose style to take; better, several.")] = None,
+    strength: Annotated[float, typer.Option(help="Share of the trust region, -1 to 1; with --like and --remove 1 is "
+                                                 "the other's style exactly, and up to 5 exaggerates.")] = 1.0,
+    trust: Annotated[float, typer.Option(help="The most that the text's point may turn, in degrees.")] = 60.0,
+    examples: Annotated[Path | None, typer.Option(help="CSV or Parquet file of your own labelled texts.")] = None,
+    column: Annotated[str, typer.Option(help="Its column of texts.")] = "text",
+    label_column: Annotated[str, typer.Option(help="Its column of labels, or of numbers.")] = "label",
+    directions: Annotated[Path | None, typer.Option(help="Directions from an earlier --save.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Write the directions to this file.")] = None,
+    subject: Subject = None,
+    drafts: _Drafts = Effort.drafts,
+    rounds: _Rounds = Effort.rounds,
+    model: Model = "copyloom-tiny",
+    device: DeviceName = "auto",
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Rewrite a text: more emotional, shorter, in the style of another, or without a style."""
+    from embeddings.directions import save_directions
+    from embeddings.space import Space
+    from embeddings.steering import angles_between
+    from embeddings.steering import steer as write
+    from generator.record import ProductRecord
+
+    move = _Move(towards, remove, tuple(like or ()))
+    if sum(map(bool, (towards, remove, like))) != 1:
+        raise InputError("say where to: one of --towards, --remove and --like")
+    if examples and directions:
+        raise InputError("directions come from --examples or from --directions; give one of them")
+    record = ProductRecord.from_yaml(subject) if subject else None
+    space = Space.load(model, device)
+    with console.progress() as show:
+        show("finding directions", 0, 1)
+        known = _directions(space, examples, column, label_column, directions)
+        if save is not None:
+            save_directions(known, save)
+        stored = space.invert([text], None, lambda done, total: show("inverting", done, total))
+        points, used = _moved(space, stored, move, known, strength, trust)
+        (found,) = write(space, stored, points, Effort(drafts, rounds), record)
+    if found is None:
+        raise InputError("no acceptable text was found at the moved point; try another strength, or more --rounds")
+    degrees = float(angles_between(points, stored[0].sentence_vector[None]))
+    along = {d.name: [float(v @ d.normal) for v in (stored[0].sentence_vector, points[0], found.sentence_vector)]
+             for d in used}  # fmt: skip
+    if as_json:
+        console.print_json({"text": found.text, "parent": text, "strength": strength, "degrees": degrees,
+                            "semantic_consistency": found.semantic_consistency, "cosine_kept": found.cosine_kept,
+                            "new": found.new, "along": along, "directions": [d.description for d in used],
+                            "saved": None if save is None else str(save)})  # fmt: skip
+        return
+    console.out.print(f"      {text}", markup=False)
+    console.out.print(f"  ->  {found.text}", markup=False)
+    console.out.print(f"point turned by {degrees:.0f} degrees; cosine of the new text to it "
+                      f"{found.semantic_consistency:.2f}, to the old text {found.cosine_kept:.2f}")  # fmt: skip
+    rows = [[d.name, f"{d.score:.2f} {d.measure}", *(f"{value:+.2f}" for value in along[d.name])] for d in used]
+    console.table("Along the directions", ["direction", "cross-validated", "old text", "point", "new text"], rows)
+    if save is not None:
+        console.out.print(f"Directions: {save}", markup=False)
+
+
+def steering(
+    claims: Annotated[int, typer.Option(help="Held-out claims to steer.", min=2)] = 8,
+    strength: Annotated[list[float] | None, typer.Option(help="Give the option once for each strength.")] = None,
+    library: Annotated[int, typer.Option(help="Products of the stored texts that are compared with.", min=1)] = 200,
+    drafts: _Drafts = 5,
+    rounds: _Rounds = 1,
+    out: _Out = None,
+    model: Model = "copyloom-tiny",
+    device: DeviceName = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure steering on held-out claims, beside a random direction and the nearest stored text."""
+    from experiments.bench.steering import STRENGTHS, measure
+
+    with console.progress() as show:
+        found = measure(claims, strength or STRENGTHS, Effort(drafts, rounds), library, model, device, show)
+    console.deliver(found, _show_steering, as_json, out)
+
+
+def styles(
+    first: Annotated[str, typer.Option(help="A style of the grammar.")] = "factual",
+    second: Annotated[str, typer.Option(help="Another.")] = "emotional",
+    products: Annotated[int, typer.Option(help="Products; one held-out claim in each style about each.")] = 100,
+    plot: Annotated[Path, typer.Option(help="Where to write the plot, a PNG.")] = Path("runs/study-styles.png"),
+    out: _Out = None,
+    model: Model = "copyloom-tiny",
+    device: DeviceName = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure and draw whether claims of two styles lie apart, with labels and without."""
+    from experiments.bench.styles import measure
+    from experiments.bench.styles_plot import draw
+
+    with console.progress() as show:
+        found, points = measure((first, second), products, model, device, show)
+    draw(found, points, plot)
+    found["plot"] = str(plot)
+    console.deliver(found, _show_styles, as_json, out)
+
+
+def _directions(
+    space: Space, examples: Path | None, column: str, label_column: str, file: Path | None
+) -> list[Direction]:
+    """Return the directions of a person's file, of an earlier run, or else those that come with Copyloom."""
+    from embeddings.directions import label_directions, load_directions, number_direction
+    from experiments.styles import style_directions
+    from experiments.texts import read_labelled
+
+    if file is not None:
+        return load_directions(file)
+    if examples is None:
+        return style_directions(space.encoder.encode)
+    texts, labels = read_labelled(examples, column, label_column)
+    vectors = space.encoder.encode(texts)
+    numbers = [label for label in labels if isinstance(label, float)]
+    if numbers:
+        return [number_direction(vectors, numbers, label_column)]
+    return label_directions(vectors, [str(label) for label in labels])
+
+
+def _moved(
+    space: Space, stored: Sequence[Any], move: _Move, known: Sequence[Direction], strength: float, trust: float
+) -> tuple[Any, list[Direction]]:
+    """Return the moved point (1, S) and the directions that it was moved in."""
+    from embeddings import steering
+    from experiments.styles import OPPOSITES
+
+    if move.like:
+        others, labels = space.invert(move.like), [d for d in known if d.against] or list(known)
+        return steering.like(stored, others, labels, strength, trust), labels
+    name = str(move.towards or move.remove)
+    by_name = {direction.name: direction for direction in known}
+    wanted, sign = OPPOSITES.get(name, (name, 1.0)) if name not in by_name else (name, 1.0)
+    if wanted not in by_name:
+        raise InputError(f"there is no direction {name!r}; there are {', '.join(by_name)}")
+    direction = by_name[wanted]
+    if move.remove:
+        return steering.without(stored, [direction], strength, trust), [direction]
+    return steering.towards(stored, direction, sign * strength, trust), [direction]
+
+
+def _show_steering(found: dict[str, Any]) -> None:
+    names = [[row["way"], f"{row['strength']:g}"] for row in found["rows"]]
+    title = f"{found['claims']} held-out claims, {found['model']}"
+    columns = ["way", "strength", "turned", "to point", "kept", "new", "finished"]
+    console.table(f"{title}: points", columns, [
+        [*name, f"{row['degrees']:.0f}", _number(row["semantic_consistency"]), _number(row["cosine_kept"]),
+         _share(row["new_share"]), _share(row["finished_share"])]
+        for name, row in zip(names, found["rows"], strict=True)
+    ])  # fmt: skip
+    console.out.print(
+        "Turned: degrees. To point, kept: cosine to the moved point and to the old text. New: not\n"
+        "in the library of stored texts either.\n"
+    )
+    columns = ["way", "strength", "style", "95 %", "product", "true", "words"]
+    console.table(f"{title}: texts", columns, [
+        [*name, _share(row["style_as_asked_share"]), _bounds(row["style_as_asked_interval"]),
+         _share(row["product_share"]), _share(row["true_share"]),
+         "-" if row["more_words"] is None else f"{row['more_words']:+.1f}"]
+        for name, row in zip(names, found["rows"], strict=True)
+    ])  # fmt: skip
+    console.out.print(
+        "Style: as asked, as the grammar reads it; with length the claim's own, with removal any other. Product:\n"
+        "still named. True: and no foreign attribute. Words: more than before.\n"
+    )
+    for dose in found["dose"]:
+        low, high = dose["interval"]
+        console.out.print(f"rank correlation of strength and effect, {dose['way']}: {dose['rank_correlation']:.2f} "
+                          f"({low:.2f} to {high:.2f})")  # fmt: skip
+    for sample in found["samples"][:4]:
+        console.out.print(f"\n{sample['text']}", markup=False)
+        console.out.print(f"    {sample['wanted_style']} -> {sample['towards a style']}", markup=False)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0%}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _bounds(values: Sequence[float] | None) -> str:
+    return "-" if values is None else "{:.0%} to {:.0%}".format(*values)
+
+
+def _show_styles(found: dict[str, Any]) -> None:
+    rows, (first, second) = found["rows"], found["styles"]
+    title = f"{found['claims']} held-out claims, {first} and {second}, about the same {found['products']} products"
+    console.table(title, ["space", "labels", "k-means", "95 %", "over seeds", "Rand"], [
+        [row["space"], _share(row["linear_accuracy"]), _share(row["kmeans_accuracy"]), _bounds(row["kmeans_interval"]),
+         _bounds(row["kmeans_range"]), _number(row["adjusted_rand_index"])] for row in rows
+    ])  # fmt: skip
+    console.out.print(
+        "Shares told right; one half is chance. Labels: by a linear classifier that learnt from labels, on frames\n"
+        "that it never saw; the other columns see no label. Rand: adjusted Rand index of k-means, 0 is chance.\n"
+    )
+    console.table("Also", ["space", "size", "silhouette", "1st component", "products out"], [
+        [row["space"], str(row["size"]), f"{row['silhouette']:.3f}", _share(row["first_component_accuracy"]),
+         _share(row["within_products"]["kmeans_accuracy"])] for row in rows
+    ])  # fmt: skip
+    console.out.print(
+        "Silhouette: of the true styles. 1st component: share told right by its sign. Products out: k-means, each\n"
+        "point less the mean of its product's two."
+    )
+    console.out.print(f"Plot: {found['plot']}", markup=False)

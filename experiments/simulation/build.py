@@ -1,0 +1,126 @@
+"""A simulated study before its first impression: campaigns side by side, and the shoppers that each of them meets."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from embeddings.geometry import Reduction
+from embeddings.pool import Pool
+from embeddings.space import Space
+from embeddings.summary import SummaryEmbedding
+from experiments import loop
+from experiments.campaigns.campaign import Campaign
+from experiments.campaigns.events import Draft, Opened
+from experiments.campaigns.given import Given
+from experiments.campaigns.ledger import Ledger
+from experiments.campaigns.workshop import Report, Workshop, first_lineages, resolved, writer_of
+from experiments.simulation.arms import OPEN, SATURATED, Arm
+from experiments.simulation.config import RunConfig
+from experiments.simulation.worlds import World, embedding_world, grammar_world
+from simulator import Shoppers, SimulatedFeed, draw_shoppers
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """Campaigns with and without mixing, side by side. Use `build` to make one from settings.
+
+    Parameters
+    ----------
+    config : RunConfig
+        As resolved.
+    given : Given
+    shop : Workshop
+    world : World
+    arms : sequence of Arm
+    library : sequence of Draft
+        What was written before the first impression.
+    """
+
+    config: RunConfig
+    given: Given
+    shop: Workshop
+    world: World
+    arms: Sequence[Arm]
+    library: Sequence[Draft]
+
+    @property
+    def campaigns(self) -> list[Campaign]:
+        """The arms' campaigns."""
+        return [arm.campaign for arm in self.arms]
+
+    @property
+    def stored(self) -> list[SummaryEmbedding]:
+        """The stored texts' embeddings."""
+        return [self.shop.writer.embeddings[text] for text in self.given.texts]
+
+    def run(self, ledger: Ledger) -> None:
+        """Play what is not on record yet."""
+        feeds = [arm.feed for arm in self.arms]
+        loop.run(self.shop, self.campaigns, feeds, ledger,
+                 lambda done, total: self.shop.report("showing texts to shoppers", done, total))  # fmt: skip
+
+
+def build(config: RunConfig, given: Given, ledger: Ledger, report: Report) -> Simulation:
+    """Return the simulation that `config` describes, its stored texts inverted and its first mixtures written.
+
+    Raises
+    ------
+    CopyloomError
+        If the model, the device, the texts or the subject cannot be used.
+    """
+    report("loading the model", 0, 1)
+    space = Space.load(config.model, config.device)
+    config = resolved(config, given, space.composer is not None)
+    writer = writer_of(config, given, space, Pool(ledger.engine, "study", space.identity), report)
+    judge = space.critic if space.composer is None else space.composer.reference
+    told = given.subject is not None and config.texts is None  # the grammar knows all that can be said
+    world = grammar_world(given.subject, judge, given.texts) if told and given.subject else None
+
+    slates = _slates(config, given, world)
+    campaigns = [Campaign(_name(*key), (config.seed, key[0])) for key in slates]
+    segments = tuple(f"segment {number + 1}" for number in range(len(config.shoppers.segment_shares)))
+    openings = [Opened(slate=slate, parents=tuple(given.texts), segments=segments, mixing=mixing)
+                for (_, _, mixing), slate in slates.items()]  # fmt: skip
+    loop.begin(campaigns, openings, writer, ledger)
+    lineages = first_lineages(config, given)
+    loop.warm_up(campaigns, lineages, writer, ledger,
+                 lambda done, total: report("writing the first mixtures", done, total))  # fmt: skip
+
+    library = [draft for drafts in writer.write(lineages) for draft in drafts]
+    reference = list(dict.fromkeys([*given.own, *(draft.text for draft in library if not draft.refusals)]))
+    shop = Workshop(config, writer, Reduction.fit(writer.sentence_vectors(reference), config.features), report)
+    world = world or embedding_world(writer.sentence_vectors, reference, judge, given.texts)
+    shoppers = [_shoppers(config, world, seed) for seed in range(config.seeds)]
+    arms = [Arm(campaign, SimulatedFeed(shoppers[seed], config.seed * 1_000_003 + seed), seed, kind)
+            for campaign, (seed, kind, _) in zip(campaigns, slates, strict=True)]  # fmt: skip
+    return Simulation(config, given, shop, world, arms, library)
+
+
+def _slates(config: RunConfig, given: Given, world: World | None) -> dict[tuple[int, str, bool], tuple[str, ...]]:
+    """Return the first slates of all arms, by seed, kind of world, and whether they mix.
+
+    Where the grammar knows all that can be said, some arms begin with the best of it: there mixing cannot help.
+    """
+    found: dict[tuple[int, str, bool], tuple[str, ...]] = {}
+    for seed in range(config.seeds):
+        slates = {OPEN: tuple(given.own)}
+        if world is not None:
+            rates = _shoppers(config, world, seed).click_probability(world.writable)
+            slates[SATURATED] = tuple(dict.fromkeys([*given.own, world.writable[int(rates.argmax())]]))
+        for (kind, slate), mixing in itertools.product(slates.items(), (True, False)):
+            found[seed, kind, mixing] = slate
+    return found
+
+
+def _shoppers(config: RunConfig, world: World, seed: int) -> Shoppers:
+    """Return the shoppers of one seed."""
+    rng = np.random.default_rng([config.seed, seed])
+    return draw_shoppers(config.shoppers, world.features, world.reference, rng, world.readable)
+
+
+def _name(seed: int, kind: str, mixing: bool) -> str:
+    return f"{kind}, seed {seed}, {'mixing' if mixing else 'no mixing'}"

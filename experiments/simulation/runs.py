@@ -1,0 +1,129 @@
+"""The run folder: resolved configuration, database, summary, report; finished, or resumed where it was stopped."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import UndefinedError
+
+from copyloom import InputError
+from embeddings.database import open_database
+from embeddings.folders import held, replacing
+from experiments.campaigns.given import Given, given_texts
+from experiments.campaigns.ledger import Ledger
+from experiments.campaigns.workshop import Report
+from experiments.reports.report import write_report
+from experiments.simulation.build import build
+from experiments.simulation.config import RunConfig
+from experiments.simulation.results import report_data
+
+CONFIG, DATABASE, SUMMARY, REPORT_DATA, REPORT = (
+    "config.yaml",
+    "study.sqlite",
+    "summary.json",
+    "report.json",
+    "report.html",
+)
+_AGAIN = "run the study again with --force"
+
+
+def run_study(config: RunConfig, out: Path, report: Report, force: bool = False) -> dict[str, Any]:
+    """Run the study of `config` in the folder `out`, or go on with it, and return what the report shows.
+
+    A folder with an unfinished study of the same configuration is resumed, what is on record is neither written nor
+    played again; a finished one is left as it is, unless it is forced to be played anew.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written or holds a study of another configuration.
+    """
+    with held(out, "run", "--out"):
+        given = given_texts(config)
+        engine = open_database(out / DATABASE)
+        try:
+            ledger = Ledger(engine, _identity(config, given))
+            if force:
+                engine.dispose()
+                _delete(out)
+                ledger = Ledger(open_database(out / DATABASE), _identity(config, given))
+            elif (out / SUMMARY).exists():
+                report("this study is finished; --force plays it anew", config.rounds, config.rounds)
+                return _finished(out)
+            data = _played(config, given, ledger, out, report)
+        finally:
+            engine.dispose()
+    return data
+
+
+def _played(config: RunConfig, given: Given, ledger: Ledger, out: Path, report: Report) -> dict[str, Any]:
+    """Play what is not on record yet, write the folder's files, and return what the report shows."""
+    started = time.perf_counter()
+    study = build(config, given, ledger, report)
+    rounds = len(study.campaigns[0].state.snapshots)
+    if rounds:
+        report(f"resuming after round {rounds}", rounds, config.rounds)
+    resolved = study.config.model_dump(mode="json")
+    _write(out / CONFIG, yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True))
+    study.run(ledger)
+    data = report_data(study, time.perf_counter() - started)
+    _write(out / REPORT_DATA, json.dumps(data, ensure_ascii=False, indent=1))
+    write_report(data, out / REPORT)
+    _write(out / SUMMARY, json.dumps(data["summary"], ensure_ascii=False, indent=2) + "\n")
+    return data
+
+
+def _identity(config: RunConfig, given: Given) -> str:
+    """Return what makes a study this one."""
+    held_texts = {"texts": given.texts, "own": given.own if config.own else None}
+    return json.dumps(
+        {"config": config.model_dump(mode="json"), "subject": given.subject and given.subject.model_dump()}
+        | held_texts,
+        sort_keys=True,
+        ensure_ascii=False,
+    )
+
+
+def _delete(out: Path) -> None:
+    """Delete the study in a folder: its summary first, so that what remains after a kill is no finished one."""
+    for file in (out / SUMMARY, *out.glob(f"{DATABASE}*"), out / REPORT_DATA, out / REPORT):
+        file.unlink(missing_ok=True)
+
+
+def render(out: Path) -> Path:
+    """Draw the report of a finished run again and return its path.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no finished run.
+    """
+    data = _finished(out)
+    try:
+        write_report(data, out / REPORT)
+    except (KeyError, TypeError, AttributeError, UndefinedError) as error:
+        raise InputError(f"{out / REPORT_DATA} is damaged ({error!r} is missing or wrong); {_AGAIN}") from error
+    return out / REPORT
+
+
+def _finished(out: Path) -> dict[str, Any]:
+    """Return what the report of a finished run shows."""
+    path = out / REPORT_DATA
+    if not path.is_file():
+        raise InputError(
+            f"{out} holds no finished run ({REPORT_DATA} is missing); give a folder such as runs/quickstart"
+        )
+    try:
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path} is damaged ({error}); {_AGAIN}") from error
+    return data
+
+
+def _write(path: Path, content: str) -> None:
+    with replacing(path) as partial:
+        partial.write_text(content, encoding="utf-8")
