@@ -20,6 +20,7 @@ from bandits.policies.policy import check_floor
 from copyloom import CopyloomError, InputError
 
 _VERSION = 1
+_TOGETHER = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +161,37 @@ class VowpalWabbit:
         label = f"0:{-float(reward):g}:{decision.propensity:.9g} "
         self._workspace.learn("\n".join((label if i == decision.text else "") + self._lines[i] for i in texts))
 
+    def learn_counts(self, counts: Sequence[tuple[int, float, int, int]]) -> None:
+        """Take in what the impressions of a snapshot came to, some fifty of a text as one example of their weight.
+
+        Vowpal Wabbit weighs an example by one over its propensity: n impressions with their mean reward, and a
+        propensity n times smaller, weigh as much together. So few at a time, taken in turn from all texts, teach as
+        much as one by one; all at once, the last text's own rate would drown the others'.
+
+        Parameters
+        ----------
+        counts : sequence of (text, propensity, impressions, clicks)
+
+        Raises
+        ------
+        InputError
+            If a text is unknown, a propensity is not in (0, 1], or there are fewer impressions than clicks.
+        """
+        examples: list[tuple[float, str]] = []
+        for text, propensity, impressions, clicks in counts:
+            check_number("propensity", propensity, least=0, most=1, above=True)
+            check_count("clicks", clicks, least=0)
+            if impressions < max(clicks, 1):
+                raise InputError(f"{clicks} clicks of {impressions} impressions; give the counts of what was shown")
+            (known,) = self.slate.known([text]).tolist()
+            parts = max(round(impressions / _TOGETHER), 1)
+            weight = impressions / parts
+            chance = min(propensity * int(self.slate.active.sum()) / weight, 1.0)
+            line = f"0:{-clicks / impressions:g}:{chance:.9g} {self._lines[known]}"
+            examples += [((part + 0.5) / parts, line) for part in range(parts)]
+        for _, line in sorted(examples, key=lambda example: example[0]):
+            self._workspace.learn(line)
+
     def save(self, path: Path) -> None:
         """Write all state to one file. See `OnlineBandit.save`."""
         arrays = {"model": _model(self._workspace), "features": torch.from_numpy(self.slate.features),
@@ -286,4 +318,7 @@ def _workspace(arguments: str) -> Any:
         from vowpalwabbit import Workspace
     except ImportError as error:
         raise CopyloomError("Vowpal Wabbit is not installed; install it with: pip install 'copyloom[vw]'") from error
-    return Workspace(f"{arguments} --quiet")
+    try:
+        return Workspace(f"{arguments} --quiet")
+    except RuntimeError as error:
+        raise InputError(f"Vowpal Wabbit refuses {arguments!r}: {error}; choose other settings") from error

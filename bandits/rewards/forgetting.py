@@ -16,7 +16,10 @@ Clock: TypeAlias = Literal["rounds", "impressions"]
 class Forgetting(Protocol):
     """A rule for what a snapshot of some age still counts."""
 
-    clock: Clock
+    @property
+    def clock(self) -> Clock:
+        """What ages a snapshot."""
+        ...
 
     def kept(self, age: Tensor, span: Tensor) -> Tensor:
         """Share that a snapshot still counts.

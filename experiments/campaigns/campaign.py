@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bandits import Discount, Forgetting, SlidingWindow, remembered
+from experiments.campaigns.config import ForgettingConfig
 from experiments.campaigns.state import State
 
 
@@ -47,6 +49,7 @@ class Slates:
     ----------
     features : Tensor of shape (S, N, d)
     impressions, clicks : Tensor of shape (S, N)
+        What they still count, where a campaign forgets.
     present : Tensor of shape (S, N)
         bool; False where a row is padding.
     """
@@ -63,10 +66,17 @@ class Slates:
         stacked, present = padded(slates, features)
         impressions, clicks = (torch.zeros(present.shape, dtype=torch.float64) for _ in range(2))
         for row, campaign in enumerate(campaigns):
-            shown, clicked = campaign.state.totals
-            impressions[row, : len(shown)] = torch.from_numpy(shown).double()
-            clicks[row, : len(shown)] = torch.from_numpy(clicked).double()
+            shown, clicked = counted(campaign.state)
+            impressions[row, : len(shown)], clicks[row, : len(shown)] = shown, clicked
         return cls(stacked, impressions, clicks, present)
+
+
+def counted(state: State) -> tuple[Tensor, ...]:
+    """Return the impressions and clicks of each text of a slate that count, (N,): fewer than all where it forgets."""
+    forgetting = state.opening.policy.forgetting
+    if forgetting is None or not state.snapshots:
+        return tuple(torch.from_numpy(counts).double() for counts in state.totals)
+    return remembered(forgetting_of(forgetting), *torch.from_numpy(state.histories).double())
 
 
 def padded(texts: Sequence[Sequence[str]], features: Callable[[Sequence[str]], Tensor]) -> tuple[Tensor, Tensor]:
@@ -80,3 +90,10 @@ def padded(texts: Sequence[Sequence[str]], features: Callable[[Sequence[str]], T
         found[row, : len(family)] = known[[place[text] for text in family]]
         present[row, : len(family)] = True
     return found, present
+
+
+def forgetting_of(config: ForgettingConfig) -> Forgetting:
+    """Return the rule of forgetting that settings name."""
+    if config.half_life is not None:
+        return Discount(half_life=config.half_life, clock=config.clock)
+    return SlidingWindow(length=config.window or 0.0, clock=config.clock)

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from embeddings.summary import Lineage
+from experiments.campaigns.config import PolicyConfig
 from generator.checks import Refusal
 
 SCHEMA_VERSION = 1
@@ -58,6 +59,8 @@ class Opened(_Happening):
         Whether new texts are written.
     review : bool
         Whether a person must approve of a text before it is shown.
+    policy : PolicyConfig
+        What shares its impressions.
     """
 
     kind: Literal["opened"] = "opened"
@@ -66,6 +69,7 @@ class Opened(_Happening):
     segments: tuple[str, ...]
     mixing: bool = True
     review: bool = False
+    policy: PolicyConfig = PolicyConfig()
 
 
 class Written(_Happening):

@@ -27,7 +27,9 @@ def write(writer: Writer, lineages: Sequence[Lineage], campaigns: Sequence[Campa
     drafts = dict(zip(lineages, writer.write(lineages), strict=True))
     happened: list[list[Happening]] = []
     for campaign in campaigns:
-        mine = [lineage for lineage in lineages if campaign.state.mixing and lineage not in campaign.state.tried]
+        mine = [
+            lineage for lineage in lineages if campaign.state.opening.mixing and lineage not in campaign.state.tried
+        ]
         found = tuple(draft for lineage in mine for draft in drafts[lineage])
         happened.append([Written(drafts=found)] if found else [])
     return happened
@@ -106,19 +108,12 @@ def publish(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) ->
     for row, state in enumerate(campaign.state for campaign in campaigns):
         allowed = torch.tensor([text not in state.retired for text in state.slate])
         shown[row, belief.present[row]] = allowed
-    allocation = shop.policy.allocate(belief, shown, [campaign.stream() for campaign in campaigns])
-    happened: list[list[Happening]] = []
-    for row, campaign in enumerate(campaigns):
-        chances = allocation.probabilities[row, belief.present[row]]
-        chances = chances / chances.sum()
-        happened.append([
-            Published(
-                snapshot=len(campaign.state.snapshots),
-                probabilities=tuple(chances.tolist()),
-                impressions=shop.config.impressions,
-            )
-        ])  # fmt: skip
-    return happened
+    every = shop.policies.allocate(campaigns, belief, shown)
+    return [
+        [Published(snapshot=len(campaign.state.snapshots), probabilities=tuple(chances.tolist()),
+                   impressions=shop.config.impressions)]
+        for campaign, chances in zip(campaigns, every, strict=True)
+    ]  # fmt: skip
 
 
 def show(campaigns: Sequence[Campaign], feeds: Sequence[RewardFeed]) -> None:

@@ -25,6 +25,8 @@ from experiments.campaigns.events import (
 )
 from simulator import Snapshot
 
+_UNOPENED = Opened(slate=(), parents=(), segments=())
+
 Cell = tuple[int, int, str]
 """A text's place on the slate, the number of a segment, and the context."""
 
@@ -35,18 +37,12 @@ class State:
 
     Parameters
     ----------
+    opening : Opened
+        How it began: first slate, segments, policy, whether it mixes and whether a person reviews.
     slate : tuple of str
         All texts that were ever shown, in the order of their admission: N of them.
-    opened : int
-        So many of them were there from the beginning.
     parents : tuple of str
         Texts that mixtures may take.
-    segments : tuple of str
-        G names.
-    mixing : bool
-        Whether new texts are written.
-    review : bool
-        Whether a person must approve of a text before it is shown.
     drafts : tuple of Draft
         All that was written, refused or not.
     reviews : mapping of str to bool
@@ -56,22 +52,19 @@ class State:
     snapshots : tuple of Published
     counts : mapping of Cell to (int, int)
         Impressions and clicks.
-    closed : frozenset of str
-        Outcomes that are in the counts.
+    closed : mapping of str to Closed
+        Outcomes that are in the counts, by id, in the order in which they came.
     """
 
+    opening: Opened = _UNOPENED
     slate: tuple[str, ...] = ()
-    opened: int = 0
     parents: tuple[str, ...] = ()
-    segments: tuple[str, ...] = ()
-    mixing: bool = False
-    review: bool = False
     drafts: tuple[Draft, ...] = ()
     reviews: Mapping[str, bool] = field(default_factory=dict)
     retired: frozenset[str] = frozenset()
     snapshots: tuple[Published, ...] = ()
     counts: Mapping[Cell, tuple[int, int]] = field(default_factory=dict)
-    closed: frozenset[str] = frozenset()
+    closed: Mapping[str, Closed] = field(default_factory=dict)
 
     @cached_property
     def tried(self) -> frozenset[Lineage]:
@@ -90,12 +83,13 @@ class State:
     @property
     def written(self) -> dict[str, Lineage]:
         """The texts of the slate that were written, and their lineages."""
-        return {text: self.usable[text].lineage for text in self.slate[self.opened :]}
+        return {text: self.usable[text].lineage for text in self.slate[len(self.opening.slate) :]}
 
     @property
     def waiting(self) -> list[str]:
         """The texts that passed the checks, may be shown by all that a person said and are not on the slate yet."""
-        return [text for text in self.usable if text not in self.slate and self.reviews.get(text, not self.review)]
+        may = not self.opening.review
+        return [text for text in self.usable if text not in self.slate and self.reviews.get(text, may)]
 
     @property
     def totals(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -104,6 +98,15 @@ class State:
         for (place, _, _), counts in self.counts.items():
             found[:, place] += counts
         return found[0], found[1]
+
+    @property
+    def histories(self) -> NDArray[np.int64]:
+        """Impressions and clicks of each text in each snapshot, (2, T, N)."""
+        found = np.zeros((2, len(self.snapshots), len(self.slate)), np.int64)
+        for event in self.closed.values():
+            for place, _, *counts in event.counts:
+                found[:, event.snapshot, place] += counts
+        return found
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -127,7 +130,7 @@ def apply(state: State, event: Happening) -> State:
         case Opened():
             if state.slate:
                 raise InputError("the campaign was opened already; its first event alone can open it")
-            return State(event.slate, len(event.slate), event.parents, event.segments, event.mixing, event.review)
+            return State(event, event.slate, event.parents)
         case Written():
             return replace(state, drafts=state.drafts + event.drafts)
         case Reviewed():
@@ -161,11 +164,11 @@ def _counted(state: State, event: Closed) -> State:
     _need(event.snapshot < len(state.snapshots), event, "its snapshot was never published")
     shown, counts = len(state.snapshots[event.snapshot].probabilities), dict(state.counts)
     for place, segment, impressions, clicks in event.counts:
-        known = 0 <= place < shown and 0 <= segment < len(state.segments) and 0 <= clicks <= impressions
+        known = 0 <= place < shown and 0 <= segment < len(state.opening.segments) and 0 <= clicks <= impressions
         _need(known, event, f"{(place, segment, impressions, clicks)} is of no text, segment or number of clicks")
         before = counts.get((place, segment, event.context), (0, 0))
         counts[place, segment, event.context] = (before[0] + impressions, before[1] + clicks)
-    return replace(state, counts=counts, closed=state.closed | {event.id})
+    return replace(state, counts=counts, closed={**state.closed, event.id: event})
 
 
 def _need(holds: bool, event: Happening, why: str) -> None:

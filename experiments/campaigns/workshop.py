@@ -13,16 +13,10 @@ from torch import Tensor
 
 from bandits import (
     Channel,
-    EpsilonGreedy,
     LogisticRewardModel,
     MixtureProposer,
-    Policy,
     RealisedFeatureMap,
     RewardPrior,
-    ThompsonSampling,
-    TopTwoThompson,
-    Uniform,
-    UpperConfidenceBound,
 )
 from embeddings.geometry import Reduction
 from embeddings.mixing import wanted_point
@@ -30,8 +24,9 @@ from embeddings.pool import Pool
 from embeddings.space import Space
 from embeddings.summary import Lineage, SummaryEmbedding
 from experiments.campaigns.campaign import Campaign, padded
-from experiments.campaigns.config import CampaignConfig, PolicyConfig
+from experiments.campaigns.config import CampaignConfig
 from experiments.campaigns.given import Given
+from experiments.campaigns.policies import Policies
 from experiments.campaigns.state import State
 from experiments.campaigns.writer import Writer
 from generator.checks import BrandRules, Checker
@@ -70,7 +65,7 @@ class Workshop:
     def __post_init__(self) -> None:
         """Make what settings alone say."""
         self.reward_model = LogisticRewardModel(RewardPrior(**self.config.prior.model_dump()))
-        self.policy = policy_of(self.config.policy)
+        self.policies = Policies()
         self.proposer = MixtureProposer(weights=WEIGHTS, exploration=self.config.proposer.exploration)
 
     def features(self, texts: Sequence[str]) -> Tensor:
@@ -81,7 +76,7 @@ class Workshop:
         """Say whether new mixtures are proposed for a campaign before its next snapshot, or `after` so many more."""
         settings, snapshot = self.config.proposer, len(state.snapshots) + after
         due = snapshot > 0 and snapshot % settings.every == 0 and snapshot < settings.until * self.config.rounds
-        return state.mixing and due
+        return state.opening.mixing and due
 
     def channel(self, campaigns: Sequence[Campaign]) -> Channel:
         """Return the maps from wanted to realised features that the campaigns' usable drafts teach, one a campaign."""
@@ -127,18 +122,6 @@ def first_lineages(config: CampaignConfig, given: Given) -> list[Lineage]:
         pairs.append(Lineage((texts[first], texts[second]), rng.choice(grid)))
     alone = [Lineage((text,), (1.0,)) for text in texts if text not in given.own]
     return list(dict.fromkeys([*alone, *pairs]))
-
-
-def policy_of(config: PolicyConfig) -> Policy:
-    """Return the policy that settings name."""
-    made: dict[str, Callable[[], Policy]] = {
-        "uniform": Uniform,
-        "ucb": lambda: UpperConfidenceBound(scale=config.scale, floor=config.floor),
-        "epsilon-greedy": lambda: EpsilonGreedy(epsilon=config.epsilon, floor=config.floor),
-        "top-two": lambda: TopTwoThompson(floor=config.floor),
-        "thompson": lambda: ThompsonSampling(scale=config.scale, floor=config.floor),
-    }
-    return made[config.name]()
 
 
 def _stored(

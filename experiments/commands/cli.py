@@ -295,6 +295,11 @@ def _study(config: Any, out: Path, as_json: bool, force: bool) -> None:
         ["shown", "CTR"],
         rows,
     )
+    if summary["policies"]:
+        compared = [[row["policy"], console.percent(row["ctr"]),
+                     "" if row["interval"] is None else f"{console.percent(row['difference'], signed=True)} "
+                     f"({console.interval(row['interval'])})"] for row in summary["policies"]]  # fmt: skip
+        console.table("Policies with mixing, expected CTR at the end", ["policy", "CTR", "beside the first"], compared)
     uplift = console.percent(summary["uplift"], signed=True)
     bounds = console.interval(summary["uplift_interval"])
     console.out.print(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from embeddings.summary import Lineage
 from experiments.campaigns.campaign import Campaign
+from experiments.campaigns.config import PolicyConfig
 from generator.readability import READABLE
 from simulator import SimulatedFeed
 
@@ -39,7 +40,12 @@ class Arm:
     @property
     def mixing(self) -> bool:
         """Whether new texts are written."""
-        return self.campaign.state.mixing
+        return self.campaign.state.opening.mixing
+
+    @property
+    def policy(self) -> PolicyConfig:
+        """What shares its impressions."""
+        return self.campaign.state.opening.policy
 
     def played(self) -> Played:
         """Return what was shown so far, and what came of it."""

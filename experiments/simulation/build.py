@@ -80,12 +80,9 @@ def build(config: RunConfig, given: Given, ledger: Ledger, report: Report) -> Si
     told = given.subject is not None and config.texts is None  # the grammar knows all that can be said
     world = grammar_world(given.subject, judge, given.texts) if told and given.subject else None
 
-    slates = _slates(config, given, world)
-    campaigns = [Campaign(_name(*key), (config.seed, key[0])) for key in slates]
-    segments = tuple(f"segment {number + 1}" for number in range(len(config.shoppers.segment_shares)))
-    openings = [Opened(slate=slate, parents=tuple(given.texts), segments=segments, mixing=mixing)
-                for (_, _, mixing), slate in slates.items()]  # fmt: skip
-    loop.begin(campaigns, openings, writer, ledger)
+    plans = _plans(config, given, world)
+    campaigns = [Campaign(plan.name(config), (config.seed, plan.seed)) for plan in plans]
+    loop.begin(campaigns, [plan.opening for plan in plans], writer, ledger)
     lineages = first_lineages(config, given)
     loop.warm_up(campaigns, lineages, writer, ledger,
                  lambda done, total: report("writing the first mixtures", done, total))  # fmt: skip
@@ -95,24 +92,44 @@ def build(config: RunConfig, given: Given, ledger: Ledger, report: Report) -> Si
     shop = Workshop(config, writer, Reduction.fit(writer.sentence_vectors(reference), config.features), report)
     world = world or embedding_world(writer.sentence_vectors, reference, judge, given.texts)
     shoppers = [_shoppers(config, world, seed) for seed in range(config.seeds)]
-    arms = [Arm(campaign, SimulatedFeed(shoppers[seed], config.seed * 1_000_003 + seed), seed, kind)
-            for campaign, (seed, kind, _) in zip(campaigns, slates, strict=True)]  # fmt: skip
+    feeds = [SimulatedFeed(shoppers[plan.seed], config.seed * 1_000_003 + plan.seed) for plan in plans]
+    arms = [Arm(campaign, feed, plan.seed, plan.world)
+            for campaign, feed, plan in zip(campaigns, feeds, plans, strict=True)]  # fmt: skip
     return Simulation(config, given, shop, world, arms, library)
 
 
-def _slates(config: RunConfig, given: Given, world: World | None) -> dict[tuple[int, str, bool], tuple[str, ...]]:
-    """Return the first slates of all arms, by seed, kind of world, and whether they mix.
+@dataclass(frozen=True)
+class _Plan:
+    """An arm before it is opened."""
+
+    seed: int
+    world: str
+    opening: Opened
+
+    def name(self, config: RunConfig) -> str:
+        """Return what tells its campaign from the others of a study."""
+        own = "" if self.opening.policy == config.policy else f", {self.opening.policy.label}"
+        return f"{self.world}, seed {self.seed}, {'mixing' if self.opening.mixing else 'no mixing'}{own}"
+
+
+def _plans(config: RunConfig, given: Given, world: World | None) -> list[_Plan]:
+    """Return all arms: for each seed and kind of world with mixing and without, and the policies beside, with mixing.
 
     Where the grammar knows all that can be said, some arms begin with the best of it: there mixing cannot help.
     """
-    found: dict[tuple[int, str, bool], tuple[str, ...]] = {}
+    segments = tuple(f"segment {number + 1}" for number in range(len(config.shoppers.segment_shares)))
+    common = {"parents": tuple(given.texts), "segments": segments}
+    found = []
     for seed in range(config.seeds):
         slates = {OPEN: tuple(given.own)}
         if world is not None:
             rates = _shoppers(config, world, seed).click_probability(world.writable)
             slates[SATURATED] = tuple(dict.fromkeys([*given.own, world.writable[int(rates.argmax())]]))
         for (kind, slate), mixing in itertools.product(slates.items(), (True, False)):
-            found[seed, kind, mixing] = slate
+            opening = Opened(slate=slate, mixing=mixing, policy=config.policy, **common)
+            found.append(_Plan(seed, kind, opening))
+        for policy in config.beside:
+            found.append(_Plan(seed, OPEN, Opened(slate=slates[OPEN], policy=policy, **common)))
     return found
 
 
@@ -120,7 +137,3 @@ def _shoppers(config: RunConfig, world: World, seed: int) -> Shoppers:
     """Return the shoppers of one seed."""
     rng = np.random.default_rng([config.seed, seed])
     return draw_shoppers(config.shoppers, world.features, world.reference, rng, world.readable)
-
-
-def _name(seed: int, kind: str, mixing: bool) -> str:
-    return f"{kind}, seed {seed}, {'mixing' if mixing else 'no mixing'}"

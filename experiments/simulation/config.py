@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import PositiveInt
+from typing import Self
 
-from experiments.campaigns.config import CampaignConfig
+from pydantic import PositiveInt, model_validator
+
+from experiments.campaigns.config import CampaignConfig, PolicyConfig
 from simulator.shoppers import ShopperConfig
 
 
@@ -15,8 +17,18 @@ class RunConfig(CampaignConfig):
     ----------
     seeds : int
         Campaigns, each with a fresh taste.
+    beside : tuple of PolicyConfig
+        Further policies whose campaigns, with mixing, meet the same shoppers: names, or names with settings.
     shoppers : ShopperConfig
     """
 
     seeds: PositiveInt = 20
+    beside: tuple[PolicyConfig, ...] = ()
     shoppers: ShopperConfig = ShopperConfig()
+
+    @model_validator(mode="after")
+    def _each_policy_once(self) -> Self:
+        labels = [policy.label for policy in (self.policy, *self.beside)]
+        if doubled := [label for label in labels if labels.count(label) > 1]:
+            raise ValueError(f"{doubled[0]} plays twice; name each policy once, in policy or in beside")
+        return self

@@ -76,6 +76,7 @@ def _summary(study: Simulation, mixing: Sequence[Played], fixed: Sequence[Played
         "mixtures": len({draft.lineage for draft in _drafts(study) if len(draft.lineage.parents) > 1}),
         "mixtures_without_text": sum(not draft.text for draft in _drafts(study) if len(draft.lineage.parents) > 1),
         "unreadable_share": _unreadable(mixing),
+        "policies": _policies(study, loop),
         "writer": study.config.model,
         "exact_share": float(np.mean([embedding.exact for embedding in study.stored])),
         "not_exact": [embedding.text for embedding in study.stored if not embedding.exact],
@@ -93,8 +94,21 @@ def _summary(study: Simulation, mixing: Sequence[Played], fixed: Sequence[Played
 
 def _played(study: Simulation, world: str) -> tuple[list[Played], list[Played]]:
     """Return the campaigns of a world, with mixing and without, both in the order of their seeds."""
-    found = [arm for arm in study.arms if arm.world == world]
+    found = [arm for arm in study.arms if arm.world == world and arm.policy == study.config.policy]
     return [arm.played() for arm in found if arm.mixing], [arm.played() for arm in found if not arm.mixing]
+
+
+def _policies(study: Simulation, main: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Return what each policy came to, with mixing, and the difference to the main one over the seeds; none alone."""
+    if not study.config.beside:
+        return []
+    rows = [{"policy": study.config.policy.label, "ctr": float(main.mean()), "difference": None, "interval": None}]
+    for policy in study.config.beside:
+        reached = _last([arm.played() for arm in study.arms if arm.policy == policy])
+        relative = reached / main - 1
+        rows.append({"policy": policy.label, "ctr": float(reached.mean()), "difference": float(relative.mean()),
+                     "interval": _interval(relative)})  # fmt: skip
+    return rows
 
 
 def _expected(arm: Played) -> NDArray[np.float64]:

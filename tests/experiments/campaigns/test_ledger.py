@@ -17,7 +17,7 @@ from embeddings.database import MetaRow, open_database, reading, writing
 from embeddings.geometry import Reduction
 from experiments.campaigns import phases
 from experiments.campaigns.campaign import Campaign
-from experiments.campaigns.config import CampaignConfig
+from experiments.campaigns.config import CampaignConfig, PolicyConfig
 from experiments.campaigns.events import Closed, Opened, Published
 from experiments.campaigns.ledger import Ledger
 from experiments.campaigns.tables import EventRow
@@ -72,22 +72,22 @@ def feed() -> SimulatedFeed:
     return SimulatedFeed(shoppers, 5)
 
 
-def workshop(policy: str = "uniform", rounds: int = 12) -> Workshop:
-    config = CampaignConfig(policy={"name": policy}, rounds=rounds, impressions=500, features=3)
+def workshop(rounds: int = 12) -> Workshop:
+    config = CampaignConfig(rounds=rounds, impressions=500, features=3)
     bag = Bag()
     return Workshop(config, bag, Reduction.fit(bag.sentence_vectors(TEXTS), 3), lambda *_: None)  # type: ignore[arg-type]
 
 
-def started(ledger: Ledger) -> Campaign:
+def started(ledger: Ledger, policy: str = "thompson") -> Campaign:
     campaign = Campaign("c", (0, 1))
     with ledger.step([campaign]) as record:
-        record([[OPENED]])
+        record([[OPENED.model_copy(update={"policy": PolicyConfig.model_validate(policy)})]])
     return campaign
 
 
 def played(path: Path, policy: str, wrap: Callable[[SimulatedFeed], Unreliable | SimulatedFeed]) -> Campaign:
-    ledger, shop = Ledger(open_database(path), "config"), workshop(policy)
-    campaign, chosen = started(ledger), wrap(feed())
+    ledger, shop = Ledger(open_database(path), "config"), workshop()
+    campaign, chosen = started(ledger, policy), wrap(feed())
     run(shop, [campaign], [chosen], ledger, lambda done, total: None)
     if isinstance(chosen, Unreliable):
         chosen.open = True
@@ -132,12 +132,12 @@ def test_stopped_between_publishing_and_closing(tmp_path: Path, stop: int) -> No
     ledger, first = Ledger(open_database(tmp_path / "broken.sqlite"), "config"), feed()
     campaign = started(ledger)
     with pytest.raises(KeyboardInterrupt):
-        run(workshop("thompson"), [campaign], [Dies(first.shoppers, first.seed)], ledger, lambda *_: None)
+        run(workshop(), [campaign], [Dies(first.shoppers, first.seed)], ledger, lambda *_: None)
     again = Campaign("c", (0, 1))
     ledger.resume([again])
     assert again.state == campaign.state
     assert len(again.state.snapshots) == len(again.state.closed) + 1
-    run(workshop("thompson"), [again], [feed()], ledger, lambda *_: None)
+    run(workshop(), [again], [feed()], ledger, lambda *_: None)
     assert again.state == whole.state
 
 
@@ -201,7 +201,7 @@ def test_a_database_of_other_settings_is_refused(tmp_path: Path) -> None:
 
 
 def test_retired_texts_are_shown_no_more_but_what_they_taught_stays(tmp_path: Path) -> None:
-    ledger, shop = Ledger(open_database(tmp_path / "a.sqlite"), "config"), workshop("thompson", rounds=3)
+    ledger, shop = Ledger(open_database(tmp_path / "a.sqlite"), "config"), workshop(rounds=3)
     campaign = started(ledger)
     run(shop, [campaign], [feed()], ledger, lambda *_: None)
     before = phases.learn(shop, [campaign]).coefficients

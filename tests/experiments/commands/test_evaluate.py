@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pytest
+
 from tests.experiments.commands.test_cli import fails, run
 
 CLAIMS = {

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.experiments.commands.test_cli import fails, run
 
 from embeddings.database import open_database
 from embeddings.exchange import load_embeddings
 from embeddings.pool import Pool
+from tests.experiments.commands.test_cli import fails, run
 
 TEXTS = ["A quiet kettle.", "Ünïcode 😀 tea", "word " * 2000, "A leak-proof mug for early risers."]
 FIT = [TEXTS[0], TEXTS[1], TEXTS[3]]

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.experiments.commands.test_cli import fails, run
 
 from copyloom import InputError
 from embeddings.directions import load_directions, save_directions
@@ -15,6 +14,7 @@ from experiments.bench.styles import less_product, separation, without_labels
 from experiments.styles import paired_claims, style_directions
 from experiments.texts import read_labelled
 from experiments.tiny.real_texts import is_held_out
+from tests.experiments.commands.test_cli import fails, run
 
 TEXT = "This trail mug keeps cocoa hot until the summit."
 QUICK = ("--drafts", "1", "--rounds", "1", "--device", "cpu", "--json")

@@ -243,3 +243,21 @@ def test_a_pretrained_writer_is_asked_for_less() -> None:
     composing = settings.resolved(composes=True)
     assert (composing.every, composing.shortlist) == (2, 1)
     assert composing.warm_up < settings.warm_up
+
+
+def test_policies_side_by_side_in_one_study(finished: Path, tmp_path: Path) -> None:
+    """Vowpal Wabbit's campaigns run beside the others, which notice nothing of it."""
+    file = tmp_path / "study.yaml"
+    settings = {**SMALL, "policy": "thompson", "beside": ["vowpal-wabbit", {"name": "ucb", "holdout": {"share": 0.1}}]}
+    file.write_text(json.dumps(settings))
+    summary = run_study(RunConfig.from_yaml(file), tmp_path / "run", quiet)["summary"]
+    alone = json.loads((finished / SUMMARY).read_text())
+    assert [row["policy"] for row in summary["policies"]] == ["thompson", "vowpal-wabbit", "ucb, holdout share 0.1"]
+    assert summary["ctr_loop"] == alone["ctr_loop"]
+    assert summary["uplift"] == alone["uplift"]
+    found = states(tmp_path / "run")
+    assert len(found) == 8 + 4
+    held = found["open, seed 0, mixing, ucb, holdout share 0.1"]
+    assert all(snapshot.probabilities[0] >= 0.1 for snapshot in held.snapshots)
+    with pytest.raises(InputError, match="thompson plays twice"):
+        RunConfig.checked(beside=["thompson"])

@@ -1,0 +1,144 @@
+"""Which policy shares a campaign's impressions: those of `bandits` by the names that settings give them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from bandits import (
+    Allocation,
+    EpsilonGreedy,
+    Holdout,
+    OptimalDesign,
+    Policy,
+    Posterior,
+    ThompsonSampling,
+    TopTwoThompson,
+    Uniform,
+    UpperConfidenceBound,
+    VowpalWabbit,
+    VowpalWabbitConfig,
+)
+from copyloom import InputError
+from experiments.campaigns.campaign import Campaign
+from experiments.campaigns.config import PolicyConfig
+from experiments.campaigns.state import State
+
+_BAG = VowpalWabbitConfig(explore="bag", strength=10)
+_BY_NAME: dict[str, Callable[[PolicyConfig], Policy]] = {
+    "uniform": lambda config: Uniform(),
+    "ucb": lambda config: UpperConfidenceBound(scale=config.scale, floor=config.floor),
+    "epsilon-greedy": lambda config: EpsilonGreedy(epsilon=config.epsilon, floor=config.floor),
+    "top-two": lambda config: TopTwoThompson(floor=config.floor),
+    "thompson": lambda config: ThompsonSampling(scale=config.scale, floor=config.floor),
+    "optimal-design": lambda config: OptimalDesign(floor=config.floor),
+}
+
+
+class Policies:
+    """Allocates the impressions of campaigns, each by the policy that it was opened with.
+
+    Campaigns of one policy are allocated together. What Vowpal Wabbit has learned is kept between calls, and learned
+    again from a campaign's outcomes where it is not: a pure function of them and their order.
+    """
+
+    def __init__(self) -> None:
+        self._learners: dict[str, _Learner] = {}
+
+    def allocate(self, campaigns: Sequence[Campaign], belief: Posterior, shown: Tensor) -> list[Tensor]:
+        """Return the probabilities of each campaign's slate.
+
+        Parameters
+        ----------
+        campaigns : sequence of S campaigns
+        belief : Posterior
+            Of S campaigns; its present columns are the slates' texts, in their order.
+        shown : Tensor of shape (S, N), bool
+            Which of them may be shown.
+        """
+        groups: dict[tuple[PolicyConfig, bool, int], list[int]] = defaultdict(list)
+        for row, campaign in enumerate(campaigns):
+            config = campaign.state.opening.policy
+            begins = len(campaign.state.snapshots) < config.design_rounds
+            groups[config, begins, _control(campaign.state)].append(row)
+        found: dict[int, Tensor] = {}
+        for (config, begins, control), rows in groups.items():
+            some = [campaigns[row] for row in rows]
+            policy = OptimalDesign(floor=config.floor) if begins else self._policy(config, some, belief.of(rows))
+            if config.holdout is not None:
+                policy = Holdout(policy=policy, text=control, share=config.holdout.share)
+            said = policy.allocate(belief.of(rows), shown[rows], [campaign.stream() for campaign in some])
+            found |= {row: said.probabilities[number, belief.present[row]] for number, row in enumerate(rows)}
+        return [found[row] / found[row].sum() for row in range(len(campaigns))]
+
+    def _policy(self, config: PolicyConfig, campaigns: Sequence[Campaign], belief: Posterior) -> Policy:
+        if config.name != "vowpal-wabbit":
+            return _BY_NAME[config.name](config)
+        learners = []
+        for row, campaign in enumerate(campaigns):
+            features = belief.design[row, belief.present[row], 1:]
+            if campaign.name not in self._learners:
+                self._learners[campaign.name] = _Learner.of(campaign, features)
+            learners.append(self._learners[campaign.name])
+            learners[-1].follow(campaign.state, features)
+        return _Learned(learners)
+
+
+@dataclass(eq=False)
+class _Learner:
+    """Vowpal Wabbit for one campaign, and the outcomes that it has learned from."""
+
+    bandit: VowpalWabbit
+    known: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, campaign: Campaign, features: Tensor) -> _Learner:
+        config, seed = campaign.state.opening.policy, int(campaign.stream().initial_seed() % 2**31)
+        return cls(VowpalWabbit(features, config.vowpal_wabbit or _BAG, floor=config.floor, seed=seed))
+
+    def follow(self, state: State, features: Tensor) -> None:
+        """Take in the texts (N, d) and outcomes that are new since."""
+        if len(features) > len(self.bandit.slate.features):
+            self.bandit.add(features[len(self.bandit.slate.features) :])
+        for event in [event for name, event in state.closed.items() if name not in self.known]:
+            self.known.add(event.id)
+            chances = state.snapshots[event.snapshot].probabilities
+            self.bandit.learn_counts([
+                (place, chances[place], impressions, clicks) for place, _, impressions, clicks in event.counts
+            ])  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Learned:
+    """The policy of learners, one a campaign; their posterior is their own."""
+
+    learners: Sequence[_Learner]
+    name: ClassVar[str] = "vowpal wabbit"
+
+    def allocate(self, posterior: Posterior, present: Tensor | None, generator: Any) -> Allocation:
+        shown = posterior.present if present is None else present
+        found = torch.zeros(shown.shape, dtype=torch.float64)
+        for row, learner in enumerate(self.learners):
+            columns = posterior.present[row].nonzero()[:, 0]
+            places = shown[row, columns].nonzero()[:, 0]
+            said = learner.bandit.probabilities(places.tolist())
+            found[row, columns[places]] = torch.from_numpy(said)
+        return Allocation(found, torch.zeros_like(found), exact=True)
+
+
+def _control(state: State) -> int:
+    """Return the place of the text that a holdout shows; -1 where nothing is held out."""
+    holdout = state.opening.policy.holdout
+    if holdout is None:
+        return -1
+    if holdout.text is None:
+        return 0
+    first = state.opening.slate
+    if holdout.text not in first:
+        raise InputError(f"the holdout's text {holdout.text!r} is not among the {len(first)} texts of the first slate")
+    return first.index(holdout.text)

@@ -1,0 +1,125 @@
+"""Every policy that settings can name: each shares a campaign's impressions in its own way."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from bandits import LogisticRewardModel, Posterior, RewardPrior, remembered
+from copyloom import InputError
+from experiments.campaigns.campaign import Campaign, counted, forgetting_of
+from experiments.campaigns.config import CampaignConfig, PolicyConfig
+from experiments.campaigns.events import Closed, Happening, Opened, Published
+from experiments.campaigns.policies import Policies
+from experiments.campaigns.state import replay
+
+TEXTS = tuple(f"claim {number}" for number in range(4))
+FEATURES = torch.eye(4, dtype=torch.float64)
+CLICKS = (2, 4, 60, 6)
+
+
+def campaign(policy: Any, rounds: int = 3, name: str = "c") -> Campaign:
+    """Return a campaign whose third text was clicked far more often than the others, in every round."""
+    happened: list[Happening] = [
+        Opened(slate=TEXTS, parents=TEXTS, segments=("all",), policy=PolicyConfig.model_validate(policy))
+    ]
+    for number in range(rounds):
+        counts = tuple((place, 0, 500, clicks) for place, clicks in enumerate(CLICKS))
+        happened.append(Published(snapshot=number, probabilities=(0.25,) * 4, impressions=2000))
+        happened.append(Closed(id=str(number), snapshot=number, counts=counts))
+    return Campaign(name, (0, 1), replay(happened))
+
+
+def belief(campaigns: list[Campaign]) -> Posterior:
+    counts = [torch.stack(rows) for rows in zip(*(counted(one.state) for one in campaigns), strict=True)]
+    return LogisticRewardModel(RewardPrior(0.02)).fit(FEATURES.expand(len(campaigns), 4, 4), *counts)
+
+
+def allocated(*campaigns: Campaign, shown: Tensor | None = None) -> list[list[float]]:
+    fitted = belief(list(campaigns))
+    mask = fitted.present if shown is None else shown
+    return [chances.tolist() for chances in Policies().allocate(list(campaigns), fitted, mask)]
+
+
+@pytest.mark.parametrize("policy", [
+    "thompson", "ucb", "epsilon-greedy", "top-two", "vowpal-wabbit", {"name": "thompson", "floor": 0.01},
+    {"name": "thompson", "forgetting": {"half_life": 2}}, {"name": "ucb", "forgetting": {"window": 1}},
+    {"name": "vowpal-wabbit", "vowpal_wabbit": {"explore": "epsilon", "strength": 0.1}},
+])  # fmt: skip
+def test_policies_that_listen_show_what_is_clicked(policy: Any) -> None:
+    (chances,) = allocated(campaign(policy))
+    assert abs(sum(chances) - 1) < 1e-9
+    assert chances[2] == max(chances) > 0.4
+    assert min(chances) >= PolicyConfig.model_validate(policy).floor
+
+
+def test_policies_that_do_not_listen() -> None:
+    assert allocated(campaign("uniform"))[0] == [0.25] * 4
+    torch.testing.assert_close(torch.tensor(allocated(campaign("optimal-design"))[0]), torch.full((4,), 0.25), rtol=0, atol=0.01)
+
+
+def test_campaigns_of_many_policies_are_allocated_as_they_are_alone() -> None:
+    policies: list[Any] = ["thompson", "uniform", "vowpal-wabbit", "thompson", {"name": "ucb", "floor": 0.02}]
+    several = [campaign(policy, name=str(number)) for number, policy in enumerate(policies)]
+    together = allocated(*several)
+    for one, chances in zip(several, together, strict=True):
+        torch.testing.assert_close(torch.tensor(allocated(one)[0]), torch.tensor(chances))
+
+
+def test_the_first_rounds_may_follow_the_design() -> None:
+    policy = {"name": "ucb", "design_rounds": 3}
+    assert max(allocated(campaign(policy, rounds=2))[0]) < 0.3
+    assert max(allocated(campaign(policy, rounds=3))[0]) > 0.9
+
+
+def test_a_holdout_keeps_its_share() -> None:
+    ((first, *_),) = allocated(campaign({"name": "ucb", "holdout": {"share": 0.2}}))
+    assert first == pytest.approx(0.2)
+    ((*_, last),) = allocated(campaign({"name": "ucb", "holdout": {"share": 0.2, "text": TEXTS[3]}}))
+    assert last == pytest.approx(0.2)
+    with pytest.raises(InputError, match="'Never stored' is not among the 4 texts"):
+        allocated(campaign({"name": "ucb", "holdout": {"text": "Never stored"}}))
+
+
+@pytest.mark.parametrize("policy", ["thompson", "vowpal-wabbit", "optimal-design", {"name": "ucb", "floor": 0.05}])
+def test_what_may_not_be_shown_is_not(policy: Any) -> None:
+    ((*_, third, _),) = allocated(campaign(policy), shown=torch.tensor([[True, True, False, True]]))
+    assert third == 0
+
+
+def test_vowpal_wabbit_learns_each_outcome_once_and_the_same_when_it_starts_anew() -> None:
+    policies, one = Policies(), campaign("vowpal-wabbit", rounds=1)
+    mask = torch.ones(1, 4, dtype=torch.bool)
+    for rounds in (1, 2, 2, 3):
+        one.state = campaign("vowpal-wabbit", rounds).state
+        (step,) = policies.allocate([one], belief([one]), mask)
+    assert step.tolist() == allocated(campaign("vowpal-wabbit", 3))[0]
+
+
+def test_what_is_forgotten_counts_less() -> None:
+    one = campaign({"name": "thompson", "forgetting": {"half_life": 1}})
+    impressions, clicks = counted(one.state)
+    assert impressions.tolist() == [500 * (1 + 0.5 + 0.25)] * 4
+    assert clicks.tolist() == [count * 1.75 for count in CLICKS]
+    config = one.state.opening.policy.forgetting
+    assert config is not None
+    expected = remembered(forgetting_of(config), *torch.from_numpy(one.state.histories).double())
+    assert torch.equal(expected[0], impressions)
+
+
+@pytest.mark.parametrize(("policy", "says"), [
+    ({"name": "thompson", "forgetting": {}}, "either half_life or window"),
+    ({"name": "thompson", "forgetting": {"half_life": 1, "window": 2}}, "either half_life or window"),
+    ({"name": "vowpal-wabbit", "vowpal_wabbit": {"explore": "magic"}}, "explore"),
+    ({"holdout": {"share": 1}}, "share"), ("magic", "policy.name"),
+])  # fmt: skip
+def test_settings_that_do_not_fit_are_named(policy: Any, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        CampaignConfig.checked(policy=policy)
+
+
+def test_labels_say_what_is_not_as_usual() -> None:
+    assert PolicyConfig().label == "thompson"
+    policy = {"name": "ucb", "floor": 0.01, "holdout": {"share": 0.2}}
+    assert PolicyConfig.model_validate(policy).label == "ucb, floor 0.01, holdout share 0.2"
