@@ -28,7 +28,7 @@ from embeddings.mixing import adapt
 from embeddings.prompt import about, prompt
 from embeddings.refusals import LONG, is_copy, refusals_of
 from generator.agreement import is_plural
-from generator.checks import Refusal
+from generator.checks import Checker, Refusal
 from generator.countability import is_uncounted
 from generator.decoding import MAX_TOKENS, Choice, Decoded, Prefix, decode
 from generator.editor import Editor
@@ -159,18 +159,23 @@ class Composer:
         """Which tokens may be written."""
         return Permitted(self.writer)
 
-    def candidates(self, mixtures: Sequence[Mixed]) -> list[list[Candidate]]:
-        """Return all that the writer says to each mixture: what may be shown first, the best of it first."""
+    def candidates(self, mixtures: Sequence[Mixed], house: Checker | None = None) -> list[list[Candidate]]:
+        """Return all that the writer says to each mixture: what may be shown first, the best of it first.
+
+        What the checks of a `house` refuse, its brand's rules say, may not be shown.
+        """
         found: list[list[Candidate]] = [[] for _ in mixtures]
         for turn in range(self.turns):
             again = [number for number, said in enumerate(found) if not said or not said[0].is_sure]
             if not again:
                 break
-            for number, said in zip(again, self._said([mixtures[number] for number in again], turn), strict=True):
+            for number, said in zip(
+                again, self._said([mixtures[number] for number in again], turn, house), strict=True
+            ):
                 found[number] = _sorted([*found[number], *said])
         return found
 
-    def _said(self, mixtures: Sequence[Mixed], turn: int) -> list[list[Candidate]]:
+    def _said(self, mixtures: Sequence[Mixed], turn: int, house: Checker | None) -> list[list[Candidate]]:
         """Return what the writer says to each mixture in a turn."""
         theirs = self._encoded([one.parents for one in mixtures])
         written = self._written(mixtures, theirs, turn)
@@ -179,6 +184,10 @@ class Composer:
             refusals_of(mixture, said, self._is_uncounted(mixture.record))
             for mixture, said in zip(mixtures, texts, strict=True)
         ]
+        if house is not None:
+            for said, refused in zip(texts, refusals, strict=True):
+                for text, why in zip(said, refused, strict=True):
+                    why += house.refusals(text)
         self._refuse_strange(mixtures, texts, refusals)
         rows = zip(mixtures, theirs, written, self._encoded(texts), refusals, strict=True)
         return [self._judged(*row) for row in rows]

@@ -57,12 +57,15 @@ class Case:
         The texts that are mixed. None may come back, nor a text that holds one whole.
     any_style : bool
         Whether another style than the parents' will do.
+    house : Checker, optional
+        Further checks that the text must pass: a brand's.
     """
 
     drafts: Tensor
     wanted: Tensor
     parents: tuple[str, ...]
     any_style: bool = False
+    house: Checker | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,8 @@ class _Progress:
         if text in self.texts or text in self.refused or not text.strip() or slots_of(text):
             return False
         codes = {refusal.code for refusal in self.checker.refusals(text)}
-        if codes and (not codes <= STRAYS or any(not known.strays for known in self.texts.values())):
+        strays = any(not known.strays for known in self.texts.values()) or not codes <= STRAYS
+        if (codes and strays) or (self.case.house is not None and self.case.house.refusals(text)):
             self.refused.add(text)
             return False
         self.texts[text] = _Text(text, -math.inf, bool(codes))

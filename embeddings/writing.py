@@ -132,7 +132,7 @@ class Writing:
 
     def write_nearest(
         self, vectors: Tensor, sentence_vectors: Tensor, weights: Tensor, texts: Sequence[Sequence[str]],
-        effort: Effort,
+        effort: Effort, house: Checker | None = None,
     ) -> list[tuple[Written, float]]:  # fmt: skip
         """Return for each of B mixtures the new text that says best what is wanted; see `embeddings.search`.
 
@@ -146,6 +146,8 @@ class Writing:
         texts : sequence of sequence of str
             The parents.
         effort : Effort
+        house : Checker, optional
+            Further checks that a text must pass, a brand's: the search knows them.
 
         Returns
         -------
@@ -158,9 +160,11 @@ class Writing:
         between = [row for row, family in enumerate(parents) if len(family) > 1]
         if self.composer is not None:
             mixtures = [Mixed.of(mixed[row], wanted[row], texts[row], weights[row].tolist()) for row in between]
-            found: list[Written | None] = [*self.composed(mixtures, effort)]
+            found: list[Written | None] = [*self.composed(mixtures, effort, house)]
         else:
-            nearest = self.nearest(mixed[between], wanted[between], [parents[row] for row in between], effort)
+            nearest = self.nearest(
+                mixed[between], wanted[between], [parents[row] for row in between], effort, house=house
+            )
             found = [None if text is None else Written(text, True) for text in nearest]
         written = {row: best for row, best in zip(between, found, strict=True) if best is not None}
         rest = [row for row in range(len(mixed)) if row not in written]
@@ -171,7 +175,7 @@ class Writing:
 
     def write_about(
         self, subject: ProductRecord, vectors: Tensor, sentence_vectors: Tensor, weights: Tensor,
-        texts: Sequence[Sequence[str]], effort: Effort,
+        texts: Sequence[Sequence[str]], effort: Effort, house: Checker | None = None,
     ) -> list[Written]:  # fmt: skip
         """Return what each of B mixtures says about a subject: the first of several drafts that is fit to show.
 
@@ -185,21 +189,23 @@ class Writing:
         effort : Effort
             How many decodes around each mixture, the first of it itself. Where none is fit, the first that only strays
             from its parents comes back, or the very first.
+        house : Checker, optional
+            Further checks that make a draft unfit.
         """
         mixed, wanted = self.mix_many(vectors, sentence_vectors, weights), wanted_point(sentence_vectors, weights)
         if self.composer is not None:
             rows = zip(mixed, wanted, texts, weights.tolist(), strict=True)
-            return self.composed([Mixed.of(*row, subject) for row in rows], effort)
+            return self.composed([Mixed.of(*row, subject) for row in rows], effort, house)
         drafts, reader = effort.drafts, Reader(Grammar.load(), subject)
         families = _weighted(texts, weights)
         checkers = [Checker(BrandRules.like(family, subject=True), [], reader, family=family) for family in families]
         found = self.write(mixed, subject, wanted)
-        unfit = [row for row, one in enumerate(found) if unfitness(one, checkers[row])] if drafts > 1 else []
+        unfit = [row for row, one in enumerate(found) if unfitness(one, checkers[row], house)] if drafts > 1 else []
         others = around(mixed[unfit], wanted[unfit], drafts, self.adapter)[:, 1:]
         more = self.write(others.flatten(0, 1), subject, wanted[unfit].repeat_interleave(drafts - 1, 0))
         for place, row in enumerate(unfit):
             family = [found[row], *more[place * (drafts - 1) : (place + 1) * (drafts - 1)]]
-            ranks = [unfitness(one, checkers[row]) for one in family]
+            ranks = [unfitness(one, checkers[row], house) for one in family]
             found[row] = family[ranks.index(min(ranks))]
         return found
 
@@ -214,7 +220,7 @@ class Writing:
             editor = editor and editor.in_bfloat16()
         return Composer(model, self.adapter, self.encoder.encode, reference, editor)
 
-    def composed(self, mixtures: Sequence[Mixed], effort: Effort) -> list[Written]:
+    def composed(self, mixtures: Sequence[Mixed], effort: Effort, house: Checker | None = None) -> list[Written]:
         """Return the best text of each mixture, of a space that composes; its fault, where nothing is fit to print."""
         if self.composer is None:
             raise InputError(f"model {self.model.name!r} does not compose; take a pretrained writer such as smollm2")
@@ -222,7 +228,7 @@ class Writing:
         shape = tuple(how.values())
         if shape not in self._composers:
             self._composers[shape] = replace(self.composer, **how)
-        return [_composed(found, effort.kept) for found in self._composers[shape].candidates(mixtures)]
+        return [_composed(found, effort.kept) for found in self._composers[shape].candidates(mixtures, house)]
 
     @cached_property
     def _means(self) -> Means:
@@ -237,7 +243,7 @@ class Writing:
 
     def nearest(
         self, vectors: Tensor, wanted: Tensor, parents: Sequence[tuple[str, ...]], effort: Effort,
-        any_style: bool = False,
+        any_style: bool = False, house: Checker | None = None,
     ) -> list[str | None]:  # fmt: skip
         """Return for each of B points the acceptable text that says best what it means; see `embeddings.search`.
 
@@ -252,6 +258,8 @@ class Writing:
         effort : Effort
         any_style : bool
             Whether another style than the parents' will do.
+        house : Checker, optional
+            Further checks that a text must pass.
 
         Returns
         -------
@@ -260,7 +268,7 @@ class Writing:
         """
         drafts = around(vectors, wanted, effort.drafts, self.adapter)
         drafts = in_context(self.model, drafts.flatten(0, 1), self.context_ids).unflatten(0, drafts.shape[:2])
-        cases = [Case(*case, any_style) for case in zip(drafts, wanted, parents, strict=True)]
+        cases = [Case(*case, any_style, house) for case in zip(drafts, wanted, parents, strict=True)]
         return list(search(self._means, cases, effort))
 
     def subject(self, record: ProductRecord) -> Prefix:
@@ -311,9 +319,9 @@ def is_usable(draft: Written) -> bool:
     return draft.fault is None and bool(draft.text.strip())
 
 
-def unfitness(draft: Written, checker: Checker) -> int:
+def unfitness(draft: Written, checker: Checker, house: Checker | None = None) -> int:
     """Return 0 for a draft that may be shown, 1 for one that strays from its parents, 2 for one that may not."""
-    if not is_usable(draft):
+    if not is_usable(draft) or (house is not None and house.refusals(draft.text, draft.finished)):
         return 2
     codes = {refusal.code for refusal in checker.refusals(draft.text, draft.finished)}
     return 0 if not codes else 1 if codes <= STRAYS else 2

@@ -136,9 +136,9 @@ class Writer:
         weights = torch.tensor([lineage.weights for lineage in lineages])
         mixtures = (vectors, sentence_vectors, weights, [lineage.parents for lineage in lineages])
         if self.subject:
-            texts = self.space.write_about(self.subject, *mixtures, self.effort)
+            texts = self.space.write_about(self.subject, *mixtures, self.effort, self.checker)
         else:
-            texts = [written for written, _ in self.space.write_nearest(*mixtures, self.effort)]
+            texts = [written for written, _ in self.space.write_nearest(*mixtures, self.effort, self.checker)]
         for lineage, written in zip(lineages, texts, strict=True):
             others = [Draft(lineage, text, tuple(self.checker.refusals(text))) for text in written.others]
             self.drafts[lineage] = (Draft(lineage, written.text, self._refusals(written)), *others)

@@ -56,7 +56,9 @@ def test_policies_that_listen_show_what_is_clicked(policy: Any) -> None:
 
 def test_policies_that_do_not_listen() -> None:
     assert allocated(campaign("uniform"))[0] == [0.25] * 4
-    torch.testing.assert_close(torch.tensor(allocated(campaign("optimal-design"))[0]), torch.full((4,), 0.25), rtol=0, atol=0.01)
+    torch.testing.assert_close(
+        torch.tensor(allocated(campaign("optimal-design"))[0]), torch.full((4,), 0.25), rtol=0, atol=0.01
+    )
 
 
 def test_campaigns_of_many_policies_are_allocated_as_they_are_alone() -> None:
