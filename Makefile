@@ -32,7 +32,7 @@ imports: $(DEV_INSTALLED) ## check that imports between the packages go one way
 	$(BIN)/lint-imports --no-logo
 
 check-xla: $(XLA_INSTALLED) ## count what PyTorch/XLA compiles for inversion, in .venv-xla
-	PJRT_DEVICE=CPU .venv-xla/bin/python -m experiments.bench.compilations
+	PJRT_DEVICE=CPU .venv-xla/bin/python -m experiments.benchmarks.xla.compilations
 
 clean: ## remove .venv, builds and caches; runs/ stays
 	rm -rf .venv .venv-xla build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -41,12 +42,16 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from torch import Tensor
 
 from copyloom import InputError, SpaceError
+from embeddings.migrations import upgrade
 
 Action = Literal["add", "promote", "retire"]
 
-SCHEMA_VERSION = 2
+REVISION = "2"
+"""Of the tables as they are here: the newest of `embeddings.migrations`."""
+_KNOWN = ("1", REVISION)
 BUSY_SECONDS = 30.0  # how long a writer waits for another before it gives up
 
+_log = logging.getLogger(__name__)
 _LOOKUP = 500  # keys a query; every database takes so many parameters
 _LEAST_BYTES = 512  # of a file of SQLite that is not empty
 _ADVICE = {
@@ -86,12 +91,11 @@ class Base(DeclarativeBase):
     type_annotation_map = {datetime: UtcDateTime, float: Double, bytes: LargeBinary}  # noqa: RUF012
 
 
-class MetaRow(Base):
-    """A fact about the database itself; ``schema_version`` is one."""
+class RevisionRow(Base):
+    """The revision of the tables, in alembic's own table."""
 
-    __tablename__ = "meta"
-    key: Mapped[str] = mapped_column(primary_key=True)
-    value: Mapped[str]
+    __tablename__ = "alembic_version"
+    version_num: Mapped[str] = mapped_column(String(32), primary_key=True)
 
 
 class SpaceRow(Base):
@@ -236,7 +240,8 @@ def open_database(path_or_url: str | Path, *, create: bool = True) -> Engine:
     """Return the opened database, with all tables in place.
 
     The tables are those that `Base` knows at the time of the call: import the modules that define them
-    first (`experiments.campaigns.tables` for the ledger). Tables that an existing database lacks are added.
+    first (`experiments.campaigns.tables` for the ledger). Tables that an existing database lacks are added, and
+    those of an older Copyloom upgraded.
 
     Parameters
     ----------
@@ -248,7 +253,7 @@ def open_database(path_or_url: str | Path, *, create: bool = True) -> Engine:
     Raises
     ------
     SpaceError
-        If the database is of another schema version.
+        If the database is of a newer Copyloom.
     InputError
         If it cannot be read or written, does not exist (with ``create=False``), or is not Copyloom's.
     """
@@ -258,13 +263,13 @@ def open_database(path_or_url: str | Path, *, create: bool = True) -> Engine:
         if is_sqlite and engine.url.database not in (None, "", ":memory:"):
             _check_file(Path(str(engine.url.database)), create)
         with reading(engine) as connection:
-            present = _check_version(connection)
+            present, found = _revision(connection)
         if not present and not create:
             raise InputError(f"the database {_shown(engine)} is empty; check the path")
         if is_sqlite:
             _write_ahead(engine)
-        if not present >= set(Base.metadata.tables):
-            _create_tables(engine)
+        if found != REVISION or not present >= set(Base.metadata.tables):
+            _bring_up_to_date(engine)
     except OperationalError as error:  # a server that does not answer, say
         engine.dispose()
         raise InputError(f"the database {_shown(engine)} cannot be opened: {error.orig}") from error
@@ -370,22 +375,33 @@ def _check_file(path: Path, create: bool) -> None:
         ) from None
 
 
-def _check_version(connection: Connection) -> set[str]:
-    """Return the names of the tables, none for a new database, if they are of this schema version."""
+def _revision(connection: Connection) -> tuple[set[str], str]:
+    """Return the names of the tables and their revision: none and "" for a new database.
+
+    Raises
+    ------
+    InputError
+        If the database is another program's.
+    SpaceError
+        If it is of a newer Copyloom.
+    """
     inspector, shown = inspect(connection), _shown(connection.engine)
     tables = set(inspector.get_table_names())
     if not tables:
-        return tables
-    columns = inspector.get_columns("meta") if "meta" in tables else []
-    if {column["name"] for column in columns} != {"key", "value"}:
-        raise InputError(f"the database {shown} is another program's; give the path of a new file")
-    found = connection.scalar(select(MetaRow.value).where(MetaRow.key == "schema_version"))
-    if found != str(SCHEMA_VERSION):
+        return tables, ""
+    if "alembic_version" in tables and "pools" in tables:
+        found = connection.scalar(select(RevisionRow.version_num))
+    else:  # the first Copyloom's own way of saying it
+        columns = inspector.get_columns("meta") if "meta" in tables else []
+        if {column["name"] for column in columns} != {"key", "value"}:
+            raise InputError(f"the database {shown} is another program's; give the path of a new file")
+        found = connection.exec_driver_sql("SELECT value FROM meta WHERE key = 'schema_version'").scalar()
+    if found not in _KNOWN:
         raise SpaceError(
-            f"the database {shown} has schema version {found}, this Copyloom needs {SCHEMA_VERSION}; "
+            f"the database {shown} has schema version {found}, this Copyloom knows {', '.join(_KNOWN)}; "
             "open it with the Copyloom that wrote it, or give the path of a new database"
         )
-    return tables
+    return tables, str(found)
 
 
 def _write_ahead(engine: Engine) -> None:
@@ -395,9 +411,13 @@ def _write_ahead(engine: Engine) -> None:
         connection.exec_driver_sql("PRAGMA journal_mode=WAL")
 
 
-def _create_tables(engine: Engine) -> None:
+def _bring_up_to_date(engine: Engine) -> None:
+    """Upgrade older tables, and make those that are missing."""
     with writing(engine) as connection:
-        present = _check_version(connection)  # another process may have been first
+        present, found = _revision(connection)  # another process may have been first
+        if found and found != REVISION:
+            _log.info("upgrading the database %s from revision %s to %s", _shown(engine), found, REVISION)
+            upgrade(connection, found)
         Base.metadata.create_all(connection)
         if not present:
-            connection.execute(insert(MetaRow).values(key="schema_version", value=str(SCHEMA_VERSION)))
+            connection.execute(insert(RevisionRow).values(version_num=REVISION))

@@ -87,10 +87,12 @@ class PolicyConfig(Strict):
     def label(self) -> str:
         """The name, and what is not as usual, for tables."""
         parts: list[str] = [self.name]
-        for key, value in self.model_dump(exclude_none=True, exclude={"name"}).items():
-            if value != type(self).model_fields[key].default:
-                settings = value.items() if isinstance(value, dict) else [("", value)]
-                parts.append(f"{key} " + " ".join(f"{name} {setting}".strip() for name, setting in settings))
+        whole = self.model_dump()
+        for key, changed in self.model_dump(exclude_defaults=True, exclude={"name"}).items():
+            shown = changed if changed != {} else whole[key]
+            settings = shown.items() if isinstance(shown, dict) else [("", shown)]
+            given = [f"{name} {setting}".strip() for name, setting in settings if setting is not None]
+            parts.append(" ".join([key, *given]))
         return ", ".join(parts)
 
 

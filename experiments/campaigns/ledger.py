@@ -67,6 +67,11 @@ class Ledger:
             else:
                 connection.execute(update(RunRow).values(config=config))
 
+    def names(self) -> list[str]:
+        """Return the names of all campaigns, in the order in which they were opened."""
+        with reading(self.engine) as connection:
+            return list(connection.scalars(select(CampaignRow.name).order_by(CampaignRow.id)))
+
     def events(self, name: str) -> list[Event]:
         """Return all that happened to a campaign, in order.
 

@@ -15,7 +15,7 @@ class RunRow(Base):
 
     __tablename__ = "runs"
     id: Mapped[int] = mapped_column(primary_key=True)
-    config: Mapped[str] = mapped_column(Text)
+    config: Mapped[str]
 
 
 class CampaignRow(Base):
@@ -23,7 +23,7 @@ class CampaignRow(Base):
 
     __tablename__ = "campaigns"
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(200), unique=True)
+    name: Mapped[str] = mapped_column(unique=True)
 
 
 class EventRow(Base):

@@ -31,9 +31,9 @@ def bench_bandits(
     as_json: Json = False,
 ) -> None:
     """Measure regret and rounds a second, beside Vowpal Wabbit, bayesianbandits and MABWiser."""
-    from experiments.bench.bandits import cone as cones
-    from experiments.bench.bandits import run, sequential, tables, throughput
-    from experiments.bench.bandits.worlds import BASE, CELLS
+    from experiments.benchmarks.bandits import cone as cones
+    from experiments.benchmarks.bandits import run, sequential, tables, throughput
+    from experiments.benchmarks.bandits.worlds import BASE, CELLS
 
     names = list(CELLS) if cells == ["all"] else cells or [BASE.name]
     unknown = [name for name in names if name not in CELLS]

@@ -99,11 +99,18 @@ def simulate(
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(help="Run folder.")], as_json: Json = False) -> None:
-    """Draw the report of a finished run again."""
-    from experiments.simulation.runs import render
+def report(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    campaign: Annotated[
+        str | None, typer.Option(help="Report on one of its campaigns, finished or not: by its ledger alone.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Page of the campaign; campaign.html in the run folder.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw the report of a finished run again, or of one of its campaigns."""
+    from experiments.simulation.runs import render, render_campaign
 
-    path = render(run)
+    path = render(run) if campaign is None else render_campaign(run, campaign, out)
     console.print_json({"report": str(path)}) if as_json else console.out.print(f"Report: {path}")
 
 
@@ -147,7 +154,7 @@ def train_tiny_command(
     as_json: Json = False,
 ) -> None:
     """Train copyloom-tiny; the same command goes on with a run that was stopped."""
-    from experiments.tiny.train import train_to_package
+    from experiments.training.tiny.train import train_to_package
 
     with console.progress() as show:
         changes: dict[str, object] = {} if steps is None else {"steps": steps}
@@ -170,7 +177,7 @@ def train_critic_command(
     as_json: Json = False,
 ) -> None:
     """Train the critic that comes with copyloom-tiny: how likely texts are on their own. Twenty minutes."""
-    from experiments.tiny.critic import train_critic
+    from experiments.training.tiny.critic import train_critic
 
     with console.progress() as show:
         result = train_critic(data, out, show)
@@ -187,7 +194,7 @@ def study_tiny(
     as_json: Json = False,
 ) -> None:
     """Measure the shipped model: exactness, subjects, mixtures."""
-    from experiments.tiny.quality import measure
+    from experiments.studies.tiny.quality import measure
 
     with console.progress() as show:
         found = measure(out, data, device, show)
@@ -218,8 +225,8 @@ def bench_inversion(
     as_json: Json = False,
 ) -> None:
     """Measure inversion: exactness, texts a second, one text at a time, where the time goes, memory."""
-    from experiments.bench.inversion import measure
-    from experiments.bench.inversion_tables import show
+    from experiments.benchmarks.inversion.run import measure
+    from experiments.benchmarks.inversion.tables import show
 
     with console.progress() as report:
         found = measure(quick, data, device, report)
@@ -246,9 +253,9 @@ def bench_mix(
     as_json: Json = False,
 ) -> None:
     """Measure mixing: fluent, new, where the weights asked for; beside other ways and stored texts."""
-    from experiments.bench.mix.run import measure
-    from experiments.bench.mix.tables import show, show_written
-    from experiments.bench.mix.written import measure_written
+    from experiments.benchmarks.mixing.run import measure
+    from experiments.benchmarks.mixing.tables import show, show_written
+    from experiments.benchmarks.mixing.written import measure_written
     from experiments.texts import read_texts
 
     if written:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from copyloom import CopyloomError
-from embeddings.database import SCHEMA_VERSION, EmbeddingRow, TextRow, open_database, reading
+from embeddings.database import REVISION, EmbeddingRow, TextRow, open_database, reading
 from embeddings.space import Space
 from experiments.versions import versions
 from generator.device import Device
@@ -38,7 +38,7 @@ def examine(model: str, device: str, database: Path | None) -> dict[str, Any]:
 
 def _database(path: Path | None) -> str:
     if path is None:
-        return f"SQLite, schema version {SCHEMA_VERSION}; look at one with --database runs/quickstart/study.sqlite"
+        return f"SQLite, schema version {REVISION}; look at one with --database runs/quickstart/study.sqlite"
     try:
         engine = open_database(path, create=False)
         with reading(engine) as connection:
@@ -46,4 +46,4 @@ def _database(path: Path | None) -> str:
             embeddings = connection.scalar(select(func.count()).select_from(EmbeddingRow))
     except CopyloomError as error:
         return f"cannot be used: {error}"
-    return f"{path}: schema version {SCHEMA_VERSION}, {texts} texts, {embeddings} embeddings"
+    return f"{path}: schema version {REVISION}, {texts} texts, {embeddings} embeddings"

@@ -107,7 +107,7 @@ def inversion(
     as_json: Json = False,
 ) -> None:
     """Measure what each setting of inversion costs and brings, with copyloom-tiny."""
-    from experiments.bench.choices import choices
+    from experiments.studies.inversion.choices import choices
 
     with console.progress() as show:
         found = choices(data, device, show)

@@ -107,7 +107,7 @@ def steering(
     as_json: Json = False,
 ) -> None:
     """Measure steering on held-out claims, beside a random direction and the nearest stored text."""
-    from experiments.bench.steering import STRENGTHS, measure
+    from experiments.studies.steering.study import STRENGTHS, measure
 
     with console.progress() as show:
         found = measure(claims, strength or STRENGTHS, Effort(drafts, rounds), library, model, device, show)
@@ -125,8 +125,8 @@ def styles(
     as_json: Json = False,
 ) -> None:
     """Measure and draw whether claims of two styles lie apart, with labels and without."""
-    from experiments.bench.styles import measure
-    from experiments.bench.styles_plot import draw
+    from experiments.studies.styles.plot import draw
+    from experiments.studies.styles.study import measure
 
     with console.progress() as show:
         found, points = measure((first, second), products, model, device, show)

@@ -26,7 +26,7 @@ def train_writer_command(
     """Train a writer: adapter and low-rank updates of a pretrained model; the same command goes on if stopped."""
     from embeddings.folders import held
     from embeddings.training.config import read_settings
-    from experiments.tiny.real_texts import shared_data
+    from experiments.corpora.real_texts import shared_data
     from experiments.training.writer.config import WriterTraining
     from experiments.training.writer.package import train_to_package
 

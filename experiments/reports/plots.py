@@ -89,11 +89,7 @@ def percent(value: float | None, digits: int = 2) -> str:
 
 def ctr_curves(curves: Mapping[str, Any]) -> Markup:
     """Return the CTR over impressions: two policies with their bands, reference lines with their names."""
-    x = [float(value) for value in curves["impressions"]]
-    bands = [
-        ("loop", "With mixing", _series(x, curves["loop"])),
-        ("off", "Without mixing", _series(x, curves["mixing_off"])),
-    ]
+    bands = [("loop", "With mixing", curves["loop"]), ("off", "Without mixing", curves["mixing_off"])]
     lines = [
         (css, name, curves.get(key))
         for css, name, key in (
@@ -102,15 +98,32 @@ def ctr_curves(curves: Mapping[str, Any]) -> Markup:
             ("uniform", "All texts alike", "uniform"),
         )
     ]
-    references = [(css, name, float(value)) for css, name, value in lines if value is not None]
-    heights = [y for _, _, (mean, band) in bands for _, y in (*mean, *band)] + [y for _, _, y in references]
+    return rate_curves(curves["impressions"], bands, [(css, name, y) for css, name, y in lines if y is not None])
+
+
+def rate_curves(
+    impressions: Sequence[float], curves: Sequence[tuple[str, str, Mapping[str, Any]]],
+    references: Sequence[tuple[str, str, float]] = (),
+) -> Markup:  # fmt: skip
+    """Return rates over impressions with their bands, and lines to compare them with.
+
+    Parameters
+    ----------
+    impressions : sequence of float
+    curves : sequence of (colour, name, curve)
+        A curve holds ``mean``, ``low`` and ``high``, one number for each of `impressions`.
+    references : sequence of (colour, name, rate)
+    """
+    x = [float(value) for value in impressions]
+    bands = [(css, name, _series(x, curve)) for css, name, curve in curves]
+    lines = [(css, name, float(y)) for css, name, y in references]
+    heights = [y for _, _, (mean, band) in bands for _, y in (*mean, *band)] + [y for _, _, y in lines]
     if not x or not any(mean for _, _, (mean, _) in bands):
         return _nothing("no rounds to plot")
-    ends = [(name, mean[-1][1]) for _, name, (mean, _) in bands if mean]
-    ends += [(name, y) for _, name, y in references]
+    ends = [(name, mean[-1][1]) for _, name, (mean, _) in bands if mean] + [(name, y) for _, name, y in lines]
     in_words = "; ".join(f"{name} {percent(y)}" for name, y in ends)
     label = f"Line plot of clicks per impression over impressions. At the end: {in_words}"
-    return _responsive(lambda size: _draw_curves(size, x, bands, references, _padded(heights), label), 360)
+    return _responsive(lambda size: _draw_curves(size, x, bands, lines, _padded(heights), label), 360)
 
 
 def _draw_curves(

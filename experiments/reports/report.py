@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any, Literal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from copyloom import InputError
+from embeddings.folders import replacing
 from experiments.reports import plots
 from experiments.reports.plots import percent
 
@@ -171,7 +170,7 @@ def render_report(data: Mapping[str, Any]) -> str:
     control = page["control"]
     loss = Change.of(control["loss"], control["loss_interval"], seeds) if control else None
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             page,
@@ -197,26 +196,23 @@ def write_report(data: Mapping[str, Any], path: str | Path) -> None:
     InputError
         If the file cannot be written.
     """
-    path = Path(path)
-    page = render_report(data).encode("utf-8", errors="replace")
-    unfinished = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            unfinished = Path(file.name)
-            file.write(page)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.chmod(0o644)  # a temporary file is its owner's only; a report is passed on
-        unfinished.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write the report to {path}: {error}; choose a folder that can be written") from error
-    finally:
-        if unfinished:
-            unfinished.unlink(missing_ok=True)
+    write_page(render_report(data), Path(path))
 
 
-def _environment() -> Environment:
+def write_page(page: str, path: Path) -> None:
+    """Write a page to `path`, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    with replacing(path) as partial:
+        partial.write_bytes(page.encode("utf-8", errors="replace"))
+
+
+def environment() -> Environment:
+    """Return what the templates of all pages know."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates", encoding="utf-8"),
         autoescape=True,

@@ -31,6 +31,7 @@ def report_data(study: Simulation, seconds: float) -> dict[str, Any]:
         "summary": _summary(study, mixing, fixed, seconds),
         "curves": _curves(study, mixing, fixed),
         "uplift_by_seed": _uplifts(mixing, fixed).tolist(),
+        "true_rates": {arm.campaign.name: arm.feed.true_rates(arm.campaign.state.slate).tolist() for arm in study.arms},
         "control": _control(study),
         "stored": [
             {"text": e.text, "about_subject": e.text in study.given.own, "exact": e.exact} for e in study.stored

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from jinja2 import UndefinedError
 
@@ -16,6 +18,7 @@ from embeddings.folders import held, replacing
 from experiments.campaigns.given import Given, given_texts
 from experiments.campaigns.ledger import Ledger
 from experiments.campaigns.workshop import Report
+from experiments.reports.campaign import campaign_data, write_campaign_report
 from experiments.reports.report import write_report
 from experiments.simulation.build import build
 from experiments.simulation.config import RunConfig
@@ -28,6 +31,8 @@ CONFIG, DATABASE, SUMMARY, REPORT_DATA, REPORT = (
     "report.json",
     "report.html",
 )
+CAMPAIGN = "campaign.html"
+_NAMED = 4
 _AGAIN = "run the study again with --force"
 
 
@@ -108,6 +113,44 @@ def render(out: Path) -> Path:
     except (KeyError, TypeError, AttributeError, UndefinedError) as error:
         raise InputError(f"{out / REPORT_DATA} is damaged ({error!r} is missing or wrong); {_AGAIN}") from error
     return out / REPORT
+
+
+def render_campaign(out: Path, name: str, page: Path | None = None) -> Path:
+    """Draw the report of one campaign of a run, finished or not, from its ledger, and return its path.
+
+    True rates are shown where the run is finished.
+
+    Parameters
+    ----------
+    out : Path
+        Run folder.
+    name : str
+        Of the campaign.
+    page : Path, optional
+        Where to write it; ``campaign.html`` in the run folder unless given.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no run, or no such campaign.
+    """
+    if not (out / DATABASE).is_file():
+        raise InputError(f"{out} holds no run ({DATABASE} is missing); give a folder such as runs/quickstart")
+    engine = open_database(out / DATABASE, create=False)
+    try:
+        ledger = Ledger(engine)
+        names = ledger.names()
+        if name not in names:
+            near = get_close_matches(name, names, _NAMED, cutoff=0) or ["none"]
+            raise InputError(f"there is no campaign {name!r} among the {len(names)} of {out}; it has {'; '.join(near)}")
+        events = ledger.events(name)
+    finally:
+        engine.dispose()
+    known = _finished(out).get("true_rates", {}).get(name) if (out / SUMMARY).exists() else None
+    path = page or out / CAMPAIGN
+    rates = None if known is None else np.array(known)
+    write_campaign_report(campaign_data(name, events, None if rates is None else lambda texts: rates), path)
+    return path
 
 
 def _finished(out: Path) -> dict[str, Any]:

@@ -4,19 +4,27 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import insert, select, update
+import torch
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import insert, inspect, select, update
 
 from copyloom import InputError, SpaceError
 from embeddings.database import (
-    SCHEMA_VERSION,
+    REVISION,
     Base,
-    MetaRow,
+    RevisionRow,
     TextRow,
+    _engine,
     open_database,
     reading,
     text_id,
     writing,
 )
+from embeddings.migrations import upgrade
+from embeddings.pool import Pool
+from embeddings.summary import SpaceIdentity, SummaryEmbedding
+from experiments.campaigns import tables as _ledger  # noqa: F401  so that its tables are known
 
 
 def test_a_new_file_is_made_with_its_folders_and_opens_again(tmp_path):
@@ -28,7 +36,7 @@ def test_a_new_file_is_made_with_its_folders_and_opens_again(tmp_path):
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
         assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 30_000
-        assert connection.scalar(select(MetaRow.value)) == str(SCHEMA_VERSION)
+        assert connection.scalar(select(RevisionRow.version_num)) == REVISION
     engine.dispose()
 
 
@@ -51,7 +59,7 @@ def test_many_may_create_one_database_at_once(tmp_path):
         for engine in threads.map(lambda _: open_database(path), range(16)):
             engine.dispose()
     connection = sqlite3.connect(path)
-    assert connection.execute("SELECT * FROM meta").fetchall() == [("schema_version", str(SCHEMA_VERSION))]
+    assert connection.execute("SELECT * FROM alembic_version").fetchall() == [(REVISION,)]
     connection.close()
 
 
@@ -59,9 +67,9 @@ def test_another_version_is_refused_by_name(tmp_path):
     path = tmp_path / "copyloom.db"
     engine = open_database(path)
     with writing(engine) as connection:
-        connection.execute(update(MetaRow).values(value="7"))
+        connection.execute(update(RevisionRow).values(version_num="7"))
     engine.dispose()
-    with pytest.raises(SpaceError, match=r"copyloom\.db' has schema version 7, this Copyloom needs 2; open it"):
+    with pytest.raises(SpaceError, match=r"copyloom\.db' has schema version 7, this Copyloom knows 1, 2; open it"):
         open_database(path)
 
 
@@ -144,3 +152,62 @@ def test_times_come_back_in_utc():
         found = connection.scalar(select(TextRow.created_at))
     assert found == noon
     assert found.tzinfo is UTC
+
+
+def older(path, ledger=True):
+    """Make a database of the first revision, with a pool of one text, as the Copyloom of then would have."""
+    space = SpaceIdentity("tiny", "a1", "b2", "minilm", "", vectors=4, hidden_size=8)
+    embedding = SummaryEmbedding("Tea.", torch.ones(4, 8), torch.ones(3), space, True, 1.0, 0, "adapter")
+    engine = _engine(path)
+    with writing(engine) as connection:
+        upgrade(connection, "", "1")
+        connection.exec_driver_sql("DROP TABLE alembic_version")
+        for table in () if ledger else ("campaigns", "runs"):
+            connection.exec_driver_sql(f"DROP TABLE {table}")
+    Pool(engine, "claims", space).add([embedding])
+    engine.dispose()
+    return space
+
+
+@pytest.mark.parametrize("ledger", [True, False])
+def test_a_database_of_the_first_copyloom_is_upgraded_with_all_that_it_holds(tmp_path, ledger):
+    path = tmp_path / "old.sqlite"
+    space = older(path, ledger)
+    engine = open_database(path)
+    (member,) = Pool(engine, "claims", space).members()
+    assert (member.text, member.vectors.tolist()) == ("Tea.", torch.ones(4, 8).tolist())
+    with reading(engine) as connection:
+        assert connection.scalar(select(RevisionRow.version_num)) == REVISION
+        tables = set(inspect(connection).get_table_names())
+    assert tables >= set(Base.metadata.tables)
+    assert "meta" not in tables
+    engine.dispose()
+    open_database(path, create=False).dispose()
+
+
+def test_many_may_upgrade_one_database_at_once(tmp_path):
+    path = tmp_path / "old.sqlite"
+    space = older(path)
+    with ThreadPoolExecutor(4) as threads:
+        engines = list(threads.map(lambda _: open_database(path), range(6)))
+    assert [len(Pool(engine, "claims", space).members()) for engine in engines] == [1] * 6
+
+
+def test_an_upgrade_that_fails_leaves_the_database_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "old.sqlite"
+    older(path)
+    monkeypatch.setattr("embeddings.database.insert", None)
+    monkeypatch.setattr(Base.metadata, "create_all", lambda connection: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        open_database(path)
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT * FROM meta").fetchall() == [("schema_version", "1")]
+    connection.close()
+
+
+def test_the_chain_of_revisions_ends_in_the_tables_of_today(tmp_path):
+    engine = _engine(tmp_path / "chain.sqlite")
+    with writing(engine) as connection:
+        upgrade(connection, "")
+        differences = compare_metadata(MigrationContext.configure(connection), Base.metadata)
+    assert differences == []

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from embeddings.encoder import SentenceEncoder
 from embeddings.folders import replacing
-from experiments.tiny.real_texts import is_held_out, real_texts, sentences
+from experiments.corpora.real_texts import is_held_out, real_texts, sentences
 from generator.grammar import Claim, Grammar
 from generator.words import ordinary_words_of
 

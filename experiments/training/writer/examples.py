@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from embeddings.prompt import prompt
-from experiments.tiny.mixtures import recombined
+from experiments.training.tiny.mixtures import recombined
 from experiments.training.writer.config import WriterTraining
 from experiments.training.writer.corpus import Corpus
 from experiments.training.writer.written import Blend

@@ -9,11 +9,11 @@ import pytest
 
 from copyloom import InputError
 from embeddings.directions import load_directions, save_directions
-from experiments.bench import steering
-from experiments.bench.styles import less_product, separation, without_labels
+from experiments.corpora.real_texts import is_held_out
+from experiments.studies.steering import study as steering
+from experiments.studies.styles.study import less_product, separation, without_labels
 from experiments.styles import paired_claims, style_directions
 from experiments.texts import read_labelled
-from experiments.tiny.real_texts import is_held_out
 from tests.experiments.commands.test_cli import fails, run
 
 TEXT = "This trail mug keeps cocoa hot until the summit."

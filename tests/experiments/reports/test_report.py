@@ -362,7 +362,7 @@ def test_write_replaces_the_whole_file_or_nothing(tmp_path):
 
 def test_write_to_a_place_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot write the report"):
+    with pytest.raises(InputError, match="cannot be written"):
         write_report(invent_data(), tmp_path / "file" / "report.html")
 
 

@@ -6,19 +6,17 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from sqlalchemy import select
 
 from copyloom import InputError
-from embeddings.database import open_database, reading
+from embeddings.database import open_database
 from embeddings.encoder import SentenceEncoder
 from embeddings.pool import Pool
 from embeddings.space import Space
 from experiments.campaigns.ledger import Ledger
 from experiments.campaigns.state import State, replay
-from experiments.campaigns.tables import CampaignRow
 from experiments.campaigns.workshop import Report
 from experiments.simulation.config import RunConfig
-from experiments.simulation.runs import DATABASE, REPORT, SUMMARY, render, run_study
+from experiments.simulation.runs import DATABASE, REPORT, SUMMARY, render, render_campaign, run_study
 
 SMALL: dict[str, Any] = {
     "seeds": 2,
@@ -70,11 +68,8 @@ def test_summary_has_the_promised_keys(finished: Path) -> None:
 
 def states(folder: Path) -> dict[str, State]:
     """Return the campaigns of a run folder as the ledger tells them."""
-    engine = open_database(folder / DATABASE, create=False)
-    with reading(engine) as connection:
-        names = connection.scalars(select(CampaignRow.name)).all()
-    ledger = Ledger(engine)
-    return {name: replay(event.what for event in ledger.events(name)) for name in names}
+    ledger = Ledger(open_database(folder / DATABASE, create=False))
+    return {name: replay(event.what for event in ledger.events(name)) for name in ledger.names()}
 
 
 def test_a_finished_study_is_left_as_it_is_and_played_anew_only_by_force(finished: Path) -> None:
@@ -261,3 +256,12 @@ def test_policies_side_by_side_in_one_study(finished: Path, tmp_path: Path) -> N
     assert all(snapshot.probabilities[0] >= 0.1 for snapshot in held.snapshots)
     with pytest.raises(InputError, match="thompson plays twice"):
         RunConfig.checked(beside=["thompson"])
+
+
+def test_a_campaign_of_a_run_has_a_page_of_its_own(finished: Path, tmp_path: Path) -> None:
+    path = render_campaign(finished, "open, seed 1, mixing", tmp_path / "page.html")
+    assert "True CTR" in path.read_text()
+    with pytest.raises(InputError, match="no campaign 'open, seed 7' among the 8"):
+        render_campaign(finished, "open, seed 7")
+    with pytest.raises(InputError, match="holds no run"):
+        render_campaign(tmp_path, "open, seed 1, mixing")

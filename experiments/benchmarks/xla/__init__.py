@@ -1,0 +1,1 @@
+"""PyTorch/XLA: what it compiles."""

@@ -1,0 +1,1 @@
+"""What the defaults of inversion were chosen by."""

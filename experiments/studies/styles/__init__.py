@@ -1,0 +1,1 @@
+"""Whether styles lie apart."""

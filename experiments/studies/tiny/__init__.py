@@ -1,0 +1,1 @@
+"""How good the shipped copyloom-tiny is."""
