@@ -7,7 +7,7 @@ DEV_INSTALLED := .venv/.installed-dev
 XLA_INSTALLED := .venv-xla/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-slow lint imports check-xla clean
+.PHONY: help install quickstart test test-slow lint imports check-xla check-gpu check-neuron clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -33,6 +33,13 @@ imports: $(DEV_INSTALLED) ## check that imports between the packages go one way
 
 check-xla: $(XLA_INSTALLED) ## count what PyTorch/XLA compiles for inversion, in .venv-xla
 	PJRT_DEVICE=CPU .venv-xla/bin/python -m experiments.benchmarks.xla.compilations
+
+check-gpu: ## check a CUDA device: agreement with the CPU, speed; needs torch and transformers, takes wheels from runs/wheels
+	@python3 -c 'import pydantic' 2>/dev/null || python3 -m pip install --quiet --no-index --find-links runs/wheels pydantic
+	python3 -m experiments.benchmarks.devices.check --device cuda --out $${OUT:-runs/check-gpu}
+
+check-neuron: ## the same on a Trainium machine; it has never run on one
+	python3 -m experiments.benchmarks.devices.check --device neuron --out $${OUT:-runs/check-neuron}
 
 clean: ## remove .venv, builds and caches; runs/ stays
 	rm -rf .venv .venv-xla build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

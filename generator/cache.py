@@ -18,7 +18,7 @@ from generator.language_model import LanguageModel
 _ROOM = 32
 
 
-class Reader:
+class CachedModel:
     """Lets a model read vectors, a few positions at a time, as many rows each time as it was last told to go on with.
 
     Parameters

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from copyloom import InputError
-from generator.cache import Reader
+from generator.cache import CachedModel
 from generator.language_model import LanguageModel
 
 MAX_TOKENS = 64
@@ -210,7 +210,7 @@ def _greedy(
         None if noise is None else noise.transpose(0, 1),
     )
     every = [written.ids.clone(), written.margins.clone(), written.likelihoods.clone()]
-    column = torch.zeros(count, 1, dtype=torch.long, device=device)  # no number: see `Reader`
+    column = torch.zeros(count, 1, dtype=torch.long, device=device)  # no number: see `CachedModel`
     check_every = 1 if device.type == "cpu" else _CHECK_EVERY
     for step in range(max_tokens):
         token = torch.where(written.done, model.end, written.next(logits, step))
@@ -317,14 +317,14 @@ def _drawn(logits: Tensor, noise: Tensor) -> Tensor:
 
 def _after_prefix(
     model: LanguageModel, vectors: Tensor, prefix: Prefix | None, max_tokens: int
-) -> tuple[Reader, Tensor]:
+) -> tuple[CachedModel, Tensor]:
     """Return a reader and what it is to read first: it has read the prefix once, for all rows, where that can be."""
     length = vectors.shape[1] + max_tokens
     if prefix is None or not len(prefix.present):
-        return Reader(model, length), vectors
+        return CachedModel(model, length), vectors
     present = prefix.present.to(vectors.device)
     front = prefix.vectors.to(vectors).view(-1, *prefix.vectors.shape[-2:])
-    reader = Reader(model, front.shape[1] + length)
+    reader = CachedModel(model, front.shape[1] + length)
     if reader.is_recurrent:  # a state cannot skip a position
         return reader, torch.cat([front[:, present].expand(len(vectors), -1, -1), vectors], 1)
     reader.read(front, present)
@@ -368,7 +368,7 @@ def _check(
             f"or NaN; model {model.name!r} needs finite (L, {model.hidden_size}) and (L,), or sets of them for "
             f"{rows} rows"
         )
-    if prefix is not None and prefix.vectors.ndim == 3 and Reader(model, 1).is_recurrent:
+    if prefix is not None and prefix.vectors.ndim == 3 and CachedModel(model, 1).is_recurrent:
         raise InputError(f"model {model.name!r} keeps a state and takes one prefix for all rows; give one")
     length = embeddings.shape[1] + max_tokens + (prefix.present.shape[-1] if prefix else 0)
     if length > model.positions:

@@ -17,7 +17,7 @@ _UNLIKELY = -6.0
 
 
 @dataclass(frozen=True)
-class Draft:
+class Rewriting:
     """A text to be rewritten.
 
     Parameters
@@ -36,7 +36,7 @@ class Draft:
 
 
 def rewrite(
-    model: LanguageModel, embeddings: Tensor, drafts: Sequence[Draft], count: int, favour: float = 3.0,
+    model: LanguageModel, embeddings: Tensor, drafts: Sequence[Rewriting], count: int, favour: float = 3.0,
     least: float = -6.0,
 ) -> list[list[Decoded]]:  # fmt: skip
     """Return rewritings of each draft, as the model that reads an embedding would change it.
@@ -49,7 +49,7 @@ def rewrite(
     ----------
     model : LanguageModel
     embeddings : Tensor of shape (B, P, D)
-    drafts : sequence of Draft
+    drafts : sequence of Rewriting
     count : int
         Rewritings of each draft, at most.
     favour : float
@@ -78,7 +78,7 @@ def rewrite(
 
 
 def _changes(
-    model: LanguageModel, draft: Draft, likely: Tensor, count: int, favour: float, least: float
+    model: LanguageModel, draft: Rewriting, likely: Tensor, count: int, favour: float, least: float
 ) -> list[tuple[int, int]]:
     """Return the places and tokens of a draft's best changes, given the log-probabilities (L + 1, V) at its places."""
     starts = model.starts_word.to(likely.device)

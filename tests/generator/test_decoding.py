@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from copyloom import InputError
-from generator.cache import Reader
+from generator.cache import CachedModel
 from generator.decoding import Choice, Prefix, decode
 
 TOKENS = 12
@@ -148,7 +148,7 @@ def test_what_has_ended_is_left_out_and_changes_nothing(random_model, monkeypatc
     choice = Choice((0.0, 3.0) * 48, banned=banned) if asked == "draws" else None
     forced = [[5] * (row % 9) + [model.end] for row in range(96)] if asked == "forced" else None
     read = []
-    monkeypatch.setattr(Reader, "read", lambda reader, inputs, *rest, old=Reader.read: (
+    monkeypatch.setattr(CachedModel, "read", lambda reader, inputs, *rest, old=CachedModel.read: (
         read.append(len(inputs)), old(reader, inputs, *rest))[1])  # fmt: skip
     found = {}
     for apart in (False, True):
@@ -199,7 +199,7 @@ def test_rows_that_nobody_asked_for_are_read_once(random_model, monkeypatch):
     model = random_model()
     model.device = replace(model.device, decode_rows=96)
     read = []
-    monkeypatch.setattr(Reader, "read", lambda reader, inputs, *rest, old=Reader.read: (
+    monkeypatch.setattr(CachedModel, "read", lambda reader, inputs, *rest, old=CachedModel.read: (
         read.append(len(inputs)), old(reader, inputs, *rest))[1])  # fmt: skip
     monkeypatch.setattr(model, "rows_apart", lambda rows, fewer: fewer >= 16)
     decode(model, torch.randn(3, 3, 16), max_tokens=5)

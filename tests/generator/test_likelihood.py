@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from generator.cache import Reader
+from generator.cache import CachedModel
 from generator.decoding import MAX_TOKENS, decode
 from generator.language_model import CRITIC, SHIPPED_FOLDER, LanguageModel
 from generator.likelihood import expectations, surprisals, surprisals_alone
@@ -29,7 +29,7 @@ def ids(model):
 @torch.no_grad()
 def test_one_pass_says_what_reading_token_by_token_says(model, embeddings, ids):
     for number, likely in expectations(model, embeddings, ids):
-        reader, inputs = Reader(model, 8 + MAX_TOKENS), embeddings[[number]]
+        reader, inputs = CachedModel(model, 8 + MAX_TOKENS), embeddings[[number]]
         assert len(likely) == len(ids[number]) + 1
         for row, token in zip(likely, [*ids[number], model.end], strict=True):
             torch.testing.assert_close(row, reader.read(inputs)[0].log_softmax(-1), atol=1e-3, rtol=1e-4)

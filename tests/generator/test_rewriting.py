@@ -5,7 +5,7 @@ import torch
 
 from generator.decoding import MAX_TOKENS, decode
 from generator.language_model import LanguageModel
-from generator.rewriting import Draft, rewrite
+from generator.rewriting import Rewriting, rewrite
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_forced_tokens_come_first_and_none_change_nothing(model, embeddings):
 
 def test_a_rewriting_changes_one_place_at_the_start_of_a_word(model, embeddings):
     draft = tuple(model.tokenize("This quiet kettle pours well."))
-    (found,) = rewrite(model, embeddings, [Draft(0, draft)], 12)
+    (found,) = rewrite(model, embeddings, [Rewriting(0, draft)], 12)
     assert 0 < len(found) <= 12
     for one in found:
         place = next(
@@ -46,7 +46,7 @@ def test_a_rewriting_changes_one_place_at_the_start_of_a_word(model, embeddings)
 
 def test_drafts_do_not_depend_on_each_other(model, embeddings):
     texts = ["This quiet kettle pours well.", "You will love this tent.", "Headline without a stop"]
-    drafts = [Draft(row, tuple(model.tokenize(text))) for row, text in enumerate(texts)]
+    drafts = [Rewriting(row, tuple(model.tokenize(text))) for row, text in enumerate(texts)]
     together = rewrite(model, embeddings, drafts, 5)
     for draft, found in zip(drafts, together, strict=True):
         assert rewrite(model, embeddings, [draft], 5) == [found]
@@ -59,14 +59,14 @@ def test_favoured_tokens_are_tried_more(model, embeddings):
     wanted = frozenset(model.tokenize(" sturdy tent for guests"))
 
     def share(favour):
-        (found,) = rewrite(model, embeddings, [Draft(0, draft, wanted)], 20, favour, least=-20.0)
+        (found,) = rewrite(model, embeddings, [Rewriting(0, draft, wanted)], 20, favour, least=-20.0)
         return sum(bool(wanted & set(one.ids) - set(draft)) for one in found) / len(found)
 
     assert share(8.0) > share(0.0)
 
 
 def test_an_empty_draft_is_rewritten_from_its_start(model, embeddings):
-    (found,) = rewrite(model, embeddings, [Draft(1, ())], 4)
+    (found,) = rewrite(model, embeddings, [Rewriting(1, ())], 4)
     assert len({one.ids[0] for one in found}) == len(found) > 0
 
 

@@ -31,31 +31,34 @@ def flop_rates(device: Device, compiled: bool, report: Callable[[str, int, int],
     cases = list(product(_SHAPES.items(), (torch.float32, torch.bfloat16), ways))
     for (name, config), dtype, way in cases:
         case = {"shape": name, "dtype": str(dtype).removeprefix("torch."), "compiled": way}
-        rows.append({**case, **_rate(config, dtype, way, device)})
+        rows.append({**case, **rate(config, dtype, way, device)})
         report("floating-point rate", len(rows), len(cases))
     return rows
 
 
-def _rate(config: Any, dtype: torch.dtype, compiled: bool, device: Device) -> dict[str, float]:
+def rate(
+    config: Any, dtype: torch.dtype, compiled: bool, device: Device, count: int = _ROWS, seconds: float = 3.0
+) -> dict[str, float]:
+    """Return what optimisation steps of `count` texts at a time reach in a model of random parameters."""
     torch.manual_seed(0)
     module = AutoModelForCausalLM.from_config(config)
     table = module.get_input_embeddings().weight.numel()
     blocks = sum(p.numel() for p in module.base_model.parameters() if p.ndim == 2) - table
     if config.model_type == "gpt2":
         blocks -= module.base_model.wpe.weight.numel()
-    model = LanguageModel(module, _NoTokenizer(), "random", device)
+    model = LanguageModel(module, NoTokenizer(), "random", device)
     objective = Objective(model, dtype, compiled=compiled)
-    targets = torch.randint(0, config.vocab_size, (_ROWS, _TOKENS), device=device.torch)
-    vectors = torch.randn(_ROWS, _VECTORS, model.hidden_size, device=device.torch)
-    margins = torch.ones(_ROWS, device=device.torch)
-    seconds = _seconds(lambda: objective(vectors, targets, margins), device)
-    operations = 4 * _ROWS * (blocks * (_VECTORS + _TOKENS - 1) + table * _TOKENS)
+    targets = torch.randint(0, config.vocab_size, (count, _TOKENS), device=device.torch)
+    vectors = torch.randn(count, _VECTORS, model.hidden_size, device=device.torch)
+    margins = torch.ones(count, device=device.torch)
+    taken = seconds_of(lambda: objective(vectors, targets, margins), device, seconds)
+    operations = 4 * count * (blocks * (_VECTORS + _TOKENS - 1) + table * _TOKENS)
     machine = device.matmul_rate(dtype)
-    return {"parameters": blocks + table, "rate": operations / seconds, "machine_rate": machine,
-            "share": operations / seconds / machine, "steps_per_second": _ROWS / seconds}  # fmt: skip
+    return {"parameters": blocks + table, "rate": operations / taken, "machine_rate": machine,
+            "share": operations / taken / machine, "steps_per_second": count / taken}  # fmt: skip
 
 
-def _seconds(work: Callable[[], object], device: Device, least: float = 3.0) -> float:
+def seconds_of(work: Callable[[], object], device: Device, least: float = 3.0) -> float:
     """Return how long one call takes, on average over `least` seconds after a warm-up."""
     work()
     calls, began = 0, time.perf_counter()
@@ -67,5 +70,11 @@ def _seconds(work: Callable[[], object], device: Device, least: float = 3.0) -> 
     return passed / calls
 
 
-class _NoTokenizer:
+class NoTokenizer:
+    """Of a model of random parameters, which reads no text."""
+
     eos_token_id = 0
+
+    def decode(self, ids: Any, **how: Any) -> str:
+        """Return no text."""
+        return ""

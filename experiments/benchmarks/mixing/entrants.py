@@ -16,7 +16,7 @@ from embeddings.search import CASES
 from embeddings.space import Space
 from embeddings.writing import Written
 from experiments.benchmarks.mixing.corpora import Cases, Corpus
-from generator.cache import Reader
+from generator.cache import CachedModel
 from generator.decoding import MAX_TOKENS, Prefix, decode
 from generator.language_model import LanguageModel
 
@@ -227,7 +227,7 @@ def _decode_together(model: LanguageModel, vectors: Tensor, weights: Tensor) -> 
     texts = []
     for first in range(0, cases, rows):
         chunk, shares = vectors[first : first + rows], weights[first : first + rows].to(model.device.torch)
-        reader, inputs = Reader(model, vectors.shape[2] + MAX_TOKENS), chunk.flatten(0, 1).to(model.device.torch)
+        reader, inputs = CachedModel(model, vectors.shape[2] + MAX_TOKENS), chunk.flatten(0, 1).to(model.device.torch)
         ids = torch.full((len(chunk), MAX_TOKENS), model.end)
         for step in range(MAX_TOKENS):
             scores = reader.read(inputs).log_softmax(-1).unflatten(0, (-1, parents))
