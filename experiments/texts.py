@@ -11,10 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
-import yaml
 
 from copyloom import InputError
 from generator.record import ProductRecord
+from generator.settings import read_yaml
 
 MAX_TEXTS = 200
 """Texts of one pool in a study; more are sampled, and the study says so."""
@@ -22,7 +22,7 @@ MAX_TEXTS = 200
 
 def shipped_claims() -> tuple[list[str], ProductRecord]:
     """Return the claims written for this project, about one subject and other products, and the subject's record."""
-    data = yaml.safe_load(resources.files("experiments").joinpath("data/claims.yaml").read_text(encoding="utf-8"))
+    data = read_yaml(resources.files("experiments").joinpath("data/claims.yaml"))
     return [*data["about_subject"], *data["about_other_products"]], ProductRecord(**data["subject"])
 
 

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import Any
-
-import yaml
 
 from copyloom import InputError
 from generator.record import KINDS, ProductRecord, fill, indefinite_article
+from generator.settings import read_yaml
 
 FORMS = ("claim", "headline", "description")
 """What a text of the grammar can be: a sentence, a headline without full stop, or two or three sentences."""
@@ -164,12 +162,6 @@ def _frames(file: Traversable, form: str) -> Iterator[Frame]:
     for style, texts in read_yaml(file).items():
         for text in texts:
             yield Frame(style, re.sub(r"\{(\w+)\}", r"<\1>", text), form)
-
-
-def read_yaml(file: Traversable) -> Any:
-    """Return what a YAML file holds; by the safe loader of libyaml, many times as fast, where there is one."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(file.read_text(encoding="utf-8"), Loader=loader)
 
 
 def _category(lexicon: dict[str, object]) -> Category:

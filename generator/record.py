@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Self
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from copyloom import InputError, in_words
 from generator.agreement import is_plural
+from generator.settings import read_mapping
 
 KINDS = ("quality", "material", "feature", "benefit", "audience", "use", "proof", "offer")
 """The kinds of attributes, in the order in which a prompt lists them."""
@@ -105,12 +105,7 @@ class ProductRecord(BaseModel):
         InputError
             If the file cannot be read or does not hold a record.
         """
-        try:
-            data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise InputError(f"{path} is not a readable YAML file: {error}") from error
-        if not isinstance(data, dict):
-            raise InputError(f"{path} must hold a mapping with 'name' and attributes such as 'quality: [...]'")
+        data = read_mapping(Path(path), "a mapping with 'name' and attributes such as 'quality: [...]'")
         try:
             return cls.model_validate(data)
         except ValidationError as error:

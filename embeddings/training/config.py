@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -14,16 +13,14 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
 )
 
-from copyloom import InputError, in_words
 from embeddings.encoder import ENCODER_ID
 from embeddings.inversion import Precision
 from generator.language_model import SHIPPED
+from generator.settings import Settings, read_mapping, validated
 
 Stage = Literal["adapter", "model", "lora"]
-Settings = TypeVar("Settings", bound=BaseModel)
 
 
 class AdapterTraining(BaseModel):
@@ -130,10 +127,5 @@ def read_settings(kind: type[Settings], path: Path | None, changes: dict[str, An
     InputError
         If the file cannot be read, or a setting does not fit.
     """
-    try:
-        given = (yaml.safe_load(path.read_text(encoding="utf-8")) if path else None) or {}
-        return kind.model_validate({**given, **changes})
-    except ValidationError as error:
-        raise InputError(f"training settings {path or changes}: {in_words(error)}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
-        raise InputError(f"training settings {path or changes} do not fit: {error}") from error
+    given = read_mapping(path, "a mapping of settings such as 'steps: 1000'", empty=True) if path else {}
+    return validated(kind, given | changes, f"training settings {path or changes}")

@@ -6,15 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
 from bandits import VowpalWabbitConfig
-from copyloom import InputError, in_words
 from embeddings.effort import Effort
 from embeddings.inversion import InversionConfig
 from generator.checks import BrandRules
 from generator.language_model import SHIPPED
+from generator.settings import read_mapping, validated
 
 
 class Strict(BaseModel):
@@ -201,20 +200,10 @@ class CampaignConfig(Strict):
         InputError
             If the file cannot be read, or holds an unknown key or a wrong value.
         """
-        try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise InputError(f"{path} is not a readable YAML file: {error}") from error
-        if not isinstance(data, dict):
-            raise InputError(f"{path} must hold a mapping of settings such as 'seeds: 20'")
+        data = read_mapping(path, "a mapping of settings such as 'seeds: 20'", empty=True)
         return cls.checked(source=str(path), **{**data, **changes})
 
     @classmethod
     def checked(cls, source: str = "the command line", **values: Any) -> Self:
         """Return the configuration of `values`; InputError says what does not fit."""
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise InputError(
-                f"settings from {source}: {in_words(error)}. Allowed: {', '.join(cls.model_fields)}"
-            ) from error
+        return validated(cls, values, f"settings from {source}")

@@ -29,6 +29,7 @@ from experiments.commands.options import (
 
 _SHOWN = 50
 _PART = 512
+_CLUSTER = {"rich_help_panel": "On a cluster"}
 _SEARCH = {"rich_help_panel": "How hard to try"}
 
 Keep = Callable[[Sequence[Any]], object]
@@ -41,6 +42,9 @@ def invert(
     out: Annotated[Path | None, typer.Option(help="Write the embeddings to this safetensors file.")] = None,
     run: Annotated[Path | None, typer.Option(help="Folder of a long job; the same command goes on with it.")] = None,
     shard: Annotated[str, typer.Option(help="With --run: part i/n of the texts, i from 0 to n - 1.")] = "0/1",
+    engine: Annotated[str, typer.Option(help="local, or ray: on a cluster, with --run.", **_CLUSTER)] = "local",
+    address: Annotated[str | None, typer.Option(help="host:port; without, one is started here.", **_CLUSTER)] = None,
+    workers: Annotated[int, typer.Option(help="That each hold the model.", min=1, **_CLUSTER)] = 1,
     database: Database = None,
     pool: PoolName = "texts",
     start: Annotated[str | None, typer.Option(help="adapter, token_mean or random.", **_SEARCH)] = None,
@@ -69,6 +73,8 @@ def invert(
         raise InputError("--shard needs --run FOLDER, which all shards share")
     if start == "given":
         raise InputError("start 'given' is for Python; use adapter, token_mean or random")
+    if engine not in ("local", "ray"):
+        raise InputError(f"engine {engine!r} is unknown; use local or ray")
     part, given = Shard.parse(shard), given_texts(text, texts, column)
     space = Space.load(model, device, vectors, (before, after))
     chosen = {"start": start, "margin": margin, "max_steps": max_steps, "steps_per_nat": steps_per_nat,
@@ -78,7 +84,13 @@ def invert(
         config = InversionConfig.model_validate({**space.default_inversion.model_dump(), **asked})
     except ValidationError as error:
         raise InputError(f"settings of the inversion: {in_words(error)}") from error
-    if run is None:
+    if engine == "ray":
+        from experiments.commands.cluster import invert_on_ray
+
+        source = {"texts": texts, "column": column, "run": run}
+        around = {"model": model, "device": device, "vectors": vectors, "context": (before, after), "config": config}
+        invert_on_ray(source, around, address, workers, as_json)
+    elif run is None:
         _invert_now(space, given, config, _keep(database, pool), out, as_json)
     else:
         _invert_job(space, given, config, run, part, _keep(database, pool), as_json)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from generator.grammar import read_yaml
+from generator.settings import read_yaml
 
 MIN_CHARACTERS, MAX_CHARACTERS = 12, 110
 _HELD_OUT_SHARE = 0.02

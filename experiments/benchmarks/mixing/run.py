@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
 from embeddings.effort import Effort
 from embeddings.encoder import Encoder
@@ -45,6 +44,7 @@ from generator.language_model import SHIPPED, LanguageModel
 from generator.readability import grammar_faults
 from generator.reader import Reader
 from generator.record import ProductRecord
+from generator.settings import read_yaml
 
 Report = Callable[[str, int, int], None]
 _SAMPLES, _REPEATED, _TOGETHER = 20, 24, 4
@@ -273,9 +273,7 @@ def _with_subject(setting: Setting, rule: FluencyRule) -> dict[str, Any]:
     """Return how equal mixtures about given subjects keep to their records and to their parents' styles."""
     grammar, rng = Grammar.load(), random.Random("subjects of the mix benchmark")
     held_out = [grammar.record(rng, category, HELD_OUT_PRODUCT) for category in grammar.categories]
-    unseen = yaml.safe_load(
-        resources.files("experiments").joinpath("data/unseen_records.yaml").read_text(encoding="utf-8")
-    )
+    unseen = read_yaml(resources.files("experiments").joinpath("data/unseen_records.yaml"))
     kinds = {"held-out products": held_out, "unseen words": [ProductRecord(**record) for record in unseen]}
     return {name: _about(setting, rule, records) for name, records in kinds.items()}
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from embeddings.effort import Effort
 from embeddings.mixing import adapt, is_new
@@ -27,6 +26,7 @@ from generator.decoding import decode
 from generator.grammar import HELD_OUT_PRODUCT, Claim, Grammar
 from generator.reader import Reader
 from generator.record import ProductRecord
+from generator.settings import read_yaml
 
 Report = Callable[[str, int, int], None]
 
@@ -111,9 +111,7 @@ def subject_mixtures(space: Space, claims: Sequence[Claim], stored: Sequence[Sum
     """Return how many equal mixtures of claims about other products are about the subject and true to its record."""
     grammar, rng = Grammar.load(), random.Random("subjects")
     known = [grammar.record(rng) for _ in range(10)]
-    data = yaml.safe_load(
-        resources.files("experiments").joinpath("data/unseen_records.yaml").read_text(encoding="utf-8")
-    )
+    data = read_yaml(resources.files("experiments").joinpath("data/unseen_records.yaml"))
     found: dict[str, Any] = {}
     for name, records in (("known", known), ("unseen", [ProductRecord(**record) for record in data])):
         texts: list[str] = []

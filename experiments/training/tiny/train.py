@@ -16,19 +16,18 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-import yaml
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveInt
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from copyloom import InputError, in_words
+from copyloom import InputError
 from embeddings.adapter import Adapter
 from embeddings.encoder import SentenceEncoder
 from embeddings.folders import replacing
 from embeddings.subject import SubjectAdapter, present_slots
-from embeddings.training.config import share_of_rate
+from embeddings.training.config import read_settings, share_of_rate
 from embeddings.training.examples import noisy
 from experiments.corpora.real_texts import is_held_out, real_texts, sentences, shared_data, training_share
 from experiments.training.tiny import checkpoints
@@ -382,7 +381,7 @@ def train_to_package(
     """
     from experiments.training.tiny.package import write_package
 
-    config = read_config(path, changes)
+    config = read_settings(TinyConfig, path, changes)
     folder = data or shared_data()
     model, corpus = train_tiny(config, out, folder, report, Device.choose(device).torch, compiled)
     size = write_package(model, corpus.tokenizer, config, out / "model", len(corpus.real))
@@ -390,14 +389,3 @@ def train_to_package(
     if not corpus.real:
         texts = f"{config.grammar_texts:,} grammar texts alone: no folder of real texts was found"
     return {"model": str(out / "model"), "bytes": size, "steps": config.steps, "texts": texts}
-
-
-def read_config(path: Path | None, changes: dict[str, object]) -> TinyConfig:
-    """Return the training settings in a YAML file, with `changes` on top; InputError says what does not fit."""
-    try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8")) if path else {}
-        return TinyConfig.model_validate({**given, **changes})
-    except ValidationError as error:
-        raise InputError(f"training settings {path or changes}: {in_words(error)}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
-        raise InputError(f"training settings {path or changes} do not fit: {error}") from error

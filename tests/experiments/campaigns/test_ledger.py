@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from zlib import crc32
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from copyloom import InputError
-from embeddings.database import MetaRow, open_database, reading, writing
+from embeddings.database import TextRow, open_database, reading, writing
 from embeddings.geometry import Reduction
 from experiments.campaigns import phases
 from experiments.campaigns.campaign import Campaign
@@ -148,7 +149,7 @@ def test_a_step_that_fails_leaves_no_trace(tmp_path: Path) -> None:
     before = campaign.state
 
     def keep(connection: object, happened: object) -> None:
-        connection.execute(insert(MetaRow).values(key="half", value="written"))  # type: ignore[attr-defined]
+        connection.execute(insert(TextRow).values(id="half", text="written", created_at=datetime.now(UTC)))  # type: ignore[attr-defined]
         raise OSError("disk gone")
 
     snapshot = Published(snapshot=0, probabilities=(1 / 6,) * 6, impressions=9)
@@ -163,7 +164,7 @@ def test_a_step_that_fails_leaves_no_trace(tmp_path: Path) -> None:
     assert campaign.state is before
     assert len(ledger.events("c")) == campaign.recorded == 1
     with reading(engine) as connection:
-        assert not connection.exec_driver_sql("SELECT * FROM meta WHERE key = 'half'").all()
+        assert not connection.exec_driver_sql("SELECT * FROM texts WHERE id = 'half'").all()
 
 
 def test_two_processes_cannot_go_on_with_one_campaign(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from embeddings.database import open_database
@@ -91,3 +92,23 @@ def test_embeddings_carry_over_to_the_same_model_unchanged(tmp_path: Path) -> No
     data("invert", "--text", TEXTS[0], "--text", TEXTS[3], "--out", out, "--device", "cpu")
     found = data("study", "transfer", out, "--model", "copyloom-tiny", "--device", "cpu")
     assert (found["exact_unchanged"], found["exact_carried"], found["steps_carried"]) == (1.0, 1.0, 0.0)
+
+
+def test_a_long_job_runs_on_a_local_ray_cluster_and_goes_on(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    texts, folder = tmp_path / "texts.txt", tmp_path / "job"
+    texts.write_text("A quiet kettle.\nTea that wakes you.\nword " + "word " * 3000 + "\nGo.\n")
+    command = ["invert", "--engine", "ray", "--texts", str(texts), "--run", str(folder), "--device", "cpu", "--json"]
+    first = json.loads(run(*command).stdout)
+    assert (first["texts"], first["exact"], first["refused"], first["resumed"]) == (4, 3, 1, 0)
+    assert sum(pq.read_table(file).num_rows for file in (folder / "parquet").glob("*.parquet")) == 4
+    assert json.loads(run(*command).stdout)["resumed"] == 3
+
+
+def test_what_a_cluster_needs_is_said(tmp_path: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("A quiet kettle.\n")
+    assert "needs --texts FILE and --run FOLDER" in fails("invert", "--engine", "ray", "--texts", str(texts))
+    assert "unknown; use local or ray" in fails("invert", "--engine", "spark", "--texts", str(texts))
+    given = ["invert", "--engine", "ray", "--texts", str(texts), "--run", str(tmp_path / "job"), "--address"]
+    assert "no Ray cluster answers at 127.0.0.1:1" in fails(*given, "127.0.0.1:1")

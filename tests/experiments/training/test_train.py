@@ -10,11 +10,11 @@ import torch
 from copyloom import InputError
 from embeddings.adapter import ADAPTER_SETTINGS, load_adapters
 from embeddings.space import Space
-from embeddings.training.config import share_of_rate
+from embeddings.training.config import read_settings, share_of_rate
 from experiments.corpora.real_texts import is_held_out, real_texts
 from experiments.training.tiny.card import model_card
 from experiments.training.tiny.package import write_package
-from experiments.training.tiny.train import TinyConfig, TinyModel, read_config, train_tiny
+from experiments.training.tiny.train import TinyConfig, TinyModel, train_tiny
 from generator.device import Device
 from generator.grammar import Grammar
 from generator.language_model import SHIPPED_FOLDER, LanguageModel
@@ -96,7 +96,7 @@ def test_the_shipped_card_names_the_frames_of_its_training_however_the_grammar_g
 
 def test_settings_that_do_not_fit() -> None:
     with pytest.raises(InputError, match="steps"):
-        read_config(None, {"steps": 0})
+        read_settings(TinyConfig, None, {"steps": 0})
 
 
 def test_real_texts_are_short_distinct_and_two_percent_are_held_out(shared_data: Path) -> None:
