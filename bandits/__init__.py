@@ -32,7 +32,6 @@ from bandits.rewards.features import Interactions, QuadraticFeatures, RandomFour
 from bandits.rewards.forgetting import Discount, Forgetting, SlidingWindow, remembered
 from bandits.rewards.linear_gaussian import LinearPrior, LinearRewardModel
 from bandits.rewards.outcomes import Event, Outcomes
-from bandits.rewards.prior_conflict import predictive_conflict
 from bandits.rewards.reward_model import LogisticRewardModel, RewardPrior
 from bandits.rewards.text_prior import TextPrior, TrustReport
 from bandits.sequential.confidence_sequences import (
@@ -116,7 +115,6 @@ __all__ = [
     "pairwise_difference_intervals",
     "plan_traffic",
     "policy_value_interval",
-    "predictive_conflict",
     "rate_interval",
     "remembered",
     "running_mean_interval",

@@ -9,10 +9,24 @@ down_revision = None
 
 def upgrade() -> None:
     """Make the tables of the first Copyloom."""
-    moment = sa.DateTime(timezone=True)
+    _texts()
+    _pools()
+    op.create_table(
+        "runs", sa.Column("id", sa.Integer(), primary_key=True), sa.Column("config", sa.String(), nullable=False)
+    )
+    op.create_table(
+        "campaigns",
+        sa.Column("id", sa.Integer(), primary_key=True),
+        sa.Column("name", sa.String(), nullable=False, unique=True),
+    )
     op.create_table(
         "meta", sa.Column("key", sa.String(), primary_key=True), sa.Column("value", sa.String(), nullable=False)
     )
+    op.bulk_insert(sa.table("meta", sa.column("key"), sa.column("value")), [{"key": "schema_version", "value": "1"}])
+
+
+def _texts() -> None:
+    moment = sa.DateTime(timezone=True)
     op.create_table(
         "spaces",
         sa.Column("id", sa.Integer(), primary_key=True),
@@ -57,6 +71,9 @@ def upgrade() -> None:
         sa.Column("weight", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(["text_id", "space_id"], ["embeddings.text_id", "embeddings.space_id"]),
     )
+
+
+def _pools() -> None:
     op.create_table(
         "pools",
         sa.Column("id", sa.Integer(), primary_key=True),
@@ -71,16 +88,7 @@ def upgrade() -> None:
         sa.Column("text_id", sa.String(64), sa.ForeignKey("texts.id"), nullable=False),
         sa.Column("action", sa.String(16), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("created_at", moment, nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.UniqueConstraint("pool_id", "version", "text_id"),
     )
     op.create_index("pool_events_by_text", "pool_events", ["pool_id", "text_id"])
-    op.create_table(
-        "runs", sa.Column("id", sa.Integer(), primary_key=True), sa.Column("config", sa.String(), nullable=False)
-    )
-    op.create_table(
-        "campaigns",
-        sa.Column("id", sa.Integer(), primary_key=True),
-        sa.Column("name", sa.String(), nullable=False, unique=True),
-    )
-    op.bulk_insert(sa.table("meta", sa.column("key"), sa.column("value")), [{"key": "schema_version", "value": "1"}])
