@@ -9,8 +9,11 @@ import torch
 from sqlalchemy import Connection, Engine, insert, select
 from torch import Tensor
 
+from copyloom import InputError
 from embeddings.database import (
+    EmbeddingRow,
     SentenceVectorRow,
+    SpaceRow,
     TextRow,
     from_bytes,
     matching,
@@ -77,3 +80,23 @@ class EncodedOnce:
             rows = [{"text_id": key, "encoder": self.name, "vector": to_bytes(vector)} for key, vector in vectors]
             connection.execute(insert(SentenceVectorRow), rows)
         self._kept.update(texts)
+
+
+def stored_vectors(engine: Engine) -> dict[str, Tensor]:
+    """Return the sentence vectors (S,) of all texts of a database, by text.
+
+    Raises
+    ------
+    InputError
+        If they are of several encoders.
+    """
+    kept = select(SentenceVectorRow.encoder, TextRow.text, SentenceVectorRow.vector)
+    kept = kept.join(TextRow, TextRow.id == SentenceVectorRow.text_id)
+    stored = select(SpaceRow.encoder, TextRow.text, EmbeddingRow.sentence_vector)
+    stored = stored.join(TextRow, TextRow.id == EmbeddingRow.text_id)
+    stored = stored.join(SpaceRow, SpaceRow.id == EmbeddingRow.space_id)
+    with reading(engine) as connection:
+        rows = [*connection.execute(kept), *connection.execute(stored)]
+    if len(encoders := sorted({encoder for encoder, _, _ in rows})) > 1:
+        raise InputError(f"the database holds vectors of the encoders {', '.join(encoders)}; they do not compare")
+    return {text: from_bytes(vector, len(vector) // 4) for _, text, vector in rows}

@@ -33,7 +33,7 @@ def begin(campaigns: Sequence[Campaign], openings: Sequence[Opened], writer: Wri
     for campaign in campaigns:
         writer.recall(campaign.state.drafts)
     writer.recall_vectors(text for campaign in campaigns for text in campaign.state.parents)
-    with ledger.step(campaigns) as record:
+    with ledger.step(campaigns, writer.keep) as record:
         record([[] if campaign.recorded else [opening] for campaign, opening in zip(campaigns, openings, strict=True)])
 
 

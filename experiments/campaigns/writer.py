@@ -16,7 +16,7 @@ from embeddings.pool import Pool
 from embeddings.space import Space
 from embeddings.summary import Lineage, SummaryEmbedding
 from embeddings.writing import NOTHING_FIT, Written
-from experiments.campaigns.events import Draft, Happening, Promoted
+from experiments.campaigns.events import Draft, Happening, Opened, Promoted
 from experiments.campaigns.events import Written as WrittenEvent
 from generator.checks import Checker, Refusal
 from generator.record import ProductRecord
@@ -105,9 +105,10 @@ class Writer:
             self.embeddings.update((one.text, one) for one in self.pool.members() if one.text in missing)
 
     def keep(self, connection: Connection, happened: Sequence[Happening]) -> None:
-        """Write into a transaction what belongs to its events: vectors of drafts, and new members of the pool."""
-        drafts = [draft for event in happened if isinstance(event, WrittenEvent) for draft in event.drafts]
-        self.encoder.keep(connection, [draft.text for draft in drafts if draft.text])
+        """Write into a transaction what belongs to its events: vectors of texts, and new members of the pool."""
+        texts = [text for event in happened if isinstance(event, Opened) for text in event.slate]
+        texts += [draft.text for event in happened if isinstance(event, WrittenEvent) for draft in event.drafts]
+        self.encoder.keep(connection, [text for text in dict.fromkeys(texts) if text])
         for text in dict.fromkeys(text for event in happened if isinstance(event, Promoted) for text in event.texts):
             self.pool.promote(self.embeddings[text], "shown to a large share of shoppers", connection)
 

@@ -21,6 +21,7 @@ from experiments.commands.mix import mix
 from experiments.commands.models import models_app
 from experiments.commands.options import Column, DeviceName, File, Json, Model, Subject, Writer, writer_for
 from experiments.commands.plan import plan
+from experiments.commands.prior import prior
 from experiments.commands.probe import inversion, radius, transfer, vectors
 from experiments.commands.steering import steer, steering, styles
 from experiments.commands.writer import train_editor_command, train_writer_command
@@ -120,6 +121,7 @@ app.command()(decode)
 app.command(context_settings={"ignore_unknown_options": True})(mix)
 app.command()(evaluate)
 app.command()(plan)
+app.command()(prior)
 app.command()(steer)
 
 

@@ -97,11 +97,13 @@ def test_stopped_and_resumed_anywhere_ends_like_one_that_was_not(finished: Path,
     assert states(tmp_path) == states(finished)
 
 
+@pytest.mark.parametrize("rounds", [7, 8])
 def test_resuming_writes_and_encodes_nothing_that_is_on_record(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rounds: int
+) -> None:
+    """Stopped before the last round, in which nothing is proposed, and after it."""
     with pytest.raises(KeyboardInterrupt):
-        run_study(RunConfig(**SMALL), tmp_path, stop_at("showing texts to shoppers", 8))
+        run_study(RunConfig(**SMALL), tmp_path, stop_at("showing texts to shoppers", rounds))
     asked: list[str] = []
     encode = SentenceEncoder.encode
     monkeypatch.setattr(SentenceEncoder, "encode", lambda self, texts: asked.extend(texts) or encode(self, texts))
