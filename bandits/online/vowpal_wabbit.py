@@ -161,7 +161,7 @@ class VowpalWabbit:
         label = f"0:{-float(reward):g}:{decision.propensity:.9g} "
         self._workspace.learn("\n".join((label if i == decision.text else "") + self._lines[i] for i in texts))
 
-    def learn_counts(self, counts: Sequence[tuple[int, float, int, int]]) -> None:
+    def learn_counts(self, counts: Sequence[tuple[int, float, int, int]], among: int) -> None:
         """Take in what the impressions of a snapshot came to, some fifty of a text as one example of their weight.
 
         Vowpal Wabbit weighs an example by one over its propensity: n impressions with their mean reward, and a
@@ -171,12 +171,15 @@ class VowpalWabbit:
         Parameters
         ----------
         counts : sequence of (text, propensity, impressions, clicks)
+        among : int
+            How many texts might have been shown.
 
         Raises
         ------
         InputError
             If a text is unknown, a propensity is not in (0, 1], or there are fewer impressions than clicks.
         """
+        check_count("among", among)
         examples: list[tuple[float, str]] = []
         for text, propensity, impressions, clicks in counts:
             check_number("propensity", propensity, least=0, most=1, above=True)
@@ -186,7 +189,7 @@ class VowpalWabbit:
             (known,) = self.slate.known([text]).tolist()
             parts = max(round(impressions / _TOGETHER), 1)
             weight = impressions / parts
-            chance = min(propensity * int(self.slate.active.sum()) / weight, 1.0)
+            chance = min(propensity * among / weight, 1.0)
             line = f"0:{-clicks / impressions:g}:{chance:.9g} {self._lines[known]}"
             examples += [((part + 0.5) / parts, line) for part in range(parts)]
         for _, line in sorted(examples, key=lambda example: example[0]):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bandits import Posterior, mixture_key
 from copyloom import InputError
+from embeddings.database import text_id
 from embeddings.summary import Lineage
 from experiments.campaigns.campaign import Campaign, Slates, padded
 from experiments.campaigns.events import Admitted, Closed, Happening, Promoted, Published, Retired, Reviewed, Written
@@ -172,12 +173,29 @@ def _worth_mixing(state: State, least: float) -> tuple[str, ...]:
     return tuple(text for text in often if text in state.written and text not in state.parents)
 
 
+def _check(state: State, outcome: Outcome) -> None:
+    """Raise unless an outcome is of a snapshot that was published, and of its texts and segments."""
+    text_id(outcome.id + outcome.context)  # or they could not be stored
+    if not 0 <= outcome.snapshot < len(state.snapshots):
+        raise InputError(f"outcome {outcome.id!r} is of snapshot {outcome.snapshot}, which was never published")
+    shown = set(state.slate[: len(state.snapshots[outcome.snapshot].probabilities)])
+    if unknown := [text for text in outcome.texts if text not in shown]:
+        raise InputError(f"outcome {outcome.id!r} names {unknown[0]!r}, which its snapshot does not show")
+    shape = (len(outcome.texts), len(state.opening.segments))
+    if outcome.impressions.shape != shape or outcome.clicks.shape != shape:
+        raise InputError(f"outcome {outcome.id!r} has impressions of shape {outcome.impressions.shape} and clicks of "
+                         f"{outcome.clicks.shape}; its texts and the campaign's segments need {shape}")  # fmt: skip
+    if bool(((outcome.clicks < 0) | (outcome.clicks > outcome.impressions)).any()):
+        raise InputError(f"outcome {outcome.id!r} has more clicks than impressions, or fewer than none")
+
+
 def _closed(state: State, outcomes: Sequence[Outcome]) -> list[Happening]:
     place, seen = {text: number for number, text in enumerate(state.slate)}, set(state.closed)
     found: list[Happening] = []
     for outcome in outcomes:
         if outcome.id in seen:
             continue
+        _check(state, outcome)
         seen.add(outcome.id)
         counts = tuple(
             (place[outcome.texts[row]], int(segment), int(outcome.impressions[row, segment]),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -98,7 +99,8 @@ class _Learner:
 
     @classmethod
     def of(cls, campaign: Campaign, features: Tensor) -> _Learner:
-        config, seed = campaign.state.opening.policy, int(campaign.stream().initial_seed() % 2**31)
+        config = campaign.state.opening.policy
+        seed = int(np.random.SeedSequence(campaign.seeds).generate_state(1)[0] >> 1)
         return cls(VowpalWabbit(features, config.vowpal_wabbit or _BAG, floor=config.floor, seed=seed))
 
     def follow(self, state: State, features: Tensor) -> None:
@@ -108,9 +110,8 @@ class _Learner:
         for event in [event for name, event in state.closed.items() if name not in self.known]:
             self.known.add(event.id)
             chances = state.snapshots[event.snapshot].probabilities
-            self.bandit.learn_counts([
-                (place, chances[place], impressions, clicks) for place, _, impressions, clicks in event.counts
-            ])  # fmt: skip
+            counts = [(place, chances[place], impressions, clicks) for place, _, impressions, clicks in event.counts]
+            self.bandit.learn_counts(counts, len(chances))
 
 
 @dataclass(frozen=True, eq=False)

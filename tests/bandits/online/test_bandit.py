@@ -233,7 +233,7 @@ def test_vowpal_wabbit_learns_of_counts_as_well_as_one_by_one():
         for _ in range(10):
             shown = rng.multinomial(2000, np.full(6, 1 / 6))
             clicks = rng.binomial(shown, rates)
-            batch.learn_counts([(i, 1 / 6, int(shown[i]), int(clicks[i])) for i in range(6)])
+            batch.learn_counts([(i, 1 / 6, int(shown[i]), int(clicks[i])) for i in range(6)], 6)
             rewards = [(i, float(c < clicks[i])) for i in range(6) for c in range(shown[i])]
             for place in rng.permutation(len(rewards)).tolist():
                 single.learn(Decision(rewards[place][0], 1 / 6), rewards[place][1])
@@ -242,4 +242,4 @@ def test_vowpal_wabbit_learns_of_counts_as_well_as_one_by_one():
     assert np.mean(reached["counts"]) > 0.9 * np.mean(reached["one by one"])
     for wrong in ((9, 0.5, 10, 1), (0, 0.0, 10, 1), (0, 0.5, 10, 11), (0, 0.5, 0, 0)):
         with pytest.raises(InputError):
-            batch.learn_counts([wrong])
+            batch.learn_counts([wrong], 6)

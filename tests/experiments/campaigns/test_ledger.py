@@ -2,8 +2,10 @@
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -231,3 +233,26 @@ def test_outcomes_keep_their_context(tmp_path: Path) -> None:
     collect([campaign], [Phone(first.shoppers, 0)], ledger)
     assert campaign.state.counts == {(3, 1, "phone"): (1, 1)}
     assert ledger.events("c")[-1].what == Closed(id="x", snapshot=0, counts=((3, 1, 1, 1),), context="phone")
+
+
+@pytest.mark.parametrize(("changes", "says"), [
+    ({"texts": ("never shown", *TEXTS[1:])}, "names 'never shown', which its snapshot does not show"),
+    ({"snapshot": 3}, "snapshot 3, which was never published"),
+    ({"impressions": np.ones((6, 4), int)}, r"shape \(6, 4\)"),
+    ({"clicks": np.full((6, 3), 2)}, "more clicks than impressions"),
+    ({"id": "\ud800"}, "not valid Unicode"),
+])  # fmt: skip
+def test_outcomes_that_cannot_be_are_refused_by_name(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
+    ledger = Ledger(open_database(tmp_path / "a.sqlite"), "config")
+    campaign = started(ledger)
+    with ledger.step([campaign]) as record:
+        record([[Published(snapshot=0, probabilities=(1 / 6,) * 6, impressions=18)]])
+    right = Outcome("a", 0, TEXTS, np.ones((6, 3), int), np.zeros((6, 3), int))
+
+    class Wrong(SimulatedFeed):
+        def closed(self) -> list[Outcome]:
+            return [replace(right, **changes)]
+
+    with pytest.raises(InputError, match=says):
+        collect([campaign], [Wrong(feed().shoppers, 0)], ledger)
+    assert not campaign.state.closed

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from bandits import LogisticRewardModel, Posterior, RewardPrior, remembered
 from copyloom import InputError
+from embeddings.summary import Lineage
 from experiments.campaigns.campaign import Campaign, counted, forgetting_of
 from experiments.campaigns.config import CampaignConfig, PolicyConfig
-from experiments.campaigns.events import Closed, Happening, Opened, Published
+from experiments.campaigns.events import Admitted, Closed, Draft, Happening, Opened, Published, Written
 from experiments.campaigns.policies import Policies
 from experiments.campaigns.state import replay
 
@@ -90,13 +91,26 @@ def test_what_may_not_be_shown_is_not(policy: Any) -> None:
     assert third == 0
 
 
-def test_vowpal_wabbit_learns_each_outcome_once_and_the_same_when_it_starts_anew() -> None:
-    policies, one = Policies(), campaign("vowpal-wabbit", rounds=1)
-    mask = torch.ones(1, 4, dtype=torch.bool)
-    for rounds in (1, 2, 2, 3):
-        one.state = campaign("vowpal-wabbit", rounds).state
-        (step,) = policies.allocate([one], belief([one]), mask)
-    assert step.tolist() == allocated(campaign("vowpal-wabbit", 3))[0]
+@pytest.mark.parametrize("settings", [{}, {"explore": "softmax", "strength": 20}, {"explore": "cover", "strength": 3}])
+def test_vowpal_wabbit_learns_each_outcome_once_and_the_same_when_it_starts_anew(settings: dict[str, Any]) -> None:
+    """A slate that grows, outcomes too few to be sure of: what went along knows what one that starts anew does."""
+    policy = {"name": "vowpal-wabbit", "vowpal_wabbit": settings} if settings else "vowpal-wabbit"
+    policies, one, texts = Policies(), Campaign("c", (0, 1)), [f"more {number}" for number in range(6)]
+    drafts = tuple(Draft(Lineage(TEXTS[:2], (0.5, 0.5 + place)), text) for place, text in enumerate(texts))
+    opening = Opened(slate=TEXTS, parents=TEXTS, segments=("all",), policy=PolicyConfig.model_validate(policy))
+    one.state = replay([opening, Written(drafts=drafts)])
+    for number in range(6):
+        count = len(one.state.slate)
+        counts = tuple((place, 0, 60, (place * 7 + number) % 5) for place in range(count))
+        one.state = replay([
+            Published(snapshot=number, probabilities=(1 / count,) * count, impressions=60 * count),
+            Closed(id=str(number), snapshot=number, counts=counts), Admitted(texts=(texts[number],)),
+        ], one.state)  # fmt: skip
+        rows = torch.eye(10, dtype=torch.float64)[None, : count + 1, :5] + 0.1
+        fitted = LogisticRewardModel(RewardPrior(0.02)).fit(rows, *(part[None] for part in counted(one.state)))
+        (step,) = policies.allocate([one], fitted, fitted.present)
+    assert step.tolist() == Policies().allocate([one], fitted, fitted.present)[0].tolist()
+    assert 0 < float(step.max()) < 1
 
 
 def test_what_is_forgotten_counts_less() -> None:

@@ -254,6 +254,10 @@ def test_policies_side_by_side_in_one_study(finished: Path, tmp_path: Path) -> N
     assert summary["uplift"] == alone["uplift"]
     found = states(tmp_path / "run")
     assert len(found) == 8 + 4
+    with pytest.raises(KeyboardInterrupt):
+        run_study(RunConfig.from_yaml(file), tmp_path / "stopped", stop_at("showing texts to shoppers", 5))
+    run_study(RunConfig.from_yaml(file), tmp_path / "stopped", quiet)
+    assert states(tmp_path / "stopped") == found
     held = found["open, seed 0, mixing, ucb, holdout share 0.1"]
     assert all(snapshot.probabilities[0] >= 0.1 for snapshot in held.snapshots)
     with pytest.raises(InputError, match="thompson plays twice"):
