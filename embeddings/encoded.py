@@ -37,7 +37,6 @@ class EncodedOnce:
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
         self._vectors: dict[str, Tensor] = {}
-        self._kept: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -59,7 +58,6 @@ class EncodedOnce:
     def learn(self, vectors: Mapping[str, Tensor]) -> None:
         """Take vectors (S,) of texts that this encoder made before and that are kept elsewhere."""
         self._vectors.update(vectors)
-        self._kept.update(vectors)
 
     def recall(self, engine: Engine) -> None:
         """Take all vectors of this encoder that a database holds."""
@@ -69,8 +67,8 @@ class EncodedOnce:
         self.learn({text: from_bytes(vector, self.size) for text, vector in rows})
 
     def keep(self, connection: Connection, texts: Sequence[str]) -> None:
-        """Write the vectors of texts that are not kept yet into a transaction."""
-        fresh = {text_id(text): text for text in texts if text not in self._kept}
+        """Write the vectors of texts that a database does not hold yet into a transaction."""
+        fresh = {text_id(text): text for text in texts}
         known = select(SentenceVectorRow.text_id).where(SentenceVectorRow.encoder == self.name)
         for row in matching(connection, known, SentenceVectorRow.text_id, list(fresh)):
             del fresh[row.text_id]
@@ -79,7 +77,6 @@ class EncodedOnce:
             vectors = zip(fresh, self.encode(list(fresh.values())), strict=True)
             rows = [{"text_id": key, "encoder": self.name, "vector": to_bytes(vector)} for key, vector in vectors]
             connection.execute(insert(SentenceVectorRow), rows)
-        self._kept.update(texts)
 
 
 def stored_vectors(engine: Engine) -> dict[str, Tensor]:

@@ -32,7 +32,8 @@ def begin(campaigns: Sequence[Campaign], openings: Sequence[Opened], writer: Wri
     ledger.resume(campaigns)
     for campaign in campaigns:
         writer.recall(campaign.state.drafts)
-    writer.recall_vectors(text for campaign in campaigns for text in campaign.state.parents)
+    writer.encoder.recall(ledger.engine)
+    writer.recall_parents(text for campaign in campaigns for text in campaign.state.parents)
     with ledger.step(campaigns, writer.keep) as record:
         record([[] if campaign.recorded else [opening] for campaign, opening in zip(campaigns, openings, strict=True)])
 
@@ -41,7 +42,8 @@ def warm_up(
     campaigns: Sequence[Campaign], lineages: Sequence[Lineage], writer: Writer, ledger: Ledger, progress: Progress
 ) -> None:
     """Write the first lineages that are not on record yet, of which is learned what becomes of texts in a mixture."""
-    done, fresh = 0, writer.unwritten(lineages)
+    mixing = [campaign.state.tried for campaign in campaigns if campaign.state.opening.mixing]
+    done, fresh = 0, [lineage for lineage in lineages if any(lineage not in tried for tried in mixing)]
     for group in writer.together(fresh):
         progress(done, len(fresh))
         with ledger.step(campaigns, writer.keep) as record:
@@ -74,6 +76,15 @@ def decide(shop: Workshop, campaigns: Sequence[Campaign], record: Record) -> Non
 
 
 def collect(campaigns: Sequence[Campaign], feeds: Sequence[RewardFeed], ledger: Ledger) -> None:
-    """Take what shoppers did: outcomes that closed, of whichever snapshot, late or twice."""
+    """Take what shoppers did: outcomes that closed, of whichever snapshot, late or twice.
+
+    Raises
+    ------
+    InputError
+        If an outcome cannot be; the others are on record.
+    """
     with ledger.step(campaigns) as record:
-        record(phases.close(campaigns, feeds))
+        happened, refused = phases.close(campaigns, feeds)
+        record(happened)
+    if refused:
+        raise refused[0]

@@ -73,5 +73,8 @@ class RewardFeed(Protocol):
         ...
 
     def closed(self) -> Sequence[Outcome]:
-        """Return the outcomes that closed since this was asked last."""
+        """Return the outcomes that closed since this was asked last.
+
+        What was told, but not recorded before a restart, must be told again; an outcome counts once all the same.
+        """
         ...

@@ -19,7 +19,7 @@ from generator.settings import read_mapping, validated
 class Strict(BaseModel):
     """Settings that never change, of which unknown ones are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class HoldoutConfig(Strict):
@@ -55,7 +55,8 @@ class PolicyConfig(Strict):
     epsilon : float
         Share at random, for epsilon-greedy.
     floor : float
-        Least probability of each text, for all but uniform.
+        Least probability of each text, for all but uniform, of what a holdout leaves. No more texts are admitted than
+        it has room for.
     design_rounds : int
         Snapshots at the start that follow the optimal design, which learns most about all texts at once.
     holdout : HoldoutConfig, optional
@@ -82,15 +83,22 @@ class PolicyConfig(Strict):
     def _of_a_name(cls, given: Any) -> Any:
         return {"name": given} if isinstance(given, str) else given
 
+    @model_validator(mode="after")
+    def _remembers(self) -> Self:
+        if self.forgetting is not None and self.name == "vowpal-wabbit":
+            raise ValueError("vowpal-wabbit cannot forget; leave forgetting out")
+        return self
+
     @property
     def label(self) -> str:
         """The name, and what is not as usual, for tables."""
         parts: list[str] = [self.name]
         whole = self.model_dump()
         for key, changed in self.model_dump(exclude_defaults=True, exclude={"name"}).items():
-            shown = changed if changed != {} else whole[key]
-            settings = shown.items() if isinstance(shown, dict) else [("", shown)]
-            given = [f"{name} {setting}".strip() for name, setting in settings if setting is not None]
+            if changed == {}:  # all of it as usual
+                changed = {name: value for name, value in whole[key].items() if value is not None}
+            settings = changed.items() if isinstance(changed, dict) else [("", changed)]
+            given = [f"{name} {setting}".strip() for name, setting in settings]
             parts.append(" ".join([key, *given]))
         return ", ".join(parts)
 

@@ -19,7 +19,7 @@ from experiments.campaigns.config import PolicyConfig
 from generator.checks import Refusal
 
 SCHEMA_VERSION = 1
-"""Of what events say; one that is read under another version is translated first."""
+"""Of what events say; a ledger with events of another version is refused."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Draft:
 
 
 class _Happening(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Opened(_Happening):
@@ -144,7 +144,7 @@ class Closed(_Happening):
 
 
 class Retired(_Happening):
-    """Texts are shown no more."""
+    """Texts are shown no more, from the next snapshot on."""
 
     kind: Literal["retired"] = "retired"
     texts: tuple[str, ...]

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from copyloom import InputError
-from embeddings.database import reading, writing
+from embeddings.database import matching, reading, writing
 from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import HAPPENING, SCHEMA_VERSION, Event, Happening
 from experiments.campaigns.state import replay
@@ -54,7 +54,7 @@ class Ledger:
         engine = self.engine
         with reading(engine) as connection:
             known = connection.scalar(select(RunRow.config))
-            begun = connection.scalar(select(func.count()).select_from(CampaignRow))
+            begun = connection.scalar(select(EventRow.id).limit(1)) is not None
         if known == config:
             return
         if known is not None and begun:
@@ -66,6 +66,12 @@ class Ledger:
                 connection.execute(insert(RunRow).values(id=1, config=config))
             else:
                 connection.execute(update(RunRow).values(config=config))
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything has happened: not so in a database that an older Copyloom wrote."""
+        with reading(self.engine) as connection:
+            return connection.scalar(select(EventRow.id).limit(1)) is not None
 
     def names(self) -> list[str]:
         """Return the names of all campaigns, in the order in which they were opened."""
@@ -116,21 +122,23 @@ class Ledger:
 
     def _append(self, campaigns: Sequence[Campaign], fresh: Happened, keep: Keep | None) -> None:
         now = datetime.now(UTC)
-        rows = [
-            (campaign.name, Event(campaign.name, campaign.recorded + place, now, what))
+        events = [
+            Event(campaign.name, campaign.recorded + place, now, what)
             for campaign, new in zip(campaigns, fresh, strict=True)
             for place, what in enumerate(new)
         ]
-        if not rows:
+        if not events:
             return
-        try:
-            with writing(self.engine) as connection:
-                numbers = _numbers(connection, [campaign.name for campaign in campaigns])
-                connection.execute(insert(EventRow), [_row(numbers[name], event) for name, event in rows])
-                if keep is not None:
-                    keep(connection, [what for new in fresh for what in new])
-        except IntegrityError as error:
-            raise InputError("another process has gone on with this campaign meanwhile; stop one of the two") from error
+        with writing(self.engine) as connection:
+            numbers = _numbers(connection, [campaign.name for campaign in campaigns])
+            try:
+                connection.execute(insert(EventRow), [_row(numbers[event.campaign], event) for event in events])
+            except IntegrityError as error:
+                raise InputError(
+                    "another process has gone on with this campaign meanwhile; stop one of the two"
+                ) from error
+            if keep is not None:
+                keep(connection, [event.what for event in events])
         for campaign, new in zip(campaigns, fresh, strict=True):
             campaign.recorded += len(new)
 
@@ -138,16 +146,16 @@ class Ledger:
         """Return the events of campaigns by name."""
         query = select(CampaignRow.name, EventRow.sequence, EventRow.at, EventRow.version, EventRow.body)
         query = query.join(EventRow, EventRow.campaign_id == CampaignRow.id)
+        query = query.order_by(EventRow.campaign_id, EventRow.sequence)
         found: dict[str, list[Event]] = defaultdict(list)
         with reading(self.engine) as connection:
-            for row in connection.execute(query.order_by(EventRow.campaign_id, EventRow.sequence)):
+            for row in matching(connection, query, CampaignRow.name, sorted(names)):
                 if row.version != SCHEMA_VERSION:
                     raise InputError(
                         f"the ledger holds an event of version {row.version}, this Copyloom reads {SCHEMA_VERSION}; "
                         "open it with the Copyloom that wrote it"
                     )
-                if row.name in names:
-                    found[row.name].append(Event(row.name, row.sequence, row.at, HAPPENING.validate_json(row.body)))
+                found[row.name].append(Event(row.name, row.sequence, row.at, HAPPENING.validate_json(row.body)))
         return found
 
 

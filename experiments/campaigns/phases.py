@@ -5,6 +5,7 @@ None of them changes a state: `experiments.campaigns.state.apply` does, once wha
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import torch
@@ -59,7 +60,8 @@ def propose(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) ->
         shop.config.proposer.shortlist,
         tried=[{mixture_key([place[text] for text in one.parents], one.weights)
                 for one in campaign.state.tried if len(one.parents) > 1} for campaign in mixing],
-        members=torch.tensor([[text in set(campaign.state.parents) for text in parents] for campaign in mixing]),
+        members=torch.tensor([[text in mine for text in parents]
+                              for mine in (set(campaign.state.parents) for campaign in mixing)]),
     )  # fmt: skip
     wanted = [_lineages(parents, *row)
               for row in zip(proposals.parents, proposals.weights, proposals.valid, strict=True)]  # fmt: skip
@@ -81,9 +83,10 @@ def admit(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) -> H
     features, present = padded(waiting, shop.features)
     mean, variance = belief.of(rows).predict(features)
     bounds = torch.where(present, mean + shop.config.proposer.exploration * variance.sqrt(), -torch.inf)
-    best = bounds.argsort(dim=1, descending=True, stable=True)[:, : shop.config.proposer.admit]
+    best = bounds.argsort(dim=1, descending=True, stable=True).tolist()
     for number, row in enumerate(rows):
-        texts = tuple(waiting[number][place] for place in best[number].tolist() if present[number, place])
+        most = min(shop.config.proposer.admit, _room(campaigns[row].state))
+        texts = tuple(waiting[number][place] for place in best[number][:most] if present[number, place])
         happened[row] = [Admitted(texts=texts)] if texts else []
     return happened
 
@@ -124,9 +127,11 @@ def show(campaigns: Sequence[Campaign], feeds: Sequence[RewardFeed]) -> None:
             feed.publish(campaign.state.snapshot)
 
 
-def close(campaigns: Sequence[Campaign], feeds: Sequence[RewardFeed]) -> Happened:
-    """Take the outcomes that closed since, each once."""
-    return [_closed(campaign.state, feed.closed()) for campaign, feed in zip(campaigns, feeds, strict=True)]
+def close(campaigns: Sequence[Campaign], feeds: Sequence[RewardFeed]) -> tuple[Happened, list[InputError]]:
+    """Take the outcomes that closed since, each once; and return why some of them cannot be."""
+    refused: list[InputError] = []
+    return [_closed(campaign.state, feed.closed(), refused)
+            for campaign, feed in zip(campaigns, feeds, strict=True)], refused  # fmt: skip
 
 
 def review(campaign: Campaign, texts: Sequence[str], approved: bool, by: str, reason: str = "") -> list[Happening]:
@@ -148,11 +153,13 @@ def retire(campaign: Campaign, texts: Sequence[str], reason: str) -> list[Happen
     Raises
     ------
     InputError
-        If one is not shown, or none would be left.
+        If one is not shown or a holdout's, or none would be left.
     """
     shown = [text for text in campaign.state.slate if text not in campaign.state.retired]
     if unknown := [text for text in texts if text not in shown]:
         raise InputError(f"{unknown[0]!r} is not shown by {campaign.name}; retire only texts of its slate")
+    if campaign.state.control in texts:
+        raise InputError(f"{campaign.state.control!r} is the holdout's text of {campaign.name}; it must stay")
     if not set(shown) - set(texts):
         raise InputError(f"{campaign.name} would have nothing left to show; leave one text at least")
     return [Retired(texts=tuple(texts), reason=reason)]
@@ -164,6 +171,12 @@ def _lineages(parents: Sequence[str], rows: Tensor, weights: Tensor, valid: Tens
         for row, weight, usable in zip(rows, weights, valid, strict=True)
         if usable
     ]
+
+
+def _room(state: State) -> int:
+    """Return how many more texts may be shown, each with the policy's least probability."""
+    shown, floor = len(state.slate) - len(state.retired), state.opening.policy.floor
+    return max(int(1 / floor) - shown, 0) if floor else sys.maxsize
 
 
 def _worth_mixing(state: State, least: float) -> tuple[str, ...]:
@@ -189,13 +202,17 @@ def _check(state: State, outcome: Outcome) -> None:
         raise InputError(f"outcome {outcome.id!r} has more clicks than impressions, or fewer than none")
 
 
-def _closed(state: State, outcomes: Sequence[Outcome]) -> list[Happening]:
+def _closed(state: State, outcomes: Sequence[Outcome], refused: list[InputError]) -> list[Happening]:
     place, seen = {text: number for number, text in enumerate(state.slate)}, set(state.closed)
     found: list[Happening] = []
     for outcome in outcomes:
         if outcome.id in seen:
             continue
-        _check(state, outcome)
+        try:
+            _check(state, outcome)
+        except InputError as error:
+            refused.append(error)
+            continue
         seen.add(outcome.id)
         counts = tuple(
             (place[outcome.texts[row]], int(segment), int(outcome.impressions[row, segment]),

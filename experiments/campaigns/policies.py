@@ -25,7 +25,6 @@ from bandits import (
     VowpalWabbit,
     VowpalWabbitConfig,
 )
-from copyloom import InputError
 from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.config import PolicyConfig
 from experiments.campaigns.state import State
@@ -83,7 +82,8 @@ class Policies:
         learners = []
         for row, campaign in enumerate(campaigns):
             features = belief.design[row, belief.present[row], 1:]
-            if campaign.name not in self._learners:
+            known = self._learners.get(campaign.name)
+            if known is None or not known.fits(features):  # of a step that came to nothing, say
                 self._learners[campaign.name] = _Learner.of(campaign, features)
             learners.append(self._learners[campaign.name])
             learners[-1].follow(campaign.state, features)
@@ -103,15 +103,24 @@ class _Learner:
         seed = int(np.random.SeedSequence(campaign.seeds).generate_state(1)[0] >> 1)
         return cls(VowpalWabbit(features, config.vowpal_wabbit or _BAG, floor=config.floor, seed=seed))
 
+    def fits(self, features: Tensor) -> bool:
+        """Say whether its texts are the first of these, (N, d)."""
+        mine = self.bandit.slate.features
+        return len(mine) <= len(features) and bool(np.array_equal(mine, features[: len(mine)].numpy()))
+
     def follow(self, state: State, features: Tensor) -> None:
-        """Take in the texts (N, d) and outcomes that are new since."""
+        """Take in the texts (N, d) and outcomes that are new since, in the order in which they came.
+
+        Another order may teach it otherwise, as it is no posterior. What was shown without a chance teaches nothing.
+        """
         if len(features) > len(self.bandit.slate.features):
             self.bandit.add(features[len(self.bandit.slate.features) :])
         for event in [event for name, event in state.closed.items() if name not in self.known]:
-            self.known.add(event.id)
             chances = state.snapshots[event.snapshot].probabilities
-            counts = [(place, chances[place], impressions, clicks) for place, _, impressions, clicks in event.counts]
-            self.bandit.learn_counts(counts, len(chances))
+            counts = [(place, chances[place], impressions, clicks)
+                      for place, _, impressions, clicks in event.counts if chances[place] > 0]  # fmt: skip
+            self.bandit.learn_counts(counts, sum(chance > 0 for chance in chances))
+            self.known.add(event.id)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,12 +143,4 @@ class _Learned:
 
 def _control(state: State) -> int:
     """Return the place of the text that a holdout shows; -1 where nothing is held out."""
-    holdout = state.opening.policy.holdout
-    if holdout is None:
-        return -1
-    if holdout.text is None:
-        return 0
-    first = state.opening.slate
-    if holdout.text not in first:
-        raise InputError(f"the holdout's text {holdout.text!r} is not among the {len(first)} texts of the first slate")
-    return first.index(holdout.text)
+    return -1 if state.control is None else state.slate.index(state.control)

@@ -86,6 +86,12 @@ class State:
         return {text: self.usable[text].lineage for text in self.slate[len(self.opening.slate) :]}
 
     @property
+    def control(self) -> str | None:
+        """The text that a holdout shows; None where nothing is held out."""
+        holdout = self.opening.policy.holdout
+        return None if holdout is None else holdout.text or self.opening.slate[0]
+
+    @property
     def waiting(self) -> list[str]:
         """The texts that passed the checks, may be shown by all that a person said and are not on the slate yet."""
         may = not self.opening.review
@@ -128,18 +134,23 @@ def apply(state: State, event: Happening) -> State:
     """
     match event:
         case Opened():
-            if state.slate:
-                raise InputError("the campaign was opened already; its first event alone can open it")
-            return State(event, event.slate, event.parents)
+            _need(state.opening is _UNOPENED, event, "it was opened already")
+            _need(0 < len(event.slate) == len(set(event.slate)), event, "its slate is empty, or holds a text twice")
+            opened = State(event, event.slate, event.parents)
+            _need(opened.control in (None, *event.slate), event, f"its slate does not hold {opened.control!r}")
+            return opened
+        case _ if state.opening is _UNOPENED:
+            raise InputError(f"{event.kind} cannot have happened to this campaign: it was never opened")
         case Written():
             return replace(state, drafts=state.drafts + event.drafts)
         case Reviewed():
             return replace(state, reviews={**state.reviews, **dict.fromkeys(event.texts, event.approved)})
         case Admitted():
-            _need(set(event.texts) <= set(state.waiting), event, "they were not written, were refused or are shown")
+            _need(_once(event.texts) <= set(state.waiting), event, "they were not written, were refused or are shown")
             return replace(state, slate=state.slate + event.texts)
         case Promoted():
-            _need(set(event.texts) <= set(state.usable), event, "they were not written for it")
+            fresh = set(state.usable) - set(state.parents)
+            _need(_once(event.texts) <= fresh, event, "they were not written for it, or are parents")
             return replace(state, parents=state.parents + event.texts)
         case Published():
             _need(len(event.probabilities) == len(state.slate), event, f"its slate holds {len(state.slate)} texts")
@@ -148,7 +159,9 @@ def apply(state: State, event: Happening) -> State:
         case Closed():
             return _counted(state, event)
         case Retired():
-            _need(set(event.texts) < set(state.slate) - state.retired, event, "one text at least must stay")
+            left = set(state.slate) - state.retired
+            _need(set(event.texts) < left, event, "they are not shown, or nothing would be left")
+            _need(state.control not in event.texts, event, "the holdout's text must stay")
             return replace(state, retired=state.retired | set(event.texts))
 
 
@@ -169,6 +182,11 @@ def _counted(state: State, event: Closed) -> State:
         before = counts.get((place, segment, event.context), (0, 0))
         counts[place, segment, event.context] = (before[0] + impressions, before[1] + clicks)
     return replace(state, counts=counts, closed={**state.closed, event.id: event})
+
+
+def _once(texts: tuple[str, ...]) -> set[str | None]:
+    """Return texts as a set; with None, which no text is, if one is named twice."""
+    return set(texts) | ({None} if len(set(texts)) < len(texts) else set())
 
 
 def _need(holds: bool, event: Happening, why: str) -> None:

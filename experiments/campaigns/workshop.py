@@ -100,8 +100,8 @@ def writer_of(config: CampaignConfig, given: Given, space: Space, pool: Pool, re
     """Return a writer of texts such as the given ones, which are inverted into the pool where they are not in it."""
     stored = _stored(config, given.texts, space, pool, report)
     reader = Reader(Grammar.load(), given.subject) if given.subject else None
-    rules = config.rules or BrandRules()
-    return Writer(space, pool, stored, given.subject, Checker(rules, given.texts, reader), config.proposer.effort)
+    checker = Checker(config.rules or BrandRules(), given.texts, reader)
+    return Writer(space, pool, stored, given.subject, checker, config.proposer.effort, config.inversion)
 
 
 def resolved(config: Settings, given: Given, composes: bool) -> Settings:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from embeddings.effort import Effort
 from embeddings.encoded import EncodedOnce
+from embeddings.inversion import InversionConfig
 from embeddings.pool import Pool
 from embeddings.space import Space
 from embeddings.summary import Lineage, SummaryEmbedding
@@ -49,6 +50,8 @@ class Writer:
     checker : Checker
     effort : Effort, optional
         How far to search without a subject; as far as `Space.mix` unless given.
+    inversion : InversionConfig, optional
+        Of texts that become parents; the space's own unless given.
     """
 
     def __init__(
@@ -59,9 +62,10 @@ class Writer:
         subject: ProductRecord | None,
         checker: Checker,
         effort: Effort | None = None,
+        inversion: InversionConfig | None = None,
     ) -> None:
         self.space, self.pool, self.subject, self.checker = space, pool, subject, checker
-        self.effort = effort or Effort()
+        self.effort, self.inversion = effort or Effort(), inversion
         self.encoder = space.encoder if isinstance(space.encoder, EncodedOnce) else EncodedOnce(space.encoder)
         space.encoder = self.encoder
         self.encoder.learn({embedding.text: embedding.sentence_vector for embedding in stored})
@@ -97,9 +101,8 @@ class Writer:
             if draft not in known:
                 self.drafts[draft.lineage] = (*known, draft)
 
-    def recall_vectors(self, parents: Iterable[str]) -> None:
-        """Take back the sentence vectors of all that was written, and the summary embeddings of `parents`."""
-        self.encoder.recall(self.pool.engine)
+    def recall_parents(self, parents: Iterable[str]) -> None:
+        """Take the summary embeddings of `parents` from the pool, those that it holds."""
         missing = {text for text in parents if text not in self.embeddings}
         if missing:
             self.embeddings.update((one.text, one) for one in self.pool.members() if one.text in missing)
@@ -125,9 +128,10 @@ class Writer:
         return self.sentence_vectors([self._landing(text) for text in texts])
 
     def embed(self, lineages: Mapping[str, Lineage]) -> None:
-        """Find the summary embeddings of written texts that become parents, inverting those not yet inverted."""
+        """Find the summary embeddings of written texts that become parents, inverting those that the pool lacks."""
+        self.recall_parents(lineages)
         fresh = [text for text in lineages if text not in self.embeddings]
-        for embedding in self.space.invert(fresh) if fresh else ():
+        for embedding in self.space.invert(fresh, self.inversion) if fresh else ():
             self.embeddings[embedding.text] = replace(embedding, lineage=lineages[embedding.text])
 
     def _write(self, lineages: Sequence[Lineage]) -> None:

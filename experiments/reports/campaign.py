@@ -47,8 +47,7 @@ def campaign_data(name: str, events: Sequence[Event], true_rates: TrueRates | No
         raise InputError(f"nothing is on record of a campaign {name!r}")
     state = replay(event.what for event in events)
     shown, clicked = state.totals
-    closed = sum(snapshot.snapshot in {event.snapshot for event in state.closed.values()}
-                 for snapshot in state.snapshots)  # fmt: skip
+    answered = {event.snapshot for event in state.closed.values()}
     return {
         "name": name,
         "began_at": _moment(events[0].at),
@@ -58,7 +57,7 @@ def campaign_data(name: str, events: Sequence[Event], true_rates: TrueRates | No
         "impressions": int(shown.sum()),
         "clicks": int(clicked.sum()),
         "snapshots": len(state.snapshots),
-        "snapshots_closed": closed,
+        "snapshots_closed": len(answered),
         "texts": _texts(state, true_rates),
         "curves": _curves(state),
         "new_beside_stored": _new_beside_stored(state),

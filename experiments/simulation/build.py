@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from embeddings.encoded import EncodedOnce
 from embeddings.geometry import Reduction
 from embeddings.pool import Pool
 from embeddings.space import Space
@@ -74,6 +75,7 @@ def build(config: RunConfig, given: Given, ledger: Ledger, report: Report) -> Si
     """
     report("loading the model", 0, 1)
     space = Space.load(config.model, config.device)
+    space.encoder = EncodedOnce(space.encoder)  # before anything takes hold of it
     config = resolved(config, given, space.composer is not None)
     writer = writer_of(config, given, space, Pool(ledger.engine, "study", space.identity), report)
     judge = space.critic if space.composer is None else space.composer.reference

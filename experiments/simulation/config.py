@@ -28,7 +28,7 @@ class RunConfig(CampaignConfig):
 
     @model_validator(mode="after")
     def _each_policy_once(self) -> Self:
-        labels = [policy.label for policy in (self.policy, *self.beside)]
-        if doubled := [label for label in labels if labels.count(label) > 1]:
+        policies = [self.policy, *self.beside]
+        if doubled := [policy.label for policy in policies if policies.count(policy) > 1]:
             raise ValueError(f"{doubled[0]} plays twice; name each policy once, in policy or in beside")
         return self

@@ -13,6 +13,7 @@ from scipy import stats
 
 from embeddings.summary import Lineage
 from experiments.campaigns.events import Draft
+from experiments.reports.campaign import lineage_rows
 from experiments.simulation.arms import OPEN, SATURATED, Played
 from experiments.simulation.build import Simulation
 from experiments.versions import versions
@@ -214,11 +215,6 @@ def _control(study: Simulation) -> dict[str, Any] | None:
     }
 
 
-def _parents(lineage: Lineage) -> list[dict[str, Any]]:
-    pairs = sorted(zip(lineage.parents, lineage.weights, strict=True), key=lambda pair: -pair[1])
-    return [{"text": text, "weight": weight} for text, weight in pairs]
-
-
 def _wilson(clicks: int, impressions: int) -> list[float]:
     """Return the 95 % score interval of a rate (Wilson 1927)."""
     interval = stats.binomtest(int(clicks), int(impressions)).proportion_ci(0.95, "wilson")
@@ -240,7 +236,7 @@ def _best_new(mixing: Sequence[Played]) -> list[dict[str, Any]]:
         clicks_expected = sum(float(c.true_rates([text])[0]) * int(c.impressions[i]) for c, i in places)
         rows.append({
             "text": text,
-            "parents": _parents(places[0][0].lineages[text]),
+            "parents": lineage_rows(places[0][0].lineages[text]),
             "seeds_shown": len(places),
             "seeds": len(mixing),
             "share_of_impressions": impressions / total,
@@ -264,7 +260,7 @@ def _refused(study: Simulation) -> dict[str, Any]:
         seen[code] += 1
         if seen[code] <= 3 and len(examples) < _REFUSED:
             reason = "; ".join(refusal.reason for refusal in draft.refusals)
-            examples.append({"text": draft.text, "reason": reason, "parents": _parents(draft.lineage)})
+            examples.append({"text": draft.text, "reason": reason, "parents": lineage_rows(draft.lineage)})
     return {"counts": dict(counts.most_common()), "written": len(drafts), "examples": examples}
 
 

@@ -49,20 +49,23 @@ def run_study(config: RunConfig, out: Path, report: Report, force: bool = False)
     """
     with held(out, "run", "--out"):
         given = given_texts(config)
-        engine = open_database(out / DATABASE)
+        engine, identity = open_database(out / DATABASE), _identity(config, given)
         try:
-            ledger = Ledger(engine, _identity(config, given))
+            ledger = Ledger(engine, identity)  # refuses other settings before anything is deleted
+            if not force and (out / SUMMARY).exists():
+                if not ledger.begun:
+                    raise InputError(f"{out} holds a study of an older Copyloom, and its report; {_AGAIN}, or choose "
+                                     "another --out")  # fmt: skip
+                report("this study is finished; --force plays it anew", config.rounds, config.rounds)
+                return _finished(out)
             if force:
                 engine.dispose()
                 _delete(out)
-                ledger = Ledger(open_database(out / DATABASE), _identity(config, given))
-            elif (out / SUMMARY).exists():
-                report("this study is finished; --force plays it anew", config.rounds, config.rounds)
-                return _finished(out)
-            data = _played(config, given, ledger, out, report)
+                engine = open_database(out / DATABASE)
+                ledger = Ledger(engine, identity)
+            return _played(config, given, ledger, out, report)
         finally:
             engine.dispose()
-    return data
 
 
 def _played(config: RunConfig, given: Given, ledger: Ledger, out: Path, report: Report) -> dict[str, Any]:
@@ -95,7 +98,7 @@ def _identity(config: RunConfig, given: Given) -> str:
 
 def _delete(out: Path) -> None:
     """Delete the study in a folder: its summary first, so that what remains after a kill is no finished one."""
-    for file in (out / SUMMARY, *out.glob(f"{DATABASE}*"), out / REPORT_DATA, out / REPORT):
+    for file in (out / SUMMARY, *out.glob(f"{DATABASE}*"), out / REPORT_DATA, out / REPORT, out / CAMPAIGN):
         file.unlink(missing_ok=True)
 
 

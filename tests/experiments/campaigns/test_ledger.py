@@ -251,8 +251,9 @@ def test_outcomes_that_cannot_be_are_refused_by_name(tmp_path: Path, changes: di
 
     class Wrong(SimulatedFeed):
         def closed(self) -> list[Outcome]:
-            return [replace(right, **changes)]
+            return [replace(right, **changes), replace(right, id="good")]
 
     with pytest.raises(InputError, match=says):
         collect([campaign], [Wrong(feed().shoppers, 0)], ledger)
-    assert not campaign.state.closed
+    assert list(campaign.state.closed) == ["good"]
+    assert len(ledger.events("c")) == 3

@@ -1,5 +1,6 @@
 """Every policy that settings can name: each shares a campaign's impressions in its own way."""
 
+import sys
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from copyloom import InputError
 from embeddings.summary import Lineage
 from experiments.campaigns.campaign import Campaign, counted, forgetting_of
 from experiments.campaigns.config import CampaignConfig, PolicyConfig
-from experiments.campaigns.events import Admitted, Closed, Draft, Happening, Opened, Published, Written
+from experiments.campaigns.events import Admitted, Closed, Draft, Happening, Opened, Published, Retired, Written
+from experiments.campaigns.phases import _room
 from experiments.campaigns.policies import Policies
 from experiments.campaigns.state import replay
 
@@ -81,7 +83,7 @@ def test_a_holdout_keeps_its_share() -> None:
     assert first == pytest.approx(0.2)
     ((*_, last),) = allocated(campaign({"name": "ucb", "holdout": {"share": 0.2, "text": TEXTS[3]}}))
     assert last == pytest.approx(0.2)
-    with pytest.raises(InputError, match="'Never stored' is not among the 4 texts"):
+    with pytest.raises(InputError, match="its slate does not hold 'Never stored'"):
         allocated(campaign({"name": "ucb", "holdout": {"text": "Never stored"}}))
 
 
@@ -128,7 +130,8 @@ def test_what_is_forgotten_counts_less() -> None:
     ({"name": "thompson", "forgetting": {}}, "either half_life or window"),
     ({"name": "thompson", "forgetting": {"half_life": 1, "window": 2}}, "either half_life or window"),
     ({"name": "vowpal-wabbit", "vowpal_wabbit": {"explore": "magic"}}, "explore"),
-    ({"holdout": {"share": 1}}, "share"), ("magic", "policy.name"),
+    ({"holdout": {"share": 1}}, "share"), ({"scale": float("inf")}, "scale"),
+    ({"name": "vowpal-wabbit", "forgetting": {"half_life": 2}}, "cannot forget"), ("magic", "policy.name"),
 ])  # fmt: skip
 def test_settings_that_do_not_fit_are_named(policy: Any, says: str) -> None:
     with pytest.raises(InputError, match=says):
@@ -139,3 +142,21 @@ def test_labels_say_what_is_not_as_usual() -> None:
     assert PolicyConfig().label == "thompson"
     policy = {"name": "ucb", "floor": 0.01, "holdout": {"share": 0.2}}
     assert PolicyConfig.model_validate(policy).label == "ucb, floor 0.01, holdout share 0.2"
+
+
+def test_what_was_shown_without_a_chance_teaches_vowpal_wabbit_nothing() -> None:
+    """A page that a shopper had kept, of a text that is retired, say: it counts, and the campaign goes on."""
+    one = campaign("vowpal-wabbit", rounds=1)
+    stray = Published(snapshot=1, probabilities=(0.5, 0.5, 0.0, 0.0), impressions=10)
+    one.state = replay([stray, Closed(id="x", snapshot=1, counts=((0, 0, 9, 1), (3, 0, 1, 1)))], one.state)
+    policies, mask = Policies(), torch.ones(1, 4, dtype=torch.bool)
+    first, second = (policies.allocate([one], belief([one]), mask)[0].tolist() for _ in range(2))
+    assert first == second == allocated(one)[0]
+
+
+def test_no_more_texts_are_admitted_than_the_floor_has_room_for() -> None:
+    texts = tuple(f"text {number}" for number in range(9))
+    for floor, room in ((0.0, sys.maxsize), (0.05, 11), (0.09, 2)):
+        opening = Opened(slate=texts, parents=texts, segments=("all",), policy=PolicyConfig(floor=floor))
+        assert _room(replay([opening])) == room
+    assert _room(replay([opening, Retired(texts=texts[:2], reason="sold out")])) == 4

@@ -5,9 +5,11 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from copyloom import InputError
 from embeddings.summary import Lineage
+from experiments.campaigns.config import PolicyConfig
 from experiments.campaigns.events import (
     HAPPENING,
     Admitted,
@@ -133,3 +135,21 @@ def test_an_event_has_an_id_of_its_own() -> None:
     ids = {Event(*key, at, what).id for key in [("a", 0), ("a", 1), ("b", 0)] for what in (OPENED, closed("x"))}
     assert len(ids) == 6
     assert Event("a", 0, at, OPENED).id == Event("a", 0, datetime.now(UTC), OPENED).id
+
+
+@pytest.mark.parametrize("impossible", [
+    [published(0)], [OPENED, OPENED], [OPENED.model_copy(update={"slate": ()})],
+    [OPENED.model_copy(update={"slate": ("One.", "One.")})],
+    [OPENED, Written(drafts=(GOOD,)), Admitted(texts=(GOOD.text, GOOD.text))],
+    [OPENED, Written(drafts=(GOOD,)), Promoted(texts=(GOOD.text,)), Promoted(texts=(GOOD.text,))],
+    [OPENED.model_copy(update={"policy": PolicyConfig(holdout={"text": "Not stored."})})],
+    [OPENED.model_copy(update={"policy": PolicyConfig(holdout={})}), Retired(texts=OPENED.slate[:1], reason="")],
+])  # fmt: skip
+def test_histories_that_cannot_be(impossible: list[Happening]) -> None:
+    with pytest.raises(InputError, match="cannot have happened"):
+        replay(impossible)
+
+
+def test_numbers_that_are_none_are_no_events() -> None:
+    with pytest.raises(ValidationError):
+        Published(snapshot=0, probabilities=(float("nan"), 1.0), impressions=3)

@@ -58,7 +58,8 @@ def test_what_was_written_and_promoted_comes_back_without_the_model(
         first.keep(connection, [Written(drafts=drafts), Promoted(texts=(text,))])
     again = writer(space, tmp_path / "a.sqlite", True)
     again.recall(drafts)
-    again.recall_vectors([*CLAIMS[:6], text])
+    again.encoder.recall(again.pool.engine)
+    again.recall_parents([*CLAIMS[:6], text])
     monkeypatch.setattr(Space, "write_about", lambda *_: pytest.fail("written again"))
     monkeypatch.setattr(Space, "invert", lambda *_: pytest.fail("inverted again"))
     assert again.write([lineage]) == [drafts]

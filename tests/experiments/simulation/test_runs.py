@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from sqlalchemy import create_engine
 
 from copyloom import InputError
 from embeddings.database import open_database
 from embeddings.encoder import SentenceEncoder
+from embeddings.migrations import upgrade
 from embeddings.pool import Pool
 from embeddings.space import Space
 from experiments.campaigns.ledger import Ledger
@@ -271,3 +273,21 @@ def test_a_campaign_of_a_run_has_a_page_of_its_own(finished: Path, tmp_path: Pat
         render_campaign(finished, "open, seed 7")
     with pytest.raises(InputError, match="holds no run"):
         render_campaign(tmp_path, "open, seed 1, mixing")
+
+
+def test_a_run_folder_of_an_older_copyloom_keeps_its_report_until_it_is_forced(tmp_path: Path) -> None:
+    """Its database is of the first revision, with rows of campaigns and no event."""
+    engine = create_engine(f"sqlite:///{tmp_path / DATABASE}")
+    with engine.begin() as connection:
+        upgrade(connection, "", "1")
+        connection.exec_driver_sql("DROP TABLE alembic_version")
+        connection.exec_driver_sql("INSERT INTO runs VALUES (1, 'settings of then')")
+        connection.exec_driver_sql("INSERT INTO campaigns VALUES (0, 'open, seed 0, mixing')")
+    engine.dispose()
+    (tmp_path / SUMMARY).write_text("{}")
+    (tmp_path / REPORT).write_text("the report of then")
+    config = RunConfig(**{**SMALL, "seeds": 1, "rounds": 2})
+    with pytest.raises(InputError, match="a study of an older Copyloom, and its report; run the study again with"):
+        run_study(config, tmp_path, quiet)
+    assert (tmp_path / REPORT).read_text() == "the report of then"
+    assert run_study(config, tmp_path, quiet, force=True)["summary"]["rounds"] == 2
