@@ -69,7 +69,8 @@ def propose(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) ->
     found = shop.writer.write(every, lambda done, total: shop.report("writing new mixtures", done, total))
     drafts = dict(zip(every, found, strict=True))
     for row, lineages in zip(rows, wanted, strict=True):
-        happened[row] = [Written(drafts=tuple(draft for lineage in lineages for draft in drafts[lineage]))]
+        said = tuple(draft for lineage in lineages for draft in drafts[lineage])
+        happened[row] = [Written(drafts=said)] if said else []
     return happened
 
 
