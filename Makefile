@@ -35,7 +35,7 @@ check-xla: $(XLA_INSTALLED) ## count what PyTorch/XLA compiles for inversion, in
 	PJRT_DEVICE=CPU .venv-xla/bin/python -m experiments.benchmarks.xla.compilations
 
 check-gpu: ## check a CUDA device: agreement with the CPU, speed; needs torch and transformers, takes wheels from runs/wheels
-	@python3 -c 'import pydantic' 2>/dev/null || python3 -m pip install --quiet --no-index --find-links runs/wheels pydantic
+	@python3 -c 'import pydantic' 2>/dev/null || { echo "Installing pydantic from runs/wheels"; python3 -m pip install --quiet --no-index --find-links runs/wheels pydantic; }
 	python3 -m experiments.benchmarks.devices.check --device cuda --out $${OUT:-runs/check-gpu}
 
 check-neuron: ## the same on a Trainium machine; it has never run on one

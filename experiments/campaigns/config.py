@@ -64,7 +64,7 @@ class PolicyConfig(Strict):
         For shoppers whose tastes drift. Not for vowpal-wabbit.
     vowpal_wabbit : VowpalWabbitConfig, optional
         For vowpal-wabbit (extra ``vw``), which learns of its own from features and outcomes; a bag of ten unless given,
-        which did best of the settings tried on snapshots of 3,000 impressions.
+        which did best of those in ``experiments/README.md``.
     """
 
     name: Literal["thompson", "ucb", "uniform", "epsilon-greedy", "top-two", "optimal-design", "vowpal-wabbit"] = (

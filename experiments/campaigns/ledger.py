@@ -51,21 +51,17 @@ class Ledger:
 
     def _claim(self, config: str) -> None:
         """Make the database that of a configuration, unless it belongs to another."""
-        engine = self.engine
-        with reading(engine) as connection:
+        with reading(self.engine) as connection:
             known = connection.scalar(select(RunRow.config))
-            begun = connection.scalar(select(EventRow.id).limit(1)) is not None
         if known == config:
             return
-        if known is not None and begun:
+        if known is not None and self.begun:
             raise InputError(
                 "the run folder holds a study with other settings or texts; choose another --out, or delete the folder"
             )
-        with writing(engine) as connection:
-            if known is None:
-                connection.execute(insert(RunRow).values(id=1, config=config))
-            else:
-                connection.execute(update(RunRow).values(config=config))
+        change = insert(RunRow).values(id=1, config=config) if known is None else update(RunRow).values(config=config)
+        with writing(self.engine) as connection:
+            connection.execute(change)
 
     @property
     def begun(self) -> bool:

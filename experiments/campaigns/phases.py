@@ -6,7 +6,7 @@ None of them changes a state: `experiments.campaigns.state.apply` does, once wha
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -16,7 +16,17 @@ from copyloom import InputError
 from embeddings.database import text_id
 from embeddings.summary import Lineage
 from experiments.campaigns.campaign import Campaign, Slates, padded
-from experiments.campaigns.events import Admitted, Closed, Happening, Promoted, Published, Retired, Reviewed, Written
+from experiments.campaigns.events import (
+    Admitted,
+    Closed,
+    Draft,
+    Happening,
+    Promoted,
+    Published,
+    Retired,
+    Reviewed,
+    Written,
+)
 from experiments.campaigns.ledger import Happened
 from experiments.campaigns.state import State
 from experiments.campaigns.workshop import Workshop
@@ -27,14 +37,10 @@ from simulator import Outcome, RewardFeed
 def write(writer: Writer, lineages: Sequence[Lineage], campaigns: Sequence[Campaign]) -> Happened:
     """Put lineages into words, for each campaign that mixes and has not seen them."""
     drafts = dict(zip(lineages, writer.write(lineages), strict=True))
-    happened: list[list[Happening]] = []
-    for campaign in campaigns:
-        mine = [
-            lineage for lineage in lineages if campaign.state.opening.mixing and lineage not in campaign.state.tried
-        ]
-        found = tuple(draft for lineage in mine for draft in drafts[lineage])
-        happened.append([Written(drafts=found)] if found else [])
-    return happened
+    states = [campaign.state for campaign in campaigns]
+    fresh = [[lineage for lineage in lineages if state.opening.mixing and lineage not in state.tried]
+             for state in states]  # fmt: skip
+    return [_written(mine, drafts) for mine in fresh]
 
 
 def learn(shop: Workshop, campaigns: Sequence[Campaign]) -> Posterior:
@@ -69,8 +75,7 @@ def propose(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) ->
     found = shop.writer.write(every, lambda done, total: shop.report("writing new mixtures", done, total))
     drafts = dict(zip(every, found, strict=True))
     for row, lineages in zip(rows, wanted, strict=True):
-        said = tuple(draft for lineage in lineages for draft in drafts[lineage])
-        happened[row] = [Written(drafts=said)] if said else []
+        happened[row] = _written(lineages, drafts)
     return happened
 
 
@@ -172,6 +177,12 @@ def _lineages(parents: Sequence[str], rows: Tensor, weights: Tensor, valid: Tens
         for row, weight, usable in zip(rows, weights, valid, strict=True)
         if usable
     ]
+
+
+def _written(lineages: Sequence[Lineage], drafts: Mapping[Lineage, Sequence[Draft]]) -> list[Happening]:
+    """Return that all drafts of some lineages were written; nothing, where there are none."""
+    found = tuple(draft for lineage in lineages for draft in drafts[lineage])
+    return [Written(drafts=found)] if found else []
 
 
 def _room(state: State) -> int:

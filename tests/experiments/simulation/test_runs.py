@@ -1,6 +1,7 @@
 """The main job: its numbers repeat, survive a kill, and mean what they say."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -291,3 +292,10 @@ def test_a_run_folder_of_an_older_copyloom_keeps_its_report_until_it_is_forced(t
         run_study(config, tmp_path, quiet)
     assert (tmp_path / REPORT).read_text() == "the report of then"
     assert run_study(config, tmp_path, quiet, force=True)["summary"]["rounds"] == 2
+
+
+def test_the_ledger_is_read_as_the_readme_says(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    readme = (Path(__file__).parents[3] / "experiments" / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    exec(code.replace("runs/quickstart/study.sqlite", str(finished / DATABASE)), {})
+    assert json.loads((finished / SUMMARY).read_text())["subject"]["name"] in capsys.readouterr().out
