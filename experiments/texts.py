@@ -112,6 +112,30 @@ def read_labelled(path: Path, column: str, label_column: str) -> tuple[list[str]
     return found, [str(label) for _, label in pairs]
 
 
+def read_past(path: Path) -> tuple[tuple[str, int, int], ...]:
+    """Return earlier texts with their impressions and clicks, from columns of those names in a CSV or Parquet file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or lacks a column, a row has no text or counts that cannot be, or there is no click.
+    """
+    if not path.is_file() or path.suffix.lower() not in {".csv", ".parquet"}:
+        raise InputError(f"there is no CSV or Parquet file {path}; earlier texts need one with the columns text, "
+                         "impressions and clicks")  # fmt: skip
+    table, found = _table(path), []
+    names = [_known(table, path, column) for column in ("text", "impressions", "clicks")]
+    for row, (text, shown, clicked) in enumerate(zip(*(table[name].to_pylist() for name in names), strict=True)):
+        whole = all(isinstance(count, (int, float)) and count == int(count) for count in (shown, clicked))
+        if not isinstance(text, str) or not text.strip() or not whole or not 0 <= clicked <= shown:
+            raise InputError(f"row {row + 1} of {path} has no text, or {clicked} clicks of {shown} impressions; "
+                             "give whole numbers, with clicks from 0 to the impressions")  # fmt: skip
+        found.append((" ".join(text.split()), int(shown), int(clicked)))
+    if not any(clicked for _, _, clicked in found):
+        raise InputError(f"{path} holds no click in {len(found)} rows; a prior opinion needs texts that were clicked")
+    return tuple(found)
+
+
 def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 

@@ -21,15 +21,22 @@ class Snapshot:
     texts : tuple of str
         N texts.
     probabilities : array of shape (N,)
-        Chance of each text at every impression; sums to 1.
+        Chance of each text at every impression; sums to 1. Over all segments, where those are told apart.
     impressions : int
         How many impressions to draw.
+    by_segment : array of shape (G, N), optional
+        Chance of each text in each segment, where the policy tells them apart; each row sums to 1.
     """
 
     sequence: int
     texts: tuple[str, ...]
     probabilities: NDArray[np.float64]
     impressions: int
+    by_segment: NDArray[np.float64] | None = None
+
+    def chances(self, segment: int) -> NDArray[np.float64]:
+        """Return the chance of each text in a segment, an array of shape (N,)."""
+        return self.probabilities if self.by_segment is None else self.by_segment[segment]
 
 
 @dataclass(frozen=True, eq=False)

@@ -172,8 +172,9 @@ class SimulatedFeed:
 
     def _impressions(self, snapshot: Snapshot, rng: np.random.Generator) -> NDArray[np.int64]:
         segments = rng.multinomial(snapshot.impressions, self.shoppers.shares)
-        probabilities = snapshot.probabilities / snapshot.probabilities.sum()
-        return np.stack([rng.multinomial(count, probabilities) for count in segments], axis=1).astype(np.int64)
+        chances = [snapshot.chances(segment) for segment in range(len(segments))]
+        drawn = [rng.multinomial(count, each / each.sum()) for count, each in zip(segments, chances, strict=True)]
+        return np.stack(drawn, axis=1).astype(np.int64)
 
     def _uniforms(self, sequence: int, text: str) -> NDArray[np.float64]:
         digest = hashlib.shake_128(f"{self.seed}/{sequence}/{text}".encode()).digest(8 * len(self.segments))

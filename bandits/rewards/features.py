@@ -139,11 +139,9 @@ class RandomFourierFeatures:
 
 @dataclass(frozen=True)
 class Interactions:
-    """The features, a context, and their products: theta . x + c . s + s' U V' x with context s.
+    """The features, a context, and their products: theta . x + c . s + s' U x with context s.
 
-    V (d, rank) is fixed: random orthonormal directions of the text, or all of them if rank is d. U (k, rank) is
-    learned, k rank coefficients among the others, so the belief stays Gaussian and one fit learns all. What the context
-    does to the text's other directions is not seen.
+    U (k, d) is learned, k d coefficients among the others, so the belief stays Gaussian and one fit learns all.
 
     Rows of a fit are then pairs of text and context, such as text and segment, each with its impressions and clicks,
     and the model's text effects are one per row. An effect that a text has in all its rows is one more feature: a
@@ -153,12 +151,8 @@ class Interactions:
     ----------
     d, k : int
         Number of features of text and context; the context is whitened over impressions, as `segment_context` is.
-    rank : int
-        Directions of the text that interact, at most d.
     context_share, share : float
         Shares of the predictor's prior variance that belong to the context alone and to the products.
-    seed : int
-        The same seed gives the same directions.
 
     Raises
     ------
@@ -171,32 +165,26 @@ class Interactions:
 
     >>> texts = torch.tensor([[0.3, -1.2], [1.0, 0.4]])
     >>> segments = segment_context([0, 1, 2], shares=[0.5, 0.3, 0.2])  # (3, 3)
-    >>> rows = Interactions(d=2, k=3, rank=1)(texts[:, None], segments).reshape(6, -1)
+    >>> rows = Interactions(d=2, k=3)(texts[:, None], segments).reshape(6, -1)
     >>> rows.shape
-    torch.Size([6, 8])
+    torch.Size([6, 11])
     """
 
     d: int
     k: int
-    rank: int
     context_share: float = 0.2
     share: float = 0.3
-    seed: int = 0
 
     def __post_init__(self) -> None:
         check_count("d", self.d)
         check_count("k", self.k)
-        check_count("rank", self.rank)
-        if self.rank > self.d:
-            raise InputError(f"rank is {self.rank}, but the text has {self.d} features; pass at most that")
         check_number("context_share", self.context_share, least=0, most=1)
         check_number("share", self.share, least=0, most=1 - self.context_share)
-        check_count("seed", self.seed, least=0)
 
     @property
     def width(self) -> int:
         """Number of columns that come out."""
-        return self.d + self.k + self.k * self.rank
+        return self.d + self.k + self.k * self.d
 
     def __call__(self, features: Any, context: Any) -> Tensor:
         """Features (..., N, d) and context (..., N, k), which broadcast, as (..., N, width)."""
@@ -208,17 +196,9 @@ class Interactions:
                 f"features {tuple(x.shape)} and context {tuple(s.shape)} do not fit; pass (..., N, d) and (..., N, k)"
             ) from error
         x, s = x.expand(*rows, self.d), s.to(x.device).expand(*rows, self.k)
-        products = (s[..., :, None] * (x @ self._directions.to(x.device))[..., None, :]).flatten(start_dim=-2)
+        products = (s[..., :, None] * x[..., None, :]).flatten(start_dim=-2)
         shares = [1 - self.context_share - self.share, self.context_share, self.share]
         return _side_by_side([x, s, products], shares)
-
-    @cached_property
-    def _directions(self) -> Tensor:
-        """V, orthonormal columns: (d, rank)."""
-        if self.rank == self.d:
-            return torch.eye(self.d, dtype=torch.float64)
-        stream = torch.Generator().manual_seed(self.seed)
-        return torch.linalg.qr(torch.randn(self.d, self.rank, generator=stream, dtype=torch.float64)).Q
 
 
 def segment_context(segments: Any, shares: Sequence[float]) -> Tensor:

@@ -48,8 +48,8 @@ class Slates:
     Parameters
     ----------
     features : Tensor of shape (S, N, d)
-    impressions, clicks : Tensor of shape (S, N)
-        What they still count, where a campaign forgets.
+    impressions, clicks : Tensor of shape (S, N, G)
+        Of each segment: what they still count, where a campaign forgets.
     present : Tensor of shape (S, N)
         bool; False where a row is padding.
     """
@@ -64,19 +64,23 @@ class Slates:
         """Return the slates of `campaigns`; `features` maps n texts to what the reward model reads, (n, d)."""
         slates = [campaign.state.slate for campaign in campaigns]
         stacked, present = padded(slates, features)
-        impressions, clicks = (torch.zeros(present.shape, dtype=torch.float64) for _ in range(2))
+        most = max((len(campaign.state.opening.segments) for campaign in campaigns), default=0)
+        impressions, clicks = (torch.zeros(*present.shape, most, dtype=torch.float64) for _ in range(2))
         for row, campaign in enumerate(campaigns):
             shown, clicked = counted(campaign.state)
-            impressions[row, : len(shown)], clicks[row, : len(shown)] = shown, clicked
+            place = (row, slice(shown.shape[0]), slice(shown.shape[1]))
+            impressions[place], clicks[place] = shown, clicked
         return cls(stacked, impressions, clicks, present)
 
 
 def counted(state: State) -> tuple[Tensor, ...]:
-    """Return the impressions and clicks of each text of a slate that count, (N,): fewer than all where it forgets."""
+    """Return the impressions and clicks of each text and segment that count, (N, G): not all where it forgets."""
     forgetting = state.opening.policy.forgetting
     if forgetting is None or not state.snapshots:
-        return tuple(torch.from_numpy(counts).double() for counts in state.totals)
-    return remembered(forgetting_of(forgetting), *torch.from_numpy(state.histories).double())
+        return tuple(torch.from_numpy(state.by_segment).double())
+    shape = len(state.slate), len(state.opening.segments)
+    found = remembered(forgetting_of(forgetting), *torch.from_numpy(state.histories).double().flatten(-2))
+    return tuple(counts.reshape(shape) for counts in found)
 
 
 def padded(texts: Sequence[Sequence[str]], features: Callable[[Sequence[str]], Tensor]) -> tuple[Tensor, Tensor]:

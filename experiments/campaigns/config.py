@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
-from bandits import VowpalWabbitConfig
+from bandits import RewardPrior, VowpalWabbitConfig
 from embeddings.effort import Effort
 from embeddings.inversion import InversionConfig
 from generator.checks import BrandRules
@@ -43,6 +43,18 @@ class ForgettingConfig(Strict):
         return self
 
 
+class SegmentsConfig(Strict):
+    """How far segments of shoppers differ, for a policy that shows each of them what it likes.
+
+    Parameters
+    ----------
+    share : float
+        Share of what is not known of a text's click logit that is a segment's own taste, and not all shoppers'.
+    """
+
+    share: float = Field(0.2, gt=0, lt=0.8)
+
+
 class PolicyConfig(Strict):
     """Which policy allocates impressions, and its settings.
 
@@ -62,6 +74,9 @@ class PolicyConfig(Strict):
     holdout : HoldoutConfig, optional
     forgetting : ForgettingConfig, optional
         For shoppers whose tastes drift. Not for vowpal-wabbit.
+    segments : SegmentsConfig, optional
+        Give each segment probabilities of its own, learned from all: ``segments: {}``. Texts are still written for all
+        shoppers. Unless given, what a segment likes is shown to all alike.
     vowpal_wabbit : VowpalWabbitConfig, optional
         For vowpal-wabbit (extra ``vw``), which learns of its own from features and outcomes; a bag of ten unless given,
         which did best of those in ``experiments/README.md``.
@@ -76,6 +91,7 @@ class PolicyConfig(Strict):
     design_rounds: int = Field(0, ge=0)
     holdout: HoldoutConfig | None = None
     forgetting: ForgettingConfig | None = None
+    segments: SegmentsConfig | None = None
     vowpal_wabbit: VowpalWabbitConfig | None = None
 
     @model_validator(mode="before")
@@ -103,13 +119,66 @@ class PolicyConfig(Strict):
         return ", ".join(parts)
 
 
+class CurvatureConfig(Strict):
+    """Lets the click logit bend, so that what lies between two texts may be better than both.
+
+    Parameters
+    ----------
+    kind : str
+        quadratic (one broad optimum, for up to some sixteen features) or fourier (a Gaussian process).
+    share : float
+        Share of the prior variance that is curvature.
+    """
+
+    kind: Literal["quadratic", "fourier"] = "quadratic"
+    share: float = Field(0.5, gt=0, lt=1)
+
+
+class TextPriorConfig(Strict):
+    """What earlier texts and their clicks say of new ones: followed at first, and as far as clicks bear it out.
+
+    Parameters
+    ----------
+    past : Path
+        CSV or Parquet with the columns text, impressions and clicks.
+    trust, trust_sd, cap : float
+        See `bandits.rewards.text_prior.TextPrior`.
+    """
+
+    past: Path
+    trust: float = Field(0.5, ge=0)
+    trust_sd: float = Field(1.0, gt=0)
+    cap: float = Field(1.0, gt=0)
+
+    @model_validator(mode="after")
+    def _may_be_wrong(self) -> Self:
+        if self.trust > self.trust_sd:
+            raise ValueError("trust is above trust_sd; clicks could not show soon that the past misleads")
+        return self
+
+
 class PriorConfig(Strict):
-    """Prior of the reward model: see `bandits.RewardPrior`."""
+    """What is believed of click rates before a click.
+
+    Parameters
+    ----------
+    base_rate, logit_sd, text_effect_sd, intercept_sd : float
+        See `bandits.RewardPrior`; ``copyloom prior`` learns them from campaigns that were played.
+    curvature : CurvatureConfig, optional
+    text_prior : TextPriorConfig, optional
+    """
 
     base_rate: float = Field(0.02, gt=0, lt=1)
     logit_sd: float = Field(0.4, gt=0)
     text_effect_sd: float = Field(0.25, gt=0)
     intercept_sd: float = Field(0.3, gt=0)
+    curvature: CurvatureConfig | None = None
+    text_prior: TextPriorConfig | None = None
+
+    @property
+    def rewards(self) -> RewardPrior:
+        """The prior of the plain reward model."""
+        return RewardPrior(self.base_rate, self.logit_sd, self.text_effect_sd, self.intercept_sd)
 
 
 class ProposerConfig(Strict):

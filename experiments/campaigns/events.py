@@ -111,14 +111,22 @@ class Published(_Happening):
     snapshot : int
         Its number, from 0.
     probabilities : tuple of float
+        Over all segments, where those are told apart: weighted by the impressions that each had so far.
     impressions : int
         How many are asked for.
+    by_segment : tuple of tuples of float
+        The probabilities in each segment, where the policy tells them apart; else nothing.
     """
 
     kind: Literal["published"] = "published"
     snapshot: int
     probabilities: tuple[float, ...]
     impressions: int
+    by_segment: tuple[tuple[float, ...], ...] = ()
+
+    def chances(self, segment: int) -> tuple[float, ...]:
+        """Return the probabilities in a segment, by its number."""
+        return self.by_segment[segment] if self.by_segment else self.probabilities
 
 
 class Closed(_Happening):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from copyloom import InputError
 from experiments.campaigns.config import CampaignConfig
-from experiments.texts import MAX_TEXTS, name_subject, read_texts, shipped_claims
+from experiments.texts import MAX_TEXTS, name_subject, read_past, read_texts, shipped_claims
 from generator.record import ProductRecord
 
 FEW = 5
@@ -24,6 +24,8 @@ class Given:
     subject: ProductRecord | None
     own: list[str]
     notes: list[str]
+    past: tuple[tuple[str, int, int], ...] = ()
+    """Earlier texts with their impressions and clicks, of which a prior opinion of new ones is made."""
 
 
 def given_texts(config: CampaignConfig) -> Given:
@@ -34,6 +36,11 @@ def given_texts(config: CampaignConfig) -> Given:
     InputError
         If a file cannot be used, or fewer than two texts are about the subject.
     """
+    given, prior = _given(config), config.prior.text_prior
+    return given if prior is None else replace(given, past=read_past(prior.past))
+
+
+def _given(config: CampaignConfig) -> Given:
     if config.own is not None and config.subject is None:
         raise InputError("texts of one's own (own) are those about a subject; give a subject as well")
     if config.texts is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bandits import LearnedPrior, RewardPrior, learn_prior
+from bandits import LearnedPrior, learn_prior
 from copyloom import InputError
 from embeddings.database import open_database
 from embeddings.encoded import stored_vectors
@@ -38,8 +38,7 @@ def prior_of(databases: Sequence[Path], features: int) -> LearnedPrior:
     found = [_slates(database, features) for database in databases]
     wide, long = (max(part.features.shape[axis] for part in found) for axis in (2, 1))
     parts = zip(*(_padded(part, long, wide) for part in found), strict=True)
-    guess = RewardPrior(**PriorConfig().model_dump())
-    return learn_prior(*(torch.cat(list(part)) for part in parts), guess=guess)
+    return learn_prior(*(torch.cat(list(part)) for part in parts), guess=PriorConfig().rewards)
 
 
 def _slates(database: Path, features: int) -> Slates:
@@ -65,6 +64,6 @@ def _padded(slates: Slates, texts: int, features: int) -> tuple[Tensor, ...]:
     more, wider = texts - slates.present.shape[1], features - slates.features.shape[2]
     return (
         torch.nn.functional.pad(slates.features, (0, wider, 0, more)),
-        *(torch.nn.functional.pad(counts, (0, more)) for counts in (slates.impressions, slates.clicks)),
+        *(torch.nn.functional.pad(counts, (0, more)) for counts in (slates.impressions.sum(-1), slates.clicks.sum(-1))),
         torch.nn.functional.pad(slates.present, (0, more)),
     )

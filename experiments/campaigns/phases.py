@@ -6,6 +6,7 @@ None of them changes a state: `experiments.campaigns.state.apply` does, once wha
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -16,6 +17,7 @@ from copyloom import InputError
 from embeddings.database import text_id
 from embeddings.summary import Lineage
 from experiments.campaigns.campaign import Campaign, Slates, padded
+from experiments.campaigns.config import SegmentsConfig
 from experiments.campaigns.events import (
     Admitted,
     Closed,
@@ -46,7 +48,7 @@ def write(writer: Writer, lineages: Sequence[Lineage], campaigns: Sequence[Campa
 def learn(shop: Workshop, campaigns: Sequence[Campaign]) -> Posterior:
     """Return what all closed outcomes say about each text of each slate."""
     slates = Slates.of(campaigns, shop.features)
-    return shop.reward_model.fit(slates.features, slates.impressions, slates.clicks, slates.present)
+    return shop.rewards.fit(slates.features, slates.impressions.sum(-1), slates.clicks.sum(-1), slates.present)
 
 
 def propose(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) -> Happened:
@@ -68,6 +70,7 @@ def propose(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) ->
                 for one in campaign.state.tried if len(one.parents) > 1} for campaign in mixing],
         members=torch.tensor([[text in mine for text in parents]
                               for mine in (set(campaign.state.parents) for campaign in mixing)]),
+        feature_map=shop.rewards.feature_map,
     )  # fmt: skip
     wanted = [_lineages(parents, *row)
               for row in zip(proposals.parents, proposals.weights, proposals.valid, strict=True)]  # fmt: skip
@@ -87,7 +90,7 @@ def admit(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) -> H
     if not any(waiting):
         return happened
     features, present = padded(waiting, shop.features)
-    mean, variance = belief.of(rows).predict(features)
+    mean, variance = belief.of(rows).predict(shop.rewards.widen(features))
     bounds = torch.where(present, mean + shop.config.proposer.exploration * variance.sqrt(), -torch.inf)
     best = bounds.argsort(dim=1, descending=True, stable=True).tolist()
     for number, row in enumerate(rows):
@@ -109,21 +112,29 @@ def promote(shop: Workshop, campaigns: Sequence[Campaign]) -> Happened:
 
 
 def publish(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) -> Happened:
-    """Share the next impressions of each campaign among its slate; texts that have just joined are believed alike."""
-    known = belief.present.sum(-1).tolist()
-    fresh = [campaign.state.slate[count:] for campaign, count in zip(campaigns, known, strict=True)]
-    if any(fresh):
-        belief = belief.joined_by(*padded(fresh, shop.features))
-    shown = belief.present.clone()
-    for row, state in enumerate(campaign.state for campaign in campaigns):
-        allowed = torch.tensor([text not in state.retired for text in state.slate])
-        shown[row, belief.present[row]] = allowed
-    every = shop.policies.allocate(campaigns, belief, shown)
-    return [
-        [Published(snapshot=len(campaign.state.snapshots), probabilities=tuple(chances.tolist()),
-                   impressions=shop.config.impressions)]
-        for campaign, chances in zip(campaigns, every, strict=True)
-    ]  # fmt: skip
+    """Share the next impressions of each campaign among its slate; texts that have just joined are believed alike.
+
+    Where a policy tells segments apart, each of them has probabilities of its own, of a belief about texts in segments.
+    """
+    groups: dict[tuple[SegmentsConfig | None, int], list[int]] = defaultdict(list)
+    for row, opening in enumerate(campaign.state.opening for campaign in campaigns):
+        apart = opening.policy.segments
+        groups[apart, 1 if apart is None else len(opening.segments)].append(row)
+    happened: dict[int, list[Happening]] = {}
+    for (apart, segments), rows in groups.items():
+        some = [campaigns[row] for row in rows]
+        if apart is None:
+            known, columns = _joined(shop, some, belief.of(rows))
+        else:
+            slates = Slates.of(some, shop.features)
+            counts = slates.impressions[..., :segments], slates.clicks[..., :segments]
+            known = shop.rewards.fit_segments(slates.features, *counts, slates.present, apart)
+            columns = shop.rewards.segment_columns(slates.features, segments, apart)
+        every = shop.policies.allocate(some, known, _shown(some, known, segments), columns, segments)
+        impressions = shop.config.impressions
+        happened |= {row: [_published(campaigns[row].state, chances, impressions)]
+                     for row, chances in zip(rows, every, strict=True)}  # fmt: skip
+    return [happened[row] for row in range(len(campaigns))]
 
 
 def show(campaigns: Sequence[Campaign], feeds: Sequence[RewardFeed]) -> None:
@@ -169,6 +180,39 @@ def retire(campaign: Campaign, texts: Sequence[str], reason: str) -> list[Happen
     if not set(shown) - set(texts):
         raise InputError(f"{campaign.name} would have nothing left to show; leave one text at least")
     return [Retired(texts=tuple(texts), reason=reason)]
+
+
+def _joined(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) -> tuple[Posterior, Tensor]:
+    """Return the belief after texts have joined the slates since, and what describes all of them, (S, N, p)."""
+    known = belief.present.sum(-1).tolist()
+    fresh = [campaign.state.slate[count:] for campaign, count in zip(campaigns, known, strict=True)]
+    if any(fresh):
+        features, present = padded(fresh, shop.features)
+        belief = belief.joined_by(shop.rewards.widen(features), present)
+    return belief, belief.design[..., 1:]
+
+
+def _shown(campaigns: Sequence[Campaign], belief: Posterior, segments: int) -> Tensor:
+    """Return which rows of a belief may be shown, (S, R): those of texts that are not retired."""
+    shown = belief.present.clone()
+    for row, state in enumerate(campaign.state for campaign in campaigns):
+        allowed = torch.tensor([text not in state.retired for text in state.slate])
+        shown[row, belief.present[row]] = allowed.repeat_interleave(segments)
+    return shown
+
+
+def _published(state: State, chances: Tensor, impressions: int) -> Published:
+    """Return the next snapshot, of probabilities in each segment (G, N), or of those for all (1, N)."""
+    overall, apart = chances[0], state.opening.policy.segments is not None
+    if apart:
+        seen = torch.from_numpy(state.by_segment[0].sum(0) + 1.0)  # as if each had been seen once
+        overall = seen / seen.sum() @ chances
+    return Published(
+        snapshot=len(state.snapshots),
+        probabilities=tuple(overall.tolist()),
+        impressions=impressions,
+        by_segment=tuple(map(tuple, chances.tolist())) if apart else (),
+    )
 
 
 def _lineages(parents: Sequence[str], rows: Tensor, weights: Tensor, valid: Tensor) -> list[Lineage]:

@@ -50,43 +50,58 @@ class Policies:
     def __init__(self) -> None:
         self._learners: dict[str, _Learner] = {}
 
-    def allocate(self, campaigns: Sequence[Campaign], belief: Posterior, shown: Tensor) -> list[Tensor]:
-        """Return the probabilities of each campaign's slate.
+    def allocate(
+        self, campaigns: Sequence[Campaign], belief: Posterior, shown: Tensor, columns: Tensor, segments: int = 1
+    ) -> list[Tensor]:
+        """Return the probabilities of each campaign's slate in each segment: tensors of shape (segments, texts).
 
         Parameters
         ----------
         campaigns : sequence of S campaigns
         belief : Posterior
-            Of S campaigns; its present columns are the slates' texts, in their order.
-        shown : Tensor of shape (S, N), bool
+            Of S campaigns; its present rows are the slates' texts in their order: R of them, or where segments are told
+            apart, each text once a segment, side by side.
+        shown : Tensor of shape (S, R), bool
             Which of them may be shown.
+        columns : Tensor of shape (S, R, p)
+            What describes them to policies that learn of their own.
+        segments : int
+            How many are told apart.
         """
         groups: dict[tuple[PolicyConfig, bool, int], list[int]] = defaultdict(list)
         for row, campaign in enumerate(campaigns):
             config = campaign.state.opening.policy
             begins = len(campaign.state.snapshots) < config.design_rounds
             groups[config, begins, _control(campaign.state)].append(row)
-        found: dict[int, Tensor] = {}
+        segment_of = torch.arange(shown.shape[1]) % segments
+        found: dict[int, list[Tensor]] = defaultdict(list)
         for (config, begins, control), rows in groups.items():
-            some = [campaigns[row] for row in rows]
-            policy = OptimalDesign(floor=config.floor) if begins else self._policy(config, some, belief.of(rows))
-            if config.holdout is not None:
-                policy = Holdout(policy=policy, text=control, share=config.holdout.share)
-            said = policy.allocate(belief.of(rows), shown[rows], [campaign.stream() for campaign in some])
-            found |= {row: said.probabilities[number, belief.present[row]] for number, row in enumerate(rows)}
-        return [found[row] / found[row].sum() for row in range(len(campaigns))]
+            some, mine = [campaigns[row] for row in rows], belief.of(rows)
+            described = [columns[row, belief.present[row]] for row in rows]
+            chosen = OptimalDesign(floor=config.floor) if begins else self._policy(config, some, described, segments)
+            streams = [campaign.stream() for campaign in some]
+            for segment in range(segments):
+                policy = chosen
+                if config.holdout is not None:
+                    policy = Holdout(policy=chosen, text=control * segments + segment, share=config.holdout.share)
+                said = policy.allocate(mine, shown[rows] & (segment_of == segment), streams).probabilities
+                for number, row in enumerate(rows):
+                    chances = said[number, belief.present[row] & (segment_of == segment)]
+                    found[row].append(chances / chances.sum())
+        return [torch.stack(found[row]) for row in range(len(campaigns))]
 
-    def _policy(self, config: PolicyConfig, campaigns: Sequence[Campaign], belief: Posterior) -> Policy:
+    def _policy(
+        self, config: PolicyConfig, campaigns: Sequence[Campaign], columns: Sequence[Tensor], segments: int
+    ) -> Policy:
         if config.name != "vowpal-wabbit":
             return _BY_NAME[config.name](config)
         learners = []
-        for row, campaign in enumerate(campaigns):
-            features = belief.design[row, belief.present[row], 1:]
+        for campaign, features in zip(campaigns, columns, strict=True):
             known = self._learners.get(campaign.name)
             if known is None or not known.fits(features):  # of a step that came to nothing, say
                 self._learners[campaign.name] = _Learner.of(campaign, features)
             learners.append(self._learners[campaign.name])
-            learners[-1].follow(campaign.state, features)
+            learners[-1].follow(campaign.state, features, segments)
         return _Learned(learners)
 
 
@@ -108,18 +123,19 @@ class _Learner:
         mine = self.bandit.slate.features
         return len(mine) <= len(features) and bool(np.array_equal(mine, features[: len(mine)].numpy()))
 
-    def follow(self, state: State, features: Tensor) -> None:
-        """Take in the texts (N, d) and outcomes that are new since, in the order in which they came.
+    def follow(self, state: State, features: Tensor, segments: int) -> None:
+        """Take in the texts (N, d), each once a segment, and outcomes that are new since, in the order they came in.
 
         Another order may teach it otherwise, as it is no posterior. What was shown without a chance teaches nothing.
         """
         if len(features) > len(self.bandit.slate.features):
             self.bandit.add(features[len(self.bandit.slate.features) :])
         for event in [event for name, event in state.closed.items() if name not in self.known]:
-            chances = state.snapshots[event.snapshot].probabilities
-            counts = [(place, chances[place], impressions, clicks)
-                      for place, _, impressions, clicks in event.counts if chances[place] > 0]  # fmt: skip
-            self.bandit.learn_counts(counts, sum(chance > 0 for chance in chances))
+            snapshot = state.snapshots[event.snapshot]
+            counts = [(place * segments + (segment if segments > 1 else 0), chance, impressions, clicks)
+                      for place, segment, impressions, clicks in event.counts
+                      if (chance := snapshot.chances(segment)[place]) > 0]  # fmt: skip
+            self.bandit.learn_counts(counts, sum(chance > 0 for chance in snapshot.probabilities))
             self.known.add(event.id)
 
 

@@ -98,20 +98,26 @@ class State:
         return [text for text in self.usable if text not in self.slate and self.reviews.get(text, may)]
 
     @property
+    def by_segment(self) -> NDArray[np.int64]:
+        """Impressions and clicks of each text of the slate in each segment over all contexts, (2, N, G)."""
+        found = np.zeros((2, len(self.slate), len(self.opening.segments)), np.int64)
+        for (place, segment, _), counts in self.counts.items():
+            found[:, place, segment] += counts
+        return found
+
+    @property
     def totals(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Impressions and clicks of each text of the slate over all segments and contexts, both (N,)."""
-        found = np.zeros((2, len(self.slate)), np.int64)
-        for (place, _, _), counts in self.counts.items():
-            found[:, place] += counts
-        return found[0], found[1]
+        shown, clicked = self.by_segment.sum(-1)
+        return shown, clicked
 
     @property
     def histories(self) -> NDArray[np.int64]:
-        """Impressions and clicks of each text in each snapshot, (2, T, N)."""
-        found = np.zeros((2, len(self.snapshots), len(self.slate)), np.int64)
+        """Impressions and clicks of each text in each snapshot and segment, (2, T, N, G)."""
+        found = np.zeros((2, len(self.snapshots), len(self.slate), len(self.opening.segments)), np.int64)
         for event in self.closed.values():
-            for place, _, *counts in event.counts:
-                found[:, event.snapshot, place] += counts
+            for place, segment, *counts in event.counts:
+                found[:, event.snapshot, place, segment] += counts
         return found
 
     @property
@@ -120,8 +126,8 @@ class State:
         if not self.snapshots:
             return None
         last = self.snapshots[-1]
-        texts = self.slate[: len(last.probabilities)]
-        return Snapshot(last.snapshot, texts, np.array(last.probabilities), last.impressions)
+        texts, apart = self.slate[: len(last.probabilities)], np.array(last.by_segment) if last.by_segment else None
+        return Snapshot(last.snapshot, texts, np.array(last.probabilities), last.impressions, apart)
 
 
 def apply(state: State, event: Happening) -> State:
@@ -138,6 +144,8 @@ def apply(state: State, event: Happening) -> State:
             _need(0 < len(event.slate) == len(set(event.slate)), event, "its slate is empty, or holds a text twice")
             opened = State(event, event.slate, event.parents)
             _need(opened.control in (None, *event.slate), event, f"its slate does not hold {opened.control!r}")
+            apart = event.policy.segments is not None
+            _need(not apart or len(event.segments) > 1, event, "its policy tells segments apart, and there is one only")
             return opened
         case _ if state.opening is _UNOPENED:
             raise InputError(f"{event.kind} cannot have happened to this campaign: it was never opened")
@@ -155,6 +163,9 @@ def apply(state: State, event: Happening) -> State:
         case Published():
             _need(len(event.probabilities) == len(state.slate), event, f"its slate holds {len(state.slate)} texts")
             _need(event.snapshot == len(state.snapshots), event, f"the next snapshot is {len(state.snapshots)}")
+            shape = {len(chances) for chances in event.by_segment}, len(event.by_segment)
+            _need(shape in [(set(), 0), ({len(state.slate)}, len(state.opening.segments))], event,
+                  "its probabilities by segment are not those of its texts and segments")  # fmt: skip
             return replace(state, snapshots=(*state.snapshots, event))
         case Closed():
             return _counted(state, event)

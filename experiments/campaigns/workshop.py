@@ -11,13 +11,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from bandits import (
-    Channel,
-    LogisticRewardModel,
-    MixtureProposer,
-    RealisedFeatureMap,
-    RewardPrior,
-)
+from bandits import Channel, MixtureProposer, RealisedFeatureMap
 from embeddings.geometry import Reduction
 from embeddings.mixing import wanted_point
 from embeddings.pool import Pool
@@ -27,6 +21,7 @@ from experiments.campaigns.campaign import Campaign, padded
 from experiments.campaigns.config import CampaignConfig
 from experiments.campaigns.given import Given
 from experiments.campaigns.policies import Policies
+from experiments.campaigns.rewards import Rewards, opinion_of
 from experiments.campaigns.state import State
 from experiments.campaigns.writer import Writer
 from generator.checks import BrandRules, Checker
@@ -52,24 +47,32 @@ class Workshop:
         With the brand rules and the proposer's settings that hold.
     writer : Writer
     reduce : Reduction
-        From sentence vectors (n, S) to what the reward model reads, (n, d).
+        From sentence vectors (n, S) to the features that tell texts apart, (n, d).
     report : callable
+    past : sequence of (text, impressions, clicks)
+        Earlier texts, where the settings ask for a prior opinion of new ones.
     """
 
     config: CampaignConfig
     writer: Writer
     reduce: Reduction
     report: Report
+    past: Sequence[tuple[str, int, int]] = ()
     _wanted: dict[Lineage, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Make what settings alone say."""
-        self.reward_model = LogisticRewardModel(RewardPrior(**self.config.prior.model_dump()))
+        """Make what settings and earlier texts say."""
+        opinion, prior = None, self.config.prior
+        if prior.text_prior is not None:
+            texts, *counts = zip(*self.past, strict=True)
+            impressions, clicks = (torch.tensor(column, dtype=torch.float64) for column in counts)
+            opinion = opinion_of(prior, self.features(texts), impressions, clicks)
+        self.rewards = Rewards(prior, self.reduce.features, opinion)
         self.policies = Policies()
         self.proposer = MixtureProposer(weights=WEIGHTS, exploration=self.config.proposer.exploration)
 
     def features(self, texts: Sequence[str]) -> Tensor:
-        """Return what the reward model reads of n texts as they were realised, (n, d)."""
+        """Return what tells n texts apart, as they were realised, (n, d)."""
         return self.reduce(self.writer.sentence_vectors(texts))
 
     def proposes(self, state: State, after: int = 0) -> bool:

@@ -59,6 +59,7 @@ def campaign_data(name: str, events: Sequence[Event], true_rates: TrueRates | No
         "snapshots": len(state.snapshots),
         "snapshots_closed": len(answered),
         "texts": _texts(state, true_rates),
+        "segments": _segments(state),
         "curves": _curves(state),
         "new_beside_stored": _new_beside_stored(state),
         "control": _control(state),
@@ -123,6 +124,25 @@ def _texts(state: State, true_rates: TrueRates | None) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (-row["impressions"], row["text"]))
 
 
+def _segments(state: State) -> list[dict[str, Any]]:
+    """Return what each segment did, and what it is shown most; nothing where there is one only."""
+    names, (shown, clicked) = state.opening.segments, state.by_segment.sum(1)
+    if len(names) < 2:
+        return []
+    low, high = rate_interval(clicked, shown, _ALPHA / len(names))
+    rows = []
+    for number, name in enumerate(names):
+        row = {"name": name, "impressions": int(shown[number]), "clicks": int(clicked[number]),
+               "ctr": float(clicked[number] / shown[number]) if shown[number] else None,
+               "low": float(low[number]), "high": float(high[number]), "text": None, "probability": None}  # fmt: skip
+        if state.snapshots and state.snapshots[-1].by_segment:
+            chances = state.snapshots[-1].chances(number)
+            place = int(np.argmax(chances))
+            row |= {"text": state.slate[place], "probability": float(chances[place])}
+        rows.append(row)
+    return rows
+
+
 def lineage_rows(lineage: Lineage | None) -> list[dict[str, Any]]:
     """Return the parents of a text and their weights, the heaviest first; none of a stored one."""
     if lineage is None:
@@ -133,7 +153,7 @@ def lineage_rows(lineage: Lineage | None) -> list[dict[str, Any]]:
 
 def _curves(state: State) -> dict[str, Any]:
     """Return the observed rates of new and of stored texts along the campaign, in at most `_BINS` stretches."""
-    counts = state.histories  # (2, T, N)
+    counts = state.histories.sum(-1)  # (2, T, N)
     new = np.array([text in state.written for text in state.slate], bool)
     found: dict[str, Any] = {"impressions": [], "new": [], "stored": []}
     stretches = np.array_split(np.arange(counts.shape[1]), min(_BINS, max(counts.shape[1], 1)))

@@ -51,7 +51,8 @@ class Arm:
         """Return what was shown so far, and what came of it."""
         state = self.campaign.state
         chances = [np.array(snapshot.probabilities) for snapshot in state.snapshots]
-        return Played(self.seed, self.feed, state.slate, state.written, *state.totals, chances)
+        apart = [np.array(snapshot.by_segment) for snapshot in state.snapshots if snapshot.by_segment]
+        return Played(self.seed, self.feed, state.slate, state.written, *state.totals, chances, apart)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +69,9 @@ class Played:
         Of those of them that were written.
     impressions, clicks : array of shape (N,)
     chances : sequence of arrays
-        Of each snapshot, the probabilities of the texts that the slate held then.
+        Of each snapshot, the probabilities (n,) of the texts that the slate held then.
+    by_segment : sequence of arrays
+        The same in each segment, (G, n); empty where the policy does not tell them apart.
     """
 
     seed: int
@@ -78,6 +81,7 @@ class Played:
     impressions: NDArray[np.int64]
     clicks: NDArray[np.int64]
     chances: Sequence[NDArray[np.float64]]
+    by_segment: Sequence[NDArray[np.float64]] = ()
 
     def true_rates(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return the true CTR of each text, an array of shape (n,)."""

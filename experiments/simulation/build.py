@@ -91,7 +91,8 @@ def build(config: RunConfig, given: Given, ledger: Ledger, report: Report) -> Si
 
     library = [draft for drafts in writer.write(lineages) for draft in drafts]
     reference = list(dict.fromkeys([*given.own, *(draft.text for draft in library if not draft.refusals)]))
-    shop = Workshop(config, writer, Reduction.fit(writer.sentence_vectors(reference), config.features), report)
+    reduce = Reduction.fit(writer.sentence_vectors(reference), config.features)
+    shop = Workshop(config, writer, reduce, report, given.past)
     world = world or embedding_world(writer.sentence_vectors, reference, judge, given.texts)
     shoppers = [_shoppers(config, world, seed) for seed in range(config.seeds)]
     feeds = [SimulatedFeed(shoppers[plan.seed], config.seed * 1_000_003 + plan.seed) for plan in plans]

@@ -31,4 +31,6 @@ class RunConfig(CampaignConfig):
         policies = [self.policy, *self.beside]
         if doubled := [policy.label for policy in policies if policies.count(policy) > 1]:
             raise ValueError(f"{doubled[0]} plays twice; name each policy once, in policy or in beside")
+        if len(self.shoppers.segment_shares) < 2 and any(policy.segments for policy in policies):
+            raise ValueError("a policy tells segments apart, and shoppers.segment_shares has one only; give two")
         return self

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from embeddings.summary import Lineage
+from experiments.campaigns import phases
 from experiments.campaigns.events import Draft
 from experiments.reports.campaign import lineage_rows
-from experiments.simulation.arms import OPEN, SATURATED, Played
+from experiments.simulation.arms import OPEN, SATURATED, Arm, Played
 from experiments.simulation.build import Simulation
 from experiments.versions import versions
 
@@ -85,7 +86,7 @@ def _summary(study: Simulation, mixing: Sequence[Played], fixed: Sequence[Played
         "world": study.world.name,
         "simulated": True,
         "subject": _subject(study),
-        "notes": study.given.notes,
+        "notes": [*study.given.notes, *_trust(study)],
         "device": study.shop.writer.space.model.device.type,
         "device_reason": study.shop.writer.space.model.device.reason,
         "versions": versions(),
@@ -96,8 +97,24 @@ def _summary(study: Simulation, mixing: Sequence[Played], fixed: Sequence[Played
 
 def _played(study: Simulation, world: str) -> tuple[list[Played], list[Played]]:
     """Return the campaigns of a world, with mixing and without, both in the order of their seeds."""
-    found = [arm for arm in study.arms if arm.world == world and arm.policy == study.config.policy]
+    found = _arms(study, world)
     return [arm.played() for arm in found if arm.mixing], [arm.played() for arm in found if not arm.mixing]
+
+
+def _arms(study: Simulation, world: str) -> list[Arm]:
+    return [arm for arm in study.arms if arm.world == world and arm.policy == study.config.policy]
+
+
+def _trust(study: Simulation) -> list[str]:
+    """Return how what earlier texts said of new ones fared; nothing where nobody asked."""
+    shop = study.shop
+    if shop.rewards.opinion is None:
+        return []
+    mine = [arm.campaign for arm in _arms(study, OPEN) if arm.mixing]
+    words = shop.rewards.trust(phases.learn(shop, mine)).in_words()
+    verdicts = Counter(line.split(" (")[0].split(":")[0] for line in words)
+    said = ", ".join(f"{verdict} in {count}" for verdict, count in verdicts.most_common())
+    return [f"the opinion of {len(shop.past)} earlier texts was {said} of {len(mine)} campaigns"]
 
 
 def _policies(study: Simulation, main: NDArray[np.float64]) -> list[dict[str, Any]]:
@@ -115,8 +132,13 @@ def _policies(study: Simulation, main: NDArray[np.float64]) -> list[dict[str, An
 
 def _expected(arm: Played) -> NDArray[np.float64]:
     """Return the expected CTR of what each snapshot showed (rounds,); a text that cannot be read counts as no click."""
-    rates = np.where(arm.readable(arm.texts), arm.true_rates(arm.texts), 0.0)
-    return np.array([float(shown @ rates[: len(shown)]) for shown in arm.chances])
+    can = arm.readable(arm.texts)
+    if not arm.by_segment:
+        rates = np.where(can, arm.true_rates(arm.texts), 0.0)
+        return np.array([float(shown @ rates[: len(shown)]) for shown in arm.chances])
+    each = np.where(can[:, None], arm.feed.probabilities(arm.texts), 0.0).T  # (G, N)
+    shares = arm.feed.shoppers.shares
+    return np.array([float(shares @ (shown * each[:, : shown.shape[1]]).sum(1)) for shown in arm.by_segment])
 
 
 def _last(arms: Sequence[Played]) -> NDArray[np.float64]:
@@ -138,10 +160,16 @@ def _interval(values: NDArray[np.float64]) -> list[float] | None:
 
 
 def _best_possible(study: Simulation, arms: Sequence[Played]) -> NDArray[np.float64] | None:
-    """Return, for each campaign, the best CTR among the texts that the grammar can write about the subject."""
-    if not study.world.writable:
+    """Return, for each campaign, the best CTR among the texts that the grammar can write about the subject.
+
+    Where a policy tells segments apart: the best in each of them.
+    """
+    texts = study.world.writable
+    if not texts:
         return None
-    return np.array([arm.true_rates(study.world.writable).max() for arm in arms])
+    if study.config.policy.segments is None:
+        return np.array([arm.true_rates(texts).max() for arm in arms])
+    return np.array([arm.feed.probabilities(texts).max(0) @ arm.feed.shoppers.shares for arm in arms])
 
 
 def _regret(study: Simulation, arms: Sequence[Played], possible: NDArray[np.float64]) -> float:

@@ -88,9 +88,11 @@ def _played(config: RunConfig, given: Given, ledger: Ledger, out: Path, report: 
 def _identity(config: RunConfig, given: Given) -> str:
     """Return what makes a study this one."""
     held_texts = {"texts": given.texts, "own": given.own if config.own else None}
+    past = {"past": given.past} if given.past else {}
     return json.dumps(
         {"config": config.model_dump(mode="json"), "subject": given.subject and given.subject.model_dump()}
-        | held_texts,
+        | held_texts
+        | past,
         sort_keys=True,
         ensure_ascii=False,
     )

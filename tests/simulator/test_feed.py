@@ -45,6 +45,16 @@ def test_impressions_add_up_and_clicks_fit_in():
     assert (outcomes.clicks <= outcomes.impressions).all()
 
 
+def test_each_segment_is_shown_what_the_snapshot_says_of_it():
+    apart = np.array([everything(range(6), 2), everything(range(6), 4)])
+    mixed = Snapshot(0, TEXTS, apart.T @ SHOPPERS.shares, 5000, apart)
+    alike = snapshot(0)
+    shown, before = (SimulatedFeed(SHOPPERS, 0).outcome(each) for each in (mixed, alike))
+    assert shown.impressions.nonzero()[0].tolist() == [2, 4]
+    assert shown.impressions.nonzero()[1].tolist() == [0, 1]
+    assert shown.impressions.sum(0).tolist() == before.impressions.sum(0).tolist()  # the same shoppers come
+
+
 def test_same_seed_same_outcomes_in_any_order_of_calls():
     one, other = SimulatedFeed(SHOPPERS, 7), SimulatedFeed(SHOPPERS, 7)
     forwards = [one.outcome(snapshot(number)) for number in range(4)]

@@ -1,6 +1,8 @@
 """Every policy that settings can name: each shares a campaign's impressions in its own way."""
 
 import sys
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,38 +13,43 @@ from bandits import LogisticRewardModel, Posterior, RewardPrior, remembered
 from copyloom import InputError
 from embeddings.summary import Lineage
 from experiments.campaigns.campaign import Campaign, counted, forgetting_of
-from experiments.campaigns.config import CampaignConfig, PolicyConfig
+from experiments.campaigns.config import CampaignConfig, PolicyConfig, PriorConfig
 from experiments.campaigns.events import Admitted, Closed, Draft, Happening, Opened, Published, Retired, Written
-from experiments.campaigns.phases import _room
+from experiments.campaigns.phases import _room, learn, publish
 from experiments.campaigns.policies import Policies
+from experiments.campaigns.rewards import Rewards
 from experiments.campaigns.state import replay
+from experiments.simulation.config import RunConfig
 
 TEXTS = tuple(f"claim {number}" for number in range(4))
 FEATURES = torch.eye(4, dtype=torch.float64)
 CLICKS = (2, 4, 60, 6)
 
 
-def campaign(policy: Any, rounds: int = 3, name: str = "c") -> Campaign:
-    """Return a campaign whose third text was clicked far more often than the others, in every round."""
+def campaign(policy: Any, rounds: int = 3, name: str = "c", clicks: Sequence[Sequence[int]] = (CLICKS,)) -> Campaign:
+    """Return a campaign whose third text was clicked far more often than the others, in every round and segment."""
+    segments = tuple(f"segment {number + 1}" for number in range(len(clicks)))
     happened: list[Happening] = [
-        Opened(slate=TEXTS, parents=TEXTS, segments=("all",), policy=PolicyConfig.model_validate(policy))
+        Opened(slate=TEXTS, parents=TEXTS, segments=segments, policy=PolicyConfig.model_validate(policy))
     ]
     for number in range(rounds):
-        counts = tuple((place, 0, 500, clicks) for place, clicks in enumerate(CLICKS))
+        counts = tuple((place, segment, 500, clicked)
+                       for segment, each in enumerate(clicks) for place, clicked in enumerate(each))  # fmt: skip
         happened.append(Published(snapshot=number, probabilities=(0.25,) * 4, impressions=2000))
         happened.append(Closed(id=str(number), snapshot=number, counts=counts))
     return Campaign(name, (0, 1), replay(happened))
 
 
 def belief(campaigns: list[Campaign]) -> Posterior:
-    counts = [torch.stack(rows) for rows in zip(*(counted(one.state) for one in campaigns), strict=True)]
+    counts = [torch.stack(rows).sum(-1) for rows in zip(*(counted(one.state) for one in campaigns), strict=True)]
     return LogisticRewardModel(RewardPrior(0.02)).fit(FEATURES.expand(len(campaigns), 4, 4), *counts)
 
 
 def allocated(*campaigns: Campaign, shown: Tensor | None = None) -> list[list[float]]:
     fitted = belief(list(campaigns))
     mask = fitted.present if shown is None else shown
-    return [chances.tolist() for chances in Policies().allocate(list(campaigns), fitted, mask)]
+    found = Policies().allocate(list(campaigns), fitted, mask, fitted.design[..., 1:])
+    return [chances.tolist() for (chances,) in found]
 
 
 @pytest.mark.parametrize("policy", [
@@ -109,21 +116,21 @@ def test_vowpal_wabbit_learns_each_outcome_once_and_the_same_when_it_starts_anew
             Closed(id=str(number), snapshot=number, counts=counts), Admitted(texts=(texts[number],)),
         ], one.state)  # fmt: skip
         rows = torch.eye(10, dtype=torch.float64)[None, : count + 1, :5] + 0.1
-        fitted = LogisticRewardModel(RewardPrior(0.02)).fit(rows, *(part[None] for part in counted(one.state)))
-        (step,) = policies.allocate([one], fitted, fitted.present)
-    assert step.tolist() == Policies().allocate([one], fitted, fitted.present)[0].tolist()
+        fitted = LogisticRewardModel(RewardPrior(0.02)).fit(rows, *(part.T for part in counted(one.state)))
+        (step,) = policies.allocate([one], fitted, fitted.present, rows)
+    assert step.tolist() == Policies().allocate([one], fitted, fitted.present, rows)[0].tolist()
     assert 0 < float(step.max()) < 1
 
 
 def test_what_is_forgotten_counts_less() -> None:
     one = campaign({"name": "thompson", "forgetting": {"half_life": 1}})
     impressions, clicks = counted(one.state)
-    assert impressions.tolist() == [500 * (1 + 0.5 + 0.25)] * 4
-    assert clicks.tolist() == [count * 1.75 for count in CLICKS]
+    assert impressions.tolist() == [[500 * (1 + 0.5 + 0.25)]] * 4
+    assert clicks.tolist() == [[count * 1.75] for count in CLICKS]
     config = one.state.opening.policy.forgetting
     assert config is not None
-    expected = remembered(forgetting_of(config), *torch.from_numpy(one.state.histories).double())
-    assert torch.equal(expected[0], impressions)
+    expected = remembered(forgetting_of(config), *torch.from_numpy(one.state.histories).double().flatten(-2))
+    assert torch.equal(expected[0], impressions[:, 0])
 
 
 @pytest.mark.parametrize(("policy", "says"), [
@@ -150,8 +157,85 @@ def test_what_was_shown_without_a_chance_teaches_vowpal_wabbit_nothing() -> None
     stray = Published(snapshot=1, probabilities=(0.5, 0.5, 0.0, 0.0), impressions=10)
     one.state = replay([stray, Closed(id="x", snapshot=1, counts=((0, 0, 9, 1), (3, 0, 1, 1)))], one.state)
     policies, mask = Policies(), torch.ones(1, 4, dtype=torch.bool)
-    first, second = (policies.allocate([one], belief([one]), mask)[0].tolist() for _ in range(2))
-    assert first == second == allocated(one)[0]
+    columns = belief([one]).design[..., 1:]
+    first, second = (policies.allocate([one], belief([one]), mask, columns)[0].tolist() for _ in range(2))
+    assert first == second == allocated(one)
+
+
+APART = (CLICKS, (60, 4, 2, 6))
+"""The first segment clicks the third text, the second the first."""
+
+
+def published(*campaigns: Campaign) -> list[Published]:
+    """Return what a workshop of the texts' own features publishes next."""
+    shop = SimpleNamespace(
+        features=lambda texts: torch.stack([FEATURES[TEXTS.index(text)] for text in texts]),
+        rewards=Rewards(PriorConfig(), 4), policies=Policies(), config=CampaignConfig(impressions=100),
+    )  # fmt: skip
+    some: Any = shop
+    happened = publish(some, campaigns, learn(some, campaigns))
+    return [what for (what,) in happened if isinstance(what, Published)]
+
+
+@pytest.mark.parametrize("policy", [
+    "thompson", "ucb", "epsilon-greedy", "top-two", "vowpal-wabbit", {"name": "thompson", "floor": 0.01},
+    {"name": "thompson", "forgetting": {"half_life": 2}},
+])  # fmt: skip
+def test_each_segment_is_shown_what_it_clicks(policy: Any) -> None:
+    settings = {"name": policy} if isinstance(policy, str) else policy
+    (said,) = published(campaign({**settings, "segments": {}}, clicks=APART))
+    first, second = said.by_segment
+    assert first[2] == max(first) > 0.4
+    assert second[0] == max(second) > 0.4
+    assert [sum(first), sum(second)] == pytest.approx([1, 1])
+    assert min(first + second) >= settings.get("floor", 0)
+    assert said.probabilities == pytest.approx([(one + two) / 2 for one, two in zip(first, second, strict=True)])
+
+
+def test_what_is_shown_over_all_weighs_segments_by_their_impressions() -> None:
+    one = campaign({"name": "uniform", "segments": {}}, clicks=APART)
+    one.state = replay([Closed(id="more", snapshot=0, counts=((0, 1, 3000, 100),))], one.state)
+    control = {"name": "ucb", "segments": {}, "holdout": {"share": 0.2, "text": TEXTS[3]}}
+    other = campaign(control, name="other", clicks=APART)
+    other.state = replay([Closed(id="more", snapshot=0, counts=((0, 1, 3000, 100),))], other.state)
+    same, held = published(one, other)
+    assert same.by_segment == ((0.25,) * 4,) * 2
+    assert [chances[3] for chances in held.by_segment] == pytest.approx([0.2, 0.2])
+    seen = (6001 / 15002, 9001 / 15002)
+    overall = [sum(part) for part in zip(*([w * c for c in row] for w, row in zip(seen, held.by_segment, strict=True)),
+                                         strict=True)]  # fmt: skip
+    assert held.probabilities == pytest.approx(overall)
+
+
+def test_policies_that_tell_segments_apart_play_beside_those_that_do_not() -> None:
+    plain, apart = campaign("thompson", clicks=APART), campaign({"segments": {}}, name="apart", clicks=APART)
+    together, alone = published(plain, apart), published(plain) + published(apart)
+    assert together[0].by_segment == ()
+    assert together[0].probabilities == alone[0].probabilities
+    for first, second in zip(together[1].by_segment, alone[1].by_segment, strict=True):
+        assert first == pytest.approx(second)
+
+
+def test_retired_texts_are_shown_in_no_segment() -> None:
+    one = campaign({"name": "thompson", "segments": {}}, clicks=APART)
+    one.state = replay([Retired(texts=(TEXTS[0],), reason="sold out")], one.state)
+    (said,) = published(one)
+    assert [chances[0] for chances in said.by_segment] == [0, 0]
+    assert said.by_segment[0][2] > 0.4
+
+
+def test_one_segment_cannot_be_told_apart() -> None:
+    with pytest.raises(InputError, match="tells segments apart, and there is one only"):
+        campaign({"segments": {}})
+    with pytest.raises(InputError, match=r"segment_shares has one only"):
+        RunConfig.checked(policy={"segments": {}}, shoppers={"segment_shares": [1]})
+
+
+def test_probabilities_by_segment_must_be_those_of_the_texts_and_segments() -> None:
+    one = campaign({"segments": {}}, clicks=APART)
+    for rows in (((0.25,) * 4,), ((0.5,) * 2,) * 2):
+        with pytest.raises(InputError, match="by segment are not those"):
+            replay([Published(snapshot=3, probabilities=(0.25,) * 4, impressions=1, by_segment=rows)], one.state)
 
 
 def test_no_more_texts_are_admitted_than_the_floor_has_room_for() -> None:

@@ -63,6 +63,18 @@ def test_numbers_are_the_ledgers_and_intervals_hold_for_all_texts_together(tmp_p
     assert "no snapshot" not in html
 
 
+def test_segments_have_their_own_rates_and_what_each_is_shown_most(tmp_path: Path) -> None:
+    plain = campaign_data("shop", events(*JOINED))["segments"]
+    assert [(row["name"], row["impressions"], row["clicks"]) for row in plain] == [("a", 1100, 32), ("b", 900, 62)]
+    low, high = rate_interval(32, 1100, 0.05 / 2)
+    assert (plain[0]["low"], plain[0]["high"], plain[0]["text"]) == (float(low), float(high), None)
+    apart = Published(snapshot=1, probabilities=(0.5, 0.5), impressions=9, by_segment=((0.9, 0.1), (0.2, 0.8)))
+    data = campaign_data("shop", events(apart, policy=PolicyConfig.model_validate({"segments": {}})))
+    assert [(row["text"], row["probability"]) for row in data["segments"]] == [(TEXTS[0], 0.9), (TEXTS[1], 0.8)]
+    assert "Shown most now" in page(data, tmp_path)
+    assert "gives each its own chances" in page(campaign_data("shop", events(*JOINED)), tmp_path)
+
+
 def test_true_rates_stand_beside_where_they_are_known(tmp_path: Path) -> None:
     data = campaign_data("shop", events(*JOINED), lambda texts: np.full(len(texts), 0.04))
     assert {row["ctr_true"] for row in data["texts"]} == {0.04}

@@ -20,6 +20,7 @@ from experiments.campaigns.state import State, replay
 from experiments.campaigns.workshop import Report
 from experiments.simulation.config import RunConfig
 from experiments.simulation.runs import DATABASE, REPORT, SUMMARY, render, render_campaign, run_study
+from experiments.texts import shipped_claims
 
 SMALL: dict[str, Any] = {
     "seeds": 2,
@@ -265,6 +266,30 @@ def test_policies_side_by_side_in_one_study(finished: Path, tmp_path: Path) -> N
     assert all(snapshot.probabilities[0] >= 0.1 for snapshot in held.snapshots)
     with pytest.raises(InputError, match="thompson plays twice"):
         RunConfig.checked(beside=["thompson"])
+
+
+def test_segments_curvature_and_earlier_texts_from_yaml_stopped_and_resumed(finished: Path, tmp_path: Path) -> None:
+    claims, _ = shipped_claims()
+    past = [f'"{text}",4000,{60 + 40 * ("!" in text)}' for text in claims]
+    (tmp_path / "past.csv").write_text("\n".join(["text,impressions,clicks", *past]))
+    prior = {"text_prior": {"past": str(tmp_path / "past.csv")}, "curvature": {"kind": "fourier"}}
+    settings = {**SMALL, "seeds": 1, "features": 8, "prior": prior, "policy": {"segments": {}}, "beside": ["thompson"]}
+    data = run_study(RunConfig(**settings), tmp_path / "run", quiet)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(RunConfig(**settings), tmp_path / "stopped", stop_at("showing texts to shoppers", 5))
+    again = run_study(RunConfig(**settings), tmp_path / "stopped", quiet)
+    found = states(tmp_path / "run")
+    assert states(tmp_path / "stopped") == found
+    assert [row["policy"] for row in again["summary"]["policies"]] == ["thompson, segments share 0.2", "thompson"]
+    assert data["summary"]["policies"] == again["summary"]["policies"]
+    assert f"the opinion of {len(claims)} earlier texts was" in data["summary"]["notes"][-1]
+    snapshots = found["open, seed 0, mixing"].snapshots
+    assert {len(snapshot.by_segment) for snapshot in snapshots} == {3}
+    assert snapshots[-1].by_segment[0] != snapshots[-1].by_segment[1]
+    assert all(not snapshot.by_segment for snapshot in found["open, seed 0, mixing, thompson"].snapshots)
+    (tmp_path / "past.csv").write_text("\n".join(["text,impressions,clicks", *past[1:]]))
+    with pytest.raises(InputError, match="other settings or texts"):
+        run_study(RunConfig(**settings), tmp_path / "run", quiet)
 
 
 def test_a_campaign_of_a_run_has_a_page_of_its_own(finished: Path, tmp_path: Path) -> None:
