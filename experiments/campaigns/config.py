@@ -80,6 +80,9 @@ class PolicyConfig(Strict):
     vowpal_wabbit : VowpalWabbitConfig, optional
         For vowpal-wabbit (extra ``vw``), which learns of its own from features and outcomes; a bag of ten unless given,
         which did best of those in ``experiments/README.md``.
+    mixes : bool
+        Whether vowpal-wabbit, through its slates, also chooses which texts to mix, with which weights. Unless it does,
+        the reward model proposes mixtures for all policies alike.
     """
 
     name: Literal["thompson", "ucb", "uniform", "epsilon-greedy", "top-two", "optimal-design", "vowpal-wabbit"] = (
@@ -93,6 +96,7 @@ class PolicyConfig(Strict):
     forgetting: ForgettingConfig | None = None
     segments: SegmentsConfig | None = None
     vowpal_wabbit: VowpalWabbitConfig | None = None
+    mixes: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -103,6 +107,8 @@ class PolicyConfig(Strict):
     def _remembers(self) -> Self:
         if self.forgetting is not None and self.name == "vowpal-wabbit":
             raise ValueError("vowpal-wabbit cannot forget; leave forgetting out")
+        if self.mixes and self.name != "vowpal-wabbit":
+            raise ValueError("mixes is for vowpal-wabbit; the reward model proposes mixtures for all other policies")
         return self
 
     @property

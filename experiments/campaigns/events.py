@@ -73,10 +73,18 @@ class Opened(_Happening):
 
 
 class Written(_Happening):
-    """Mixtures were put into words and checked."""
+    """Mixtures were put into words and checked.
+
+    Parameters
+    ----------
+    drafts : tuple of Draft
+    chances : tuple of tuples of float
+        With which first parent, second parent and weights of each draft were drawn, where a policy draws them.
+    """
 
     kind: Literal["written"] = "written"
     drafts: tuple[Draft, ...]
+    chances: tuple[tuple[float, ...], ...] = ()
 
 
 class Reviewed(_Happening):

@@ -30,8 +30,9 @@ from experiments.campaigns.events import (
     Written,
 )
 from experiments.campaigns.ledger import Happened
+from experiments.campaigns.slates import choose_mixtures
 from experiments.campaigns.state import State
-from experiments.campaigns.workshop import Workshop
+from experiments.campaigns.workshop import WEIGHTS, Workshop
 from experiments.campaigns.writer import Writer
 from simulator import Outcome, RewardFeed
 
@@ -40,7 +41,7 @@ def write(writer: Writer, lineages: Sequence[Lineage], campaigns: Sequence[Campa
     """Put lineages into words, for each campaign that mixes and has not seen them."""
     drafts = dict(zip(lineages, writer.write(lineages), strict=True))
     states = [campaign.state for campaign in campaigns]
-    fresh = [[lineage for lineage in lineages if state.opening.mixing and lineage not in state.tried]
+    fresh = [{lineage: () for lineage in lineages if state.opening.mixing and lineage not in state.tried}
              for state in states]  # fmt: skip
     return [_written(mine, drafts) for mine in fresh]
 
@@ -52,19 +53,34 @@ def learn(shop: Workshop, campaigns: Sequence[Campaign]) -> Posterior:
 
 
 def propose(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) -> Happened:
-    """Put into words the mixtures that each campaign's belief is most hopeful about."""
-    happened: list[list[Happening]] = [[] for _ in campaigns]
+    """Put into words the mixtures that each campaign's belief is most hopeful about, or its policy chooses."""
     rows = [row for row, campaign in enumerate(campaigns) if shop.proposes(campaign.state)]
     if not rows:
-        return happened
-    mixing = [campaigns[row] for row in rows]
+        return [[] for _ in campaigns]
+    own = [row for row in rows if campaigns[row].state.opening.policy.mixes]
+    others = [row for row in rows if not campaigns[row].state.opening.policy.mixes]
+    believed = _most_hopeful(shop, [campaigns[row] for row in others], belief.of(others)) if others else []
+    wanted: dict[int, dict[Lineage, tuple[float, ...]]] = dict(zip(others, believed, strict=True))
+    for row in own:
+        parents = shop.reduce(shop.writer.base_points(campaigns[row].state.parents))
+        wanted[row] = choose_mixtures(campaigns[row], parents, WEIGHTS, shop.config.proposer.shortlist)
+    every = [lineage for row in rows for lineage in wanted[row]]
+    found = shop.writer.write(every, lambda done, total: shop.report("writing new mixtures", done, total))
+    drafts = dict(zip(every, found, strict=True))
+    return [_written(wanted.get(row, {}), drafts) for row in range(len(campaigns))]
+
+
+def _most_hopeful(
+    shop: Workshop, mixing: Sequence[Campaign], belief: Posterior
+) -> list[dict[Lineage, tuple[float, ...]]]:
+    """Return the untried mixtures that each campaign's belief is most hopeful about; no chances, as none is drawn."""
     parents = list(dict.fromkeys(text for campaign in mixing for text in campaign.state.parents))
     place = {text: number for number, text in enumerate(parents)}
     proposals = shop.proposer.propose(
         shop.writer.base_points(parents),
         shop.reduce,
         shop.channel(mixing),
-        belief.of(rows),
+        belief,
         shop.config.proposer.shortlist,
         tried=[{mixture_key([place[text] for text in one.parents], one.weights)
                 for one in campaign.state.tried if len(one.parents) > 1} for campaign in mixing],
@@ -72,14 +88,8 @@ def propose(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) ->
                               for mine in (set(campaign.state.parents) for campaign in mixing)]),
         feature_map=shop.rewards.feature_map,
     )  # fmt: skip
-    wanted = [_lineages(parents, *row)
-              for row in zip(proposals.parents, proposals.weights, proposals.valid, strict=True)]  # fmt: skip
-    every = [lineage for lineages in wanted for lineage in lineages]
-    found = shop.writer.write(every, lambda done, total: shop.report("writing new mixtures", done, total))
-    drafts = dict(zip(every, found, strict=True))
-    for row, lineages in zip(rows, wanted, strict=True):
-        happened[row] = _written(lineages, drafts)
-    return happened
+    return [dict.fromkeys(_lineages(parents, *row), ())
+            for row in zip(proposals.parents, proposals.weights, proposals.valid, strict=True)]  # fmt: skip
 
 
 def admit(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) -> Happened:
@@ -223,10 +233,13 @@ def _lineages(parents: Sequence[str], rows: Tensor, weights: Tensor, valid: Tens
     ]
 
 
-def _written(lineages: Sequence[Lineage], drafts: Mapping[Lineage, Sequence[Draft]]) -> list[Happening]:
-    """Return that all drafts of some lineages were written; nothing, where there are none."""
-    found = tuple(draft for lineage in lineages for draft in drafts[lineage])
-    return [Written(drafts=found)] if found else []
+def _written(
+    chances: Mapping[Lineage, tuple[float, ...]], drafts: Mapping[Lineage, Sequence[Draft]]
+) -> list[Happening]:
+    """Return that all drafts of some lineages, drawn with some chances, were written; nothing, where there are none."""
+    found = tuple(draft for lineage in chances for draft in drafts[lineage])
+    drawn = tuple(chances[draft.lineage] for draft in found)
+    return [Written(drafts=found, chances=drawn if any(drawn) else ())] if found else []
 
 
 def _room(state: State) -> int:

@@ -45,6 +45,8 @@ class State:
         Texts that mixtures may take.
     drafts : tuple of Draft
         All that was written, refused or not.
+    chances : mapping of Lineage to tuple of float
+        With which parents and weights of a mixture were drawn, where a policy drew them.
     reviews : mapping of str to bool
         Whether a person lets a text be shown.
     retired : frozenset of str
@@ -60,6 +62,7 @@ class State:
     slate: tuple[str, ...] = ()
     parents: tuple[str, ...] = ()
     drafts: tuple[Draft, ...] = ()
+    chances: Mapping[Lineage, tuple[float, ...]] = field(default_factory=dict)
     reviews: Mapping[str, bool] = field(default_factory=dict)
     retired: frozenset[str] = frozenset()
     snapshots: tuple[Published, ...] = ()
@@ -150,7 +153,9 @@ def apply(state: State, event: Happening) -> State:
         case _ if state.opening is _UNOPENED:
             raise InputError(f"{event.kind} cannot have happened to this campaign: it was never opened")
         case Written():
-            return replace(state, drafts=state.drafts + event.drafts)
+            _need(len(event.chances) in (0, len(event.drafts)), event, "its chances are not one for each draft")
+            drawn = {draft.lineage: chances for draft, chances in zip(event.drafts, event.chances, strict=False)}
+            return replace(state, drafts=state.drafts + event.drafts, chances={**state.chances, **drawn})
         case Reviewed():
             return replace(state, reviews={**state.reviews, **dict.fromkeys(event.texts, event.approved)})
         case Admitted():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -33,8 +32,8 @@ Report = Callable[[str, int, int], None]
 
 Settings = TypeVar("Settings", bound=CampaignConfig)
 
-WEIGHTS = ((0.5, 0.5), (0.7, 0.3), (1.15, -0.15))
-"""Mixing weights that the proposer tries, each both ways round."""
+WEIGHTS = ((0.5, 0.5), (0.7, 0.3), (0.3, 0.7), (1.15, -0.15), (-0.15, 1.15))
+"""Mixing weights of two parents that are tried."""
 
 
 @dataclass(eq=False)
@@ -118,7 +117,7 @@ def resolved(config: Settings, given: Given, composes: bool) -> Settings:
 def first_lineages(config: CampaignConfig, given: Given) -> list[Lineage]:
     """Return what is written before the first impression: texts about other products anew, and random pairs."""
     rng, texts = random.Random(f"{config.seed} warm-up"), given.texts
-    grid = sorted({pair for weights in WEIGHTS for pair in itertools.permutations(weights)})
+    grid = sorted(WEIGHTS)
     pairs = []
     for _ in range(config.proposer.warm_up):
         first, second = sorted(rng.sample(range(len(texts)), 2))

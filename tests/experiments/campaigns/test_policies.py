@@ -139,6 +139,7 @@ def test_what_is_forgotten_counts_less() -> None:
     ({"name": "vowpal-wabbit", "vowpal_wabbit": {"explore": "magic"}}, "explore"),
     ({"holdout": {"share": 1}}, "share"), ({"scale": float("inf")}, "scale"),
     ({"name": "vowpal-wabbit", "forgetting": {"half_life": 2}}, "cannot forget"), ("magic", "policy.name"),
+    ({"name": "ucb", "mixes": True}, "mixes is for vowpal-wabbit"),
 ])  # fmt: skip
 def test_settings_that_do_not_fit_are_named(policy: Any, says: str) -> None:
     with pytest.raises(InputError, match=says):

@@ -249,15 +249,21 @@ def test_a_pretrained_writer_is_asked_for_less() -> None:
 def test_policies_side_by_side_in_one_study(finished: Path, tmp_path: Path) -> None:
     """Vowpal Wabbit's campaigns run beside the others, which notice nothing of it."""
     file = tmp_path / "study.yaml"
-    settings = {**SMALL, "policy": "thompson", "beside": ["vowpal-wabbit", {"name": "ucb", "holdout": {"share": 0.1}}]}
+    beside = ["vowpal-wabbit", {"name": "ucb", "holdout": {"share": 0.1}}, {"name": "vowpal-wabbit", "mixes": True}]
+    settings = {**SMALL, "policy": "thompson", "beside": beside}
     file.write_text(json.dumps(settings))
     summary = run_study(RunConfig.from_yaml(file), tmp_path / "run", quiet)["summary"]
     alone = json.loads((finished / SUMMARY).read_text())
-    assert [row["policy"] for row in summary["policies"]] == ["thompson", "vowpal-wabbit", "ucb, holdout share 0.1"]
+    assert [row["policy"] for row in summary["policies"]] == [
+        "thompson", "vowpal-wabbit", "ucb, holdout share 0.1", "vowpal-wabbit, mixes True",
+    ]  # fmt: skip
     assert summary["ctr_loop"] == alone["ctr_loop"]
     assert summary["uplift"] == alone["uplift"]
     found = states(tmp_path / "run")
-    assert len(found) == 8 + 4
+    assert len(found) == 8 + 6
+    mixed = found["open, seed 0, mixing, vowpal-wabbit, mixes True"]
+    assert 0 < len(mixed.chances) < len(mixed.tried)
+    assert not found["open, seed 0, mixing, vowpal-wabbit"].chances
     with pytest.raises(KeyboardInterrupt):
         run_study(RunConfig.from_yaml(file), tmp_path / "stopped", stop_at("showing texts to shoppers", 5))
     run_study(RunConfig.from_yaml(file), tmp_path / "stopped", quiet)
