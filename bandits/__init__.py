@@ -15,12 +15,10 @@ from bandits.mixtures.sparse_cone import SparseCone, SparseMixtures
 from bandits.online.bandit import Decision, OnlineBandit
 from bandits.online.thompson import OnlineThompson
 from bandits.online.vowpal_wabbit import VowpalWabbit, VowpalWabbitConfig, VowpalWabbitSlates
-from bandits.persistence import load_posterior, load_state, save_posterior, save_state
 from bandits.policies.epsilon_greedy import EpsilonGreedy
 from bandits.policies.holdout import Holdout
 from bandits.policies.optimal_design import Design, OptimalDesign, optimal_design
 from bandits.policies.policy import Allocation, Policy
-from bandits.policies.subset import CombinatorialThompson, CombinatorialUCB, SubsetAllocation, SubsetPolicy
 from bandits.policies.thompson import ThompsonSampling
 from bandits.policies.top_two import TopTwoThompson
 from bandits.policies.ucb import UpperConfidenceBound
@@ -30,19 +28,16 @@ from bandits.rewards.drift import DriftAlarm, Watch
 from bandits.rewards.empirical_bayes import LearnedPrior, learn_prior
 from bandits.rewards.features import Interactions, QuadraticFeatures, RandomFourierFeatures, segment_context
 from bandits.rewards.forgetting import Discount, Forgetting, SlidingWindow, remembered
-from bandits.rewards.linear_gaussian import LinearPrior, LinearRewardModel
-from bandits.rewards.outcomes import Event, Outcomes
 from bandits.rewards.reward_model import LogisticRewardModel, RewardPrior
 from bandits.rewards.text_prior import TextPrior, TrustReport
 from bandits.sequential.confidence_sequences import (
     difference_interval,
     log_martingale,
     matched_beta,
-    pairwise_difference_intervals,
     rate_interval,
 )
 from bandits.sequential.planning import PlannedCampaign, TrafficPlan, impressions_to_match_prior, plan_traffic
-from bandits.sequential.running_means import policy_value_interval, running_mean_interval
+from bandits.sequential.running_means import running_mean_interval
 from bandits.sequential.sample_ratio import SampleRatio, check_sample_ratio
 from bandits.sequential.stopping import BestText, identify_best
 from bandits.streams import Generators, seeded_generators
@@ -51,22 +46,17 @@ __all__ = [
     "Allocation",
     "BestText",
     "Channel",
-    "CombinatorialThompson",
-    "CombinatorialUCB",
     "Decision",
     "Design",
     "Discount",
     "DriftAlarm",
     "EpsilonGreedy",
-    "Event",
     "Forgetting",
     "Generators",
     "Holdout",
     "Interactions",
     "LearnedPrior",
     "LinearObjective",
-    "LinearPrior",
-    "LinearRewardModel",
     "LogisticRewardModel",
     "MixtureKey",
     "MixtureProposer",
@@ -75,7 +65,6 @@ __all__ = [
     "OnlineBandit",
     "OnlineThompson",
     "OptimalDesign",
-    "Outcomes",
     "PlannedCampaign",
     "Policy",
     "Posterior",
@@ -88,8 +77,6 @@ __all__ = [
     "SlidingWindow",
     "SparseCone",
     "SparseMixtures",
-    "SubsetAllocation",
-    "SubsetPolicy",
     "TextPrior",
     "ThompsonSampling",
     "TopTwoThompson",
@@ -106,20 +93,14 @@ __all__ = [
     "identify_best",
     "impressions_to_match_prior",
     "learn_prior",
-    "load_posterior",
-    "load_state",
     "log_martingale",
     "matched_beta",
     "mixture_key",
     "optimal_design",
-    "pairwise_difference_intervals",
     "plan_traffic",
-    "policy_value_interval",
     "rate_interval",
     "remembered",
     "running_mean_interval",
-    "save_posterior",
-    "save_state",
     "seeded_generators",
     "segment_context",
 ]
