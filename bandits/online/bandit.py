@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -58,10 +57,6 @@ class OnlineBandit(Protocol):
 
     def learn(self, decision: Decision, reward: float) -> None:
         """Take in the reward of a decision, in [0, 1]."""
-        ...
-
-    def save(self, path: Path) -> None:
-        """Write all state to one file, from which `load` of the class goes on with the same decisions."""
         ...
 
 
@@ -125,6 +120,20 @@ class Slate:
             bad = numbers[(numbers < 0) | (numbers >= len(self.features))][0]
             raise InputError(f"text {bad} is unknown; there are texts 0 to {len(self.features) - 1}")
         return numbers
+
+
+def free_share(count: int, floor: float) -> float:
+    """Return what the floors of so many texts leave to be dealt out.
+
+    Raises
+    ------
+    InputError
+        If they sum to more than 1.
+    """
+    free = 1 - floor * count
+    if free < -1e-12:
+        raise InputError(f"a floor of {floor:g} for {count} texts sums to more than 1; pass at most {1 / count:.4g}")
+    return max(free, 0.0)
 
 
 def check_outcome(decision: Decision, reward: float, slate: Slate) -> None:

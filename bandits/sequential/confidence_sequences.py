@@ -128,41 +128,6 @@ def difference_interval(
     return -_greatest_lead(second, first, budget), _greatest_lead(first, second, budget)
 
 
-def pairwise_difference_intervals(
-    clicks: Any, impressions: Any, alpha: float = 0.05, prior: tuple[float, float] = JEFFREYS
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Confidence sequences of all differences within a slate, right together with probability 1 - alpha.
-
-    Parameters
-    ----------
-    clicks, impressions : array of shape (..., N)
-        Whole totals so far.
-    alpha, prior
-        As in `rate_interval`; each of the N (N - 1) / 2 pairs gets an equal part of alpha.
-
-    Returns
-    -------
-    lower, upper : array of shape (..., N, N)
-        Element [i, k] bounds the rate of text k less that of text i.
-
-    Raises
-    ------
-    InputError
-        As `rate_interval`, or if there are fewer than two texts.
-    """
-    check_number("alpha", alpha, least=0, above=True, most=0.5)
-    clicks, impressions = clicks_on_impressions(clicks, impressions)
-    N = clicks.shape[-1] if clicks.ndim else 1
-    if N < 2:
-        raise InputError(f"clicks have shape {clicks.shape}; pass at least two texts, (..., N)")
-    regret = _regret(clicks, impressions, prior)
-    budget = regret[..., :, None] + regret[..., None, :] - math.log(alpha / (N * (N - 1) / 2))
-    first, second = (clicks[..., :, None], impressions[..., :, None]), (clicks[..., None, :], impressions[..., None, :])
-    upper = _greatest_lead(first, second, budget)
-    upper[..., range(N), range(N)] = 0
-    return -upper.swapaxes(-1, -2), upper
-
-
 def log_martingale(
     clicks: Any, impressions: Any, rate: Any, prior: tuple[float, float] = JEFFREYS
 ) -> NDArray[np.float64]:

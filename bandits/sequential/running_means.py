@@ -6,8 +6,7 @@ References
    confidence sequences. Annals of Statistics 49(2), 2021: the empirical-Bernstein supermartingale and the
    gamma-exponential mixture.
 .. [WaudbySmith2022] I. Waudby-Smith, L. Wu, A. Ramdas, N. Karampatziakis, P. Mineiro. Anytime-valid off-policy
-   inference for contextual bandits. arXiv 2210.10768, 2022: the same under moving propensities and policy
-   values, without a bound on the weights.
+   inference for contextual bandits. arXiv 2210.10768, 2022: the same under moving propensities.
 """
 
 import math
@@ -84,59 +83,6 @@ def running_mean_interval(
         raise InputError(f"means is ({low}, {high}); pass finite bounds within [{least}, {most}]")
     lower = _lower_bound(*sums, least, (low, high), alpha / 2, tightest_at)
     upper = -_lower_bound(-sums[0], sums[1], sums[2], -most, (-high, -low), alpha / 2, tightest_at)
-    return lower, upper
-
-
-def policy_value_interval(
-    rewards: Any, weights: Any, alpha: float = 0.05, most_weight: float = math.inf, tightest_at: float = 100.0
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Confidence sequence of a policy's mean reward, from a log that other, moving policies have made.
-
-    Parameters
-    ----------
-    rewards : array of shape (..., T)
-        In [0, 1], in the order in which they were logged.
-    weights : array of shape (..., T)
-        Probability of the logged action under the policy in question, over its logged propensity.
-    alpha, tightest_at : float
-        As in `running_mean_interval`.
-    most_weight : float
-        A bound on the weights that was known beforehand, such as 1 / floor. Without one the upper bound comes
-        from weight * (1 - reward) [WaudbySmith2022]_ and is wide, unless weights are close to 1.
-
-    Returns
-    -------
-    lower, upper : array of shape (..., T)
-        Bounds, within [0, 1], of the mean over the first t contexts of the reward that the policy would earn.
-
-    Raises
-    ------
-    InputError
-        If shapes differ, rewards are outside [0, 1], or weights are negative or beyond their bound.
-
-    Examples
-    --------
-    >>> lower, upper = policy_value_interval([0, 1, 1, 0] * 50, [0.5, 1.5, 1.5, 0.5] * 50, most_weight=1.5)
-    >>> round(float(lower[-1]), 2), round(float(upper[-1]), 2)
-    (0.57, 0.94)
-    """
-    rewards, weights = (finite_tensor(*pair).cpu().numpy() for pair in (("rewards", rewards), ("weights", weights)))
-    if rewards.shape != weights.shape or rewards.ndim == 0:
-        raise InputError(f"rewards have shape {rewards.shape} but weights {weights.shape}; pass one weight a reward")
-    if ((rewards < 0) | (rewards > 1)).any():
-        raise InputError("rewards holds values outside [0, 1]; scale them")
-    if ((weights < 0) | (weights > most_weight * (1 + 1e-9))).any():  # 0.5 / (1 - 0.9) is above 5 by rounding
-        raise InputError(f"weights holds values outside [0, {most_weight:g}]; check the propensities")
-    rows = np.ones_like(rewards)
-
-    def interval(values: NDArray[np.float64], most: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        return running_mean_interval(
-            values, values**2, rows, least=0, most=most, means=(0, 1), alpha=alpha, tightest_at=tightest_at
-        )
-
-    lower, upper = interval(weights * rewards, most_weight)
-    if most_weight == math.inf:
-        upper = 1 - interval(weights * (1 - rewards), most_weight)[0]
     return lower, upper
 
 
