@@ -17,10 +17,10 @@ from copyloom import InputError
 class Posterior:
     """Gaussian over each campaign's intercept, theta and text effects; the `fit` of a reward model makes it.
 
-    A text's logit is b + x_i . theta + u_i. The belief is stored in two exact parts. The coefficients, beta = (b, theta), are N(m, Lambda^-1). Given them,
-    the text effects are independent: u_i | beta ~ N(mean_i - (1 - o_i) x_i . (beta - m), o_i
-    text_effect_sd^2), where o_i in (0, 1] is how open the effect of text i's own still is (1 for a text
-    never shown, towards 0 with its impressions). So nothing of size N x N is ever factorised.
+    A text's logit is b + x_i . theta + u_i. The belief is stored in two exact parts. The coefficients, beta =
+    (b, theta), are N(m, Lambda^-1). Given them, the text effects are independent: u_i | beta ~ N(mean_i - (1 - o_i)
+    x_i . (beta - m), o_i text_effect_sd^2), where o_i in (0, 1] is how open the effect of text i's own still is (1 for
+    a text never shown, towards 0 with its impressions). So nothing of size N x N is ever factorised.
 
     Attributes
     ----------

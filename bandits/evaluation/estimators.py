@@ -24,7 +24,7 @@ class Predictions:
     target : array of shape (n,)
         Mean reward of the target's texts, sum_a pi(a | x_i) q(x_i, a).
     model_error : array of shape (n,), optional
-        As in `Estimate`; None where it is not known, as for predictions from elsewhere.
+        As in `Estimate`; None where it is not known, as for a logistic model.
     """
 
     logged: np.ndarray

@@ -77,7 +77,8 @@ class SparseCone:
     Examples
     --------
     >>> import torch
-    >>> from bandits import LinearObjective, MixtureRegion
+    >>> from bandits.mixtures.objective import LinearObjective
+    >>> from bandits.mixtures.region import MixtureRegion
     >>> pool, wanted = torch.eye(4), torch.tensor([[0.6, 0.0, 0.8, 0.0]], dtype=torch.float64)
     >>> found = SparseCone(pool, pool).best(LinearObjective(wanted), MixtureRegion(most_parents=2))
     >>> found.parents.tolist(), [round(weight, 3) for weight in found.weights[0].tolist()]

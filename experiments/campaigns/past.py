@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bandits import LearnedPrior, RewardPrior, learn_prior
+from bandits import RewardPrior
+from bandits.rewards.empirical_bayes import LearnedPrior, learn_prior
 from copyloom import InputError
 from embeddings.database import open_database
 from embeddings.encoded import stored_vectors

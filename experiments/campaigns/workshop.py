@@ -11,13 +11,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from bandits import (
-    Channel,
-    LogisticRewardModel,
-    MixtureProposer,
-    RealisedFeatureMap,
-    RewardPrior,
-)
+from bandits import LogisticRewardModel, MixtureProposer, RealisedFeatureMap, RewardPrior
+from bandits.mixtures.channel import Channel
 from embeddings.geometry import Reduction
 from embeddings.mixing import wanted_point
 from embeddings.pool import Pool

@@ -11,16 +11,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import linprog, nnls
 
-from bandits import (
-    LinearObjective,
-    LogisticRewardModel,
-    MixtureProposer,
-    MixtureRegion,
-    QuadraticFeatures,
-    RealisedFeatureMap,
-    RewardPrior,
-    SparseCone,
-)
+from bandits import LogisticRewardModel, MixtureProposer, RealisedFeatureMap, RewardPrior
+from bandits.mixtures.objective import LinearObjective
+from bandits.mixtures.region import MixtureRegion
+from bandits.mixtures.sparse_cone import SparseCone
+from bandits.rewards.features import QuadraticFeatures
 from experiments.commands import console
 
 Array = NDArray[np.float64]

@@ -5,20 +5,12 @@ from itertools import product
 import numpy as np
 import pytest
 
-from bandits.evaluation import (
-    Estimate,
-    LoggedRounds,
-    RoundPolicy,
-    direct_method,
-    doubly_robust,
-    fitted_predictions,
-    ips,
-    marginal_ips,
-    shrunk,
-    snips,
-    switched,
-    tuned,
-)
+from bandits.evaluation import LoggedRounds, RoundPolicy
+from bandits.evaluation.estimate import Estimate
+from bandits.evaluation.estimators import direct_method, doubly_robust, ips, shrunk, snips, switched
+from bandits.evaluation.marginal import marginal_ips
+from bandits.evaluation.predictions import fitted_predictions
+from bandits.evaluation.tuning import tuned
 from copyloom import InputError
 
 

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from bandits import LogisticRewardModel, QuadraticFeatures, RealisedFeatureMap, RewardPrior
+from bandits import LogisticRewardModel, RealisedFeatureMap, RewardPrior
 from bandits.mixtures.realised_bound import RealisedBound
+from bandits.rewards.features import QuadraticFeatures
 from copyloom import InputError
 
 D, B = 3, 2

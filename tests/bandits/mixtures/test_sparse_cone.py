@@ -8,8 +8,11 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from bandits import LinearObjective, LogisticRewardModel, MixtureRegion, RealisedFeatureMap, RewardPrior, SparseCone
+from bandits import LogisticRewardModel, RealisedFeatureMap, RewardPrior
+from bandits.mixtures.objective import LinearObjective
 from bandits.mixtures.realised_bound import RealisedBound
+from bandits.mixtures.region import MixtureRegion
+from bandits.mixtures.sparse_cone import SparseCone
 from copyloom import InputError
 from tests.bandits.mixtures.brute_force import brute_force
 

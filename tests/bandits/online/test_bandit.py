@@ -6,14 +6,10 @@ from importlib import util
 import numpy as np
 import pytest
 
-from bandits import (
-    Decision,
-    OnlineThompson,
-    RewardPrior,
-    TextPrior,
-    VowpalWabbit,
-    VowpalWabbitConfig,
-)
+from bandits import OnlineThompson, RewardPrior
+from bandits.online.bandit import Decision
+from bandits.online.vowpal_wabbit import VowpalWabbit, VowpalWabbitConfig
+from bandits.rewards.text_prior import TextPrior
 from copyloom import CopyloomError, InputError
 
 FEATURES = np.random.default_rng(0).standard_normal((8, 3))

@@ -5,7 +5,8 @@ from importlib import util
 import numpy as np
 import pytest
 
-from bandits import Decision, VowpalWabbitSlates
+from bandits.online.bandit import Decision
+from bandits.online.vowpal_wabbit import VowpalWabbitSlates
 from copyloom import InputError
 
 pytestmark = pytest.mark.skipif(util.find_spec("vowpalwabbit") is None, reason="Vowpal Wabbit is not installed")

@@ -3,15 +3,9 @@
 import numpy as np
 import pytest
 
-from bandits import (
-    Decision,
-    LogisticRewardModel,
-    OnlineThompson,
-    RewardPrior,
-    TextPrior,
-    ThompsonSampling,
-    seeded_generators,
-)
+from bandits import LogisticRewardModel, OnlineThompson, RewardPrior, ThompsonSampling, seeded_generators
+from bandits.online.bandit import Decision
+from bandits.rewards.text_prior import TextPrior
 
 RNG = np.random.default_rng(1)
 FEATURES = RNG.standard_normal((12, 4))

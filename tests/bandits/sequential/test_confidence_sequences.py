@@ -10,12 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import betaln
 
-from bandits import (
-    difference_interval,
-    log_martingale,
-    matched_beta,
-    rate_interval,
-)
+from bandits.sequential.confidence_sequences import difference_interval, log_martingale, matched_beta, rate_interval
 from copyloom import InputError
 
 PRIOR = matched_beta(0.02, 0.5)

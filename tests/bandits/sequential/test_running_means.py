@@ -10,8 +10,8 @@ from numpy.testing import assert_allclose
 from scipy.integrate import quad
 from scipy.special import gamma, gammainc
 
-from bandits import rate_interval, running_mean_interval
-from bandits.sequential.running_means import _boundary, _log_mixture
+from bandits.sequential.confidence_sequences import rate_interval
+from bandits.sequential.running_means import _boundary, _log_mixture, running_mean_interval
 from copyloom import InputError
 
 
