@@ -15,7 +15,7 @@ from copyloom import InputError
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """Gaussian over each campaign's intercept, theta and text effects; the `fit` of a reward model makes it.
+    """Gaussian over each campaign's intercept, theta and text effects; `LogisticRewardModel.fit` makes it.
 
     A text's logit is b + x_i . theta + u_i. The belief is stored in two exact parts. The coefficients, beta =
     (b, theta), are N(m, Lambda^-1). Given them, the text effects are independent: u_i | beta ~ N(mean_i - (1 - o_i)
@@ -79,10 +79,8 @@ class Posterior:
         spread = self._coefficient_variance(self.design)
         return self._logit_mean(), self.openness**2 * spread + self._effect_variance()
 
-    def predict(
-        self, features: Any, *, feature_variance: Any = None, new_text_effect: bool = True
-    ) -> tuple[Tensor, Tensor]:
-        """Mean and variance of the logits of texts that were never shown.
+    def predict(self, features: Any) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the logits of texts that were never shown, their own effects included.
 
         Use `logits` instead for texts of the slate: it knows what their own clicks say.
 
@@ -90,11 +88,6 @@ class Posterior:
         ----------
         features : array of shape (..., Q, d)
             Features of the unseen texts; the leading dimensions broadcast against the campaigns'.
-        feature_variance : array of shape (..., Q, d), optional
-            Variance of independent errors in the features, such as those of `Channel.predict`; exact by the
-            law of total variance: Var = E[Var | features] + Var(E | features).
-        new_text_effect : bool
-            Whether the variance includes the effect that each text has of its own.
 
         Returns
         -------
@@ -103,17 +96,11 @@ class Posterior:
         Raises
         ------
         InputError
-            If shapes do not fit, a feature is not finite, or a variance is below 0.
+            If shapes do not fit or a feature is not finite.
         """
-        rows = with_intercept(self._matching("features", features))
+        rows = with_intercept(self._matching(features))
         mean = (rows @ self.coefficients[..., None])[..., 0]
-        variance = self._coefficient_variance(rows)
-        if feature_variance is not None:
-            doubt = self._matching("feature_variance", feature_variance)
-            if (doubt < 0).any():
-                raise InputError(f"feature_variance is {doubt.min().item():g} somewhere; pass variances of at least 0")
-            variance = variance + (doubt @ self.theta_second_moment()[..., None])[..., 0]
-        return mean, variance + self.text_effect_variance * new_text_effect
+        return mean, self._coefficient_variance(rows) + self.text_effect_variance
 
     def sample_logits(
         self, draws: int, generator: Generators, scale: float = 1.0, dtype: torch.dtype = torch.float64
@@ -184,7 +171,7 @@ class Posterior:
         InputError
             If shapes do not fit or a feature is not finite.
         """
-        rows = with_intercept(self._matching("features", features)).expand(*self.leading, -1, -1)
+        rows = with_intercept(self._matching(features)).expand(*self.leading, -1, -1)
         mask = mask_tensor("present", present, rows.shape[:-1]).to(rows.device)
         rows = torch.where(mask[..., None], rows, 0.0)
         unseen = torch.ones(rows.shape[:-1], dtype=rows.dtype, device=rows.device)
@@ -224,14 +211,15 @@ class Posterior:
         """All leading dimensions as one: (B, ...)."""
         return tensor.reshape(math.prod(self.leading), *tensor.shape[tensor.ndim - trailing :])
 
-    def _matching(self, name: str, values: Any) -> Tensor:
-        tensor = finite_tensor(name, values).to(self.coefficients.device)
+    def _matching(self, features: Any) -> Tensor:
+        """Features as a tensor, (..., Q, d), that broadcasts against the campaigns."""
+        tensor = finite_tensor("features", features).to(self.coefficients.device)
         d = self.coefficients.shape[-1] - 1
         leading = tensor.shape[:-2]
         fits = broadcasts_to(leading, self.leading) or broadcasts_to(self.leading, leading)
         if tensor.ndim < 2 or tensor.shape[-1] != d or not fits:
             wanted = ", ".join([*map(str, self.leading), "Q", str(d)])
-            raise InputError(f"{name} has shape {tuple(tensor.shape)}; pass ({wanted}) or (Q, {d})")
+            raise InputError(f"features has shape {tuple(tensor.shape)}; pass ({wanted}) or (Q, {d})")
         return tensor
 
 

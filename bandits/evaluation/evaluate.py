@@ -16,7 +16,7 @@ from bandits.evaluation.rounds import LoggedRounds, float_array
 from bandits.evaluation.support import diagnose, shown
 from bandits.evaluation.target import RoundPolicy
 from bandits.evaluation.target_table import TargetTable
-from bandits.evaluation.tuning import candidates_by_quantile, tuned
+from bandits.evaluation.tuning import candidates_by_quantile, tuned_cut
 from bandits.inputs import check_count
 from copyloom import InputError
 
@@ -219,8 +219,8 @@ def _tuned(rewards: np.ndarray, weights: np.ndarray, model: Predictions) -> dict
     """Hyper-parameters of Switch-DR (tau) and DRos (lambda)."""
     candidates = candidates_by_quantile(weights)
     return {
-        "threshold": tuned(rewards, weights, model, switched, candidates),
-        "shrinkage": tuned(rewards, weights, model, shrunk, [value**2 for value in candidates]),
+        "threshold": tuned_cut(rewards, weights, model, switched, candidates),
+        "shrinkage": tuned_cut(rewards, weights, model, shrunk, [value**2 for value in candidates]),
     }
 
 

@@ -9,10 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bandits.inputs import check_number
+from bandits.inputs import Array, check_number, finite_tensor
 from copyloom import InputError
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +120,7 @@ class Slate:
         return numbers
 
 
-def free_share(count: int, floor: float) -> float:
+def share_left(count: int, floor: float) -> float:
     """Return what the floors of so many texts leave to be dealt out.
 
     Raises
@@ -151,13 +149,8 @@ def check_outcome(decision: Decision, reward: float, slate: Slate) -> None:
 
 
 def _matrix(features: Any, columns: int | None = None) -> Array:
-    try:
-        matrix = np.asarray(features, dtype=np.float64).copy()
-    except (TypeError, ValueError) as error:
-        raise InputError(f"features is no array of numbers ({error}); pass an array of shape (N, d)") from error
+    """Features as a matrix of our own."""
+    matrix: Array = finite_tensor("features", features).cpu().numpy().copy()
     if matrix.ndim != 2 or matrix.shape[1] < 1 or (columns is not None and matrix.shape[1] != columns):
         raise InputError(f"features has shape {matrix.shape}; pass (N, {columns or 'd with d at least 1'})")
-    if not np.isfinite(matrix).all():
-        row, column = np.argwhere(~np.isfinite(matrix))[0].tolist()
-        raise InputError(f"features holds NaN or infinite values, the first at ({row}, {column}); pass finite numbers")
     return matrix

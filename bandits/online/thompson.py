@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from scipy.linalg import cholesky
 
-from bandits.inputs import check_count, check_number
-from bandits.online.bandit import Array, Decision, Slate, check_outcome, free_share
+from bandits.inputs import Array, check_count, check_number
+from bandits.online.bandit import Decision, Slate, check_outcome, share_left
 from bandits.policies.policy import check_floor
 from bandits.posterior import Posterior
 from bandits.rewards.reward_model import LogisticRewardModel, RewardPrior
@@ -108,7 +108,7 @@ class OnlineThompson:
     def choose(self, eligible: Sequence[int] | None = None) -> Decision:
         """Return what to show, with its probability. See `OnlineBandit.choose`."""
         texts = self.slate.eligible(eligible)
-        free = free_share(len(texts), self.floor)
+        free = share_left(len(texts), self.floor)
         best = self._winners(texts)
         explored = self.floor > 0 and self._rng.random() >= free
         chosen = int(self._rng.integers(len(texts))) if explored else int(best[0])

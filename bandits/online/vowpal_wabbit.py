@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bandits.inputs import check_count, check_number
-from bandits.online.bandit import Array, Decision, Slate, check_outcome, free_share
+from bandits.inputs import Array, check_count, check_number
+from bandits.online.bandit import Decision, Slate, check_outcome, share_left
 from bandits.policies.policy import check_floor
 from copyloom import CopyloomError, InputError
 
@@ -136,7 +136,7 @@ class VowpalWabbit:
     def probabilities(self, texts: Sequence[int] | NDArray[np.intp]) -> Array:
         """Return the probability of each of these texts, were they all that may be shown: (len(texts),)."""
         said = np.array(self._workspace.predict("\n".join(self._lines[i] for i in texts)), dtype=np.float64)
-        return self.floor + free_share(len(texts), self.floor) * said / said.sum()
+        return self.floor + share_left(len(texts), self.floor) * said / said.sum()
 
     def choose(self, eligible: Sequence[int] | None = None) -> Decision:
         """Return what to show, with its probability. See `OnlineBandit.choose`."""

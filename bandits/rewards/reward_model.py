@@ -18,6 +18,8 @@ from copyloom import InputError
 class RewardPrior:
     """What is believed about click rates before a click; at shop traffic this decides (design, section 4.7).
 
+    Use what `bandits.rewards.empirical_bayes.learn_prior` finds instead of guesses, where past campaigns are on record.
+
     Parameters
     ----------
     base_rate : float
@@ -66,6 +68,9 @@ class LogisticRewardModel:
     ~ N(0, (logit_sd^2 / d) I) and u_i ~ N(0, text_effect_sd^2). The posterior is Laplace's: the Gaussian at
     the mode with the inverse of the negative Hessian there (Bishop 2006, section 4.5.1, with text effects
     eliminated by a Schur complement).
+
+    Curvature and context come in by maps of the features (`bandits.rewards.features`). Use `OnlineThompson` instead
+    where each outcome should move the next decision.
 
     Parameters
     ----------

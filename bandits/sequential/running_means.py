@@ -13,11 +13,10 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize.elementwise import find_root
 from scipy.special import gammainc, gammaln
 
-from bandits.inputs import check_number, finite_tensor
+from bandits.inputs import Array, check_number, finite_tensor
 from bandits.sequential.counts import whole_counts
 from copyloom import InputError
 
@@ -32,7 +31,7 @@ def running_mean_interval(
     means: tuple[float, float] | None = None,
     alpha: float = 0.05,
     tightest_at: float = 100.0,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[Array, Array]:
     """Confidence sequence of the average over all rows so far of what each was expected to be.
 
     Rows may depend on earlier ones in any way (adaptive propensities), and their expectations may move; the
@@ -87,14 +86,14 @@ def running_mean_interval(
 
 
 def _lower_bound(
-    totals: NDArray[np.float64],
-    squares: NDArray[np.float64],
-    rows: NDArray[np.float64],
+    totals: Array,
+    squares: Array,
+    rows: Array,
     least: float,
     means: tuple[float, float],
     alpha: float,
     tightest_at: float,
-) -> NDArray[np.float64]:
+) -> Array:
     """Lower confidence sequence, by rows scaled so that no row lies more than 1 below its guess: (..., T)."""
     low, high = means
     if least == -math.inf:
@@ -108,7 +107,7 @@ def _lower_bound(
     return np.where(seen > 0, np.clip((total - boundary) / np.maximum(seen, 1), low, high), low)
 
 
-def _boundary(variance: NDArray[np.float64], alpha: float, tightest_at: float) -> NDArray[np.float64]:
+def _boundary(variance: Array, alpha: float, tightest_at: float) -> Array:
     """Sum of deviations that is never exceeded, with probability 1 - alpha, at any accumulated variance."""
     level = math.log(1 / alpha)
     rho = tightest_at / (2 * level + math.log(1 + 2 * level))  # nearly best there ([Howard2021]_, section 3.5)
@@ -122,7 +121,7 @@ def _boundary(variance: NDArray[np.float64], alpha: float, tightest_at: float) -
     return np.asarray(root.x)
 
 
-def _log_mixture(deviation: NDArray[np.float64], variance: NDArray[np.float64], rho: float) -> NDArray[np.float64]:
+def _log_mixture(deviation: Array, variance: Array, rho: float) -> Array:
     """Log of the integral over lambda in [0, 1) of exp(lambda s + (log(1 - lambda) + lambda) v) f(lambda).
 
     f is the density of 1 - lambda ~ Gamma(rho, rate rho), cut off at 1 ([Howard2021]_, Proposition 9).
@@ -132,12 +131,10 @@ def _log_mixture(deviation: NDArray[np.float64], variance: NDArray[np.float64], 
     return prior + gammaln(shape) + np.log(gammainc(shape, rate)) - shape * np.log(rate) + deviation + variance
 
 
-def _checked_steps(
-    totals: Any, squares: Any, rows: Any, least: float, most: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _checked_steps(totals: Any, squares: Any, rows: Any, least: float, most: float) -> tuple[Array, Array, Array]:
     """Sums, sums of squares and numbers of rows, where they can come from rows within the bounds."""
-    sums: NDArray[np.float64] = finite_tensor("totals", totals).cpu().numpy()
-    powers: NDArray[np.float64] = finite_tensor("squares", squares).cpu().numpy()
+    sums: Array = finite_tensor("totals", totals).cpu().numpy()
+    powers: Array = finite_tensor("squares", squares).cpu().numpy()
     counts = whole_counts("rows", rows)
     if sums.ndim == 0 or not sums.shape == powers.shape == counts.shape:
         raise InputError(

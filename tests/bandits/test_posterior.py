@@ -24,12 +24,10 @@ def test_predictions_are_the_linear_map_of_the_coefficients(counts):
     posterior = MODEL.fit(*counts)
     features = torch.tensor([[0.3, -1.0], [2.0, 0.1]], dtype=torch.float64)
     rows = torch.cat([torch.ones(2, 1), features], dim=-1)
-    mean, variance = posterior.predict(features, new_text_effect=False)
+    mean, variance = posterior.predict(features)
     torch.testing.assert_close(mean, posterior.coefficients @ rows.T)
     head = posterior.covariance[:, :3, :3]
-    torch.testing.assert_close(variance, (rows @ head @ rows.T).diagonal(dim1=-2, dim2=-1))
-    _, with_effect = posterior.predict(features)
-    torch.testing.assert_close(with_effect, variance + 0.2**2)
+    torch.testing.assert_close(variance, (rows @ head @ rows.T).diagonal(dim1=-2, dim2=-1) + 0.2**2)
 
 
 def test_an_unseen_twin_is_less_certain_than_the_shown_text(counts):
@@ -69,7 +67,8 @@ def test_doubt_about_features_adds_what_simulation_says(counts):
     posterior = MODEL.fit(*(array[0] for array in counts))
     features = torch.tensor([[0.5, -1.0]], dtype=torch.float64)
     doubt = torch.tensor([[0.4, 0.9]], dtype=torch.float64)
-    mean, variance = posterior.predict(features, feature_variance=doubt, new_text_effect=False)
+    mean, variance = posterior.predict(features)
+    variance = variance - 0.2**2 + doubt @ posterior.theta_second_moment()
     stream = torch.Generator().manual_seed(1)
     noise = standard_normal(400_000, torch.ones(1, 3, dtype=torch.bool), stream)[0]
     factor = posterior.precision_cholesky
@@ -119,8 +118,6 @@ def test_unusable_requests_are_refused(counts):
         posterior.predict(torch.zeros(2, 4, 2))
     with pytest.raises(InputError, match="NaN"):
         posterior.predict(torch.full((1, 2), math.nan))
-    with pytest.raises(InputError, match="feature_variance is -9 somewhere"):
-        posterior.predict(torch.zeros(1, 2), feature_variance=torch.full((1, 2), -9.0))
     with pytest.raises(InputError, match="draws is 0"):
         posterior.sample_logits(0, seeded_generators(0, 3))
     with pytest.raises(InputError, match="scale is -1"):

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from bandits import RewardPrior
-from bandits.online.bandit import Array, Decision
+from bandits.inputs import Array
+from bandits.online.bandit import Decision
 from bandits.online.thompson import OnlineThompson
 from bandits.online.vowpal_wabbit import VowpalWabbit, VowpalWabbitConfig
 from bandits.rewards.text_prior import TextPrior

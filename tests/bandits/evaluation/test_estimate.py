@@ -10,7 +10,7 @@ from bandits.evaluation.estimate import Estimate
 from bandits.evaluation.estimators import direct_method, doubly_robust, ips, shrunk, snips, switched
 from bandits.evaluation.marginal import marginal_ips
 from bandits.evaluation.predictions import fitted_predictions
-from bandits.evaluation.tuning import tuned
+from bandits.evaluation.tuning import tuned_cut
 from copyloom import InputError
 
 
@@ -102,8 +102,8 @@ def covered():
         log = LoggedRounds(texts, rewards, LOGGER[texts], 6)
         target = RoundPolicy.from_array(TARGET, log)
         weights, model = target.of(texts) / log.propensities, fitted_predictions(log, target, seed=repeat)
-        threshold = tuned(rewards, weights, model, switched, [0.5, 1.0, 2.0, np.inf])
-        shrinkage = tuned(rewards, weights, model, shrunk, [0.5, 4.0, 16.0, np.inf])
+        threshold = tuned_cut(rewards, weights, model, switched, [0.5, 1.0, 2.0, np.inf])
+        shrinkage = tuned_cut(rewards, weights, model, shrunk, [0.5, 4.0, 16.0, np.inf])
         estimates = {
             "IPS": ips(rewards, weights),
             "SNIPS": snips(rewards, weights),

@@ -10,7 +10,7 @@ import pytest
 from bandits.evaluation import LoggedRounds, RoundPolicy
 from bandits.evaluation.estimators import Predictions, direct_method, doubly_robust, ips, shrunk, snips, switched
 from bandits.evaluation.marginal import marginal_ips
-from bandits.evaluation.tuning import tuned
+from bandits.evaluation.tuning import tuned_cut
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "open_bandit_pipeline.json"
 CASES = json.loads(REFERENCE.read_text())["cases"]
@@ -64,7 +64,7 @@ def test_cut_weights(case, name, cut, parameter):
 
 @pytest.mark.parametrize(("name", "cut"), [("switch", switched), ("dros", shrunk)])
 def test_tuned_cuts(case, name, cut):
-    best = tuned(case.rewards, case.weights, case.predictions, cut, [0.5, 1.0, 2.0, 5.0, 50.0])
+    best = tuned_cut(case.rewards, case.weights, case.predictions, cut, [0.5, 1.0, 2.0, 5.0, 50.0])
     assert best == case.values[f"{name}_tuned_lambda"]
     estimate = doubly_robust(case.rewards, cut(case.weights, best), case.predictions)
     assert estimate.value == same(case.values[f"{name}_tuned"])
