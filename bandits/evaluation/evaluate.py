@@ -6,10 +6,18 @@ from typing import Any
 import numpy as np
 
 from bandits.evaluation.estimate import Estimate, IntervalKind
-from bandits.evaluation.estimators import Predictions, direct_method, doubly_robust, ips, shrunk, snips, switched
+from bandits.evaluation.estimators import (
+    Predictions,
+    direct_method,
+    doubly_robust,
+    ips,
+    marginal_ips,
+    shrunk,
+    snips,
+    switched,
+)
 from bandits.evaluation.kernel import chosen_bandwidth, smoothed
 from bandits.evaluation.log import Columns, read_log
-from bandits.evaluation.marginal import marginal_ips
 from bandits.evaluation.predictions import fitted_predictions
 from bandits.evaluation.results import Evaluation, Row
 from bandits.evaluation.rounds import LoggedRounds, float_array

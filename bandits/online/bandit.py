@@ -36,11 +36,6 @@ class OnlineBandit(Protocol):
     shopper waits. Outcomes may come late, in any order; each decision's once. A call that raises changes nothing.
     """
 
-    @property
-    def name(self) -> str:
-        """What kind of bandit this is."""
-        ...
-
     def add(self, features: Any) -> list[int]:
         """Add texts of features (n, d); return their numbers."""
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,8 +63,6 @@ class OnlineThompson:
     >>> bandit.choose()
     Decision(text=1, propensity=1.0)
     """
-
-    name: ClassVar[str] = "online thompson"
 
     def __init__(
         self, features: Any, prior: RewardPrior | LogisticRewardModel, *, scale: float = 0.7, final_scale: float = 0.2,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,8 +111,6 @@ class VowpalWabbit:
     from what is then logged. A reward r is the cost -r.
     """
 
-    name: ClassVar[str] = "vowpal wabbit"
-
     def __init__(
         self, features: Any, config: VowpalWabbitConfig | None = None, *, floor: float = 0.0, seed: int = 0
     ) -> None:
@@ -205,8 +203,6 @@ class VowpalWabbitSlates:
     InputError
         If a value is out of range.
     """
-
-    name: ClassVar[str] = "vowpal wabbit slates"
 
     def __init__(self, slots: Sequence[Any], *, epsilon: float = 0.1, seed: int = 0) -> None:
         check_number("epsilon", epsilon, least=0, most=1)

@@ -16,8 +16,8 @@ class Holdout:
     """Any policy, but for a share of the impressions that always goes to one text.
 
     What that share earns is a randomised control of what the policy earns. The policy may show the text as well; its
-    probability is then the sum of both. Use the policy's `floor` instead where no text is the control, and each should keep
-    a little.
+    probability is then the sum of both. Use the policy's `floor` instead to keep a little for
+    every text.
 
     Parameters
     ----------

@@ -246,18 +246,13 @@ def _greatest_lead(first: _Counts, second: _Counts, budget: Array) -> Array:
 
     arguments = (*first, *second, budget)
     low = np.log(budget / 4)  # a pair costs at most its weight times the growth of the lead, which is at most 2
-    high = np.minimum(_most_weight(*first, first[0], budget), _most_weight(*second, second[1] - second[0], budget))
+    high = np.minimum(_most_weight(first[1], first[0], budget), _most_weight(second[1], second[1] - second[0], budget))
     root = find_root(surplus, (low, high), args=arguments, tolerances=_TOLERANCES)
     weight = np.where(surplus(high, *arguments) < 0, high, root.x)  # no limit within floating point
     return _raised(*second, weight) - _lowered(*first, weight)
 
 
-def _most_weight(
-    clicks: Array,
-    impressions: Array,
-    events: Array,
-    budget: Array,
-) -> Array:
+def _most_weight(impressions: Array, events: Array, budget: Array) -> Array:
     """Log of a weight at which one text alone costs more than the budget, for the side where it had `events`."""
     some = np.maximum(events, 1)
     bound = 2 * np.log(np.maximum(impressions, 1)) - np.log(some) + 3 + budget / some

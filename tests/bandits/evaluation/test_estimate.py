@@ -7,8 +7,7 @@ import pytest
 
 from bandits.evaluation import LoggedRounds, RoundPolicy
 from bandits.evaluation.estimate import Estimate
-from bandits.evaluation.estimators import direct_method, doubly_robust, ips, shrunk, snips, switched
-from bandits.evaluation.marginal import marginal_ips
+from bandits.evaluation.estimators import direct_method, doubly_robust, ips, marginal_ips, shrunk, snips, switched
 from bandits.evaluation.predictions import fitted_predictions
 from bandits.evaluation.tuning import tuned_cut
 from copyloom import InputError

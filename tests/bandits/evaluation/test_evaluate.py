@@ -8,8 +8,7 @@ import pyarrow as pa
 import pytest
 
 from bandits.evaluation import Columns, LoggedRounds, RoundPolicy, evaluate, evaluate_rounds
-from bandits.evaluation.estimators import doubly_robust, ips, shrunk, snips, switched
-from bandits.evaluation.marginal import marginal_ips
+from bandits.evaluation.estimators import doubly_robust, ips, marginal_ips, shrunk, snips, switched
 from bandits.evaluation.predictions import fitted_predictions
 from copyloom import InputError
 

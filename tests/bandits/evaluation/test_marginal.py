@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from bandits.evaluation import LoggedRounds
-from bandits.evaluation.estimators import ips
-from bandits.evaluation.marginal import marginal_ips
+from bandits.evaluation.estimators import ips, marginal_ips
 from copyloom import InputError
 
 LOGGER, TARGET = np.array([0.5, 0.2, 0.2, 0.1]), np.array([0.1, 0.2, 0.3, 0.4])

@@ -8,8 +8,16 @@ import numpy as np
 import pytest
 
 from bandits.evaluation import LoggedRounds, RoundPolicy
-from bandits.evaluation.estimators import Predictions, direct_method, doubly_robust, ips, shrunk, snips, switched
-from bandits.evaluation.marginal import marginal_ips
+from bandits.evaluation.estimators import (
+    Predictions,
+    direct_method,
+    doubly_robust,
+    ips,
+    marginal_ips,
+    shrunk,
+    snips,
+    switched,
+)
 from bandits.evaluation.tuning import tuned_cut
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "open_bandit_pipeline.json"
