@@ -1,125 +1,60 @@
 """Rewards to weights: what the clicks say about texts, what to show next, and what to mix next.
 
-`LogisticRewardModel` folds counts into a `Posterior`; a `Policy` turns that into the `Allocation` of one
-snapshot (the fast clock); `MixtureProposer` turns it, through a `Channel`, into the mixtures to decode next
-(the slow clock). Everything is float64, with the campaigns that run side by side in the leading dimensions.
-`online` decides one text at a time, `sequential` says what is known by now, `evaluation` reads logs: see README.md.
+`LogisticRewardModel(RewardPrior(base_rate)).fit(features, impressions, clicks)` gives a `Posterior`. A policy turns it
+into the probabilities of one snapshot (the fast clock); `MixtureProposer` turns it, and the map from wanted to realised
+features, into the mixtures to decode next (the slow clock). Everything is float64, with the campaigns that run side by
+side in the leading dimensions.
+
+=====================================  ==============================================================================
+you want                               use
+=====================================  ==============================================================================
+clicks, in long snapshots              `ThompsonSampling`
+clicks, in short snapshots             `UpperConfidenceBound`
+the best text known at the end         `TopTwoThompson`
+to learn about all texts first         `OptimalDesign`, then another policy
+a plain rule; a baseline               `EpsilonGreedy`; `Uniform`
+a control beside any of these          `Holdout`
+a rule of your own                     what `Policy` asks for; random streams from `seeded_generators`
+one decision at a time                 `OnlineThompson`, or `bandits.online.vowpal_wabbit`
+new mixtures of stored texts           `RealisedFeatureMap`, `MixtureProposer`; one reward alone: `bandits.mixtures`
+features with curvature or context     `bandits.rewards.features`
+shoppers who change                    `bandits.rewards.forgetting`, `bandits.rewards.drift`
+a prior from past campaigns            `bandits.rewards.empirical_bayes`
+a prior from what a model says         `bandits.rewards.text_prior`
+what is known by now; a traffic plan   `bandits.sequential`
+what a log says of another policy      `bandits.evaluation`
+=====================================  ==============================================================================
 """
 
-from bandits.mixtures.channel import Channel, RealisedFeatureMap
-from bandits.mixtures.objective import LinearObjective, Objective
-from bandits.mixtures.proposals import MixtureKey, Proposals, mixture_key
+from bandits.mixtures.channel import RealisedFeatureMap
 from bandits.mixtures.proposer import MixtureProposer
-from bandits.mixtures.region import MixtureRegion
-from bandits.mixtures.sparse_cone import SparseCone, SparseMixtures
-from bandits.online.bandit import Decision, OnlineBandit
 from bandits.online.thompson import OnlineThompson
-from bandits.online.vowpal_wabbit import VowpalWabbit, VowpalWabbitConfig, VowpalWabbitSlates
-from bandits.persistence import load_posterior, load_state, save_posterior, save_state
 from bandits.policies.epsilon_greedy import EpsilonGreedy
 from bandits.policies.holdout import Holdout
-from bandits.policies.optimal_design import Design, OptimalDesign, optimal_design
-from bandits.policies.policy import Allocation, Policy
-from bandits.policies.subset import CombinatorialThompson, CombinatorialUCB, SubsetAllocation, SubsetPolicy
+from bandits.policies.optimal_design import OptimalDesign
+from bandits.policies.policy import Policy
 from bandits.policies.thompson import ThompsonSampling
 from bandits.policies.top_two import TopTwoThompson
 from bandits.policies.ucb import UpperConfidenceBound
 from bandits.policies.uniform import Uniform
 from bandits.posterior import Posterior
-from bandits.rewards.drift import DriftAlarm, Watch
-from bandits.rewards.empirical_bayes import LearnedPrior, learn_prior
-from bandits.rewards.features import Interactions, QuadraticFeatures, RandomFourierFeatures, segment_context
-from bandits.rewards.forgetting import Discount, Forgetting, SlidingWindow, remembered
-from bandits.rewards.linear_gaussian import LinearPrior, LinearRewardModel
-from bandits.rewards.outcomes import Event, Outcomes
 from bandits.rewards.reward_model import LogisticRewardModel, RewardPrior
-from bandits.rewards.text_prior import TextPrior, TrustReport
-from bandits.sequential.confidence_sequences import (
-    difference_interval,
-    log_martingale,
-    matched_beta,
-    pairwise_difference_intervals,
-    rate_interval,
-)
-from bandits.sequential.planning import PlannedCampaign, TrafficPlan, impressions_to_match_prior, plan_traffic
-from bandits.sequential.running_means import policy_value_interval, running_mean_interval
-from bandits.sequential.sample_ratio import SampleRatio, check_sample_ratio
-from bandits.sequential.stopping import BestText, identify_best
-from bandits.streams import Generators, seeded_generators
+from bandits.streams import seeded_generators
 
 __all__ = [
-    "Allocation",
-    "BestText",
-    "Channel",
-    "CombinatorialThompson",
-    "CombinatorialUCB",
-    "Decision",
-    "Design",
-    "Discount",
-    "DriftAlarm",
     "EpsilonGreedy",
-    "Event",
-    "Forgetting",
-    "Generators",
     "Holdout",
-    "Interactions",
-    "LearnedPrior",
-    "LinearObjective",
-    "LinearPrior",
-    "LinearRewardModel",
     "LogisticRewardModel",
-    "MixtureKey",
     "MixtureProposer",
-    "MixtureRegion",
-    "Objective",
-    "OnlineBandit",
     "OnlineThompson",
     "OptimalDesign",
-    "Outcomes",
-    "PlannedCampaign",
     "Policy",
     "Posterior",
-    "Proposals",
-    "QuadraticFeatures",
-    "RandomFourierFeatures",
     "RealisedFeatureMap",
     "RewardPrior",
-    "SampleRatio",
-    "SlidingWindow",
-    "SparseCone",
-    "SparseMixtures",
-    "SubsetAllocation",
-    "SubsetPolicy",
-    "TextPrior",
     "ThompsonSampling",
     "TopTwoThompson",
-    "TrafficPlan",
-    "TrustReport",
     "Uniform",
     "UpperConfidenceBound",
-    "VowpalWabbit",
-    "VowpalWabbitConfig",
-    "VowpalWabbitSlates",
-    "Watch",
-    "check_sample_ratio",
-    "difference_interval",
-    "identify_best",
-    "impressions_to_match_prior",
-    "learn_prior",
-    "load_posterior",
-    "load_state",
-    "log_martingale",
-    "matched_beta",
-    "mixture_key",
-    "optimal_design",
-    "pairwise_difference_intervals",
-    "plan_traffic",
-    "policy_value_interval",
-    "rate_interval",
-    "remembered",
-    "running_mean_interval",
-    "save_posterior",
-    "save_state",
     "seeded_generators",
-    "segment_context",
 ]

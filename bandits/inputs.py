@@ -1,13 +1,16 @@
 """Arrays and numbers from outside, checked once at the door."""
 
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from copyloom import InputError
+
+Array: TypeAlias = NDArray[np.float64]
 
 
 def as_tensor(name: str, values: Any) -> Tensor:

@@ -1,4 +1,4 @@
-"""What is believed about the rewards of texts, shown and unseen: a Gaussian over logits, or over mean rewards."""
+"""What is believed about the rewards of texts, shown and unseen: a Gaussian over their logits."""
 
 import math
 from collections.abc import Sequence
@@ -15,15 +15,12 @@ from copyloom import InputError
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """Gaussian over each campaign's intercept, theta and text effects; the `fit` of a reward model makes it.
+    """Gaussian over each campaign's intercept, theta and text effects; `LogisticRewardModel.fit` makes it.
 
-    A text's logit is b + x_i . theta + u_i. Of `LinearRewardModel`, that is no logit but the mean reward itself; all
-    that is said here of logits then holds of mean rewards, in their units.
-
-    It is stored in two exact parts. The coefficients, beta = (b, theta), are N(m, Lambda^-1). Given them,
-    the text effects are independent: u_i | beta ~ N(mean_i - (1 - o_i) x_i . (beta - m), o_i
-    text_effect_sd^2), where o_i in (0, 1] is how open the effect of text i's own still is (1 for a text
-    never shown, towards 0 with its impressions). So nothing of size N x N is ever factorised.
+    A text's logit is b + x_i . theta + u_i. The belief is stored in two exact parts. The coefficients, beta =
+    (b, theta), are N(m, Lambda^-1). Given them, the text effects are independent: u_i | beta ~ N(mean_i - (1 - o_i)
+    x_i . (beta - m), o_i text_effect_sd^2), where o_i in (0, 1] is how open the effect of text i's own still is (1 for
+    a text never shown, towards 0 with its impressions). So nothing of size N x N is ever factorised.
 
     Attributes
     ----------
@@ -39,8 +36,8 @@ class Posterior:
         Lower Cholesky factor of Lambda, the marginal precision of the coefficients.
     openness : Tensor of shape (..., N)
         The o_i.
-    text_effect_variance : float, or Tensor of shape (..., 1)
-        Prior variance of a text's own effect, in squared logits; one per campaign where each learns its own.
+    text_effect_variance : float
+        Prior variance of a text's own effect, in squared logits.
     """
 
     design: Tensor
@@ -49,7 +46,7 @@ class Posterior:
     text_effects: Tensor
     precision_cholesky: Tensor
     openness: Tensor
-    text_effect_variance: float | Tensor
+    text_effect_variance: float
 
     @property
     def leading(self) -> torch.Size:
@@ -82,10 +79,8 @@ class Posterior:
         spread = self._coefficient_variance(self.design)
         return self._logit_mean(), self.openness**2 * spread + self._effect_variance()
 
-    def predict(
-        self, features: Any, *, feature_variance: Any = None, new_text_effect: bool = True
-    ) -> tuple[Tensor, Tensor]:
-        """Mean and variance of the logits of texts that were never shown.
+    def predict(self, features: Any) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the logits of texts that were never shown, their own effects included.
 
         Use `logits` instead for texts of the slate: it knows what their own clicks say.
 
@@ -93,11 +88,6 @@ class Posterior:
         ----------
         features : array of shape (..., Q, d)
             Features of the unseen texts; the leading dimensions broadcast against the campaigns'.
-        feature_variance : array of shape (..., Q, d), optional
-            Variance of independent errors in the features, such as those of `Channel.predict`; exact by the
-            law of total variance: Var = E[Var | features] + Var(E | features).
-        new_text_effect : bool
-            Whether the variance includes the effect that each text has of its own.
 
         Returns
         -------
@@ -106,17 +96,11 @@ class Posterior:
         Raises
         ------
         InputError
-            If shapes do not fit, a feature is not finite, or a variance is below 0.
+            If shapes do not fit or a feature is not finite.
         """
-        rows = with_intercept(self._matching("features", features))
+        rows = with_intercept(self._matching(features))
         mean = (rows @ self.coefficients[..., None])[..., 0]
-        variance = self._coefficient_variance(rows)
-        if feature_variance is not None:
-            doubt = self._matching("feature_variance", feature_variance)
-            if (doubt < 0).any():
-                raise InputError(f"feature_variance is {doubt.min().item():g} somewhere; pass variances of at least 0")
-            variance = variance + (doubt @ self.theta_second_moment()[..., None])[..., 0]
-        return mean, variance + self.text_effect_variance * new_text_effect
+        return mean, self._coefficient_variance(rows) + self.text_effect_variance
 
     def sample_logits(
         self, draws: int, generator: Generators, scale: float = 1.0, dtype: torch.dtype = torch.float64
@@ -146,28 +130,11 @@ class Posterior:
         deviations = self._flat(scale * self._coefficient_draws(draws, generator, scale, dtype), 2)
         pull = self._flat(self.openness[..., None] * self.design, 2).mT.to(dtype)
         logits = self._flat(self._logit_mean(), 1)[:, None].to(dtype)
-        if torch.as_tensor(self.text_effect_variance).any():
+        if self.text_effect_variance > 0:
             noise = standard_normal(draws, self._flat(self.present, 1), generator, dtype)
             noise *= scale * self._flat(self._effect_variance(), 1).sqrt()[:, None].to(dtype)
             logits = noise.add_(logits)  # in place: this array is large
         return torch.baddbmm(logits, deviations, pull).reshape(*self.leading, draws, self.present.shape[-1])
-
-    def sample_theta(self, draws: int, generator: Generators, scale: float = 1.0) -> tuple[Tensor, Tensor]:
-        """Joint posterior draws of the intercept and theta.
-
-        Parameters
-        ----------
-        draws, generator, scale
-            As in `sample_logits`.
-
-        Returns
-        -------
-        intercept : Tensor of shape (..., draws)
-        theta : Tensor of shape (..., draws, d)
-        """
-        deviations = self._coefficient_draws(draws, generator, scale)
-        sampled = self.coefficients[..., None, :] + scale * deviations
-        return sampled[..., 0], sampled[..., 1:]
 
     def theta_second_moment(self) -> Tensor:
         """E[theta_j^2], by which independent errors in the features are weighed: Tensor of shape (..., d)."""
@@ -177,7 +144,6 @@ class Posterior:
     def of(self, campaigns: Sequence[int]) -> "Posterior":
         """Return the belief of some campaigns, by their numbers in the first leading dimension."""
         rows = list(campaigns)
-        variance = self.text_effect_variance
         return Posterior(
             self.design[rows],
             self.present[rows],
@@ -185,7 +151,7 @@ class Posterior:
             self.text_effects[rows],
             self.precision_cholesky[rows],
             self.openness[rows],
-            variance[rows] if isinstance(variance, Tensor) else variance,
+            self.text_effect_variance,
         )
 
     def joined_by(self, features: Any, present: Any = None) -> "Posterior":
@@ -205,7 +171,7 @@ class Posterior:
         InputError
             If shapes do not fit or a feature is not finite.
         """
-        rows = with_intercept(self._matching("features", features)).expand(*self.leading, -1, -1)
+        rows = with_intercept(self._matching(features)).expand(*self.leading, -1, -1)
         mask = mask_tensor("present", present, rows.shape[:-1]).to(rows.device)
         rows = torch.where(mask[..., None], rows, 0.0)
         unseen = torch.ones(rows.shape[:-1], dtype=rows.dtype, device=rows.device)
@@ -231,9 +197,7 @@ class Posterior:
         half = torch.linalg.solve_triangular(self.precision_cholesky, rows.mT, upper=False)
         return half.square().sum(dim=-2)
 
-    def _coefficient_draws(
-        self, draws: int, generator: Generators, scale: float, dtype: torch.dtype = torch.float64
-    ) -> Tensor:
+    def _coefficient_draws(self, draws: int, generator: Generators, scale: float, dtype: torch.dtype) -> Tensor:
         """Draws of beta - m: (..., draws, 1 + d); rows z L^-1 have covariance (L L')^-1."""
         check_count("draws", draws)
         check_number("scale", scale, least=0)
@@ -247,14 +211,15 @@ class Posterior:
         """All leading dimensions as one: (B, ...)."""
         return tensor.reshape(math.prod(self.leading), *tensor.shape[tensor.ndim - trailing :])
 
-    def _matching(self, name: str, values: Any) -> Tensor:
-        tensor = finite_tensor(name, values).to(self.coefficients.device)
+    def _matching(self, features: Any) -> Tensor:
+        """Features as a tensor, (..., Q, d), that broadcasts against the campaigns."""
+        tensor = finite_tensor("features", features).to(self.coefficients.device)
         d = self.coefficients.shape[-1] - 1
         leading = tensor.shape[:-2]
         fits = broadcasts_to(leading, self.leading) or broadcasts_to(self.leading, leading)
         if tensor.ndim < 2 or tensor.shape[-1] != d or not fits:
             wanted = ", ".join([*map(str, self.leading), "Q", str(d)])
-            raise InputError(f"{name} has shape {tuple(tensor.shape)}; pass ({wanted}) or (Q, {d})")
+            raise InputError(f"features has shape {tuple(tensor.shape)}; pass ({wanted}) or (Q, {d})")
         return tensor
 
 

@@ -6,10 +6,12 @@ shown, `predictions` what a reward model says of it and of the target.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from bandits.evaluation.estimate import Estimate
+from bandits.evaluation.rounds import index_array
 from bandits.inputs import check_number
 
 
@@ -24,7 +26,7 @@ class Predictions:
     target : array of shape (n,)
         Mean reward of the target's texts, sum_a pi(a | x_i) q(x_i, a).
     model_error : array of shape (n,), optional
-        As in `Estimate`; None where it is not known, as for predictions from elsewhere.
+        As in `Estimate`; None where it is not known, as for a logistic model.
     """
 
     logged: np.ndarray
@@ -55,6 +57,34 @@ def snips(rewards: np.ndarray, weights: np.ndarray) -> Estimate:
         If all weights are 0.
     """
     return Estimate(rewards * weights, weights, np.zeros_like(rewards))
+
+
+def marginal_ips(rewards: np.ndarray, weights: np.ndarray, clusters: Any) -> Estimate:
+    """MIPS without a model: the weights of a cluster's rounds are replaced by their mean.
+
+    w(e) = E[w(x, a) | e] (Saito and Joachims 2022, section 3), estimated by the mean over the log. Right
+    where context does not tie weights and rewards together within a cluster, as for policies without context;
+    needs no more than the logged propensities. The standard error allows for the estimated weights. Use `ips` instead
+    where every text of the target was shown often: it needs nothing of clusters.
+
+    Parameters
+    ----------
+    rewards, weights : array of shape (n,)
+    clusters : array of shape (n,)
+        Cluster of the text that was shown, in 0 to E - 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> marginal_ips(np.array([1.0, 0.0, 1.0]), np.array([0.0, 2.0, 1.0]), [0, 0, 1]).value
+    0.6666666666666666
+    """
+    cluster = index_array("clusters", clusters, len(rewards))
+    count = np.maximum(np.bincount(cluster), 1)
+    mean_weight = (np.bincount(cluster, weights) / count)[cluster]
+    mean_reward = (np.bincount(cluster, rewards) / count)[cluster]
+    # The second term has mean 0 in each cluster; it is what the estimated weight adds to a round's pull.
+    return Estimate.mean_of(mean_weight * rewards + mean_reward * (weights - mean_weight))
 
 
 def direct_method(predictions: Predictions) -> Estimate:

@@ -6,17 +6,25 @@ from typing import Any
 import numpy as np
 
 from bandits.evaluation.estimate import Estimate, IntervalKind
-from bandits.evaluation.estimators import Predictions, direct_method, doubly_robust, ips, shrunk, snips, switched
+from bandits.evaluation.estimators import (
+    Predictions,
+    direct_method,
+    doubly_robust,
+    ips,
+    marginal_ips,
+    shrunk,
+    snips,
+    switched,
+)
 from bandits.evaluation.kernel import chosen_bandwidth, smoothed
 from bandits.evaluation.log import Columns, read_log
-from bandits.evaluation.marginal import marginal_ips
-from bandits.evaluation.predictions import fitted_predictions, given_predictions
+from bandits.evaluation.predictions import fitted_predictions
 from bandits.evaluation.results import Evaluation, Row
 from bandits.evaluation.rounds import LoggedRounds, float_array
 from bandits.evaluation.support import diagnose, shown
 from bandits.evaluation.target import RoundPolicy
 from bandits.evaluation.target_table import TargetTable
-from bandits.evaluation.tuning import candidates_by_quantile, tuned
+from bandits.evaluation.tuning import candidates_by_quantile, tuned_cut
 from bandits.inputs import check_count
 from copyloom import InputError
 
@@ -26,13 +34,9 @@ def evaluate_rounds(
     target: Any = None,
     *,
     target_of_shown: Any = None,
-    logger: Any = None,
-    predictions: Any = None,
     clusters: Any = None,
     vectors: Any = None,
     visitors: Any = None,
-    threshold: float | None = None,
-    shrinkage: float | None = None,
     bandwidth: float | None = None,
     interval: IntervalKind = "bootstrap",
     seed: int = 0,
@@ -47,19 +51,14 @@ def evaluate_rounds(
     target_of_shown : array of shape (n,), optional
         Instead of `target`: its probabilities of the texts that were shown. Only IPS, SNIPS and MIPS use no
         more than that.
-    logger : RoundPolicy, or array of shape (N,) or (n, N), optional
-        The logger's probabilities of all texts, which sharpens what counts as support.
-    predictions : array of shape (N,) or (n, N), optional
-        Rewards that a model predicts; it must not have seen the rewards of the rounds it predicts. By default
-        `fitted_predictions`.
     clusters : array of shape (n,), optional
         Cluster of the text shown, for MIPS.
     vectors : array of shape (N, S), optional
         Embeddings of all texts, for the kernel estimator.
     visitors : array of shape (n,), optional
         Who each round was for: intervals are then those of independent visitors, not of independent rounds.
-    threshold, shrinkage, bandwidth : float, optional
-        Of Switch-DR (tau), DRos (lambda) and the kernel; chosen by `tuned` and `chosen_bandwidth` by default.
+    bandwidth : float, optional
+        Of the kernel; `chosen_bandwidth` by default.
     interval : "bootstrap" or "normal"
         As in `Estimate.interval`.
     seed : int
@@ -89,10 +88,9 @@ def evaluate_rounds(
     check_count("seed", seed, least=0)
     if (target is None) == (target_of_shown is None):
         raise InputError("give the target's probabilities either of all texts or of those that were shown")
-    if target is None and (vectors is not None or predictions is not None):
-        raise InputError("predictions and embeddings need the target's probabilities of all texts; give `target`")
+    if target is None and vectors is not None:
+        raise InputError("embeddings need the target's probabilities of all texts; give `target`")
     policy = None if target is None else _policy(target, rounds)
-    known = None if logger is None else _policy(logger, rounds)
     shares = _of_shown(target_of_shown, rounds) if policy is None else policy.of(rounds.texts)
     rewards, weights = rounds.rewards, shares / rounds.propensities
     estimates: dict[str, Estimate] = {}
@@ -102,21 +100,20 @@ def evaluate_rounds(
         if clusters is not None:
             estimates["MIPS"] = marginal_ips(rewards, weights, clusters)
         if policy is not None:
-            model = _predictions(predictions, rounds, policy, seed)
-            settings |= _hyper_parameters(rewards, weights, model, threshold, shrinkage)
+            model = fitted_predictions(rounds, policy, seed=seed)
+            settings |= _tuned(rewards, weights, model)
             estimates |= _with_model(rewards, weights, model, settings)
     elif vectors is None:
         raise InputError("the target shows no text of the log; check that both name texts alike, or give embeddings")
     kernel_support = None
     if policy is not None and vectors is not None:
-        supported = shown(rounds).any(axis=0) if known is None else (known.probabilities > 0).any(axis=0)
-        nearby = policy
+        supported, nearby = shown(rounds).any(axis=0), policy
         if policy.probabilities[:, ~supported].any():
             settings["bandwidth"] = chosen_bandwidth(rounds.texts, rewards, vectors) if bandwidth is None else bandwidth
             nearby = smoothed(policy, vectors, supported, settings["bandwidth"])
         kernel_weights = nearby.of(rounds.texts) / rounds.propensities
         estimates["kernel"] = snips(rewards, kernel_weights)
-        kernel_support = diagnose(rounds, kernel_weights, nearby, known)
+        kernel_support = diagnose(rounds, kernel_weights, nearby)
 
     def row(name: str, estimate: Estimate) -> Row:
         independent = estimate if visitors is None else estimate.grouped(visitors)
@@ -125,7 +122,7 @@ def evaluate_rounds(
     return Evaluation(
         logger=row("logger", Estimate.mean_of(rewards)),
         estimates=tuple(row(name, estimate) for name, estimate in estimates.items()),
-        support=diagnose(rounds, weights, policy, known),
+        support=diagnose(rounds, weights, policy),
         kernel_support=kernel_support,
         texts=rounds.text_count,
         interval=interval,
@@ -226,22 +223,13 @@ def _of_shown(values: Any, rounds: LoggedRounds) -> np.ndarray:
     return probabilities
 
 
-def _predictions(given: Any, rounds: LoggedRounds, policy: RoundPolicy, seed: int) -> Predictions:
-    if given is None:
-        return fitted_predictions(rounds, policy, seed=seed)
-    return given_predictions(given, rounds, policy)
-
-
-def _hyper_parameters(
-    rewards: np.ndarray, weights: np.ndarray, model: Predictions, threshold: float | None, shrinkage: float | None
-) -> dict[str, float]:
-    """Those of Switch-DR and DRos, as given or tuned."""
+def _tuned(rewards: np.ndarray, weights: np.ndarray, model: Predictions) -> dict[str, float]:
+    """Hyper-parameters of Switch-DR (tau) and DRos (lambda)."""
     candidates = candidates_by_quantile(weights)
-    if threshold is None:
-        threshold = tuned(rewards, weights, model, switched, candidates)
-    if shrinkage is None:
-        shrinkage = tuned(rewards, weights, model, shrunk, [value**2 for value in candidates])
-    return {"threshold": threshold, "shrinkage": shrinkage}
+    return {
+        "threshold": tuned_cut(rewards, weights, model, switched, candidates),
+        "shrinkage": tuned_cut(rewards, weights, model, shrunk, [value**2 for value in candidates]),
+    }
 
 
 def _with_model(

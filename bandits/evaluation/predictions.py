@@ -1,6 +1,4 @@
-"""Reward models for the direct and doubly robust methods: predictions from elsewhere, or fitted to the log itself."""
-
-from typing import Any
+"""Reward models for the direct and doubly robust methods, fitted to the log itself."""
 
 import numpy as np
 from scipy.sparse import csr_array, hstack, vstack
@@ -9,39 +7,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from bandits.evaluation.estimators import Predictions
-from bandits.evaluation.rounds import LoggedRounds, float_array
+from bandits.evaluation.rounds import LoggedRounds
 from bandits.evaluation.target import RoundPolicy
 from bandits.inputs import check_count
-from copyloom import InputError
 
 _LOGIT_SD = 0.3  # prior sd of a coefficient: the spread of headlines on one page, in logits (design, section 4.7)
-
-
-def given_predictions(values: Any, rounds: LoggedRounds, target: RoundPolicy) -> Predictions:
-    """Predictions of a model from elsewhere.
-
-    They must not have seen the reward of the round that they are for; `fitted_predictions` sees to that.
-
-    Parameters
-    ----------
-    values : array of shape (N,) or (n, N)
-        Predicted reward of every text, the same in all rounds or one row a round.
-    rounds : LoggedRounds
-    target : RoundPolicy
-
-    Raises
-    ------
-    InputError
-        If the shape is another, or a value is not finite.
-    """
-    values = float_array("predictions", values)
-    n, N = len(rounds), rounds.text_count
-    if values.shape not in {(N,), (n, N)} or not np.isfinite(values).all():
-        raise InputError(
-            f"predictions has shape {values.shape} or is not finite; pass finite numbers of shape ({N},) or ({n}, {N})"
-        )
-    table = np.broadcast_to(values, (n, N))
-    return Predictions(table[np.arange(n), rounds.texts], target.expected(lambda rows: table[rows]))
 
 
 def fitted_predictions(rounds: LoggedRounds, target: RoundPolicy, *, folds: int = 5, seed: int = 0) -> Predictions:

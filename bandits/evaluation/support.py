@@ -40,9 +40,8 @@ class Support:
         Two-sided p-value of that, by the normal approximation. A high mean speaks against the propensities; a low
         one may come of rare heavy weights that the log happens to lack, too.
     unsupported : float or None
-        Share of the target's probability on texts that the logger does not show: those whose probability is
-        0 where the logger's is known, else those that the log never shows at that position. None if the
-        target's probabilities are known for logged texts only.
+        Share of the target's probability on texts that the log never shows at that position. None if the target's
+        probabilities are known for logged texts only.
     """
 
     rounds: int
@@ -98,9 +97,7 @@ class Support:
         return self.mean_weight < self._expected_weight
 
 
-def diagnose(
-    rounds: LoggedRounds, weights: np.ndarray, target: RoundPolicy | None = None, logger: RoundPolicy | None = None
-) -> Support:
+def diagnose(rounds: LoggedRounds, weights: np.ndarray, target: RoundPolicy | None = None) -> Support:
     """The diagnostics of a log and a target.
 
     Parameters
@@ -110,8 +107,6 @@ def diagnose(
         Importance weights.
     target : RoundPolicy, optional
         The target, where it is known for all texts.
-    logger : RoundPolicy, optional
-        The logger's probabilities of all texts, where they are known.
 
     Examples
     --------
@@ -122,7 +117,7 @@ def diagnose(
     (1.0, 'not enough evidence')
     """
     n = len(rounds)
-    missing = None if target is None else float(target.expected(_without_support(rounds, logger)).mean())
+    missing = None if target is None else float(target.expected(_without_support(rounds)).mean())
     error = weights.std(ddof=1) / math.sqrt(n)
     gap = abs(weights.mean() - (1 - (missing or 0))) - _ROUNDING
     top = np.sort(weights)[-max(1, n // 100) :]
@@ -146,10 +141,8 @@ def shown(rounds: LoggedRounds) -> np.ndarray:
     return found
 
 
-def _without_support(rounds: LoggedRounds, logger: RoundPolicy | None) -> Callable[[slice], np.ndarray]:
-    """1 where the logger does not show a text, for a slice of the rounds: (rows, N)."""
-    if logger is not None:
-        return lambda rows: logger.probabilities[logger.groups[rows]] == 0
+def _without_support(rounds: LoggedRounds) -> Callable[[slice], np.ndarray]:
+    """1 where the log does not show a text, for a slice of the rounds: (rows, N)."""
     missing = ~shown(rounds)
     return lambda rows: missing[rounds.positions[rows]]
 

@@ -8,7 +8,7 @@ from bandits.evaluation.estimators import Predictions
 from copyloom import InputError
 
 
-def tuned(
+def tuned_cut(
     rewards: np.ndarray,
     weights: np.ndarray,
     predictions: Predictions,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from bandits.mixtures.cone_weights import best_weights, lengths, nearest_cosine
-from bandits.mixtures.objective import Objective
+from bandits.mixtures.mixture_reward import MixtureReward
 from bandits.mixtures.region import MixtureRegion
 from bandits.mixtures.rows import MixtureRows
 
@@ -29,7 +29,7 @@ class ConeAscent:
         Their features less `offset`.
     offset : Tensor of shape (d,)
         Features of the origin.
-    reward : Objective
+    reward : MixtureReward
     region : MixtureRegion
     blocked : Tensor of shape (B, T, S), or None
         Points to keep apart from.
@@ -38,7 +38,7 @@ class ConeAscent:
     pool: Tensor
     features: Tensor
     offset: Tensor
-    reward: Objective
+    reward: MixtureReward
     region: MixtureRegion
     blocked: Tensor | None
 

@@ -32,7 +32,8 @@ class MixtureProposer:
 
     Pairs out of up to 400 texts are all scored, under the listed weightings (`best_pairs`). More parents, or more
     texts, are searched (`SparseCone`) for any weights within a region: its bounds are meant for that search, the
-    listed weightings are taken as they are.
+    listed weightings are taken as they are. Use `bandits.mixtures.sparse_cone.SparseCone` instead for the one best
+    mixture by a reward of your own.
 
     Parameters
     ----------

@@ -19,10 +19,10 @@ FeatureMap: TypeAlias = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class RealisedBound:
-    """Mean + exploration * sd of the logit of the text that will come of a wanted point; a `Objective` to search with.
+    """Mean + exploration * sd of the logit of the text that will come of a wanted point: a `MixtureReward`.
 
     The channel says what text will come, with an error; the posterior what that text may be worth. The sd includes
-    the channel's error and the new text's own effect (the law of total variance, as in `Posterior.predict`). Behind a
+    the channel's error and the new text's own effect (by the law of total variance). Behind a
     feature map both moments are taken over the error by the cubature rule of third degree (Arasaratnam and Haykin 2009,
     IEEE Trans. Automatic Control 54(6), equation 28), by which the mean is exact for a quadratic map.
 

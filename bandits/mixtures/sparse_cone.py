@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bandits.inputs import as_tensor, check_count, finite_tensor, mask_tensor, unit_vectors
 from bandits.mixtures.cone_ascent import ConeAscent, gains
-from bandits.mixtures.objective import Objective
+from bandits.mixtures.mixture_reward import MixtureReward
 from bandits.mixtures.region import MixtureRegion
 from bandits.mixtures.rows import MixtureRows
 from copyloom import InputError
@@ -34,7 +34,7 @@ class SparseMixtures:
     weights : Tensor of shape (B, K), float64
         Each row sums to 1; 0 where there is no parent.
     value : Tensor of shape (B,), float64
-        Objective; -inf where no mixture is allowed.
+        Reward; -inf where no mixture is allowed.
     points : Tensor of shape (B, S), float64
         The mixtures' normalised points; 0 where no mixture is allowed.
     """
@@ -77,9 +77,10 @@ class SparseCone:
     Examples
     --------
     >>> import torch
-    >>> from bandits import LinearObjective, MixtureRegion
+    >>> from bandits.mixtures.mixture_reward import LinearReward
+    >>> from bandits.mixtures.region import MixtureRegion
     >>> pool, wanted = torch.eye(4), torch.tensor([[0.6, 0.0, 0.8, 0.0]], dtype=torch.float64)
-    >>> found = SparseCone(pool, pool).best(LinearObjective(wanted), MixtureRegion(most_parents=2))
+    >>> found = SparseCone(pool, pool).best(LinearReward(wanted), MixtureRegion(most_parents=2))
     >>> found.parents.tolist(), [round(weight, 3) for weight in found.weights[0].tolist()]
     ([[0, 2]], [0.429, 0.571])
     """
@@ -97,14 +98,14 @@ class SparseCone:
             raise InputError(f"offset has shape {tuple(self.offset.shape)}; pass ({d},)")
         self._rows = torch.cat([self.features.to(self.pool), self.pool], dim=-1)
 
-    def singles(self, reward: Objective, campaigns: int = 1) -> Tensor:
+    def singles(self, reward: MixtureReward, campaigns: int = 1) -> Tensor:
         """Rewards of the single texts: (B, M)."""
         parts = (self.offset + self.features).split(_CHUNK)
         return torch.cat([reward.value(part.expand(campaigns, *part.shape)) for part in parts], dim=-1)
 
     def best(
         self,
-        reward: Objective,
+        reward: MixtureReward,
         region: MixtureRegion,
         *,
         allowed: Any = None,
@@ -116,7 +117,7 @@ class SparseCone:
 
         Parameters
         ----------
-        reward : Objective
+        reward : MixtureReward
         region : MixtureRegion
         allowed : array of shape (B, M) or (M,), bool, optional
             Which texts each campaign may mix; all by default.

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bandits.inputs import check_number
+from bandits.inputs import Array, check_number, finite_tensor
 from copyloom import InputError
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +36,6 @@ class OnlineBandit(Protocol):
     shopper waits. Outcomes may come late, in any order; each decision's once. A call that raises changes nothing.
     """
 
-    @property
-    def name(self) -> str:
-        """What kind of bandit this is."""
-        ...
-
     def add(self, features: Any) -> list[int]:
         """Add texts of features (n, d); return their numbers."""
         ...
@@ -58,10 +50,6 @@ class OnlineBandit(Protocol):
 
     def learn(self, decision: Decision, reward: float) -> None:
         """Take in the reward of a decision, in [0, 1]."""
-        ...
-
-    def save(self, path: Path) -> None:
-        """Write all state to one file, from which `load` of the class goes on with the same decisions."""
         ...
 
 
@@ -127,6 +115,20 @@ class Slate:
         return numbers
 
 
+def share_left(count: int, floor: float) -> float:
+    """Return what the floors of so many texts leave to be dealt out.
+
+    Raises
+    ------
+    InputError
+        If they sum to more than 1.
+    """
+    free = 1 - floor * count
+    if free < -1e-12:
+        raise InputError(f"a floor of {floor:g} for {count} texts sums to more than 1; pass at most {1 / count:.4g}")
+    return max(free, 0.0)
+
+
 def check_outcome(decision: Decision, reward: float, slate: Slate) -> None:
     """Raise unless the decision is about a known text and the reward lies in [0, 1].
 
@@ -142,13 +144,8 @@ def check_outcome(decision: Decision, reward: float, slate: Slate) -> None:
 
 
 def _matrix(features: Any, columns: int | None = None) -> Array:
-    try:
-        matrix = np.asarray(features, dtype=np.float64).copy()
-    except (TypeError, ValueError) as error:
-        raise InputError(f"features is no array of numbers ({error}); pass an array of shape (N, d)") from error
+    """Features as a matrix of our own."""
+    matrix: Array = finite_tensor("features", features).cpu().numpy().copy()
     if matrix.ndim != 2 or matrix.shape[1] < 1 or (columns is not None and matrix.shape[1] != columns):
         raise InputError(f"features has shape {matrix.shape}; pass (N, {columns or 'd with d at least 1'})")
-    if not np.isfinite(matrix).all():
-        row, column = np.argwhere(~np.isfinite(matrix))[0].tolist()
-        raise InputError(f"features holds NaN or infinite values, the first at ({row}, {column}); pass finite numbers")
     return matrix

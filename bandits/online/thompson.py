@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.linalg import cholesky
 
-from bandits.inputs import check_count, check_number
-from bandits.online.bandit import Array, Decision, Slate, check_outcome
-from bandits.persistence import load_state, save_state
+from bandits.inputs import Array, check_count, check_number
+from bandits.online.bandit import Decision, Slate, check_outcome, share_left
 from bandits.policies.policy import check_floor
 from bandits.posterior import Posterior
 from bandits.rewards.reward_model import LogisticRewardModel, RewardPrior
-from copyloom import InputError
-
-_VERSION = 2
 
 
 class OnlineThompson:
@@ -69,8 +64,6 @@ class OnlineThompson:
     Decision(text=1, propensity=1.0)
     """
 
-    name: ClassVar[str] = "online thompson"
-
     def __init__(
         self, features: Any, prior: RewardPrior | LogisticRewardModel, *, scale: float = 0.7, final_scale: float = 0.2,
         horizon: int | None = None, half_life: float | None = None, draws: int = 32, floor: float = 0.0,
@@ -90,7 +83,7 @@ class OnlineThompson:
         self.model = prior if isinstance(prior, LogisticRewardModel) else LogisticRewardModel(prior)
         self.prior, self.scale, self.final_scale, self.horizon = self.model.prior, scale, final_scale, horizon
         self.half_life, self.draws, self.floor = half_life, draws, floor
-        self.refit_every, self.seed = refit_every, seed
+        self.refit_every = refit_every
         self._rng = np.random.default_rng(seed)
         self._impressions, self._clicks = np.zeros((2, len(self.slate.features)))
         self._decided = self._since_fit = 0
@@ -113,14 +106,12 @@ class OnlineThompson:
     def choose(self, eligible: Sequence[int] | None = None) -> Decision:
         """Return what to show, with its probability. See `OnlineBandit.choose`."""
         texts = self.slate.eligible(eligible)
-        free = 1 - self.floor * len(texts)
-        if free < -1e-12:
-            raise InputError(f"a floor of {self.floor:g} for {len(texts)} texts sums to more than 1")
+        free = share_left(len(texts), self.floor)
         best = self._winners(texts)
         explored = self.floor > 0 and self._rng.random() >= free
         chosen = int(self._rng.integers(len(texts))) if explored else int(best[0])
         self._decided += 1
-        return Decision(int(texts[chosen]), self.floor + max(free, 0) * float((best == chosen).mean()))
+        return Decision(int(texts[chosen]), self.floor + free * float((best == chosen).mean()))
 
     def learn(self, decision: Decision, reward: float) -> None:
         """Take in a reward in [0, 1]. See `OnlineBandit.learn`."""
@@ -144,36 +135,6 @@ class OnlineThompson:
         sd2 = self.prior.text_effect_sd**2
         spread = ((self._design @ self._covariance) * self._design).sum(-1)
         return self._design @ self._coefficients + self._effects, self._openness**2 * spread + sd2 * self._openness
-
-    def save(self, path: Path) -> None:
-        """Write all state to one file. See `OnlineBandit.save`."""
-        arrays = {name: torch.from_numpy(np.ascontiguousarray(getattr(self, name))) for name in _STATE}
-        arrays |= {"features": torch.from_numpy(self.slate.features), "active": torch.from_numpy(self.slate.active)}
-        settings = {name: getattr(self, name) for name in _SETTINGS} | {
-            "prior": asdict(self.prior), "theta_mean": self._own("theta_mean"), "theta_sd": self._own("theta_sd"),
-            "random": self._rng.bit_generator.state, "decided": self._decided, "since_fit": self._since_fit,
-        }  # fmt: skip
-        save_state(path, self.name, _VERSION, arrays, settings)
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Return the bandit that `save` wrote: its next decisions are the same, bit for bit."""
-        arrays, settings = load_state(path, cls.name, _VERSION)
-        options = {name: settings[name] for name in _SETTINGS}
-        own = {name: settings[name] for name in ("theta_mean", "theta_sd")}
-        model = LogisticRewardModel(RewardPrior(**settings["prior"]), **own)
-        found = cls(arrays["features"].numpy(), model, **options)
-        for name in _STATE:
-            setattr(found, name, arrays[name].numpy())
-        found.slate.active = arrays["active"].numpy()
-        found._rng.bit_generator.state = settings["random"]
-        found._decided, found._since_fit = settings["decided"], settings["since_fit"]
-        return found
-
-    def _own(self, name: str) -> list[float] | None:
-        """A moment of the model's own prior of theta, if it has one."""
-        moment = getattr(self.model.coefficient_prior, name)
-        return None if moment is None else moment.tolist()
 
     def _winners(self, texts: np.ndarray) -> np.ndarray:
         """The best of `texts` in each draw, as places in it: (draws,)."""
@@ -199,7 +160,7 @@ class OnlineThompson:
         model, last = self.model, self._posterior
         if last is not None and last.design.shape[0] == len(self._impressions):
             coefficients, effects = torch.from_numpy(self._coefficients), torch.from_numpy(self._effects)
-            start = replace(last, coefficients=coefficients, text_effects=effects)  # what `save` writes
+            start = replace(last, coefficients=coefficients, text_effects=effects)
             posterior = model.refit(start, self._impressions, self._clicks)
         else:
             posterior = model.fit(self.slate.features, self._impressions, self._clicks)
@@ -228,10 +189,6 @@ class OnlineThompson:
         if sd2 > 0:
             self._effects -= (1 - self._openness) * (self._design @ step)
             self._effects[i] += sd2 * self._openness[i] * surprise
-
-
-_STATE = ("_impressions", "_clicks", "_coefficients", "_effects", "_openness", "_covariance")
-_SETTINGS = ("scale", "final_scale", "horizon", "half_life", "draws", "floor", "refit_every", "seed")
 
 
 def _variance(logit: float) -> float:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from bandits.inputs import check_count, check_number
-from bandits.online.bandit import Array, Decision, Slate, check_outcome
-from bandits.persistence import load_state, save_state
+from bandits.inputs import Array, check_count, check_number
+from bandits.online.bandit import Decision, Slate, check_outcome, share_left
 from bandits.policies.policy import check_floor
 from copyloom import CopyloomError, InputError
 
-_VERSION = 1
 _TOGETHER = 50
 
 
@@ -96,6 +90,8 @@ _COUNTED = ("bag", "cover", "rnd", "first")
 class VowpalWabbit:
     """Vowpal Wabbit's contextual bandit over texts, whose features are its actions' features.
 
+    Use `OnlineThompson` instead for a belief that can be read and asked: it missed fewer clicks (README).
+
     Parameters
     ----------
     features : array of shape (N, d)
@@ -117,14 +113,12 @@ class VowpalWabbit:
     from what is then logged. A reward r is the cost -r.
     """
 
-    name: ClassVar[str] = "vowpal wabbit"
-
     def __init__(
         self, features: Any, config: VowpalWabbitConfig | None = None, *, floor: float = 0.0, seed: int = 0
     ) -> None:
         check_floor(floor)
         check_count("seed", seed, least=0)
-        self.slate, self.config, self.floor, self.seed = Slate(features), config or VowpalWabbitConfig(), floor, seed
+        self.slate, self.config, self.floor = Slate(features), config or VowpalWabbitConfig(), floor
         self._lines = _lines(self.slate.features)
         self._rng = np.random.default_rng(seed)
         self._workspace = _workspace(f"{self.config.arguments} --random_seed {seed}")
@@ -142,17 +136,12 @@ class VowpalWabbit:
     def probabilities(self, texts: Sequence[int] | NDArray[np.intp]) -> Array:
         """Return the probability of each of these texts, were they all that may be shown: (len(texts),)."""
         said = np.array(self._workspace.predict("\n".join(self._lines[i] for i in texts)), dtype=np.float64)
-        free = 1 - self.floor * len(texts)
-        if free < -1e-12:
-            raise InputError(f"a floor of {self.floor:g} for {len(texts)} texts sums to more than 1")
-        return self.floor + max(free, 0) * said / said.sum()
+        return self.floor + share_left(len(texts), self.floor) * said / said.sum()
 
     def choose(self, eligible: Sequence[int] | None = None) -> Decision:
         """Return what to show, with its probability. See `OnlineBandit.choose`."""
         texts = self.slate.eligible(eligible)
-        shares = self.probabilities(texts)
-        chosen = min(int(np.searchsorted(np.cumsum(shares), self._rng.random(), side="right")), len(texts) - 1)
-        return Decision(int(texts[chosen]), float(shares[chosen]))
+        return _drawn(self._rng, texts, self.probabilities(texts))
 
     def learn(self, decision: Decision, reward: float) -> None:
         """Take in a reward in [0, 1]; the slate is the one of now. See `OnlineBandit.learn`."""
@@ -195,28 +184,6 @@ class VowpalWabbit:
         for _, line in sorted(examples, key=lambda example: example[0]):
             self._workspace.learn(line)
 
-    def save(self, path: Path) -> None:
-        """Write all state to one file. See `OnlineBandit.save`."""
-        arrays = {"model": _model(self._workspace), "features": torch.from_numpy(self.slate.features),
-                  "active": torch.from_numpy(self.slate.active)}  # fmt: skip
-        settings = {"config": asdict(self.config), "floor": self.floor, "seed": self.seed,
-                    "random": self._rng.bit_generator.state}  # fmt: skip
-        save_state(path, self.name, _VERSION, arrays, settings)
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Return the bandit that `save` wrote: its next decisions are the same, bit for bit.
-
-        But with `epsilon_decay` only until it learns: Vowpal Wabbit does not save all of the tournament's state.
-        """
-        arrays, settings = load_state(path, cls.name, _VERSION)
-        config = VowpalWabbitConfig(**settings["config"])
-        found = cls(arrays["features"].numpy(), config, floor=settings["floor"], seed=settings["seed"])
-        found.slate.active = arrays["active"].numpy()
-        found._rng.bit_generator.state = settings["random"]
-        found._workspace = _from_model(arrays["model"])
-        return found
-
 
 class VowpalWabbitSlates:
     """Vowpal Wabbit's slates (``--slates``): one text for each slot, one reward for all.
@@ -239,15 +206,12 @@ class VowpalWabbitSlates:
         If a value is out of range.
     """
 
-    name: ClassVar[str] = "vowpal wabbit slates"
-
     def __init__(self, slots: Sequence[Any], *, epsilon: float = 0.1, seed: int = 0) -> None:
         check_number("epsilon", epsilon, least=0, most=1)
         check_count("seed", seed, least=0)
         self.slots = [Slate(features) for features in slots]
         if not self.slots or any(len(slot.features) == 0 for slot in self.slots):
             raise InputError(f"one of {len(slots)} slots has no text, or there is no slot; pass the features of each")
-        self.epsilon, self.seed = epsilon, seed
         self._rng = np.random.default_rng(seed)
         self._workspace = _workspace(f"--slates --epsilon {epsilon:g} --random_seed {seed}")
         actions = [
@@ -262,9 +226,7 @@ class VowpalWabbitSlates:
         decisions = []
         for said in self._workspace.predict(f"{shared}\n{self._body}\n{slots}"):
             texts, shares = np.array([text for text, _ in said]), np.array([share for _, share in said])
-            shares = shares / shares.sum()
-            chosen = min(int(np.searchsorted(np.cumsum(shares), self._rng.random(), side="right")), len(texts) - 1)
-            decisions.append(Decision(int(texts[chosen]), float(shares[chosen])))
+            decisions.append(_drawn(self._rng, texts, shares / shares.sum()))
         return tuple(decisions)
 
     def learn(self, decisions: Sequence[Decision], reward: float) -> None:
@@ -279,36 +241,11 @@ class VowpalWabbitSlates:
         )
         self._workspace.learn(f"slates shared {-float(reward):g} |s constant\n{self._body}\n{labels}")
 
-    def save(self, path: Path) -> None:
-        """Write all state to one file. See `OnlineBandit.save`."""
-        features = {f"slot {i}": torch.from_numpy(slot.features) for i, slot in enumerate(self.slots)}
-        settings = {"epsilon": self.epsilon, "seed": self.seed, "random": self._rng.bit_generator.state}
-        save_state(path, self.name, _VERSION, {"model": _model(self._workspace), **features}, settings)
 
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Return the bandit that `save` wrote: its next decisions are the same, bit for bit."""
-        arrays, settings = load_state(path, cls.name, _VERSION)
-        slots = [arrays[f"slot {i}"].numpy() for i in range(len(arrays) - 1)]
-        found = cls(slots, epsilon=settings["epsilon"], seed=settings["seed"])
-        found._rng.bit_generator.state = settings["random"]
-        found._workspace = _from_model(arrays["model"])
-        return found
-
-
-def _model(workspace: Any) -> Tensor:
-    """What Vowpal Wabbit knows, as it saves it."""
-    with tempfile.TemporaryDirectory() as folder:
-        model = Path(folder) / "model"
-        workspace.save(str(model))
-        return torch.frombuffer(bytearray(model.read_bytes()), dtype=torch.uint8)
-
-
-def _from_model(model: Tensor) -> Any:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model"
-        path.write_bytes(model.numpy().tobytes())
-        return _workspace(f"-i {path}")
+def _drawn(rng: np.random.Generator, texts: NDArray[np.intp], shares: Array) -> Decision:
+    """One of the texts, drawn by its share."""
+    chosen = min(int(np.searchsorted(np.cumsum(shares), rng.random(), side="right")), len(texts) - 1)
+    return Decision(int(texts[chosen]), float(shares[chosen]))
 
 
 def _lines(features: Array) -> list[str]:

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from bandits.inputs import check_number
-from bandits.policies.policy import Allocation, check_floor, slate, with_floor
+from bandits.policies.policy import Allocation, all_to_best, check_floor, showable
 from bandits.posterior import Posterior
 from bandits.streams import Generators
 
@@ -50,10 +49,8 @@ class EpsilonGreedy:
 
     def allocate(self, posterior: Posterior, present: Tensor | None, generator: Generators) -> Allocation:
         """Probabilities of the next snapshot; see `Policy.allocate`. Ties go to the lowest index."""
-        shown = slate(posterior, present)
+        shown = showable(posterior, present)
         mean, _ = posterior.logits()
-        best = torch.where(shown, mean, -torch.inf).argmax(dim=-1, keepdim=True)
-        greedy = torch.zeros_like(mean).scatter(-1, best, 1.0)
         alike = shown.to(mean) / shown.sum(dim=-1, keepdim=True)
-        probabilities = with_floor((1 - self.epsilon) * greedy + self.epsilon * alike, shown, self.floor)
-        return Allocation(probabilities, torch.zeros_like(probabilities), exact=True)
+        shares = (1 - self.epsilon) * all_to_best(mean, shown) + self.epsilon * alike
+        return Allocation.exactly(shares, shown, self.floor)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bandits.inputs import check_count, check_number
-from bandits.policies.policy import Allocation, Policy, slate
+from bandits.policies.policy import Allocation, Policy, showable
 from bandits.posterior import Posterior
 from bandits.streams import Generators
 from copyloom import InputError
@@ -16,7 +16,8 @@ class Holdout:
     """Any policy, but for a share of the impressions that always goes to one text.
 
     What that share earns is a randomised control of what the policy earns. The policy may show the text as well; its
-    probability is then the sum of both.
+    probability is then the sum of both. Use the policy's `floor` instead to keep a little for
+    every text.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ class Holdout:
         InputError
             If the control is not in a campaign's slate.
         """
-        shown = slate(posterior, present)
+        shown = showable(posterior, present)
         if self.text >= shown.shape[-1] or not bool(shown[..., self.text].all()):
             raise InputError(f"text {self.text} is the holdout's control but not in every slate; keep it present")
         found = self.policy.allocate(posterior, present, generator)

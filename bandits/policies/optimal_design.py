@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bandits.inputs import check_count, check_number, finite_tensor, mask_tensor
-from bandits.policies.policy import Allocation, check_floor, slate, with_floor
+from bandits.policies.policy import Allocation, check_floor, showable
 from bandits.posterior import Posterior
 from bandits.streams import Generators
 from copyloom import InputError
@@ -107,7 +107,7 @@ class OptimalDesign:
     """Impressions by the D-optimal design over the slate's features: a start, before clicks say anything.
 
     It earns what uniform play earns, but learns faster: for the first quarter or so of
-    d / (logit_sd^2 p (1 - p)) impressions (design, section 4.7), and then another policy.
+    d / (logit_sd^2 p (1 - p)) impressions (design, section 4.7). Use `ThompsonSampling` instead from then on.
 
     Parameters
     ----------
@@ -136,11 +136,10 @@ class OptimalDesign:
         A slate whose texts do not span the features gets the design of what the prior's own knowledge completes: a
         thousandth of an impression along each dimension.
         """
-        shown = slate(posterior, present)
+        shown = showable(posterior, present)
         rows = posterior.design.expand(*shown.shape, posterior.design.shape[-1])
         weights = _completed(rows, shown, self.tolerance)
-        probabilities = with_floor(weights, shown, self.floor)
-        return Allocation(probabilities, torch.zeros_like(probabilities), exact=True)
+        return Allocation.exactly(weights, shown, self.floor)
 
 
 def _completed(rows: Tensor, shown: Tensor, tolerance: float) -> Tensor:

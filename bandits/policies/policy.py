@@ -47,6 +47,12 @@ class Allocation:
         if not bool((self.probabilities >= 0).all() and ((totals - 1).abs() <= 1e-9).all()):
             raise InputError("probabilities are negative or do not sum to 1; pass one distribution per campaign")
 
+    @classmethod
+    def exactly(cls, shares: Tensor, shown: Tensor, floor: float = 0.0) -> "Allocation":
+        """The allocation in closed form: shares (..., N) of what the floors of the shown texts leave."""
+        probabilities = with_floor(shares, shown, floor)
+        return cls(probabilities, torch.zeros_like(probabilities), exact=True)
+
 
 class Policy(Protocol):
     """A rule for sharing impressions among the texts of a slate.
@@ -91,7 +97,7 @@ class Policy(Protocol):
         ...
 
 
-def slate(posterior: Posterior, present: Tensor | None) -> Tensor:
+def showable(posterior: Posterior, present: Tensor | None) -> Tensor:
     """Which texts may be shown: Tensor of shape (..., N), bool.
 
     Raises
@@ -109,6 +115,13 @@ def slate(posterior: Posterior, present: Tensor | None) -> Tensor:
     if not mask.any(dim=-1).all():
         raise InputError("a campaign has no present text; a slate needs at least one")
     return mask
+
+
+def all_to_best(values: Tensor, shown: Tensor) -> Tensor:
+    """Shares that give everything to the shown text of the highest value, of equals the first: (..., N)."""
+    values = torch.where(shown, values, -torch.inf)
+    best = values.argmax(dim=-1, keepdim=True)  # torch documents: the first of equals
+    return torch.zeros_like(values).scatter(-1, best, 1.0)
 
 
 def times_shown(winners: Tensor, shown: Tensor) -> Tensor:

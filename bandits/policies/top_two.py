@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bandits.inputs import check_count, check_number
-from bandits.policies.policy import Allocation, check_floor, free_share, slate, times_shown, with_floor
+from bandits.policies.policy import Allocation, check_floor, free_share, showable, times_shown, with_floor
 from bandits.posterior import Posterior
 from bandits.streams import Generators
 
@@ -58,7 +58,7 @@ class TopTwoThompson:
 
     def allocate(self, posterior: Posterior, present: Tensor | None, generator: Generators) -> Allocation:
         """Probabilities of the next snapshot; see `Policy.allocate`. Each campaign's generator advances."""
-        shown = slate(posterior, present)
+        shown = showable(posterior, present)
         free = free_share(shown, self.floor)
         logits = posterior.sample_logits(self.draws, generator).masked_fill_(~shown[..., None, :], -torch.inf)
         order = logits.topk(min(2, logits.shape[-1]), dim=-1).indices  # (..., draws, 2)

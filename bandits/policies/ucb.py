@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from bandits.inputs import check_number
-from bandits.policies.policy import Allocation, check_floor, slate, with_floor
+from bandits.policies.policy import Allocation, all_to_best, check_floor, showable
 from bandits.posterior import Posterior
 from bandits.streams import Generators
 
@@ -53,10 +52,6 @@ class UpperConfidenceBound:
 
     def allocate(self, posterior: Posterior, present: Tensor | None, generator: Generators) -> Allocation:
         """Probabilities of the next snapshot; see `Policy.allocate`. Ties go to the lowest index."""
-        shown = slate(posterior, present)
+        shown = showable(posterior, present)
         mean, variance = posterior.logits()
-        bound = torch.where(shown, mean + self.scale * variance.sqrt(), -torch.inf)
-        best = bound.argmax(dim=-1, keepdim=True)  # torch documents: the first of equals
-        shares = torch.zeros_like(bound).scatter(-1, best, 1.0)
-        probabilities = with_floor(shares, shown, self.floor)
-        return Allocation(probabilities, torch.zeros_like(probabilities), exact=True)
+        return Allocation.exactly(all_to_best(mean + self.scale * variance.sqrt(), shown), shown, self.floor)

@@ -6,14 +6,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bandits.policies.policy import Allocation, slate
+from bandits.policies.policy import Allocation, showable
 from bandits.posterior import Posterior
 from bandits.streams import Generators
 
 
 @dataclass(frozen=True, kw_only=True)
 class Uniform:
-    """Equal probabilities for all present texts, whatever the clicks say.
+    """Equal probabilities for all present texts, whatever the clicks say: a baseline.
+
+    Use `OptimalDesign` instead to learn about all texts as fast as can be.
 
     Examples
     --------
@@ -28,6 +30,5 @@ class Uniform:
 
     def allocate(self, posterior: Posterior, present: Tensor | None, generator: Generators) -> Allocation:
         """Probabilities of the next snapshot; see `Policy.allocate`. The generator is not used."""
-        shown = slate(posterior, present).to(torch.float64)
-        probabilities = shown / shown.sum(dim=-1, keepdim=True)
-        return Allocation(probabilities, torch.zeros_like(probabilities), exact=True)
+        shown = showable(posterior, present)
+        return Allocation.exactly(shown.to(torch.float64) / shown.sum(dim=-1, keepdim=True), shown)

@@ -10,7 +10,6 @@ from torch.nn.functional import pad
 
 from bandits.inputs import check_number, finite_tensor
 from bandits.rewards.forgetting import Discount
-from bandits.rewards.linear_gaussian import LinearRewardModel
 from bandits.rewards.reward_model import LogisticRewardModel
 from copyloom import InputError
 
@@ -51,11 +50,11 @@ class DriftAlarm:
 
     The mean is over worlds that the prior draws, and Laplace's evidence stands in for the exact one. Measured at a rate
     of 0.05 on 2,000 stationary streams that were allocated adaptively: 0.013 false alarms; where click rates halved
-    from 0.05, the median delay was 2,000 impressions, one half-life (tests/bandits/test_drift.py).
+    from 0.05, the median delay was 2,000 impressions, one half-life (tests/bandits/rewards/test_drift.py).
 
     Parameters
     ----------
-    model : LogisticRewardModel or LinearRewardModel
+    model : LogisticRewardModel
     recent : Discount
         How fast the recent past fades. Short ones notice large changes sooner, long ones small changes.
     false_alarm_rate : float
@@ -80,7 +79,7 @@ class DriftAlarm:
     13
     """
 
-    model: LogisticRewardModel | LinearRewardModel
+    model: LogisticRewardModel
     recent: Discount
     false_alarm_rate: float = 0.05
 
@@ -92,7 +91,7 @@ class DriftAlarm:
         nothing = torch.full((), -torch.inf, dtype=torch.float64)
         return Watch(everything=(), recent=(), rounds=0, log_wealth=nothing, log_peak=torch.zeros_like(nothing))
 
-    def after(self, watch: Watch, features: Any, *sums: Any) -> Watch:
+    def after(self, watch: Watch, features: Any, impressions: Any, clicks: Any) -> Watch:
         """The watch after one more snapshot.
 
         Parameters
@@ -101,9 +100,8 @@ class DriftAlarm:
             What `start` or `after` returned.
         features : array of shape (..., N, d)
             Of all texts shown so far, in an order that never changes: new texts come last. Padding rows are zeros.
-        *sums : array of shape (..., N)
-            Of this snapshot alone, as the model's `fit` takes them: impressions and clicks, or counts, totals and
-            squares.
+        impressions, clicks : array of shape (..., N)
+            Of this snapshot alone.
 
         Returns
         -------
@@ -112,10 +110,10 @@ class DriftAlarm:
         Raises
         ------
         InputError
-            If the model cannot be fitted to these sums, or there are fewer texts than before.
+            If the model cannot be fitted to these counts, or there are fewer texts than before.
         """
-        self.model.fit(features, *sums)  # refuses sums that the running ones would hide
-        new = [finite_tensor(f"sums {i}", given) for i, given in enumerate(sums)]
+        self.model.fit(features, impressions, clicks)  # refuses counts that the running sums would hide
+        new = [finite_tensor("impressions", impressions), finite_tensor("clicks", clicks)]
         everything, recent = _padded(watch.everything, new), _padded(watch.recent, new)
         ratio = self._log_score(features, recent, new) - self._log_score(features, everything, new)
         t = watch.rounds + 1

@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from bandits.inputs import check_number
+from bandits.inputs import Array, check_number
 from bandits.rewards.reward_model import LogisticRewardModel, RewardPrior
 from bandits.rewards.statistics import check_most, checked_rows
 from copyloom import CopyloomError, InputError
-
-Array = NDArray[np.float64]
 
 _SCALES = ("logit_sd", "text_effect_sd", "intercept_sd")
 _LEAST_SD, _MOST_SD = 1e-3, 20.0

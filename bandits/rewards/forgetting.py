@@ -106,7 +106,7 @@ def remembered(forgetting: Forgetting, impressions: Any, *others: Any) -> tuple[
     impressions : array of shape (..., T, N)
         Of each snapshot, oldest first, and text; 0 where a text was not in the slate.
     *others : array of shape (..., T, N)
-        Whatever else is summed: clicks, or totals and squares.
+        Whatever else is summed, such as clicks.
 
     Returns
     -------

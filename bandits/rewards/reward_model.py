@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bandits.inputs import check_number
+from bandits.inputs import check_number, finite_tensor
 from bandits.posterior import Posterior
-from bandits.rewards.coefficient_prior import CoefficientPrior
-from bandits.rewards.laplace import LogPosterior, find_mode
+from bandits.rewards.laplace import LogPosterior, Point, find_mode
 from bandits.rewards.statistics import check_most, checked_rows, same_rows
 from copyloom import InputError
 
@@ -18,6 +17,8 @@ from copyloom import InputError
 @dataclass(frozen=True)
 class RewardPrior:
     """What is believed about click rates before a click; at shop traffic this decides (design, section 4.7).
+
+    Use what `bandits.rewards.empirical_bayes.learn_prior` finds instead of guesses, where past campaigns are on record.
 
     Parameters
     ----------
@@ -68,6 +69,9 @@ class LogisticRewardModel:
     the mode with the inverse of the negative Hessian there (Bishop 2006, section 4.5.1, with text effects
     eliminated by a Schur complement).
 
+    Curvature and context come in by maps of the features (`bandits.rewards.features`). Use `OnlineThompson` instead
+    where each outcome should move the next decision.
+
     Parameters
     ----------
     prior : RewardPrior
@@ -93,13 +97,10 @@ class LogisticRewardModel:
 
     def __init__(self, prior: RewardPrior, *, theta_mean: Any = None, theta_sd: Any = None) -> None:
         self.prior = prior
-        self.coefficient_prior = CoefficientPrior(
-            intercept_mean=prior.base_logit,
-            intercept_sd=prior.intercept_sd,
-            predictor_sd=prior.logit_sd,
-            theta_mean=theta_mean,
-            theta_sd=theta_sd,
-        )
+        self.theta_mean = None if theta_mean is None else finite_tensor("theta_mean", theta_mean)
+        self.theta_sd = None if theta_sd is None else finite_tensor("theta_sd", theta_sd)
+        if self.theta_sd is not None and (self.theta_sd <= 0).any():
+            raise InputError(f"theta_sd is {self.theta_sd.tolist()}; pass standard deviations above 0")
 
     def fit(self, features: Any, impressions: Any, clicks: Any, present: Any = None) -> Posterior:
         """Posterior after these counts: a pure function of them, in which every campaign stands alone.
@@ -127,7 +128,7 @@ class LogisticRewardModel:
         design, present, counts = checked_rows(features, present, impressions=impressions, clicks=clicks)
         problem = self._problem(design, *counts)
         mean = problem.prior_mean.expand(len(problem.design), -1)
-        return self._fit(problem, design, present, mean, torch.zeros_like(problem.clicks))
+        return self._fit(problem, design, present, problem.at(mean, torch.zeros_like(problem.clicks)))
 
     def refit(self, posterior: Posterior, impressions: Any, clicks: Any) -> Posterior:
         """Posterior of the same texts after other totals: what `fit` returns, sooner.
@@ -151,12 +152,8 @@ class LogisticRewardModel:
         InputError
             If shapes differ, a value is not finite or counts are impossible.
         """
-        counts = same_rows(posterior.present, impressions=impressions, clicks=clicks)
-        problem = self._problem(posterior.design, *counts)
-        B, N, p = problem.design.shape
-        effects = posterior.text_effects.reshape(B, N) / (self.prior.text_effect_sd or 1.0)
-        start = posterior.coefficients.reshape(B, p)
-        return self._fit(problem, posterior.design, posterior.present, start, effects)
+        problem, start = self._problem_at(posterior, impressions, clicks)
+        return self._fit(problem, posterior.design, posterior.present, start)
 
     def log_evidence(self, posterior: Posterior, impressions: Any, clicks: Any) -> Tensor:
         """Log probability of the counts under the prior, less their log binomial coefficients, by Laplace.
@@ -180,11 +177,7 @@ class LogisticRewardModel:
         InputError
             If shapes differ, a value is not finite or counts are impossible.
         """
-        counts = same_rows(posterior.present, impressions=impressions, clicks=clicks)
-        problem = self._problem(posterior.design, *counts)
-        B, N, p = problem.design.shape
-        effects = posterior.text_effects.reshape(B, N) / (self.prior.text_effect_sd or 1.0)
-        mode = problem.at(posterior.coefficients.reshape(B, p), effects)
+        problem, mode = self._problem_at(posterior, impressions, clicks)
         return problem.log_evidence(mode, problem.curvature(mode.logits)).reshape(posterior.leading)
 
     def _problem(self, design: Tensor, impressions: Tensor, clicks: Tensor) -> LogPosterior:
@@ -192,16 +185,37 @@ class LogisticRewardModel:
         check_most("clicks", clicks, "impressions", impressions)
         *leading, N, p = design.shape
         B = math.prod(leading)
-        mean, precision = self.coefficient_prior.moments(design)
+        mean, precision = self._prior_moments(design)
         counts = impressions.reshape(B, N), clicks.reshape(B, N)
         return LogPosterior(design.reshape(B, N, p), *counts, mean, precision, self.prior.text_effect_sd)
 
-    def _fit(
-        self, problem: LogPosterior, design: Tensor, present: Tensor, coefficients: Tensor, effects: Tensor
-    ) -> Posterior:
-        """Posterior at the mode, looked for from the given (beta, v)."""
+    def _prior_moments(self, design: Tensor) -> tuple[Tensor, Tensor]:
+        """Prior mean and precision of (intercept, theta): (1 + d,) each, on the device of the design."""
+        d = design.shape[-1] - 1
+        for name, given in (("theta_mean", self.theta_mean), ("theta_sd", self.theta_sd)):
+            if given is not None and given.shape != (d,):
+                raise InputError(f"{name} has shape {tuple(given.shape)} but features have {d} columns; pass ({d},)")
+        mean = design.new_zeros(1 + d)
+        precision = design.new_full((1 + d,), d / self.prior.logit_sd**2)
+        mean[0], precision[0] = self.prior.base_logit, 1 / self.prior.intercept_sd**2
+        if self.theta_mean is not None:
+            mean[1:] = self.theta_mean
+        if self.theta_sd is not None:
+            precision[1:] = self.theta_sd**-2
+        return mean, precision
+
+    def _problem_at(self, posterior: Posterior, impressions: Any, clicks: Any) -> tuple[LogPosterior, Point]:
+        """The problem of these counts for the posterior's texts, and the point where the posterior has its mean."""
+        counts = same_rows(posterior.present, impressions=impressions, clicks=clicks)
+        problem = self._problem(posterior.design, *counts)
+        B, N, p = problem.design.shape
+        effects = posterior.text_effects.reshape(B, N) / (self.prior.text_effect_sd or 1.0)
+        return problem, problem.at(posterior.coefficients.reshape(B, p), effects)
+
+    def _fit(self, problem: LogPosterior, design: Tensor, present: Tensor, start: Point) -> Posterior:
+        """Posterior at the mode, looked for from a point on."""
         *leading, N, p = design.shape
-        mode = find_mode(problem, problem.at(coefficients, effects))
+        mode = find_mode(problem, start)
         curvature = problem.curvature(mode.logits)
         sd = self.prior.text_effect_sd
         return Posterior(

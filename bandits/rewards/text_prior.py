@@ -34,7 +34,7 @@ class TextPrior:
         Prior standard deviation of the trust. The larger against `trust`, the sooner a wrong predictor is
         dropped. That matters most to a policy that is nearly greedy: at twice the trust, a reversed predictor
         cost it no more than none (regret 1.04 +- 0.09 of that), at the trust itself twice as much (1.99 +- 0.12;
-        tests/bandits/test_text_prior.py has the setting).
+        tests/bandits/rewards/test_text_prior.py has the setting).
     cap : float
         No text is moved by more than trust * cap logits: the column ends at -cap and cap.
 

@@ -12,11 +12,10 @@ import math
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize.elementwise import find_root
 from scipy.special import betaln, rel_entr, xlogy
 
-from bandits.inputs import check_number
+from bandits.inputs import Array, check_number
 from bandits.sequential.counts import clicks_on_impressions
 from copyloom import InputError
 
@@ -26,12 +25,12 @@ JEFFREYS = (0.5, 0.5)
 _TOLERANCES = {"fatol": 1e-8}
 
 #: Clicks and impressions.
-_Counts: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
+_Counts: TypeAlias = tuple[Array, Array]
 
 
 def rate_interval(
     clicks: Any, impressions: Any, alpha: float = 0.05, prior: tuple[float, float] = JEFFREYS
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[Array, Array]:
     """Confidence sequence of click rates: with probability 1 - alpha the rate is inside at all times.
 
     The interval holds every p at which the beta-binomial martingale B(a + c, b + n - c) / (B(a, b) p^c
@@ -83,7 +82,7 @@ def difference_interval(
     second_impressions: Any,
     alpha: float = 0.05,
     prior: tuple[float, float] = JEFFREYS,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[Array, Array]:
     """Confidence sequence of the second rate less the first, at all times at once.
 
     The product of both texts' martingales (see `rate_interval`) is a martingale at the true pair of rates,
@@ -128,44 +127,7 @@ def difference_interval(
     return -_greatest_lead(second, first, budget), _greatest_lead(first, second, budget)
 
 
-def pairwise_difference_intervals(
-    clicks: Any, impressions: Any, alpha: float = 0.05, prior: tuple[float, float] = JEFFREYS
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Confidence sequences of all differences within a slate, right together with probability 1 - alpha.
-
-    Parameters
-    ----------
-    clicks, impressions : array of shape (..., N)
-        Whole totals so far.
-    alpha, prior
-        As in `rate_interval`; each of the N (N - 1) / 2 pairs gets an equal part of alpha.
-
-    Returns
-    -------
-    lower, upper : array of shape (..., N, N)
-        Element [i, k] bounds the rate of text k less that of text i.
-
-    Raises
-    ------
-    InputError
-        As `rate_interval`, or if there are fewer than two texts.
-    """
-    check_number("alpha", alpha, least=0, above=True, most=0.5)
-    clicks, impressions = clicks_on_impressions(clicks, impressions)
-    N = clicks.shape[-1] if clicks.ndim else 1
-    if N < 2:
-        raise InputError(f"clicks have shape {clicks.shape}; pass at least two texts, (..., N)")
-    regret = _regret(clicks, impressions, prior)
-    budget = regret[..., :, None] + regret[..., None, :] - math.log(alpha / (N * (N - 1) / 2))
-    first, second = (clicks[..., :, None], impressions[..., :, None]), (clicks[..., None, :], impressions[..., None, :])
-    upper = _greatest_lead(first, second, budget)
-    upper[..., range(N), range(N)] = 0
-    return -upper.swapaxes(-1, -2), upper
-
-
-def log_martingale(
-    clicks: Any, impressions: Any, rate: Any, prior: tuple[float, float] = JEFFREYS
-) -> NDArray[np.float64]:
+def log_martingale(clicks: Any, impressions: Any, rate: Any, prior: tuple[float, float] = JEFFREYS) -> Array:
     """Log evidence against a click rate: the logarithm of the beta-binomial martingale of `rate_interval`.
 
     Parameters
@@ -234,9 +196,7 @@ def matched_beta(base_rate: float, logit_sd: float) -> tuple[float, float]:
     return base_rate * strength, (1 - base_rate) * strength
 
 
-def _regret(
-    clicks: NDArray[np.float64], impressions: NDArray[np.float64], prior: tuple[float, float]
-) -> NDArray[np.float64]:
+def _regret(clicks: Array, impressions: Array, prior: tuple[float, float]) -> Array:
     """Log likelihood that the mixture loses to the best rate in hindsight; 0 before the first impression."""
     a, b = prior
     check_number("prior", a, least=0, above=True)
@@ -246,20 +206,16 @@ def _regret(
     return best - betaln(a + clicks, b + misses) + betaln(a, b)
 
 
-def _cost(
-    rate: NDArray[np.float64], clicks: NDArray[np.float64], impressions: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _cost(rate: Array, clicks: Array, impressions: Array) -> Array:
     """Log likelihood that a rate loses to the observed one: n KL(c / n || rate)."""
     return rel_entr(clicks, impressions * rate) + rel_entr(impressions - clicks, impressions * (1 - rate))
 
 
-def _overspent(rate: Any, clicks: Any, impressions: Any, budget: Any) -> NDArray[np.float64]:
+def _overspent(rate: Any, clicks: Any, impressions: Any, budget: Any) -> Array:
     return _cost(rate, clicks, impressions) - budget
 
 
-def _highest_rate(
-    clicks: NDArray[np.float64], impressions: NDArray[np.float64], budget: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _highest_rate(clicks: Array, impressions: Array, budget: Array) -> Array:
     """Greatest rate whose cost is within the budget; 1 where that is free."""
     free = clicks == impressions
     c, n = np.where(free, 0, clicks), np.where(free, 1, impressions)
@@ -269,9 +225,7 @@ def _highest_rate(
     return np.where(free, 1.0, root.x)
 
 
-def _lowest_rate(
-    clicks: NDArray[np.float64], impressions: NDArray[np.float64], budget: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _lowest_rate(clicks: Array, impressions: Array, budget: Array) -> Array:
     """Least rate whose cost is within the budget; 0 where that is free."""
     free = clicks == 0
     c, n = np.where(free, 1, clicks), np.where(free, 1, impressions)
@@ -280,37 +234,32 @@ def _lowest_rate(
     return np.where(free, 0.0, root.x)
 
 
-def _greatest_lead(first: _Counts, second: _Counts, budget: NDArray[np.float64]) -> NDArray[np.float64]:
+def _greatest_lead(first: _Counts, second: _Counts, budget: Array) -> Array:
     """Greatest lead of the second rate over the first among the pairs whose joint cost is within the budget.
 
     By Lagrange: for each weight of the lead against the cost, the best pair has a closed form, and what it
     costs rises with the weight, which is sought on a log scale.
     """
 
-    def surplus(log_weight: Any, c: Any, n: Any, d: Any, m: Any, K: Any) -> NDArray[np.float64]:
+    def surplus(log_weight: Any, c: Any, n: Any, d: Any, m: Any, K: Any) -> Array:
         return _cost(_lowered(c, n, log_weight), c, n) + _cost(_raised(d, m, log_weight), d, m) - K
 
     arguments = (*first, *second, budget)
     low = np.log(budget / 4)  # a pair costs at most its weight times the growth of the lead, which is at most 2
-    high = np.minimum(_most_weight(*first, first[0], budget), _most_weight(*second, second[1] - second[0], budget))
+    high = np.minimum(_most_weight(first[1], first[0], budget), _most_weight(second[1], second[1] - second[0], budget))
     root = find_root(surplus, (low, high), args=arguments, tolerances=_TOLERANCES)
     weight = np.where(surplus(high, *arguments) < 0, high, root.x)  # no limit within floating point
     return _raised(*second, weight) - _lowered(*first, weight)
 
 
-def _most_weight(
-    clicks: NDArray[np.float64],
-    impressions: NDArray[np.float64],
-    events: NDArray[np.float64],
-    budget: NDArray[np.float64],
-) -> NDArray[np.float64]:
+def _most_weight(impressions: Array, events: Array, budget: Array) -> Array:
     """Log of a weight at which one text alone costs more than the budget, for the side where it had `events`."""
     some = np.maximum(events, 1)
     bound = 2 * np.log(np.maximum(impressions, 1)) - np.log(some) + 3 + budget / some
     return np.where(events > 0, np.minimum(bound, 300.0), 300.0)
 
 
-def _raised(clicks: Any, impressions: Any, log_weight: Any) -> NDArray[np.float64]:
+def _raised(clicks: Any, impressions: Any, log_weight: Any) -> Array:
     """Rate p that is best for weight * p - cost(p): weight p (1 - p) = n (p - q), p >= q."""
     weight = np.exp(log_weight)
     gap = impressions - weight
@@ -319,7 +268,7 @@ def _raised(clicks: Any, impressions: Any, log_weight: Any) -> NDArray[np.float6
     return np.clip(rate, 0, 1)  # outside by rounding, the cost would be infinite
 
 
-def _lowered(clicks: Any, impressions: Any, log_weight: Any) -> NDArray[np.float64]:
+def _lowered(clicks: Any, impressions: Any, log_weight: Any) -> Array:
     """Rate p that is best for -weight * p - cost(p): weight p (1 - p) = n (q - p), p <= q."""
     total = impressions + np.exp(log_weight)
     root = np.sqrt(np.maximum(total**2 - 4 * np.exp(log_weight) * clicks, 0))

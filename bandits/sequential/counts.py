@@ -3,13 +3,12 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bandits.inputs import finite_tensor
+from bandits.inputs import Array, finite_tensor
 from copyloom import InputError
 
 
-def whole_counts(name: str, values: Any) -> NDArray[np.float64]:
+def whole_counts(name: str, values: Any) -> Array:
     """Counts as a float64 array.
 
     Raises
@@ -17,7 +16,7 @@ def whole_counts(name: str, values: Any) -> NDArray[np.float64]:
     InputError
         If a value is not a whole number of at least 0, or so large that float64 skips numbers.
     """
-    counts: NDArray[np.float64] = finite_tensor(name, values).cpu().numpy()
+    counts: Array = finite_tensor(name, values).cpu().numpy()
     bad = (counts < 0) | (counts > 2**53) | (counts != np.floor(counts))
     if bad.any():
         where = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -28,7 +27,7 @@ def whole_counts(name: str, values: Any) -> NDArray[np.float64]:
     return counts
 
 
-def clicks_on_impressions(clicks: Any, impressions: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def clicks_on_impressions(clicks: Any, impressions: Any) -> tuple[Array, Array]:
     """Clicks and impressions, broadcast against each other.
 
     Raises
@@ -52,7 +51,7 @@ def clicks_on_impressions(clicks: Any, impressions: Any) -> tuple[NDArray[np.flo
     return clicks, impressions
 
 
-def snapshot_probabilities(probabilities: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def snapshot_probabilities(probabilities: Any, shape: tuple[int, ...]) -> Array:
     """Probabilities with which snapshots show their texts, of the given shape (..., T, N).
 
     Raises
@@ -60,7 +59,7 @@ def snapshot_probabilities(probabilities: Any, shape: tuple[int, ...]) -> NDArra
     InputError
         If the shape is another, a value is negative or not finite, or a snapshot's sum to more than 1.
     """
-    values: NDArray[np.float64] = finite_tensor("probabilities", probabilities).cpu().numpy()
+    values: Array = finite_tensor("probabilities", probabilities).cpu().numpy()
     if values.shape != shape:
         raise InputError(f"probabilities have shape {values.shape}; pass one for each count, {shape}")
     if (values < 0).any() or (values.sum(-1) > 1 + 1e-6).any():

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.optimize.elementwise import find_root
 from scipy.special import logsumexp
 from scipy.stats import binom, norm
 
-from bandits.inputs import check_count, check_number
+from bandits.inputs import Array, check_count, check_number
 from bandits.sequential.stopping import LOG_RATIOS
 from copyloom import InputError
 
@@ -101,7 +100,7 @@ class PlannedCampaign:
         """In all."""
         return int(self.impressions_per_day * self.days)
 
-    def rates(self, effect: float, texts: int) -> NDArray[np.float64]:
+    def rates(self, effect: float, texts: int) -> Array:
         """Click rates of a slate, best first: (texts,)."""
         if self.logit_sd is None:
             return self.base_rate * np.array([1 + effect] + [1.0] * (texts - 1))
@@ -272,11 +271,11 @@ def chance_to_name_best(impressions_per_text: int, rates: Any, delta: float = 0.
     return float(chances.prod(axis=1).mean())
 
 
-def _most_clicks_of_beaten(clicks: NDArray[np.float64], bar: float, margin: float) -> NDArray[np.float64]:
+def _most_clicks_of_beaten(clicks: Array, bar: float, margin: float) -> Array:
     """Clicks up to which a rival is beaten by a text of that many, at equal impressions; -1 if at none."""
     price = np.log1p(np.expm1(LOG_RATIOS) / (2 + margin))
 
-    def surplus(rival: NDArray[np.float64], own: NDArray[np.float64]) -> NDArray[np.float64]:
+    def surplus(rival: Array, own: Array) -> Array:
         evidence = logsumexp(LOG_RATIOS * own[..., None] - (own + rival)[..., None] * price, axis=-1)
         return np.asarray(evidence - math.log(len(LOG_RATIOS)) - bar)
 
@@ -286,7 +285,7 @@ def _most_clicks_of_beaten(clicks: NDArray[np.float64], bar: float, margin: floa
     return np.where(possible, root.x, -1)
 
 
-def _impressions_needed(rates: NDArray[np.float64], campaign: PlannedCampaign) -> int | None:
+def _impressions_needed(rates: Array, campaign: PlannedCampaign) -> int | None:
     """Impressions per text that the power takes; None if no number does."""
 
     def surplus(log_impressions: float) -> float:
@@ -331,6 +330,6 @@ def _least_effect(campaign: PlannedCampaign) -> float | None:
     return 0.01 if first == 0 else math.exp(brentq(surplus, grid[first - 1], grid[first], xtol=1e-4))
 
 
-def _normal_scores(texts: int) -> NDArray[np.float64]:
+def _normal_scores(texts: int) -> Array:
     """Where a standard normal sample is expected to lie, greatest first, nearly (Blom 1958): (texts,)."""
     return np.asarray(norm.ppf((texts - np.arange(texts) - 0.375) / (texts + 0.25)))

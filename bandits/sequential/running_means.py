@@ -6,19 +6,17 @@ References
    confidence sequences. Annals of Statistics 49(2), 2021: the empirical-Bernstein supermartingale and the
    gamma-exponential mixture.
 .. [WaudbySmith2022] I. Waudby-Smith, L. Wu, A. Ramdas, N. Karampatziakis, P. Mineiro. Anytime-valid off-policy
-   inference for contextual bandits. arXiv 2210.10768, 2022: the same under moving propensities and policy
-   values, without a bound on the weights.
+   inference for contextual bandits. arXiv 2210.10768, 2022: the same under moving propensities.
 """
 
 import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize.elementwise import find_root
 from scipy.special import gammainc, gammaln
 
-from bandits.inputs import check_number, finite_tensor
+from bandits.inputs import Array, check_number, finite_tensor
 from bandits.sequential.counts import whole_counts
 from copyloom import InputError
 
@@ -33,7 +31,7 @@ def running_mean_interval(
     means: tuple[float, float] | None = None,
     alpha: float = 0.05,
     tightest_at: float = 100.0,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[Array, Array]:
     """Confidence sequence of the average over all rows so far of what each was expected to be.
 
     Rows may depend on earlier ones in any way (adaptive propensities), and their expectations may move; the
@@ -87,68 +85,15 @@ def running_mean_interval(
     return lower, upper
 
 
-def policy_value_interval(
-    rewards: Any, weights: Any, alpha: float = 0.05, most_weight: float = math.inf, tightest_at: float = 100.0
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Confidence sequence of a policy's mean reward, from a log that other, moving policies have made.
-
-    Parameters
-    ----------
-    rewards : array of shape (..., T)
-        In [0, 1], in the order in which they were logged.
-    weights : array of shape (..., T)
-        Probability of the logged action under the policy in question, over its logged propensity.
-    alpha, tightest_at : float
-        As in `running_mean_interval`.
-    most_weight : float
-        A bound on the weights that was known beforehand, such as 1 / floor. Without one the upper bound comes
-        from weight * (1 - reward) [WaudbySmith2022]_ and is wide, unless weights are close to 1.
-
-    Returns
-    -------
-    lower, upper : array of shape (..., T)
-        Bounds, within [0, 1], of the mean over the first t contexts of the reward that the policy would earn.
-
-    Raises
-    ------
-    InputError
-        If shapes differ, rewards are outside [0, 1], or weights are negative or beyond their bound.
-
-    Examples
-    --------
-    >>> lower, upper = policy_value_interval([0, 1, 1, 0] * 50, [0.5, 1.5, 1.5, 0.5] * 50, most_weight=1.5)
-    >>> round(float(lower[-1]), 2), round(float(upper[-1]), 2)
-    (0.57, 0.94)
-    """
-    rewards, weights = (finite_tensor(*pair).cpu().numpy() for pair in (("rewards", rewards), ("weights", weights)))
-    if rewards.shape != weights.shape or rewards.ndim == 0:
-        raise InputError(f"rewards have shape {rewards.shape} but weights {weights.shape}; pass one weight a reward")
-    if ((rewards < 0) | (rewards > 1)).any():
-        raise InputError("rewards holds values outside [0, 1]; scale them")
-    if ((weights < 0) | (weights > most_weight * (1 + 1e-9))).any():  # 0.5 / (1 - 0.9) is above 5 by rounding
-        raise InputError(f"weights holds values outside [0, {most_weight:g}]; check the propensities")
-    rows = np.ones_like(rewards)
-
-    def interval(values: NDArray[np.float64], most: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        return running_mean_interval(
-            values, values**2, rows, least=0, most=most, means=(0, 1), alpha=alpha, tightest_at=tightest_at
-        )
-
-    lower, upper = interval(weights * rewards, most_weight)
-    if most_weight == math.inf:
-        upper = 1 - interval(weights * (1 - rewards), most_weight)[0]
-    return lower, upper
-
-
 def _lower_bound(
-    totals: NDArray[np.float64],
-    squares: NDArray[np.float64],
-    rows: NDArray[np.float64],
+    totals: Array,
+    squares: Array,
+    rows: Array,
     least: float,
     means: tuple[float, float],
     alpha: float,
     tightest_at: float,
-) -> NDArray[np.float64]:
+) -> Array:
     """Lower confidence sequence, by rows scaled so that no row lies more than 1 below its guess: (..., T)."""
     low, high = means
     if least == -math.inf:
@@ -162,7 +107,7 @@ def _lower_bound(
     return np.where(seen > 0, np.clip((total - boundary) / np.maximum(seen, 1), low, high), low)
 
 
-def _boundary(variance: NDArray[np.float64], alpha: float, tightest_at: float) -> NDArray[np.float64]:
+def _boundary(variance: Array, alpha: float, tightest_at: float) -> Array:
     """Sum of deviations that is never exceeded, with probability 1 - alpha, at any accumulated variance."""
     level = math.log(1 / alpha)
     rho = tightest_at / (2 * level + math.log(1 + 2 * level))  # nearly best there ([Howard2021]_, section 3.5)
@@ -176,7 +121,7 @@ def _boundary(variance: NDArray[np.float64], alpha: float, tightest_at: float) -
     return np.asarray(root.x)
 
 
-def _log_mixture(deviation: NDArray[np.float64], variance: NDArray[np.float64], rho: float) -> NDArray[np.float64]:
+def _log_mixture(deviation: Array, variance: Array, rho: float) -> Array:
     """Log of the integral over lambda in [0, 1) of exp(lambda s + (log(1 - lambda) + lambda) v) f(lambda).
 
     f is the density of 1 - lambda ~ Gamma(rho, rate rho), cut off at 1 ([Howard2021]_, Proposition 9).
@@ -186,12 +131,10 @@ def _log_mixture(deviation: NDArray[np.float64], variance: NDArray[np.float64], 
     return prior + gammaln(shape) + np.log(gammainc(shape, rate)) - shape * np.log(rate) + deviation + variance
 
 
-def _checked_steps(
-    totals: Any, squares: Any, rows: Any, least: float, most: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _checked_steps(totals: Any, squares: Any, rows: Any, least: float, most: float) -> tuple[Array, Array, Array]:
     """Sums, sums of squares and numbers of rows, where they can come from rows within the bounds."""
-    sums: NDArray[np.float64] = finite_tensor("totals", totals).cpu().numpy()
-    powers: NDArray[np.float64] = finite_tensor("squares", squares).cpu().numpy()
+    sums: Array = finite_tensor("totals", totals).cpu().numpy()
+    powers: Array = finite_tensor("squares", squares).cpu().numpy()
     counts = whole_counts("rows", rows)
     if sums.ndim == 0 or not sums.shape == powers.shape == counts.shape:
         raise InputError(

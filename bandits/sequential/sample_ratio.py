@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, xlogy
 from scipy.stats import chi2
 
-from bandits.inputs import check_number
+from bandits.inputs import Array, check_number
 from bandits.sequential.counts import snapshot_probabilities, whole_counts
 from copyloom import InputError
 
@@ -44,12 +44,12 @@ class SampleRatio:
 
     mismatch: NDArray[np.bool_]
     alarm_at: NDArray[np.int64]
-    log_evidence: NDArray[np.float64]
+    log_evidence: Array
     departing: NDArray[np.bool_]
-    observed: NDArray[np.float64]
-    expected: NDArray[np.float64]
-    residual: NDArray[np.float64]
-    p_value: NDArray[np.float64]
+    observed: Array
+    expected: Array
+    residual: Array
+    p_value: Array
 
 
 def check_sample_ratio(
@@ -107,9 +107,7 @@ def check_sample_ratio(
     return _compared(counts, shares, math.log(1 / alpha), prior_impressions)
 
 
-def _compared(
-    counts: NDArray[np.float64], shares: NDArray[np.float64], bar: float, prior_impressions: float
-) -> SampleRatio:
+def _compared(counts: Array, shares: Array, bar: float, prior_impressions: float) -> SampleRatio:
     whole = _log_evidence(counts, shares, prior_impressions)  # (..., T)
     rest = counts.sum(-1, keepdims=True) - counts
     pairs = np.stack([counts, rest], -1).swapaxes(-3, -2)  # (..., N, T, 2)
@@ -131,9 +129,7 @@ def _compared(
     )
 
 
-def _log_evidence(
-    counts: NDArray[np.float64], shares: NDArray[np.float64], prior_impressions: float
-) -> NDArray[np.float64]:
+def _log_evidence(counts: Array, shares: Array, prior_impressions: float) -> Array:
     """Log e-process after each snapshot: (..., T) from counts and probabilities (..., T, C)."""
     shown = counts.sum(-1, keepdims=True)
     seen = counts.cumsum(-2) - counts
@@ -148,9 +144,7 @@ def _log_evidence(
     return (terms.sum(-1) + (gammaln(strength) - gammaln(strength + shown))[..., 0]).cumsum(-1)
 
 
-def _chi_square(
-    counts: NDArray[np.float64], shares: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _chi_square(counts: Array, shares: Array) -> tuple[Array, Array, Array, Array]:
     """Totals, their expectations, standardised residuals and the p-value of all together."""
     shown = counts.sum(-1, keepdims=True)
     observed, expected = counts.sum(-2), (shown * shares).sum(-2)

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from bandits.inputs import check_number, mask_tensor
+from bandits.inputs import Array, check_number, mask_tensor
 from bandits.sequential.counts import clicks_on_impressions, snapshot_probabilities
 from copyloom import InputError
 
@@ -44,7 +44,7 @@ class BestText:
         `ONE_LEFT` or `CLOSE_ENOUGH`, as at that snapshot; `NOT_YET` or `NONE_LEFT`.
     """
 
-    evidence: NDArray[np.float64]
+    evidence: Array
     in_running: NDArray[np.bool_]
     best: NDArray[np.int64]
     decided_at: NDArray[np.int64]
@@ -135,14 +135,14 @@ def identify_best(
     return BestText(np.where(present, evidence, np.nan), in_running, best, decided_at, verdict)
 
 
-def _named(in_running: NDArray[np.bool_], evidence: NDArray[np.float64], leads: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _named(in_running: NDArray[np.bool_], evidence: Array, leads: NDArray[np.bool_]) -> NDArray[np.int64]:
     """The text in the running that all others are ruled out or shown not to beat by the margin; -1 if none is."""
     settled = ~in_running[..., None, :] | leads | np.eye(in_running.shape[-1], dtype=bool)
     good = in_running & settled.all(-1)
     return np.where(good.any(-1), np.where(good, evidence, np.inf).argmin(-1), -1)
 
 
-def _with_rivals(pairs: NDArray[np.float64], present: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _with_rivals(pairs: Array, present: NDArray[np.bool_]) -> Array:
     """Each rival's part of the mean: log e-values less log N, or -inf for the text itself and absent ones.
 
     Divided by N, not N - 1: so that of N equal texts one is named with probability at most delta. Each is
@@ -153,9 +153,7 @@ def _with_rivals(pairs: NDArray[np.float64], present: NDArray[np.bool_]) -> NDAr
     return np.where(rival, pairs - np.log(texts), -np.inf)
 
 
-def _pair_evidence(
-    exposures: NDArray[np.float64], clicks: NDArray[np.float64], margin: float
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+def _pair_evidence(exposures: Array, clicks: Array, margin: float) -> Iterator[tuple[Array, Array]]:
     """After each snapshot, log e-values that text i (rows) leads text k (columns), without and with the margin."""
     exact = _leads(exposures, clicks, 0.0)
     if margin == 0:
@@ -164,7 +162,7 @@ def _pair_evidence(
         yield from zip(exact, _leads(exposures, clicks, margin), strict=True)
 
 
-def _leads(exposures: NDArray[np.float64], clicks: NDArray[np.float64], margin: float) -> Iterator[NDArray[np.float64]]:
+def _leads(exposures: Array, clicks: Array, margin: float) -> Iterator[Array]:
     """After each snapshot, log e-values against text k being at least 1 + margin times as good as text i."""
     *leading, T, N = clicks.shape
     price = np.zeros((*leading, N, N, len(LOG_RATIOS)))
@@ -179,9 +177,7 @@ def _leads(exposures: NDArray[np.float64], clicks: NDArray[np.float64], margin: 
         yield logsumexp(LOG_RATIOS * total[..., :, None, None] - price, axis=-1) - math.log(len(LOG_RATIOS))
 
 
-def _checked(
-    impressions: Any, clicks: Any, probabilities: Any, present: Any
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+def _checked(impressions: Any, clicks: Any, probabilities: Any, present: Any) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Clicks (..., T, N), exposures (..., T, N) and mask (..., N)."""
     clicks, impressions = clicks_on_impressions(clicks, impressions)
     if clicks.ndim < 2 or clicks.shape[-1] < 1:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bandits import Discount, Forgetting, SlidingWindow, remembered
+from bandits.rewards.forgetting import Discount, Forgetting, SlidingWindow, remembered
 from experiments.campaigns.config import ForgettingConfig
 from experiments.campaigns.state import State
 

@@ -8,7 +8,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
-from bandits import RewardPrior, VowpalWabbitConfig
+from bandits import RewardPrior
+from bandits.online.vowpal_wabbit import VowpalWabbitConfig
 from embeddings.effort import Effort
 from embeddings.inversion import InversionConfig
 from generator.checks import BrandRules

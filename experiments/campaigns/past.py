@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bandits import LearnedPrior, learn_prior
+from bandits.rewards.empirical_bayes import LearnedPrior, learn_prior
 from copyloom import InputError
 from embeddings.database import open_database
 from embeddings.encoded import stored_vectors

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from bandits import Posterior, mixture_key
+from bandits import Posterior
+from bandits.mixtures.proposals import mixture_key
 from copyloom import InputError
 from embeddings.database import text_id
 from embeddings.summary import Lineage

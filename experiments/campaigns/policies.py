@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from bandits import (
-    Allocation,
     EpsilonGreedy,
     Holdout,
     OptimalDesign,
@@ -22,9 +21,9 @@ from bandits import (
     TopTwoThompson,
     Uniform,
     UpperConfidenceBound,
-    VowpalWabbit,
-    VowpalWabbitConfig,
 )
+from bandits.online.vowpal_wabbit import VowpalWabbit, VowpalWabbitConfig
+from bandits.policies.policy import Allocation
 from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.config import PolicyConfig
 from experiments.campaigns.state import State

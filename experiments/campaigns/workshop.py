@@ -10,7 +10,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from bandits import Channel, MixtureProposer, RealisedFeatureMap
+from bandits import MixtureProposer, RealisedFeatureMap
+from bandits.mixtures.channel import Channel
 from embeddings.geometry import Reduction
 from embeddings.mixing import wanted_point
 from embeddings.pool import Pool

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bandits import difference_interval, rate_interval
+from bandits.sequential.confidence_sequences import difference_interval, rate_interval
 from copyloom import InputError
 from embeddings.summary import Lineage
 from experiments.campaigns.events import Event, Happening
@@ -27,7 +27,7 @@ _ALPHA = 0.05
 def campaign_data(name: str, events: Sequence[Event], true_rates: TrueRates | None = None) -> dict[str, Any]:
     """Return what the report of a campaign shows.
 
-    Rates of texts come with confidence sequences (`bandits.rate_interval`): they hold whenever one looks, whatever the
+    Rates of texts come with confidence sequences (`rate_interval`): they hold whenever one looks, whatever the
     policy made of earlier clicks, and at 95 % for all texts together.
 
     Parameters

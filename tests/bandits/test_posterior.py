@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from bandits import LogisticRewardModel, RewardPrior, seeded_generators
+from bandits.streams import standard_normal
 from copyloom import InputError
 
 MODEL = LogisticRewardModel(RewardPrior(base_rate=0.025, logit_sd=0.5, text_effect_sd=0.2))
@@ -23,12 +24,10 @@ def test_predictions_are_the_linear_map_of_the_coefficients(counts):
     posterior = MODEL.fit(*counts)
     features = torch.tensor([[0.3, -1.0], [2.0, 0.1]], dtype=torch.float64)
     rows = torch.cat([torch.ones(2, 1), features], dim=-1)
-    mean, variance = posterior.predict(features, new_text_effect=False)
+    mean, variance = posterior.predict(features)
     torch.testing.assert_close(mean, posterior.coefficients @ rows.T)
     head = posterior.covariance[:, :3, :3]
-    torch.testing.assert_close(variance, (rows @ head @ rows.T).diagonal(dim1=-2, dim2=-1))
-    _, with_effect = posterior.predict(features)
-    torch.testing.assert_close(with_effect, variance + 0.2**2)
+    torch.testing.assert_close(variance, (rows @ head @ rows.T).diagonal(dim1=-2, dim2=-1) + 0.2**2)
 
 
 def test_an_unseen_twin_is_less_certain_than_the_shown_text(counts):
@@ -68,9 +67,13 @@ def test_doubt_about_features_adds_what_simulation_says(counts):
     posterior = MODEL.fit(*(array[0] for array in counts))
     features = torch.tensor([[0.5, -1.0]], dtype=torch.float64)
     doubt = torch.tensor([[0.4, 0.9]], dtype=torch.float64)
-    mean, variance = posterior.predict(features, feature_variance=doubt, new_text_effect=False)
+    mean, variance = posterior.predict(features)
+    variance = variance - 0.2**2 + doubt @ posterior.theta_second_moment()
     stream = torch.Generator().manual_seed(1)
-    intercept, theta = posterior.sample_theta(400_000, stream)
+    noise = standard_normal(400_000, torch.ones(1, 3, dtype=torch.bool), stream)[0]
+    factor = posterior.precision_cholesky
+    drawn = posterior.coefficients + torch.linalg.solve_triangular(factor, noise, upper=False, left=False)
+    intercept, theta = drawn[:, 0], drawn[:, 1:]
     noise = torch.randn(400_000, 2, generator=stream, dtype=torch.float64) * doubt.sqrt()
     drawn = intercept + ((features + noise) * theta).sum(-1)
     assert drawn.var().item() == pytest.approx(variance.item(), rel=0.01)
@@ -96,14 +99,6 @@ def test_scale_zero_is_the_mean(counts):
     torch.testing.assert_close(drawn, posterior.logits()[0][:, None].expand(3, 2, 7))
 
 
-def test_theta_draws_are_those_behind_the_logits(counts):
-    """Without text effects and from the same streams, logits drawn are b + x . theta of the thetas drawn."""
-    posterior = LogisticRewardModel(RewardPrior(0.025, text_effect_sd=0)).fit(*counts)
-    intercept, theta = posterior.sample_theta(5, seeded_generators(3, 3), 0.5)
-    drawn = posterior.sample_logits(5, seeded_generators(3, 3), 0.5)
-    torch.testing.assert_close(drawn, intercept[..., None] + theta @ counts[0].mT)
-
-
 def test_padding_moves_no_stream(counts):
     """A campaign draws the same numbers, now and next time, however long the slates beside it are."""
     features, impressions, clicks = (array[0] for array in counts)
@@ -123,11 +118,9 @@ def test_unusable_requests_are_refused(counts):
         posterior.predict(torch.zeros(2, 4, 2))
     with pytest.raises(InputError, match="NaN"):
         posterior.predict(torch.full((1, 2), math.nan))
-    with pytest.raises(InputError, match="feature_variance is -9 somewhere"):
-        posterior.predict(torch.zeros(1, 2), feature_variance=torch.full((1, 2), -9.0))
     with pytest.raises(InputError, match="draws is 0"):
         posterior.sample_logits(0, seeded_generators(0, 3))
     with pytest.raises(InputError, match="scale is -1"):
-        posterior.sample_theta(1, seeded_generators(0, 3), -1)
+        posterior.sample_logits(1, seeded_generators(0, 3), -1)
     with pytest.raises(InputError, match="1 generators were given for 3 campaigns"):
         posterior.sample_logits(1, torch.Generator())

@@ -11,16 +11,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import linprog, nnls
 
-from bandits import (
-    LinearObjective,
-    LogisticRewardModel,
-    MixtureProposer,
-    MixtureRegion,
-    QuadraticFeatures,
-    RealisedFeatureMap,
-    RewardPrior,
-    SparseCone,
-)
+from bandits import LogisticRewardModel, MixtureProposer, RealisedFeatureMap, RewardPrior
+from bandits.mixtures.mixture_reward import LinearReward
+from bandits.mixtures.region import MixtureRegion
+from bandits.mixtures.sparse_cone import SparseCone
+from bandits.rewards.features import QuadraticFeatures
 from experiments.commands import console
 
 Array = NDArray[np.float64]
@@ -111,7 +106,7 @@ def _one(texts: int, d: int, seed: int) -> dict[str, dict[str, float]]:
     reward["random, 3"] = _best_random(pool, wanted, rng)
     reward["cone"] = float(np.sqrt(max(0.0, 1 - nnls(pool.T, wanted)[1] ** 2)))  # the projection's own length
     spent = {}
-    cone, objective = SparseCone(pool, pool), LinearObjective(torch.from_numpy(wanted)[None])
+    cone, objective = SparseCone(pool, pool), LinearReward(torch.from_numpy(wanted)[None])
     for k in PARENTS:
         began = time.perf_counter()
         reward[f"pursuit, {k}"] = _pursuit(pool, wanted, k)

@@ -9,10 +9,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bandits import RewardPrior, TextPrior
-from bandits.online.bandit import Array, Decision
+from bandits import RewardPrior
+from bandits.inputs import Array
+from bandits.online.bandit import Decision
 from bandits.online.thompson import OnlineThompson
 from bandits.online.vowpal_wabbit import VowpalWabbit, VowpalWabbitConfig
+from bandits.rewards.text_prior import TextPrior
 from copyloom import InputError
 
 OURS, VW, BAYESIAN, MABWISER, UNIFORM, CEILING = (
@@ -22,7 +24,7 @@ Settings = Mapping[str, Any]
 
 
 class Learner(Protocol):
-    """What the benchmark asks of an entrant: the part of `bandits.OnlineBandit` that plays."""
+    """What the benchmark asks of an entrant: the part of `bandits.online.bandit.OnlineBandit` that plays."""
 
     def add(self, features: Array) -> Any:
         """Add texts."""

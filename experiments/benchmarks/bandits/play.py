@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from bandits import LogisticRewardModel, RewardPrior
-from bandits.online.bandit import Array
+from bandits.inputs import Array
 from experiments.benchmarks.bandits.entrants import CEILING, MAKERS, Settings
 from experiments.benchmarks.bandits.worlds import Cell, World
 

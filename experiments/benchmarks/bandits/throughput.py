@@ -40,7 +40,7 @@ def _rounds_per_second(snapshot: int, seconds: float, device: str) -> float:
     features = torch.from_numpy(np.stack([world.features for world in worlds])).to(device)
     rates = np.stack([world.rates(0) for world in worlds])
     model = LogisticRewardModel(RewardPrior(BASE.rate, BASE.logit_sd, text_effect_sd=0.0))
-    policy, streams = ThompsonSampling(draws=snapshot, precision="single"), seeded_generators(0, _REPLICATES)
+    policy, streams = ThompsonSampling(draws=snapshot, single_precision=True), seeded_generators(0, _REPLICATES)
     rng, shown, clicks = np.random.default_rng(0), np.zeros(rates.shape), np.zeros(rates.shape)
     began, played = 0.0, 0
     posterior = model.fit(features, torch.from_numpy(shown).to(device), torch.from_numpy(clicks).to(device))

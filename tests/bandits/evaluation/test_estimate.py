@@ -5,20 +5,11 @@ from itertools import product
 import numpy as np
 import pytest
 
-from bandits.evaluation import (
-    Estimate,
-    LoggedRounds,
-    RoundPolicy,
-    direct_method,
-    doubly_robust,
-    fitted_predictions,
-    ips,
-    marginal_ips,
-    shrunk,
-    snips,
-    switched,
-    tuned,
-)
+from bandits.evaluation import LoggedRounds, RoundPolicy
+from bandits.evaluation.estimate import Estimate
+from bandits.evaluation.estimators import direct_method, doubly_robust, ips, marginal_ips, shrunk, snips, switched
+from bandits.evaluation.predictions import fitted_predictions
+from bandits.evaluation.tuning import tuned_cut
 from copyloom import InputError
 
 
@@ -110,8 +101,8 @@ def covered():
         log = LoggedRounds(texts, rewards, LOGGER[texts], 6)
         target = RoundPolicy.from_array(TARGET, log)
         weights, model = target.of(texts) / log.propensities, fitted_predictions(log, target, seed=repeat)
-        threshold = tuned(rewards, weights, model, switched, [0.5, 1.0, 2.0, np.inf])
-        shrinkage = tuned(rewards, weights, model, shrunk, [0.5, 4.0, 16.0, np.inf])
+        threshold = tuned_cut(rewards, weights, model, switched, [0.5, 1.0, 2.0, np.inf])
+        shrinkage = tuned_cut(rewards, weights, model, shrunk, [0.5, 4.0, 16.0, np.inf])
         estimates = {
             "IPS": ips(rewards, weights),
             "SNIPS": snips(rewards, weights),

@@ -7,21 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bandits.evaluation import (
-    LoggedRounds,
-    Predictions,
-    RoundPolicy,
-    direct_method,
-    doubly_robust,
-    fitted_predictions,
-    given_predictions,
-    ips,
-    marginal_weights,
-    shrunk,
-    smoothed,
-    snips,
-    switched,
-)
+from bandits.evaluation import LoggedRounds, RoundPolicy
+from bandits.evaluation.estimators import Predictions, direct_method, doubly_robust, ips, shrunk, snips, switched
+from bandits.evaluation.kernel import smoothed
+from bandits.evaluation.predictions import fitted_predictions
 from copyloom import InputError
 
 # Two rounds, each with a context, hence policies and click rates, of its own; three texts.
@@ -57,7 +46,7 @@ def test_doubly_robust_is_unbiased_whatever_is_predicted():
     predictions = np.array([[0.9, -3.0, 0.1], [0.0, 0.7, 0.2]])
 
     def estimate(log):
-        model = given_predictions(predictions, log, RoundPolicy.from_array(TARGET, log))
+        model = Predictions(predictions[range(2), log.texts], (TARGET * predictions).sum(axis=1))
         return doubly_robust(log.rewards, weights_of(log, TARGET), model)
 
     assert expectation(estimate) == pytest.approx(VALUE, abs=1e-12)
@@ -73,20 +62,6 @@ def test_doubly_robust_is_unbiased_with_predictions_fitted_to_the_same_log(featu
         return doubly_robust(log.rewards, weights_of(log, target), model)
 
     assert expectation(estimate, logger, rate) == pytest.approx(0.9 * 0.2 + 0.1 * 0.6, abs=1e-12)
-
-
-def test_marginalised_weights_are_unbiased_where_clusters_decide_the_rewards():
-    """The target shows text 1 in the second round, which the logger never does; text 0 of its cluster stands in."""
-    logger = np.array([[0.2, 0.5, 0.3], [0.7, 0.0, 0.3]])
-    rate = np.array([[0.4, 0.4, 0.9], [0.2, 0.2, 0.3]])
-    clusters = np.array([0, 0, 1])
-
-    def estimate(log):
-        target = RoundPolicy.from_array(TARGET, log)
-        w = marginal_weights(np.eye(2)[clusters], clusters[log.texts], target, RoundPolicy.from_array(logger, log))
-        return ips(log.rewards, w)
-
-    assert expectation(estimate, logger, rate) == pytest.approx((TARGET * rate).sum(axis=1).mean(), abs=1e-12)
 
 
 def test_ips_of_the_smoothed_policy_is_unbiased_for_its_value():

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from bandits.evaluation import LoggedRounds, RoundPolicy, chosen_bandwidth, smoothed, snips
+from bandits.evaluation import LoggedRounds, RoundPolicy
+from bandits.evaluation.estimators import snips
+from bandits.evaluation.kernel import chosen_bandwidth, smoothed
 from copyloom import InputError
 
 VECTORS = np.array([[0.0], [1.0], [2.0], [1.1], [5.0]])

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bandits.evaluation import LoggedRounds, RoundPolicy, fitted_predictions, given_predictions
-from bandits.evaluation.predictions import shrunken_means
+from bandits.evaluation import LoggedRounds, RoundPolicy
+from bandits.evaluation.predictions import fitted_predictions, shrunken_means
 from copyloom import InputError
 
 N, n = 4, 600
@@ -21,16 +21,6 @@ def log():
 @pytest.fixture
 def target(log):
     return RoundPolicy(np.array([[0.1, 0.2, 0.3, 0.4], [0.7, 0.1, 0.1, 0.1]]), log.positions)
-
-
-def test_given_predictions_are_looked_up_and_averaged(log, target):
-    values = np.random.default_rng(1).random((n, N))
-    model = given_predictions(values, log, target)
-    np.testing.assert_array_equal(model.logged, values[np.arange(n), log.texts])
-    np.testing.assert_allclose(model.target, (values * target.probabilities[log.positions]).sum(axis=1))
-    assert model.model_error is None
-    same = given_predictions(values[0], log, target)
-    np.testing.assert_allclose(same.target, target.probabilities[log.positions] @ values[0])
 
 
 def with_rewards(log, rewards, features=None):
@@ -131,7 +121,3 @@ def test_a_log_without_a_click_or_with_nothing_else_has_a_fit(features):
 def test_unusable_input_is_refused(log, target):
     with pytest.raises(InputError, match="folds is 1"):
         fitted_predictions(log, target, folds=1)
-    with pytest.raises(InputError, match=r"pass finite numbers of shape \(4,\) or \(600, 4\)"):
-        given_predictions(np.zeros((3, 4)), log, target)
-    with pytest.raises(InputError, match="not finite"):
-        given_predictions(np.full(4, np.nan), log, target)

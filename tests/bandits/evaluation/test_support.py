@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from bandits.evaluation import LoggedRounds, RoundPolicy, diagnose
+from bandits.evaluation import LoggedRounds, RoundPolicy
+from bandits.evaluation.support import diagnose
 
 
 def uniform_log(n=4000, N=4, seed=0, **changes):
@@ -12,10 +13,9 @@ def uniform_log(n=4000, N=4, seed=0, **changes):
     return LoggedRounds(**{**given, "text_count": N, **changes})
 
 
-def verdict_on(log, target, logger=None):
+def verdict_on(log, target):
     policy = RoundPolicy.from_array(target, log)
-    known = None if logger is None else RoundPolicy.from_array(logger, log)
-    return diagnose(log, policy.of(log.texts) / log.propensities, policy, known)
+    return diagnose(log, policy.of(log.texts) / log.propensities, policy)
 
 
 def test_equal_weights_lose_nothing():
@@ -77,12 +77,6 @@ def test_support_is_looked_at_by_position():
     log = uniform_log(texts=np.arange(4000) % 2, positions=np.arange(4000) % 2, propensities=np.ones(4000))
     target = RoundPolicy(np.array([[0.75, 0.25, 0, 0], [0.25, 0.75, 0, 0]]), log.positions)
     assert diagnose(log, target.of(log.texts), target).unsupported == pytest.approx(0.25)
-
-
-def test_the_loggers_own_probabilities_decide_where_they_are_known():
-    log = uniform_log(text_count=6)
-    target = [0.3, 0.3, 0, 0, 0.3, 0.1]
-    assert verdict_on(log, target, [0.25, 0.25, 0.2, 0.2, 0.1, 0]).unsupported == pytest.approx(0.1)
 
 
 def test_wrong_propensities_are_found_and_rounded_ones_forgiven():

@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from bandits.evaluation import LoggedRounds, TargetTable
+from bandits.evaluation import LoggedRounds
+from bandits.evaluation.target_table import TargetTable
 from copyloom import InputError
 
 

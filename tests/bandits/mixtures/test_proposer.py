@@ -7,15 +7,10 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from bandits import (
-    LogisticRewardModel,
-    MixtureProposer,
-    MixtureRegion,
-    QuadraticFeatures,
-    RealisedFeatureMap,
-    RewardPrior,
-    mixture_key,
-)
+from bandits import LogisticRewardModel, MixtureProposer, RealisedFeatureMap, RewardPrior
+from bandits.mixtures.proposals import mixture_key
+from bandits.mixtures.region import MixtureRegion
+from bandits.rewards.features import QuadraticFeatures
 from copyloom import InputError
 
 M, S_ENC, D = 9, 12, 4

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from bandits import LogisticRewardModel, QuadraticFeatures, RealisedFeatureMap, RewardPrior
+from bandits import LogisticRewardModel, RealisedFeatureMap, RewardPrior
 from bandits.mixtures.realised_bound import RealisedBound
+from bandits.rewards.features import QuadraticFeatures
 from copyloom import InputError
 
 D, B = 3, 2
@@ -30,7 +31,8 @@ def channel(request):
 def test_it_is_what_channel_and_posterior_say(channel):
     posterior = posterior_of(draw(B, 12, D))
     realised, error = channel.predict(FEATURES)
-    mean, variance = posterior.predict(realised, feature_variance=error)
+    mean, variance = posterior.predict(realised)
+    variance = variance + (error @ posterior.theta_second_moment()[..., None])[..., 0]
     found = RealisedBound(channel, posterior, exploration=0.7).value(FEATURES)
     torch.testing.assert_close(found, mean + 0.7 * variance.sqrt(), rtol=1e-12, atol=0)
 

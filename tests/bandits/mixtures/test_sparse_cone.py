@@ -8,8 +8,11 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from bandits import LinearObjective, LogisticRewardModel, MixtureRegion, RealisedFeatureMap, RewardPrior, SparseCone
+from bandits import LogisticRewardModel, RealisedFeatureMap, RewardPrior
+from bandits.mixtures.mixture_reward import LinearReward
 from bandits.mixtures.realised_bound import RealisedBound
+from bandits.mixtures.region import MixtureRegion
+from bandits.mixtures.sparse_cone import SparseCone
 from copyloom import InputError
 from tests.bandits.mixtures.brute_force import brute_force
 
@@ -20,7 +23,7 @@ def draw(*shape, seed=0):
 
 def linear(d, seed):
     theta = draw(1, d, seed=seed)
-    return LinearObjective(theta), lambda features: features @ theta[0]
+    return LinearReward(theta), lambda features: features @ theta[0]
 
 
 def optimistic(d, seed):
@@ -32,7 +35,8 @@ def optimistic(d, seed):
 
     def value(features):
         realised, error = channel.predict(features)
-        mean, variance = posterior.predict(realised[None], feature_variance=error[None])
+        mean, variance = posterior.predict(realised[None])
+        variance = variance + (error[None] @ posterior.theta_second_moment()[..., None])[..., 0]
         return (mean + variance.sqrt())[0]
 
     return bound, value
@@ -74,7 +78,7 @@ def test_a_mixture_is_what_it_says():
     pool = normalize(draw(300, 12), dim=-1)
     features, theta = pool @ draw(12, 5, seed=1), draw(3, 5, seed=2)
     region = MixtureRegion(most_parents=4, negative=0.2, nearest=0.6, apart=0.98)
-    found = SparseCone(pool, features).best(LinearObjective(theta), region, allowed=torch.ones(3, 300).bool())
+    found = SparseCone(pool, features).best(LinearReward(theta), region, allowed=torch.ones(3, 300).bool())
     for b in range(3):
         live = found.parents[b] >= 0
         parents, weights = found.parents[b, live], found.weights[b, live]
@@ -94,7 +98,7 @@ def test_large_pools_hold_what_was_hidden_in_them():
     pool = normalize(draw(5000, 32), dim=-1)
     hidden, share = [17, 1234, 4999], torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
     wanted = normalize(share @ pool[hidden], dim=0)
-    found = SparseCone(pool.float(), pool.float()).best(LinearObjective(wanted[None]), MixtureRegion(most_parents=3))
+    found = SparseCone(pool.float(), pool.float()).best(LinearReward(wanted[None]), MixtureRegion(most_parents=3))
     assert found.parents[0].tolist() == hidden
     torch.testing.assert_close(found.weights[0], share, atol=1e-4, rtol=0)
     assert found.value.item() == pytest.approx(1, abs=1e-6)
@@ -111,7 +115,7 @@ def test_more_parents_are_never_worse():
 
 def test_normalising_is_what_lets_a_mixture_win():
     """Of two orthogonal texts of equal reward 1, the normalised middle has sqrt 2; the plain one would have 1."""
-    reward = LinearObjective(torch.ones(1, 2, dtype=torch.float64))
+    reward = LinearReward(torch.ones(1, 2, dtype=torch.float64))
     found = SparseCone(torch.eye(2), torch.eye(2)).best(reward, MixtureRegion(most_parents=2))
     assert found.value.item() == pytest.approx(math.sqrt(2))
     torch.testing.assert_close(found.weights, torch.full((1, 2), 0.5, dtype=torch.float64))
@@ -123,7 +127,7 @@ def test_only_allowed_texts_are_mixed():
     allowed = torch.zeros(2, 50, dtype=torch.bool)
     allowed[0, ::5], allowed[1, 7] = True, True
     cone = SparseCone(pool, pool)
-    found = cone.best(LinearObjective(reward.theta.expand(2, -1)), MixtureRegion(most_parents=3), allowed=allowed)
+    found = cone.best(LinearReward(reward.theta.expand(2, -1)), MixtureRegion(most_parents=3), allowed=allowed)
     assert (found.parents[0] % 5 == 0).logical_or(found.parents[0] == -1).all()
     assert found.parents[1].tolist() == [7, -1, -1]
     own = SparseCone(pool[::5], pool[::5]).best(reward, MixtureRegion(most_parents=3))

@@ -6,14 +6,10 @@ from importlib import util
 import numpy as np
 import pytest
 
-from bandits import (
-    Decision,
-    OnlineThompson,
-    RewardPrior,
-    TextPrior,
-    VowpalWabbit,
-    VowpalWabbitConfig,
-)
+from bandits import OnlineThompson, RewardPrior
+from bandits.online.bandit import Decision
+from bandits.online.vowpal_wabbit import VowpalWabbit, VowpalWabbitConfig
+from bandits.rewards.text_prior import TextPrior
 from copyloom import CopyloomError, InputError
 
 FEATURES = np.random.default_rng(0).standard_normal((8, 3))
@@ -72,7 +68,7 @@ def test_the_same_seed_gives_the_same_decisions(name):
 
 
 @every
-def test_propensities_are_realised_frequencies(name, tmp_path):
+def test_propensities_are_realised_frequencies(name):
     """Inverse propensities average to the number of texts that have any.
 
     Each decision is drawn from the propensities it states, so that over decisions of one state the mean of
@@ -111,39 +107,6 @@ def test_texts_can_be_added(name):
     assert bandit.add(FEATURES[:2] + 1) == [8, 9]
     assert bandit.choose([9]).text == 9
     bandit.learn(Decision(9, 1.0), 1.0)
-
-
-@pytest.mark.parametrize(
-    "name", [*OURS, *(pytest.param(name, marks=needs_vw) for name in VW if name != "epsilon decay")]
-)
-def test_it_goes_on_from_its_file_with_the_same_decisions(name, tmp_path):
-    bandit = MAKERS[name]()
-    play(bandit, 60)
-    bandit.add(FEATURES[:1])
-    bandit.retire([0])
-    bandit.save(tmp_path / "bandit")
-    again = type(bandit).load(tmp_path / "bandit")
-    assert play(again, 60, seed=1) == play(bandit, 60, seed=1)
-    assert (tmp_path / "bandit").stat().st_size < 100_000
-
-
-@needs_vw
-def test_epsilon_decay_predicts_the_same_after_a_reload(tmp_path):
-    """Its own file leaves the state of the tournament behind, so that later decisions may differ: see the docs."""
-    bandit = MAKERS["epsilon decay"]()
-    play(bandit, 60)
-    bandit.save(tmp_path / "bandit")
-    again = VowpalWabbit.load(tmp_path / "bandit")
-    assert again.probabilities(range(8)).tolist() == bandit.probabilities(range(8)).tolist()
-
-
-@every
-def test_a_file_of_another_kind_is_refused(name, tmp_path):
-    bandit = MAKERS[name]()
-    bandit.save(tmp_path / "bandit")
-    other = VowpalWabbit if isinstance(bandit, OnlineThompson) else OnlineThompson
-    with pytest.raises(InputError, match="bandit"):
-        other.load(tmp_path / "bandit")
 
 
 @every

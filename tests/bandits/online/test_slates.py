@@ -1,11 +1,12 @@
-"""Vowpal Wabbit's slates: one text a slot, one reward for all, learned and kept like any other bandit."""
+"""Vowpal Wabbit's slates: one text a slot, one reward for all, learned like any other bandit."""
 
 from importlib import util
 
 import numpy as np
 import pytest
 
-from bandits import Decision, VowpalWabbitSlates
+from bandits.online.bandit import Decision
+from bandits.online.vowpal_wabbit import VowpalWabbitSlates
 from copyloom import InputError
 
 pytestmark = pytest.mark.skipif(util.find_spec("vowpalwabbit") is None, reason="Vowpal Wabbit is not installed")
@@ -39,14 +40,6 @@ def test_propensities_are_realised_frequencies():
         expected = 4000 * np.array([stated[text] for text in range(texts)])
         assert expected.sum() == pytest.approx(4000)
         assert ((counts - expected) ** 2 / expected).sum() < 16.3  # chi-square, a false alarm of 0.1 %
-
-
-def test_it_goes_on_from_its_file_with_the_same_slates(tmp_path):
-    bandit = VowpalWabbitSlates(SLOTS, seed=3)
-    play(bandit, 100)
-    bandit.save(tmp_path / "slates")
-    again = VowpalWabbitSlates.load(tmp_path / "slates")
-    assert play(again, 100, seed=1) == play(bandit, 100, seed=1)
 
 
 def test_bad_input_is_refused_and_changes_nothing():

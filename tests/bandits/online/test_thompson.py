@@ -3,15 +3,9 @@
 import numpy as np
 import pytest
 
-from bandits import (
-    Decision,
-    LogisticRewardModel,
-    OnlineThompson,
-    RewardPrior,
-    TextPrior,
-    ThompsonSampling,
-    seeded_generators,
-)
+from bandits import LogisticRewardModel, OnlineThompson, RewardPrior, ThompsonSampling, seeded_generators
+from bandits.online.bandit import Decision
+from bandits.rewards.text_prior import TextPrior
 
 RNG = np.random.default_rng(1)
 FEATURES = RNG.standard_normal((12, 4))
@@ -116,15 +110,3 @@ def test_a_text_prior_orders_texts_before_any_click_and_is_dropped_when_wrong():
         bandit.learn(decision, float(rng.random() < 1 / (1 + np.exp(2 + said[decision.text]))))
     assert np.mean([bandit.choose().text for _ in range(400)]) < 3
     assert bandit.logits()[0][0] > bandit.logits()[0][11]
-
-
-def test_a_reloaded_bandit_writes_the_same_file_later(tmp_path):
-    """Its next fits search from where the other's do."""
-    bandit = fed(outcomes(250), RewardPrior(0.03), 100)
-    bandit.save(tmp_path / "first")
-    again, later = OnlineThompson.load(tmp_path / "first"), outcomes(300)
-    for one, name in ((bandit, "a"), (again, "b")):
-        for text, reward in later:
-            one.learn(Decision(text, 1.0), reward)
-        one.save(tmp_path / name)
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()

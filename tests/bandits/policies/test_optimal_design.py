@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bandits import LogisticRewardModel, OptimalDesign, RewardPrior, optimal_design
+from bandits import LogisticRewardModel, OptimalDesign, RewardPrior
+from bandits.policies.optimal_design import optimal_design
 from copyloom import InputError
 
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from bandits import (
-    Allocation,
     EpsilonGreedy,
     Holdout,
     LogisticRewardModel,
@@ -20,6 +19,7 @@ from bandits import (
     UpperConfidenceBound,
     seeded_generators,
 )
+from bandits.policies.policy import Allocation
 from copyloom import InputError
 
 POLICIES: list[Policy] = [

@@ -4,14 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bandits import (
-    LogisticRewardModel,
-    Policy,
-    RewardPrior,
-    ThompsonSampling,
-    UpperConfidenceBound,
-    seeded_generators,
-)
+from bandits import LogisticRewardModel, Policy, RewardPrior, ThompsonSampling, UpperConfidenceBound, seeded_generators
 
 SEEDS, TEXTS, D, T, SNAPSHOT = 8, 100, 16, 10_000, 100
 PRIOR = RewardPrior(base_rate=0.022, logit_sd=0.45, text_effect_sd=0.15)

@@ -109,8 +109,9 @@ def test_whitened_features_give_a_logit_spread_of_logit_sd():
     """Averaged over features with unit variance, Var(x . theta) under the prior is logit_sd^2."""
     features = torch.randn(20_000, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     posterior = LogisticRewardModel(PRIOR).fit(torch.zeros(0, 8), torch.zeros(0), torch.zeros(0))
-    _, variance = posterior.predict(features, new_text_effect=False)
-    assert variance.mean().item() - 0.25 == pytest.approx(PRIOR.logit_sd**2, rel=0.02)  # 4 sds of a mean of chi2
+    _, variance = posterior.predict(features)
+    own = 0.25 + PRIOR.text_effect_sd**2
+    assert variance.mean().item() - own == pytest.approx(PRIOR.logit_sd**2, rel=0.02)  # 4 sds of a mean of chi2
 
 
 @settings(max_examples=30, deadline=None)

@@ -1,6 +1,5 @@
 """The beta-binomial sequences against direct products, brute force and long streams that are peeked at."""
 
-import itertools
 import math
 
 import mpmath
@@ -11,13 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import betaln
 
-from bandits import (
-    difference_interval,
-    log_martingale,
-    matched_beta,
-    pairwise_difference_intervals,
-    rate_interval,
-)
+from bandits.sequential.confidence_sequences import difference_interval, log_martingale, matched_beta, rate_interval
 from copyloom import InputError
 
 PRIOR = matched_beta(0.02, 0.5)
@@ -153,16 +146,6 @@ def test_large_counts_give_the_normal_limit():
     assert_allclose([-lower, upper], [expected, expected], rtol=1e-4)
 
 
-def test_pairs_of_a_slate_are_antisymmetric_and_share_the_level():
-    clicks, impressions = np.array([[30, 50, 0], [5, 9, 7]]), np.array([[1000, 900, 10], [50, 70, 60]])
-    lower, upper = pairwise_difference_intervals(clicks, impressions, 0.06)
-    assert lower.shape == (2, 3, 3)
-    for s, (i, k) in itertools.product(range(2), itertools.permutations(range(3), 2)):
-        pair = clicks[s, i], impressions[s, i], clicks[s, k], impressions[s, k]
-        assert_allclose([lower[s, i, k], upper[s, i, k]], difference_interval(*pair, 0.02), atol=1e-12)
-    assert_array_equal(lower, -upper.swapaxes(-1, -2))
-
-
 def test_streams_that_are_peeked_at_stay_inside():
     """2,000 streams, 60 looks, probabilities following the noise; at 5 %, more than 132 have chance below 0.001."""
     rng, rate = np.random.default_rng(3), 0.03
@@ -203,8 +186,6 @@ def test_unusable_counts_are_refused(arguments, message):
 
 
 def test_unusable_slates_and_rates_are_refused():
-    with pytest.raises(InputError, match="at least two texts"):
-        pairwise_difference_intervals([1], [2])
     with pytest.raises(InputError, match="shapes that broadcast"):
         difference_interval([1, 2], [9, 9], [1, 2, 3], [9, 9, 9])
     with pytest.raises(InputError, match="outside"):

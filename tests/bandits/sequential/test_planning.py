@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from bandits import PlannedCampaign, identify_best, impressions_to_match_prior, plan_traffic
-from bandits.sequential.planning import chance_to_name_best
+from bandits.sequential.planning import PlannedCampaign, chance_to_name_best, impressions_to_match_prior, plan_traffic
+from bandits.sequential.stopping import identify_best
 from copyloom import InputError
 
 TWO = PlannedCampaign(impressions_per_day=10_000, days=14, base_rate=0.02, texts=2, lift=0.2)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 from scipy.integrate import quad
 from scipy.special import gamma, gammainc
 
-from bandits import policy_value_interval, rate_interval, running_mean_interval
-from bandits.sequential.running_means import _boundary, _log_mixture
+from bandits.sequential.confidence_sequences import rate_interval
+from bandits.sequential.running_means import _boundary, _log_mixture, running_mean_interval
 from copyloom import InputError
 
 
@@ -125,19 +125,10 @@ def test_policy_values_under_moving_propensities_and_rates_stay_inside():
         seen[np.arange(logs), action] += reward
         share = np.clip(seen[:, 0] / seen.sum(1), 0.1, 0.9)  # follows the clicks
     truth = rates.mean(1).cumsum() / np.arange(1, T + 1)
-    for most_weight in (5.0, math.inf):
-        lower, upper = policy_value_interval(rewards, weights, most_weight=most_weight)
-        assert ((lower > truth) | (upper < truth)).any(1).sum() <= 41
-        assert (upper - lower)[:, -1].mean() < 0.6
-
-
-def test_unknown_weights_cost_width_above_only():
-    rng = np.random.default_rng(6)
-    weights, rewards = rng.choice([0.5, 1.5], 2000), rng.integers(0, 2, 2000)
-    known, unknown = (policy_value_interval(rewards, weights, most_weight=most) for most in (1.5, math.inf))
-    assert_array_equal(known[0], unknown[0])
-    assert np.isfinite(unknown[1]).all()
-    assert (unknown[1] <= 1).all()
+    rows = weights * rewards
+    lower, upper = running_mean_interval(rows, rows**2, np.ones(rows.shape), least=0, most=5.0, means=(0, 1))
+    assert ((lower > truth) | (upper < truth)).any(1).sum() <= 41
+    assert (upper - lower)[:, -1].mean() < 0.6
 
 
 @pytest.mark.parametrize(
@@ -158,18 +149,3 @@ def test_unknown_weights_cost_width_above_only():
 def test_unusable_sums_are_refused(sums, options, message):
     with pytest.raises(InputError, match=message):
         running_mean_interval(*sums, **{"least": 0, "most": 1, **options})
-
-
-@pytest.mark.parametrize(
-    ("rewards", "weights", "message"),
-    [
-        ([0.5], [0.5, 1.0], "one weight a reward"),
-        ([1.5], [1.0], "rewards holds"),
-        ([0.5], [-1.0], "weights holds"),
-        ([0.5], [11.0], "weights holds"),
-        ([math.nan], [1.0], "NaN"),
-    ],
-)
-def test_unusable_logs_are_refused(rewards, weights, message):
-    with pytest.raises(InputError, match=message):
-        policy_value_interval(rewards, weights, most_weight=10)

@@ -7,8 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import chisquare, dirichlet_multinomial, multinomial
 
-from bandits import check_sample_ratio
-from bandits.sequential.sample_ratio import _log_evidence
+from bandits.sequential.sample_ratio import _log_evidence, check_sample_ratio
 from copyloom import InputError
 
 STREAM = np.random.default_rng(4)

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from bandits import identify_best
-from bandits.sequential.stopping import CLOSE_ENOUGH, LOG_RATIOS, NONE_LEFT, NOT_YET, ONE_LEFT
+from bandits.sequential.stopping import CLOSE_ENOUGH, LOG_RATIOS, NONE_LEFT, NOT_YET, ONE_LEFT, identify_best
 from copyloom import InputError
 
 STREAM = np.random.default_rng(11)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from bandits import LearnedPrior
+from bandits.rewards.empirical_bayes import LearnedPrior
 from copyloom import InputError
 from embeddings.database import open_database
 from embeddings.encoded import EncodedOnce

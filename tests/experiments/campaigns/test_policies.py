@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bandits import LogisticRewardModel, Posterior, RewardPrior, remembered
+from bandits import LogisticRewardModel, Posterior, RewardPrior
+from bandits.rewards.forgetting import remembered
 from copyloom import InputError
 from embeddings.summary import Lineage
 from experiments.campaigns.campaign import Campaign, counted, forgetting_of

@@ -6,7 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from bandits import PlannedCampaign, plan_traffic
+from bandits.sequential.planning import PlannedCampaign, plan_traffic
 from copyloom import InputError
 from experiments.commands.plan import plan
 

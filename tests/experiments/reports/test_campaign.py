@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bandits import rate_interval
+from bandits.sequential.confidence_sequences import rate_interval
 from copyloom import InputError
 from embeddings.summary import Lineage
 from experiments.campaigns.config import PolicyConfig

@@ -6,7 +6,7 @@ from typing import Protocol
 from torch import Tensor
 
 
-class Objective(Protocol):
+class MixtureReward(Protocol):
     """What a search maximises: a differentiable function of features, one per campaign."""
 
     def value(self, features: Tensor) -> Tensor:
@@ -19,7 +19,7 @@ class Objective(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class LinearObjective:
+class LinearReward:
     """features . theta: a posterior mean, or one draw for Thompson sampling.
 
     Attributes
