@@ -12,6 +12,7 @@ import torch
 from copyloom import InputError
 from embeddings.inversion import InversionConfig, Progress
 from embeddings.space import Space
+from embeddings.starts import starts_of
 from embeddings.summary import SummaryEmbedding, exact_share, mean_steps
 
 RADII = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
@@ -123,7 +124,7 @@ def _try_radius(space: Space, texts: Sequence[str], config: InversionConfig, rad
 def _moved(space: Space, found: Sequence[SummaryEmbedding], config: InversionConfig) -> float:
     """Return how far vectors lie from where they started, as a share of the starts' root mean square."""
     sentence_vectors = torch.stack([embedding.sentence_vector for embedding in found])
-    starts = space.starts([embedding.text for embedding in found], sentence_vectors, config.start)
+    starts = starts_of(space, [embedding.text for embedding in found], sentence_vectors, config.start)
     moves = torch.stack([embedding.vectors for embedding in found]) - starts
     return float(moves.square().mean().sqrt() / starts.square().mean().sqrt())
 

@@ -12,6 +12,7 @@ from torch.nn.functional import cosine_similarity
 
 from copyloom import InputError
 from embeddings.inversion import InversionConfig, Progress
+from embeddings.inverting import invert
 from embeddings.space import Space
 from embeddings.summary import SummaryEmbedding, check_same_space, exact_share, mean_steps
 
@@ -85,7 +86,7 @@ def carry_over(
     drawn = random.Random(seed).sample(range(len(texts)), min(sample, len(texts)))
     afresh = space.invert([texts[index] for index in drawn], config)
     given = config.model_copy(update={"start": "given"})
-    carried = space.invert(texts, given, progress, torch.stack([embedding.vectors for embedding in stored]))
+    carried = invert(space, texts, given, progress, torch.stack([embedding.vectors for embedding in stored]))
     carried = [replace(new, lineage=old.lineage) for new, old in zip(carried, stored, strict=True)]
     unchanged = space.decode([replace(embedding, space=space.identity) for embedding in stored])
     return carried, TransferReport(

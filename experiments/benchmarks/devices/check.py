@@ -24,7 +24,8 @@ import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
 
 from copyloom import CopyloomError
-from embeddings.inversion import InversionConfig, Inverter, Precision, decode_texts
+from embeddings.context import decode_texts
+from embeddings.inversion import InversionConfig, Inverter, Precision
 from embeddings.objective import Objective
 from embeddings.starts import token_mean_start
 from experiments.benchmarks.bandits import throughput

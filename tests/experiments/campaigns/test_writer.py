@@ -9,6 +9,7 @@ from embeddings.database import open_database, writing
 from embeddings.pool import Pool
 from embeddings.space import Space
 from embeddings.summary import Lineage
+from embeddings.writing import MixtureWriter
 from experiments.campaigns.events import Draft, Promoted, Written
 from experiments.campaigns.writer import Writer
 from experiments.texts import shipped_claims
@@ -60,7 +61,7 @@ def test_what_was_written_and_promoted_comes_back_without_the_model(
     again.recall(drafts)
     again.encoder.recall(again.pool.engine)
     again.recall_parents([*CLAIMS[:6], text])
-    monkeypatch.setattr(Space, "write_about", lambda *_: pytest.fail("written again"))
+    monkeypatch.setattr(MixtureWriter, "write_about", lambda *_: pytest.fail("written again"))
     monkeypatch.setattr(Space, "invert", lambda *_: pytest.fail("inverted again"))
     assert again.write([lineage]) == [drafts]
     again.embed({text: lineage})

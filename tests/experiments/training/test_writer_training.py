@@ -134,7 +134,7 @@ def test_the_package_writes_as_what_was_trained(few, tmp_path):
     found = train_to_package(SMALL, None, tmp_path, "cpu", quiet)
     assert found["bytes"] < 2_000_000
     space = Space.load(found["writer"], "cpu")
-    assert space.composer is not None
+    assert space.composes
     assert space.vectors == SMALL.vectors
     updates = updates_beside(tmp_path / "writer")
     assert {name.rpartition(".")[2] for name in updates} == {"down", "up"}
