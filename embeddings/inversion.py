@@ -22,7 +22,7 @@ from torch import Tensor
 
 from copyloom import InputError
 from embeddings.context import Context, decode_vectors, room_for
-from embeddings.objective import Objective
+from embeddings.objective import InversionObjective
 from embeddings.relational import relational_loss
 from embeddings.slots import ATTEMPTS, Slots, Target, Waiting
 from generator.language_model import LanguageModel
@@ -168,7 +168,7 @@ class Inverter:
         self.context = context or Context()
         self.dtype = _DTYPES[resolve_precision(model, config).precision]
         embedded = self.context.embedded(model)
-        self.objective = Objective(model, self.dtype, *embedded, config.compiled, parameter_gradients)
+        self.objective = InversionObjective(model, self.dtype, *embedded, config.compiled, parameter_gradients)
         few = model.device.compiles_shapes
         self._lengths = lengths or (_FEW_LENGTHS if few else _FINE_LENGTHS)
         parts = (8, 32) if few else (1, 2, *range(4, 33, 4))  # few rows where a text or two are left

@@ -76,7 +76,6 @@ def probe_radius(
     config: InversionConfig | None = None,
     radii: Sequence[float] = RADII,
     sample: int = SAMPLE,
-    seed: int = 0,
     progress: Progress = lambda done, total: None,
 ) -> RadiusProbe:
     """Return the trust radius that makes most of a sample exact, and of several such the one with the fewest steps.
@@ -90,8 +89,7 @@ def probe_radius(
     radii : sequence of float
         To be tried, each once.
     sample : int
-        So many of `texts` are tried, drawn by `seed`; all where there are no more.
-    seed : int
+        So many of `texts` are tried, drawn with a fixed seed; all where there are no more.
     progress : callable
         Called with the number of trials done and of all.
 
@@ -105,7 +103,7 @@ def probe_radius(
     if not radii or min(radii) <= 0:
         raise InputError(f"radii are {list(radii)}; give one or more, all above 0")
     config = config or space.default_inversion.model_copy(update={"max_steps": 100})
-    drawn = random.Random(seed).sample(list(texts), min(sample, len(texts)))
+    drawn = random.Random(0).sample(list(texts), min(sample, len(texts)))
     trials: list[RadiusTrial] = []
     for radius in sorted(set(radii)):
         trials.append(_try_radius(space, drawn, config, radius))

@@ -23,10 +23,10 @@ from embeddings.search import Case, Means, search
 from embeddings.subject import SUBJECT_SLOTS, present_slots, subject_phrases
 from embeddings.summary import Lineage, SummaryEmbedding
 from generator.checks import STRAYS, BrandRules, Checker
-from generator.decoding import MAX_TOKENS, Decoded, Prefix, decode
+from generator.decoding import Decoded, Prefix, decode
 from generator.editor import Editor
 from generator.grammar import Grammar
-from generator.reader import Reader
+from generator.reader import GrammarReader
 from generator.record import ProductRecord, choose_slots, fill, slots_of
 
 if TYPE_CHECKING:
@@ -176,14 +176,13 @@ class MixtureWriter:
             for row, result in enumerate(decode(self.space.model, vectors, self.subject(subject)))
         ]
 
-    def write_from(self, vectors: Tensor, max_tokens: int = MAX_TOKENS) -> list[Decoded]:
+    def write_from(self, vectors: Tensor) -> list[Decoded]:
         """Return what the model writes for vectors of the kind that its adapter reads: behavioural ones, say.
 
         Parameters
         ----------
         vectors : Tensor of shape (B, S)
             Of any length but 0; directions count.
-        max_tokens : int
 
         Raises
         ------
@@ -197,9 +196,7 @@ class MixtureWriter:
         if self.space.adapter is None:
             raise InputError(f"model {self.space.model.name!r} has no adapter; train one with `copyloom train adapter`")
         adapted = adapt(self.space.adapter, unit_rows(vectors, self.space.adapter.sentence_size))
-        return decode(
-            self.space.model, in_context(self.space.model, adapted, self.space.context_ids), max_tokens=max_tokens
-        )
+        return decode(self.space.model, in_context(self.space.model, adapted, self.space.context_ids))
 
     def write_nearest(
         self, vectors: Tensor, sentence_vectors: Tensor, weights: Tensor, texts: Sequence[Sequence[str]],
@@ -269,7 +266,7 @@ class MixtureWriter:
         if self.composer is not None:
             rows = zip(mixed, wanted, texts, weights.tolist(), strict=True)
             return self.composed([Mixed.of(*row, subject) for row in rows], effort, house)
-        drafts, reader = effort.drafts, Reader(Grammar.load(), subject)
+        drafts, reader = effort.drafts, GrammarReader(Grammar.load(), subject)
         families = _weighted(texts, weights)
         checkers = [Checker(BrandRules.like(family, subject=True), [], reader, family=family) for family in families]
         found = self.write(mixed, subject, wanted)

@@ -13,7 +13,7 @@ from copyloom import InputError
 from embeddings.effort import Effort
 from experiments.commands import console
 from experiments.commands.options import DeviceName, Json, Subject, Texts, Writer, writer_for
-from experiments.texts import read_rows
+from experiments.texts import read_table
 
 if TYPE_CHECKING:
     from embeddings.space import Space
@@ -136,9 +136,9 @@ def _check_editor(space: Space, effort: Effort) -> None:
 def _refusals(mixture: Mixture, parents: Sequence[str], record: ProductRecord | None) -> list[str]:
     from generator.checks import BrandRules, Checker
     from generator.grammar import Grammar
-    from generator.reader import Reader
+    from generator.reader import GrammarReader
 
-    reader = Reader(Grammar.load(), record) if record else None
+    reader = GrammarReader(Grammar.load(), record) if record else None
     return [one.reason for one in Checker(BrandRules.like(parents), parents, reader).refusals(mixture.text)]
 
 
@@ -244,7 +244,7 @@ def _read_pairs(path: Path) -> list[Pair]:
     InputError
         If the file cannot be read, lacks a column, or a row lacks a text or has a weight that is none.
     """
-    columns, lines = read_rows(path, ("a", "b"), "a, b and weight")
+    columns, lines = read_table(path, ("a", "b"), "a, b and weight")
     if more := [name for name in columns if name not in ("a", "b", "weight")]:
         raise InputError(f"{path} has the column {more[0]!r}; there may be a, b and weight, and nothing else")
     rows = []

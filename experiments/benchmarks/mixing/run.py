@@ -24,7 +24,7 @@ from experiments.benchmarks.mixing.corpora import WEIGHTS, Cases, Corpus, gramma
 from experiments.benchmarks.mixing.cost import cost
 from experiments.benchmarks.mixing.entrants import DEFAULT, ENTRANTS, Entrant, Setting, taking_part
 from experiments.benchmarks.mixing.fidelity import fidelity
-from experiments.benchmarks.mixing.inventions import inventions
+from experiments.benchmarks.mixing.inventions import invented_words
 from experiments.benchmarks.mixing.judge import Judge
 from experiments.benchmarks.mixing.measures import (
     FAULTS,
@@ -42,7 +42,7 @@ from generator.checks import BrandRules, Checker
 from generator.grammar import HELD_OUT_PRODUCT, Grammar
 from generator.language_model import SHIPPED, LanguageModel
 from generator.readability import grammar_faults
-from generator.reader import Reader
+from generator.reader import GrammarReader
 from generator.record import ProductRecord
 from generator.settings import read_yaml
 
@@ -163,7 +163,9 @@ def _measured(setting: Setting, rule: FluencyRule, cases: Cases, texts: Sequence
         "nats_per_token": float(rule.losses(texts).mean()),
         "written_share": float(np.mean([bool(text) for text in texts])),
         **_excess(rule, texts, parents),
-        "invented_share": float(np.mean([bool(inventions(text, family)) for text, family in pairs if text] or [False])),
+        "invented_share": float(
+            np.mean([bool(invented_words(text, family)) for text, family in pairs if text] or [False])
+        ),
         "grammatical_share": float(np.mean([not grammar_faults(text) for text in texts if text] or [False])),
         **_share(
             "new", [bool(text) and is_new_text(text, family, corpus.stored_words) for text, family in pairs], each
@@ -288,7 +290,7 @@ def _about(setting: Setting, rule: FluencyRule, records: Sequence[ProductRecord]
         part = Cases(cases.parents[rows], cases.weights[rows])
         families = [[corpus.texts[n] for n in numbers] for numbers in part.parents.tolist()]
         parents = (*setting.of(setting.from_adapter, part), part.weights, families)
-        reader = Reader(Grammar.load(), record)
+        reader = GrammarReader(Grammar.load(), record)
         checker = Checker(BrandRules(), [], reader)
 
         def is_true(written: Wording, checker: Checker = checker) -> bool:

@@ -24,7 +24,7 @@ from experiments.training.tiny.card import model_card
 from generator.checks import BrandRules, Checker
 from generator.decoding import decode
 from generator.grammar import HELD_OUT_PRODUCT, Claim, Grammar
-from generator.reader import Reader
+from generator.reader import GrammarReader
 from generator.record import ProductRecord
 from generator.settings import read_yaml
 
@@ -117,7 +117,7 @@ def subject_mixtures(space: Space, claims: Sequence[Claim], stored: Sequence[Sum
         texts: list[str] = []
         true = 0
         for record in records:
-            checker = Checker(BrandRules(), [], Reader(grammar, record))
+            checker = Checker(BrandRules(), [], GrammarReader(grammar, record))
             for written in _pairs(space, rng, claims, stored, record, MIXTURES // len(records)):
                 true += written.fault is None and not checker.refusals(written.text, written.finished)
                 texts.append(written.text)

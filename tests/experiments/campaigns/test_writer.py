@@ -15,7 +15,7 @@ from experiments.campaigns.writer import Writer
 from experiments.texts import shipped_claims
 from generator.checks import BrandRules, Checker
 from generator.grammar import Grammar
-from generator.reader import Reader
+from generator.reader import GrammarReader
 
 CLAIMS, PRODUCT = shipped_claims()
 
@@ -28,7 +28,7 @@ def writer(space: Space, path: Path, subject: bool, **rules: Any) -> Writer:
         found = space.invert(CLAIMS[:6])
         pool.add(found)
         stored = {embedding.text: embedding for embedding in found}
-    reader = Reader(Grammar.load(), PRODUCT) if subject else None
+    reader = GrammarReader(Grammar.load(), PRODUCT) if subject else None
     checker = Checker(BrandRules(only_known_words=subject, **rules), CLAIMS[:6], reader)
     return Writer(space, pool, [stored[text] for text in CLAIMS[:6]], PRODUCT if subject else None, checker)
 
