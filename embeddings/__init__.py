@@ -1,9 +1,20 @@
-"""Text to embedding: encoder, adapter, inversion, mixing, and the pool of stored summary embeddings.
+"""From texts to embeddings and back: encoder, adapter, inversion, mixing, and the pool of stored summary embeddings.
 
-`Space` is the door: it stores texts as summary embeddings, mixes them and writes what a mixture says.
+Begin with `Space.load`: a `Space` is one language model with all that its embeddings depend on. ``space.invert(texts)``
+makes a `SummaryEmbedding` of each text, ``space.mix(stored, weights)`` a `Mixture`, ``space.decode(stored)`` the texts
+again. `InversionConfig` says how hard to invert, `Effort` how far to look for a mixture's text. A `SpaceIdentity` tells
+which embeddings go together, a `Lineage` what a text was mixed from.
+
+For more than a few: `embeddings.inverting` streams texts, `embeddings.job` and `embeddings.ray_data` share them out,
+`embeddings.documents` takes long ones; ``space.writer`` writes many mixtures at once, and `embeddings.steering` moves a
+text along a direction. `embeddings.pool` keeps embeddings in a database, `embeddings.exchange` in a file,
+`embeddings.publishing` and `embeddings.dataset` in a folder for others.
 """
 
-from embeddings.space import Mixture, Space
+from embeddings.effort import Effort
+from embeddings.inversion import InversionConfig
+from embeddings.space import Space
 from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding
+from embeddings.writing import Mixture
 
-__all__ = ["Lineage", "Mixture", "Space", "SpaceIdentity", "SummaryEmbedding"]
+__all__ = ["Effort", "InversionConfig", "Lineage", "Mixture", "Space", "SpaceIdentity", "SummaryEmbedding"]

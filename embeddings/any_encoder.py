@@ -104,8 +104,8 @@ class NoEncoder:
             return torch.empty(0, self.size)
         raise InputError(
             f"the adapter of this model reads vectors of {self._vectors_of}, which no encoder makes of a text such as "
-            f"{texts[0][:30]!r}; decode vectors with Space.write_from, or take a model whose adapter was trained with "
-            "--encoder"
+            f"{texts[0][:30]!r}; decode vectors with space.writer.write_from, or take a model whose adapter was "
+            "trained with --encoder"
         )
 
 

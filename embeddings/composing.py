@@ -128,14 +128,8 @@ class Composer:
         The pretrained model as it was before.
     editor : Editor, optional
         Says whether a text would be printed.
-    each : int
-        Texts that the writer writes each of `PROMPTS` times: the more, the better the best of them.
-    together : int
-        Mixtures that it writes at a time, in one shape: the more, the less time each takes.
-    turns : int
-        Times that all this is done for a mixture, at most, until the best text is `SURE` to be printed.
-    printed : float
-        `Candidate.printed` below which a text is refused, where there is an editor.
+    effort : Effort
+        How often the writer is asked, and how sure a text must be of print; `turns` end where the best is `SURE`.
     """
 
     writer: LanguageModel
@@ -143,15 +137,12 @@ class Composer:
     encode: Callable[[Sequence[str]], Tensor]
     reference: LanguageModel
     editor: Editor | None = None
-    each: int = Effort.each
-    together: int = Effort.together
-    turns: int = Effort.turns
-    printed: float = Effort.printed
+    effort: Effort = field(default_factory=Effort)
     _uncounted: dict[str, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Let the writer write all texts of some mixtures at a time."""
-        device = replace(self.writer.device, decode_rows=self.together * PROMPTS * self.each)
+        device = replace(self.writer.device, decode_rows=self.effort.together * PROMPTS * self.effort.each)
         self.writer = LanguageModel(self.writer.model, self.writer.tokenizer, self.writer.name, device)
 
     @cached_property
@@ -165,7 +156,7 @@ class Composer:
         What the checks of a `house` refuse, its brand's rules say, may not be shown.
         """
         found: list[list[Candidate]] = [[] for _ in mixtures]
-        for turn in range(self.turns):
+        for turn in range(self.effort.turns):
             again = [number for number, said in enumerate(found) if not said or not said[0].is_sure]
             if not again:
                 break
@@ -216,8 +207,8 @@ class Composer:
         texts: list[dict[str, float]] = [{} for _ in mixtures]
         for _, numbers in sorted(alike.items()):
             numbers.sort(key=lambda number: asked[number].longest)  # so that few wait for a longer text
-            for first in range(0, len(numbers), self.together):
-                chunk = numbers[first : first + self.together]
+            for first in range(0, len(numbers), self.effort.together):
+                chunk = numbers[first : first + self.effort.together]
                 found = self._decoded([asked[number] for number in chunk], turn)
                 for number, said in zip(chunk, found, strict=True):
                     for draft in said:
@@ -229,8 +220,8 @@ class Composer:
 
     def _decoded(self, asked: list[_Asked], turn: int) -> list[list[Decoded]]:
         """Return what the writer writes to at most `together` mixtures with prompts of one length."""
-        rows, count = PROMPTS * self.each, len(asked)
-        asked = asked + asked[-1:] * (self.together - count)
+        rows, count = PROMPTS * self.effort.each, len(asked)
+        asked = asked + asked[-1:] * (self.effort.together - count)
         prefix = Prefix(
             torch.cat([one.prefix.vectors for one in asked]),
             torch.cat([one.prefix.present for one in asked]),
@@ -257,7 +248,7 @@ class Composer:
         told, leaning, own = mixture.parents, self._leaning(mixture, theirs, 0.5), self._leaning(mixture, theirs, 1.0)
         places = (0, min(1, len(told) - 1))
         read = (told, told[::-1], *(told[place : place + 1] for place in places))
-        answers = [torch.cat([mixture.vectors[None], leaning[: self.each]])] * 2
+        answers = [torch.cat([mixture.vectors[None], leaning[: self.effort.each]])] * 2
         answers += [torch.stack([own[place], leaning[place]]) for place in places]
         copies = (self._copies(1) + self._copies(len(answers[0]) - 1)) * 2 + self._copies(2) * 2
         longest = int(_LONGER * max(len(self.writer.tokenize(text)) for text in told)) + _ROOM
@@ -272,11 +263,11 @@ class Composer:
 
     def _copies(self, vectors: int) -> tuple[int, ...]:
         """Return how many of `each` texts are written from each of some vectors, at most `each`."""
-        return tuple(-(-(self.each - place) // vectors) for place in range(vectors))
+        return tuple(-(-(self.effort.each - place) // vectors) for place in range(vectors))
 
     def _ladder(self) -> tuple[float, ...]:
         """Return a temperature for each text of all prompts, where these are the same."""
-        return tuple(torch.linspace(0.0, _WARMEST, PROMPTS * self.each).tolist())
+        return tuple(torch.linspace(0.0, _WARMEST, PROMPTS * self.effort.each).tolist())
 
     def _leaning(self, mixture: Mixed, theirs: Tensor, share: float) -> Tensor:
         """Return the vectors (K, P, D) that lie by a share of the way from a mixture to each of its parents."""
@@ -334,7 +325,7 @@ class Composer:
             odds[fit] += said @ torch.tensor([_PRINTED, _BELONGS])
             for place, likely in zip(fit, odds[fit].sigmoid().tolist(), strict=True):
                 printed[place] = likely
-                if likely < self.printed:
+                if likely < self.effort.printed:
                     refusals[place].append(Refusal("unprintable", "reads like drafts that editors did not print"))
         return [Candidate(text, tuple(why), float(worth), likely)
                 for text, why, worth, likely in zip(texts, refusals, odds, printed, strict=True)]  # fmt: skip

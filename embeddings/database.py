@@ -44,7 +44,7 @@ from torch import Tensor
 from copyloom import InputError, SpaceError
 from embeddings.migrations import upgrade
 
-Action = Literal["add", "promote", "retire"]
+Action = Literal["add", "promote"]
 
 REVISION = "2"
 """Of the tables as they are here: the newest of `embeddings.migrations`."""

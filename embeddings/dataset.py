@@ -18,8 +18,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from copyloom import InputError, SpaceError, in_words
+from embeddings.context import decode_vectors, room_for
 from embeddings.database import text_id
-from embeddings.inversion import decode_vectors, room_for
 from embeddings.space import Space
 from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding, difference
 

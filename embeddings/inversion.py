@@ -21,10 +21,10 @@ from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, Pos
 from torch import Tensor
 
 from copyloom import InputError
-from embeddings.objective import Objective
+from embeddings.context import Context, decode_vectors, room_for
+from embeddings.objective import InversionObjective
 from embeddings.relational import relational_loss
 from embeddings.slots import ATTEMPTS, Slots, Target, Waiting
-from generator.decoding import Decoded, decode
 from generator.language_model import LanguageModel
 
 Start = Literal["adapter", "token_mean", "random", "given"]
@@ -32,7 +32,6 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Progress = Callable[[int, int], None]
 """Called with the number of texts finished and of texts in all."""
 
-_ROOMS = (64, 128, 256, 512)
 _FINE_LENGTHS = (*range(8, 64, 4), *range(64, 128, 16), *range(128, 513, 64))
 _FEW_LENGTHS = (16, 32, 64, 128, 256, 512)
 _AHEAD = 8
@@ -98,23 +97,6 @@ class InversionConfig(BaseModel):
     def longest_step(self) -> float:
         """The radius, given or by default."""
         return self.radius or (0.1 if self.start in ("adapter", "given") else 2.0)
-
-
-@dataclass(frozen=True)
-class Context:
-    """Token ids that always stand before or after the vectors, so that these learn what the context does not say."""
-
-    before: tuple[int, ...] = ()
-    after: tuple[int, ...] = ()
-
-    def __len__(self) -> int:
-        """Return the number of tokens."""
-        return len(self.before) + len(self.after)
-
-    def embedded(self, model: LanguageModel) -> tuple[Tensor, Tensor]:
-        """Return the input embeddings of both sides, each of shape (L, D)."""
-        front, back = (model.embed(torch.tensor(ids, dtype=torch.long)) for ids in (self.before, self.after))
-        return front, back
 
 
 @dataclass(frozen=True)
@@ -186,7 +168,7 @@ class Inverter:
         self.context = context or Context()
         self.dtype = _DTYPES[resolve_precision(model, config).precision]
         embedded = self.context.embedded(model)
-        self.objective = Objective(model, self.dtype, *embedded, config.compiled, parameter_gradients)
+        self.objective = InversionObjective(model, self.dtype, *embedded, config.compiled, parameter_gradients)
         few = model.device.compiles_shapes
         self._lengths = lengths or (_FEW_LENGTHS if few else _FINE_LENGTHS)
         parts = (8, 32) if few else (1, 2, *range(4, 33, 4))  # few rows where a text or two are left
@@ -393,42 +375,3 @@ def resolve_precision(model: LanguageModel, config: InversionConfig) -> Inversio
     device = model.device
     gain = device.matmul_rate(torch.bfloat16) / device.matmul_rate(torch.float32)
     return config.model_copy(update={"precision": "bfloat16" if gain >= _BFLOAT16_GAIN else "float32"})
-
-
-def room_for(model: LanguageModel, tokens: int, prefix: int) -> int:
-    """Return the room in which a text of so many tokens, end-of-text included, is decoded: one of four."""
-    free = model.positions - prefix
-    return next((room for room in _ROOMS if tokens <= room <= free), min(free, _ROOMS[-1]))
-
-
-def decode_vectors(model: LanguageModel, vectors: Tensor, room: int, context: Context | None = None) -> list[Decoded]:
-    """Return what vectors (B, P, D) decode to within `room` tokens, between the parts of the context."""
-    return decode(model, in_context(model, vectors, context), max_tokens=room)
-
-
-def in_context(model: LanguageModel, vectors: Tensor, context: Context | None) -> Tensor:
-    """Return vectors (B, P, D) with those of the context around them, (B, P + C, D)."""
-    if not context:
-        return vectors
-    front, back = (side.cpu().float().expand(len(vectors), -1, -1) for side in context.embedded(model))
-    return torch.cat([front, vectors, back], 1)
-
-
-def decode_texts(
-    model: LanguageModel, vectors: Sequence[Tensor], texts: Sequence[str], context: Context | None = None
-) -> list[str]:
-    """Return what each of `vectors` (P, D) decodes to, given the room that its text needs, in one of four shapes.
-
-    A text that does not come to its end comes back cut.
-    """
-    context = context or Context()
-    rooms: dict[int, list[int]] = defaultdict(list)
-    for row, text in enumerate(texts):
-        room = room_for(model, len(model.tokenize(text)) + 1, len(vectors[row]) + len(context))
-        rooms[room].append(row)
-    decoded = [""] * len(texts)
-    for room, rows in rooms.items():
-        found = decode_vectors(model, torch.stack([vectors[row] for row in rows]), room, context)
-        for row, result in zip(rows, found, strict=True):
-            decoded[row] = result.text if result.finished else f"{result.text} [cut]"
-    return decoded

@@ -21,7 +21,9 @@ from copyloom import InputError, SpaceError
 from embeddings.exchange import read_file, write_file
 from embeddings.folders import held, replacing
 from embeddings.inversion import InversionConfig, Refused, resolve_precision
+from embeddings.inverting import stream
 from embeddings.space import Space
+from embeddings.starts import check_start
 from embeddings.summary import SpaceIdentity, SummaryEmbedding, difference
 
 PART = "copyloom part 1"
@@ -136,7 +138,7 @@ def run_shard(
     """
     began = time.perf_counter()
     config = config or space.default_inversion
-    space.check_start(config, None, None)
+    check_start(space, config)
     place = folder / str(shard)
     with held(place, "worker", "--shard"):
         _check_job(folder, space.identity, config, shard)
@@ -148,7 +150,7 @@ def run_shard(
         config = resolve_precision(space.model, config)
         heard(resumed)
         try:
-            for number, result in space.stream(source, config):
+            for number, result in stream(space, source, config):
                 actual = source.numbers.pop(number)
                 if isinstance(result, Refused):
                     refused.append(Refused(actual, result.text, result.reason))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+_HISTORY = 10
+"""Pairs of steps and gradient changes that a row remembers."""
 _CURVATURE = 1e-4
 """Least cosine between a step and the change of the gradient along it for the pair to be remembered."""
 
@@ -22,8 +24,6 @@ class RowwiseLBFGS:
     rows, size : int
         B and N.
     device : torch.device
-    history : int
-        Pairs of steps and gradient changes that a row remembers; memory is ``2 * history * rows * size`` numbers.
 
     Attributes
     ----------
@@ -31,12 +31,12 @@ class RowwiseLBFGS:
         float32; where the next gradient is wanted.
     """
 
-    def __init__(self, rows: int, size: int, device: torch.device, history: int = 10) -> None:
+    def __init__(self, rows: int, size: int, device: torch.device) -> None:
         zeros = torch.zeros(rows, size, device=device)
         self.points = zeros.clone()
         self._last_points, self._last_gradients = zeros.clone(), zeros.clone()
-        self._steps, self._changes = zeros.repeat(history, 1, 1), zeros.repeat(history, 1, 1)  # (history, B, N)
-        self._inverse_curvatures = torch.zeros(history, rows, device=device)  # newest first; 0: no pair there
+        self._steps, self._changes = zeros.repeat(_HISTORY, 1, 1), zeros.repeat(_HISTORY, 1, 1)
+        self._inverse_curvatures = torch.zeros(_HISTORY, rows, device=device)  # newest first; 0: no pair there
         self._scales = torch.zeros(rows, device=device)  # 0: no pair yet
         self._radii = torch.zeros(rows, device=device)
         self._moved = torch.zeros(rows, dtype=torch.bool, device=device)

@@ -19,7 +19,7 @@ _RELIEF = 3.0
 move further from the adapter."""
 
 
-class Objective:
+class InversionObjective:
     """Margins of given texts under a frozen language model, and the gradient with respect to their vectors.
 
     The loss of a token is softplus(logsumexp(rivals) - target + margin - 3): cross-entropy at a margin of 3, and at a

@@ -1,11 +1,11 @@
-"""The pool: which stored summary embeddings may be mixed, version by version."""
+"""The pool: which stored summary embeddings may be mixed."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from math import isfinite, isnan
 from typing import Any
@@ -35,37 +35,14 @@ from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding, differe
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class PoolEvent:
-    """One change of a pool.
-
-    Parameters
-    ----------
-    version : int
-        The version of the pool that the change made; changes of one call share it.
-    text : str
-    action : str
-        ``"add"``, ``"promote"`` or ``"retire"``.
-    reason : str
-    created_at : datetime
-        UTC.
-    """
-
-    version: int
-    text: str
-    action: Action
-    reason: str
-    created_at: datetime
-
-
 class Pool:
-    """The embeddings that may be mixed, kept in a database with all their earlier versions.
+    """The embeddings that may be mixed, kept in a database.
 
-    A call that changes something makes one new version in one transaction: it is there as a whole or, after
-    an error or a kill, not at all. Nothing is deleted, so every version can be read again.
+    A call that adds something does so in one transaction: it is there as a whole or, after an error or a kill, not at
+    all. Its rows carry one new version of the pool, and a reason.
 
-    A database holds one embedding of a text in a space, the first that was stored: a text that is retired and
-    added again, or added to a second pool, keeps those vectors. A warning is logged if the new ones differ.
+    A database holds one embedding of a text in a space, the first that was stored: a text that is added to a second
+    pool keeps those vectors. A warning is logged if the new ones differ.
 
     Parameters
     ----------
@@ -99,11 +76,8 @@ class Pool:
     ...     "CTR above both parents",
     ... )
     True
-    >>> pool.retire(["A quiet kettle."], "out of stock")
-    >>> pool.version, [embedding.text for embedding in pool.members()]
-    (3, ['Tea that wakes you.', 'A kettle that wakes.'])
-    >>> [embedding.text for embedding in pool.members(version=1)]
-    ['Tea that wakes you.', 'A quiet kettle.']
+    >>> [embedding.text for embedding in pool.members()]
+    ['Tea that wakes you.', 'A quiet kettle.', 'A kettle that wakes.']
     """
 
     def __init__(self, engine: Engine, name: str, space: SpaceIdentity) -> None:
@@ -113,17 +87,10 @@ class Pool:
         with reading(engine) as connection:
             self._find(connection)
 
-    @property
-    def version(self) -> int:
-        """The number of changes made so far; 0 for a pool that never held a text."""
-        with reading(self.engine) as connection:
-            found = self._find(connection)
-            return 0 if found is None else _version(connection, found.id)
-
     def add(self, embeddings: Iterable[SummaryEmbedding], reason: str = "") -> int:
         """Add `embeddings` in their order and return how many were not members yet.
 
-        Members are left as they are; where all are members already, no version is made.
+        Members are left as they are.
 
         Raises
         ------
@@ -135,7 +102,7 @@ class Pool:
         return self._append(list(embeddings), "add", reason)
 
     def promote(self, embedding: SummaryEmbedding, reason: str, connection: Connection | None = None) -> bool:
-        """Add a text that was mixed; return False, and make no version, if it is a member already.
+        """Add a text that was mixed; return False if it is a member already.
 
         Within the transaction of `connection` where one is given: it is a member once that is over.
 
@@ -152,76 +119,11 @@ class Pool:
             )
         return self._append([embedding], "promote", reason, connection) == 1
 
-    def retire(self, texts: Sequence[str], reason: str) -> None:
-        """Take `texts` out of the pool; they stay in its earlier versions and can be added again.
-
-        Raises
-        ------
-        InputError
-            If one is not a member, with nothing retired.
-        """
-        if isinstance(texts, str):
-            raise InputError(f"texts is one string, {texts[:60]!r}; pass a list of texts")
-        ids = {text_id(text): text for text in texts}
-        with writing(self.engine) as connection:
-            found = self._find(connection, lock=True)
-            pool_id = None if found is None else found.id
-            active = set(connection.scalars(select(_active(pool_id).c.text_id)))
-            if missing := [key for key in ids if key not in active]:
-                ever = connection.scalar(
-                    select(PoolEventRow.id)
-                    .where(PoolEventRow.pool_id == pool_id, PoolEventRow.text_id == missing[0])
-                    .limit(1)
-                )
-                state = "was never added to" if ever is None else "is already retired from"
-                more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-                raise InputError(
-                    f"{ids[missing[0]][:60]!r}{more} {state} the pool {self.name!r}; retire only its members"
-                )
-            if ids and pool_id is not None:
-                _record(connection, pool_id, list(ids), "retire", reason, datetime.now(UTC))
-
-    def members(self, version: int | None = None) -> list[SummaryEmbedding]:
-        """Return the members, in the order in which they were first added, with the bytes that were stored.
-
-        Parameters
-        ----------
-        version : int, optional
-            From 0 (empty) to `Pool.version`; the newest if left out.
-
-        Raises
-        ------
-        InputError
-            If the pool has no such version.
-        """
+    def members(self) -> list[SummaryEmbedding]:
+        """Return the members, in the order in which they were added, with the bytes that were stored."""
         with reading(self.engine) as connection:
             found = self._find(connection)
-            newest = 0 if found is None else _version(connection, found.id)
-            if version is not None and not 0 <= version <= newest:
-                raise InputError(f"the pool {self.name!r} has versions 0 to {newest}, not {version}")
-            if found is None:
-                return []
-            return _load(connection, _active(found.id, version), found.space_id, self.space)
-
-    def history(self) -> list[PoolEvent]:
-        """Return all changes, oldest first."""
-        with reading(self.engine) as connection:
-            found = self._find(connection)
-            if found is None:
-                return []
-            rows = connection.execute(
-                select(
-                    PoolEventRow.version,
-                    TextRow.text,
-                    PoolEventRow.action,
-                    PoolEventRow.reason,
-                    PoolEventRow.created_at,
-                )
-                .join(TextRow, TextRow.id == PoolEventRow.text_id)
-                .where(PoolEventRow.pool_id == found.id)
-                .order_by(PoolEventRow.id)
-            )
-            return [PoolEvent(*row) for row in rows]
+            return [] if found is None else _load(connection, _members(found.id), found.space_id, self.space)
 
     def _append(
         self, embeddings: list[SummaryEmbedding], action: Action, reason: str, within: Connection | None = None
@@ -233,7 +135,7 @@ class Pool:
             new: dict[str, SummaryEmbedding] = {}
             for embedding in embeddings:
                 new.setdefault(text_id(embedding.text), embedding)
-            members = _active(found and found.id).c.text_id
+            members = _members(found and found.id).c.text_id
             for row in matching(connection, select(members), members, list(new)):
                 del new[row.text_id]
             if not new:
@@ -296,36 +198,15 @@ def _check(embedding: SummaryEmbedding, name: str, space: SpaceIdentity) -> None
         )
 
 
-def _version(connection: Connection, pool_id: int) -> int:
-    return connection.scalar(select(func.max(PoolEventRow.version)).where(PoolEventRow.pool_id == pool_id)) or 0
-
-
-def _active(pool_id: int | None, version: int | None = None) -> Subquery:
-    """Return a query for the members: `text_id`, and `first` that orders them by first addition."""
-    spans = select(
-        PoolEventRow.text_id,
-        func.min(PoolEventRow.id).label("first"),
-        func.max(PoolEventRow.id).label("last"),
-    ).where(PoolEventRow.pool_id == pool_id)
-    if version is not None:
-        spans = spans.where(PoolEventRow.version <= version)
-    span = spans.group_by(PoolEventRow.text_id).subquery()
-    return (
-        select(span.c.text_id, span.c.first)
-        .join(PoolEventRow, PoolEventRow.id == span.c.last)
-        .where(PoolEventRow.action != "retire")
-        .subquery()
-    )
+def _members(pool_id: int | None) -> Subquery:
+    """Return a query for the members: `text_id`, and `first` that orders them by when they were added."""
+    rows = select(PoolEventRow.text_id, func.min(PoolEventRow.id).label("first"))
+    return rows.where(PoolEventRow.pool_id == pool_id).group_by(PoolEventRow.text_id).subquery()
 
 
 def _record(connection: Connection, pool_id: int, ids: list[str], action: Action, reason: str, now: datetime) -> None:
-    common = {
-        "pool_id": pool_id,
-        "version": _version(connection, pool_id) + 1,
-        "action": action,
-        "reason": reason,
-        "created_at": now,
-    }
+    newest = connection.scalar(select(func.max(PoolEventRow.version)).where(PoolEventRow.pool_id == pool_id)) or 0
+    common = {"pool_id": pool_id, "version": newest + 1, "action": action, "reason": reason, "created_at": now}
     connection.execute(insert(PoolEventRow), [{**common, "text_id": key} for key in ids])
 
 
@@ -383,11 +264,11 @@ def _to_row(key: str, space_id: int, embedding: SummaryEmbedding, now: datetime)
     }
 
 
-def _load(connection: Connection, active: Subquery, space_id: int, space: SpaceIdentity) -> list[SummaryEmbedding]:
+def _load(connection: Connection, members: Subquery, space_id: int, space: SpaceIdentity) -> list[SummaryEmbedding]:
     parents: dict[str, list[tuple[str, float]]] = {}
     for key, parent, weight in connection.execute(
         select(LineageRow.text_id, TextRow.text, LineageRow.weight)
-        .join(active, active.c.text_id == LineageRow.text_id)
+        .join(members, members.c.text_id == LineageRow.text_id)
         .join(TextRow, TextRow.id == LineageRow.parent_id)
         .where(LineageRow.space_id == space_id)
         .order_by(LineageRow.text_id, LineageRow.position)
@@ -395,10 +276,10 @@ def _load(connection: Connection, active: Subquery, space_id: int, space: SpaceI
         parents.setdefault(key, []).append((parent, weight))
     rows = connection.execute(
         select(EmbeddingRow, TextRow.text)
-        .join(active, active.c.text_id == EmbeddingRow.text_id)
+        .join(members, members.c.text_id == EmbeddingRow.text_id)
         .join(TextRow, TextRow.id == EmbeddingRow.text_id)
         .where(EmbeddingRow.space_id == space_id)
-        .order_by(active.c.first)
+        .order_by(members.c.first)
     )
     return [
         SummaryEmbedding(

@@ -12,6 +12,7 @@ import torch
 from copyloom import InputError
 from embeddings.inversion import InversionConfig, Progress
 from embeddings.space import Space
+from embeddings.starts import starts_of
 from embeddings.summary import SummaryEmbedding, exact_share, mean_steps
 
 RADII = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
@@ -75,7 +76,6 @@ def probe_radius(
     config: InversionConfig | None = None,
     radii: Sequence[float] = RADII,
     sample: int = SAMPLE,
-    seed: int = 0,
     progress: Progress = lambda done, total: None,
 ) -> RadiusProbe:
     """Return the trust radius that makes most of a sample exact, and of several such the one with the fewest steps.
@@ -89,8 +89,7 @@ def probe_radius(
     radii : sequence of float
         To be tried, each once.
     sample : int
-        So many of `texts` are tried, drawn by `seed`; all where there are no more.
-    seed : int
+        So many of `texts` are tried, drawn with a fixed seed; all where there are no more.
     progress : callable
         Called with the number of trials done and of all.
 
@@ -104,7 +103,7 @@ def probe_radius(
     if not radii or min(radii) <= 0:
         raise InputError(f"radii are {list(radii)}; give one or more, all above 0")
     config = config or space.default_inversion.model_copy(update={"max_steps": 100})
-    drawn = random.Random(seed).sample(list(texts), min(sample, len(texts)))
+    drawn = random.Random(0).sample(list(texts), min(sample, len(texts)))
     trials: list[RadiusTrial] = []
     for radius in sorted(set(radii)):
         trials.append(_try_radius(space, drawn, config, radius))
@@ -123,7 +122,7 @@ def _try_radius(space: Space, texts: Sequence[str], config: InversionConfig, rad
 def _moved(space: Space, found: Sequence[SummaryEmbedding], config: InversionConfig) -> float:
     """Return how far vectors lie from where they started, as a share of the starts' root mean square."""
     sentence_vectors = torch.stack([embedding.sentence_vector for embedding in found])
-    starts = space.starts([embedding.text for embedding in found], sentence_vectors, config.start)
+    starts = starts_of(space, [embedding.text for embedding in found], sentence_vectors, config.start)
     moves = torch.stack([embedding.vectors for embedding in found]) - starts
     return float(moves.square().mean().sqrt() / starts.square().mean().sqrt())
 

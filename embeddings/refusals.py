@@ -11,7 +11,7 @@ from generator.agreement import made_work, number_faults, without_things
 from generator.checks import BrandRules, Checker, Refusal, normalised
 from generator.grammar import Grammar
 from generator.readability import grammar_faults
-from generator.reader import Reader, mixed_facts
+from generator.reader import GrammarReader, mixed_facts
 from generator.unbacked import unbacked_claims
 from generator.words import free_words, inventions, ordinary_words, unheld
 
@@ -38,7 +38,7 @@ def _checker(mixture: Mixed) -> Checker:
     rules, stored = BrandRules.like(parents), [*parents, *mixture.apart]
     if record is not None:
         rules = rules.model_copy(update={"max_characters": max(rules.max_characters, LONG)})
-        return Checker(rules, stored, Reader(Grammar.load(), record))
+        return Checker(rules, stored, GrammarReader(Grammar.load(), record))
     grammar = None if any(mixed_facts(parent, Grammar.load()) for parent in parents) else Grammar.load()
     return Checker(rules, stored, grammar=grammar, family=parents, any_style=True)
 

@@ -96,7 +96,7 @@ class _Text:
     changed: bool = False
 
 
-class _Progress:
+class _Found:
     """What was found for one case so far, by text, and what a text must be.
 
     Parameters
@@ -188,7 +188,7 @@ class _Search:
         self.mixtures = torch.stack([case.drafts[0] for case in cases])
         counts = [len(case.parents) for case in cases]
         vectors, nats = (read.split(counts) for read in self._read([text for case in cases for text in case.parents]))
-        self.cases = [_Progress(self.model, case, its, float(usual.mean()))
+        self.cases = [_Found(self.model, case, its, float(usual.mean()))
                       for case, its, usual in zip(cases, vectors, nats, strict=True)]  # fmt: skip
 
     def run(self) -> list[str | None]:

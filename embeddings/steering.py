@@ -24,7 +24,7 @@ from embeddings.summary import SummaryEmbedding
 from embeddings.writing import unfitness
 from generator.checks import BrandRules, Checker
 from generator.grammar import Grammar
-from generator.reader import Reader
+from generator.reader import GrammarReader
 from generator.record import ProductRecord
 
 TRUST_DEGREES = 60.0
@@ -243,11 +243,11 @@ def steer(
     residuals = torch.stack([embedding.vectors for embedding in stored]) - adapt(space.adapter, here)
     vectors, texts = adapt(space.adapter, points) + residuals, [(embedding.text,) for embedding in stored]
     effort = effort or Effort()
-    if space.composer is not None:
+    if space.composes:
         mixtures = [Mixed(*row, subject) for row in zip(vectors, points, texts, strict=True)]
-        found = [None if one.fault else one.text for one in space.composed(mixtures, effort)]
+        found = [None if one.fault else one.text for one in space.writer.composed(mixtures, effort)]
     elif subject is None:
-        found = space.nearest(vectors, points, texts, effort, any_style=True)
+        found = space.writer.nearest(vectors, points, texts, effort, any_style=True)
     else:
         bare = vectors - residuals  # the record brings the facts that residuals are for
         drafts = torch.cat([around(rows, points, effort.drafts, space.adapter) for rows in (vectors, bare)], 1)
@@ -261,8 +261,8 @@ def steer(
 
 def _about(space: Space, subject: ProductRecord, drafts: Tensor, point: Tensor, parents: Sequence[str]) -> str | None:
     """Return the draft nearest to the point of those that are true to the subject's record, and new."""
-    checker = Checker(BrandRules.like(parents, subject=True), parents, Reader(Grammar.load(), subject))
-    written = space.write(drafts, subject, point.expand(len(drafts), -1))
+    checker = Checker(BrandRules.like(parents, subject=True), parents, GrammarReader(Grammar.load(), subject))
+    written = space.writer.write(drafts, subject, point.expand(len(drafts), -1))
     fit = [draft.text for draft in written if not unfitness(draft, checker)]
     return fit[int((space.encoder.encode(fit) @ point).argmax())] if fit else None
 

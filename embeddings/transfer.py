@@ -12,6 +12,7 @@ from torch.nn.functional import cosine_similarity
 
 from copyloom import InputError
 from embeddings.inversion import InversionConfig, Progress
+from embeddings.inverting import invert
 from embeddings.space import Space
 from embeddings.summary import SummaryEmbedding, check_same_space, exact_share, mean_steps
 
@@ -50,7 +51,6 @@ def carry_over(
     stored: Sequence[SummaryEmbedding],
     config: InversionConfig | None = None,
     sample: int = 64,
-    seed: int = 0,
     progress: Progress = lambda done, total: None,
 ) -> tuple[list[SummaryEmbedding], TransferReport]:
     """Return the embeddings of stored texts in `space`, found from their old vectors, and how well that went.
@@ -68,8 +68,7 @@ def carry_over(
     config : InversionConfig, optional
         Its start is the one that old vectors are compared with. By default the space's own.
     sample : int
-        So many texts, drawn by `seed`, are also inverted afresh.
-    seed : int
+        So many texts, drawn with a fixed seed, are also inverted afresh.
     progress : callable
 
     Raises
@@ -82,10 +81,10 @@ def carry_over(
     config = config or space.default_inversion
     _check_fit(space, stored, sample)
     texts = [embedding.text for embedding in stored]
-    drawn = random.Random(seed).sample(range(len(texts)), min(sample, len(texts)))
+    drawn = random.Random(0).sample(range(len(texts)), min(sample, len(texts)))
     afresh = space.invert([texts[index] for index in drawn], config)
     given = config.model_copy(update={"start": "given"})
-    carried = space.invert(texts, given, progress, torch.stack([embedding.vectors for embedding in stored]))
+    carried = invert(space, texts, given, progress, torch.stack([embedding.vectors for embedding in stored]))
     carried = [replace(new, lineage=old.lineage) for new, old in zip(carried, stored, strict=True)]
     unchanged = space.decode([replace(embedding, space=space.identity) for embedding in stored])
     return carried, TransferReport(

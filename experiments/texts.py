@@ -40,7 +40,7 @@ def read_texts(path: Path, column: str | None = None) -> list[str]:
     return texts
 
 
-def read_rows(path: Path, needed: Sequence[str], wanted: str) -> tuple[Sequence[str], list[dict[str | None, Any]]]:
+def read_table(path: Path, needed: Sequence[str], wanted: str) -> tuple[Sequence[str], list[dict[str | None, Any]]]:
     """Return the columns of a CSV file, and its rows by column; more cells than columns stand under None.
 
     Raises

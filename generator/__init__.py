@@ -1,1 +1,21 @@
-"""Embedding to text: the frozen language model, devices, decoding, checks, the grammar and the shipped model."""
+"""From embeddings to text: frozen language models, decoding, checks, the grammar, and the models that are shipped.
+
+`LanguageModel.load` reads a model onto a `Device`; `decode` says what it writes for vectors, behind a `Prefix` where
+something stands before them, as `Decoded` texts. A `ProductRecord` holds what may be said of a product, a `Checker`
+says why a text may not be shown, by the `BrandRules` and what the record lacks.
+
+The `Grammar` makes claims with known styles and facts, for training, tests and simulated shoppers; use
+`generator.reader.GrammarReader` to tell the style and facts of a text. `generator.models` has pretrained models
+by name.
+"""
+
+from generator.checks import BrandRules, Checker
+from generator.decoding import Decoded, Prefix, decode
+from generator.device import Device
+from generator.grammar import Grammar
+from generator.language_model import LanguageModel
+from generator.record import ProductRecord
+
+__all__ = [
+    "BrandRules", "Checker", "Decoded", "Device", "Grammar", "LanguageModel", "Prefix", "ProductRecord", "decode",
+]  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, PositiveInt, model_validator
 
 from generator.grammar import Grammar
-from generator.reader import Reader, Reading, gist, mixed_facts, words_of
+from generator.reader import GrammarReader, Reading, gist, mixed_facts, words_of
 from generator.record import ProductRecord, indefinite_article
 
 _FINISHED = re.compile(r"[.!?…][\"'”’)]*$")
@@ -115,7 +115,7 @@ class Checker:
     rules : BrandRules
     stored : iterable of str
         Texts of which a new one must not be a copy.
-    reader : Reader, optional
+    reader : GrammarReader, optional
         Of the subject's record.
     grammar : Grammar, optional
         Without a record: refuse texts that mix up what it knows of products, as two products in one.
@@ -132,8 +132,8 @@ class Checker:
     """
 
     def __init__(
-        self, rules: BrandRules, stored: Iterable[str], reader: Reader | None = None, grammar: Grammar | None = None,
-        family: Sequence[str] = (), any_style: bool = False,
+        self, rules: BrandRules, stored: Iterable[str], reader: GrammarReader | None = None,
+        grammar: Grammar | None = None, family: Sequence[str] = (), any_style: bool = False,
     ) -> None:  # fmt: skip
         self.rules, self.reader, self.grammar = rules, reader, grammar
         self._family = _Family.of(family, any_style) if family else None

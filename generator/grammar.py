@@ -69,13 +69,6 @@ class Claim:
         """The text as a shopper reads it."""
         return fill(self.slotted, self.record)
 
-    def phrase(self, kind: str) -> str | None:
-        """Return the first phrase of that kind which the text mentions, or None."""
-        for position, other in enumerate(self.frame.kinds):
-            if other == kind:
-                return str(getattr(self.record, kind)[self.picks[position] - 1])
-        return None
-
 
 @dataclass(frozen=True, eq=False)
 class Grammar:

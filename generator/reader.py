@@ -68,7 +68,7 @@ class Reading:
     words: int
 
 
-class Reader:
+class GrammarReader:
     """Reads texts about one product record.
 
     Parameters
@@ -79,7 +79,7 @@ class Reader:
     Examples
     --------
     >>> knife = ProductRecord(name="chef knife", quality=["balanced"], proof=["rated 4.8 out of 5"])
-    >>> reading = Reader(Grammar.load(), knife).read("You will fall in love with this balanced chef knife.")
+    >>> reading = GrammarReader(Grammar.load(), knife).read("You will fall in love with this balanced chef knife.")
     >>> reading.style, sorted(reading.slots), reading.foreign
     ('emotional', ['<quality 1>'], ())
     """
@@ -189,7 +189,7 @@ def _is_number(word: str, number_words: frozenset[str]) -> bool:
 
 
 def _frame_tokens(text: str) -> list[str]:
-    """Return the words of a frame as `Reader` sees them: slots as ``<kind>``, "a" for the article that agrees."""
+    """Return the words of a frame as the reader sees them: slots as ``<kind>``, "a" for the article that agrees."""
     pieces = re.split(r"(<\w+>)", text.replace("<a>", "a"))
     return [t for piece in pieces for t in ([piece] if piece.startswith("<") else words_of(piece))]
 

@@ -48,7 +48,7 @@ class Looked:
 
 
 @dataclass
-class State:
+class TrainingState:
     """Where a training stands: stage and step, the lowest held-out loss and looks since it, and what was found."""
 
     stage: int = 0
@@ -59,8 +59,8 @@ class State:
     looks: list[Looked] = field(default_factory=list)
 
 
-def save_state(
-    path: Path, state: State, parameters: Mapping[str, Tensor], optimiser: torch.optim.Optimizer | None
+def save_checkpoint(
+    path: Path, state: TrainingState, parameters: Mapping[str, Tensor], optimiser: torch.optim.Optimizer | None
 ) -> None:
     """Write where a training stands, all or nothing."""
     tensors = {f"parameter.{name}": value.detach() for name, value in parameters.items()}
@@ -72,8 +72,8 @@ def save_state(
         save_file(whole, partial, {"state": json.dumps(asdict(state))})
 
 
-def load_state(path: Path) -> tuple[State, dict[str, Tensor], dict[int, dict[str, Tensor]]]:
-    """Return what `save_state` wrote: the state, parameters, and the optimiser's tensors of each.
+def load_checkpoint(path: Path) -> tuple[TrainingState, dict[str, Tensor], dict[int, dict[str, Tensor]]]:
+    """Return what `save_checkpoint` wrote: the state, parameters, and the optimiser's tensors of each.
 
     Raises
     ------
@@ -81,12 +81,12 @@ def load_state(path: Path) -> tuple[State, dict[str, Tensor], dict[int, dict[str
         If the file is damaged.
     """
     if not path.exists():
-        return State(), {}, {}
+        return TrainingState(), {}, {}
     try:
         with safe_open(path, "pt") as file:
             values = json.loads(file.metadata()["state"])
         tensors = load_file(path)
-        state = State(**{**values, "looks": [Looked(**look) for look in values["looks"]]})
+        state = TrainingState(**{**values, "looks": [Looked(**look) for look in values["looks"]]})
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is damaged ({error}); remove it to begin again") from error
     parameters: dict[str, Tensor] = {}

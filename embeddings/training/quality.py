@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from embeddings.adapter import AnyAdapter
+from embeddings.context import room_for
 from embeddings.encoder import Encoder
-from embeddings.inversion import room_for
 from embeddings.mixing import adapt
 from generator.decoding import decode
 from generator.language_model import LanguageModel

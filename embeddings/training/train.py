@@ -37,7 +37,15 @@ from embeddings.folders import held, replacing
 from embeddings.inversion import InversionConfig, resolve_precision
 from embeddings.rows import unit_rows
 from embeddings.training import lora
-from embeddings.training.checkpoint import CHECKPOINT, RUN, Looked, State, check_same_run, load_state, save_state
+from embeddings.training.checkpoint import (
+    CHECKPOINT,
+    RUN,
+    Looked,
+    TrainingState,
+    check_same_run,
+    load_checkpoint,
+    save_checkpoint,
+)
 from embeddings.training.config import AdapterTraining, Stage, share_of_rate
 from embeddings.training.examples import Examples, fit_texts, split
 from embeddings.training.loss import token_losses
@@ -155,7 +163,7 @@ class _Training:
         self._meanings = rows[held_out] if vectors is None else self.encoder.encode(self.held_out.texts)
         self.adapter = self._untrained()
         self.low_rank: Any = None
-        self.state, self._parameters, self._optimiser_state = load_state(out / CHECKPOINT)
+        self.state, self._parameters, self._optimiser_state = load_checkpoint(out / CHECKPOINT)
         self._saved_at = time.monotonic()
 
     def run(self) -> Trained:
@@ -255,7 +263,7 @@ class _Training:
             if time.monotonic() - self._saved_at > self.config.checkpoint_seconds:
                 self._save(optimiser)
         if patience is not None:
-            self._load(load_state(self._best(stage))[1])
+            self._load(load_checkpoint(self._best(stage))[1])
 
     def _optimiser(self, stage: Stage) -> torch.optim.Optimizer:
         config, trained = self.config, self._trained()
@@ -301,7 +309,7 @@ class _Training:
         if state.lowest is None or held_out_loss < state.lowest:
             state.lowest, state.waited = held_out_loss, 0
             if self.config.patience is not None:
-                save_state(self._best(stage), State(), self._trained(), None)
+                save_checkpoint(self._best(stage), TrainingState(), self._trained(), None)
         else:
             state.waited += 1
         self._log()
@@ -324,7 +332,7 @@ class _Training:
 
     def _save(self, optimiser: torch.optim.Optimizer | None) -> None:
         self._parameters = {}
-        save_state(self.out / CHECKPOINT, self.state, self._trained(), optimiser)
+        save_checkpoint(self.out / CHECKPOINT, self.state, self._trained(), optimiser)
         self._saved_at = time.monotonic()
 
     def _log(self) -> None:

@@ -26,7 +26,7 @@ from experiments.campaigns.state import State
 from experiments.campaigns.writer import Writer
 from generator.checks import BrandRules, Checker
 from generator.grammar import Grammar
-from generator.reader import Reader
+from generator.reader import GrammarReader
 
 Report = Callable[[str, int, int], None]
 """Called with a stage in words, the steps done and the steps in all."""
@@ -102,7 +102,7 @@ class Workshop:
 def writer_of(config: CampaignConfig, given: Given, space: Space, pool: Pool, report: Report) -> Writer:
     """Return a writer of texts such as the given ones, which are inverted into the pool where they are not in it."""
     stored = _stored(config, given.texts, space, pool, report)
-    reader = Reader(Grammar.load(), given.subject) if given.subject else None
+    reader = GrammarReader(Grammar.load(), given.subject) if given.subject else None
     checker = Checker(config.rules or BrandRules(), given.texts, reader)
     return Writer(space, pool, stored, given.subject, checker, config.proposer.effort, config.inversion)
 

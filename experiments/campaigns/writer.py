@@ -16,9 +16,8 @@ from embeddings.inversion import InversionConfig
 from embeddings.pool import Pool
 from embeddings.space import Space
 from embeddings.summary import Lineage, SummaryEmbedding
-from embeddings.writing import NOTHING_FIT, Written
-from experiments.campaigns.events import Draft, Happening, Opened, Promoted
-from experiments.campaigns.events import Written as WrittenEvent
+from embeddings.writing import NOTHING_FIT, Wording
+from experiments.campaigns.events import Draft, Happening, Opened, Promoted, Written
 from generator.checks import Checker, Refusal
 from generator.record import ProductRecord
 
@@ -64,10 +63,10 @@ class Writer:
         effort: Effort | None = None,
         inversion: InversionConfig | None = None,
     ) -> None:
-        self.space, self.pool, self.subject, self.checker = space, pool, subject, checker
         self.effort, self.inversion = effort or Effort(), inversion
         self.encoder = space.encoder if isinstance(space.encoder, EncodedOnce) else EncodedOnce(space.encoder)
-        space.encoder = self.encoder
+        self.space = space if space.encoder is self.encoder else replace(space, encoder=self.encoder)
+        self.pool, self.subject, self.checker = pool, subject, checker
         self.encoder.learn({embedding.text: embedding.sentence_vector for embedding in stored})
         self.embeddings = {embedding.text: embedding for embedding in stored}
         self.drafts: dict[Lineage, tuple[Draft, ...]] = {}
@@ -90,7 +89,7 @@ class Writer:
 
     def together(self, lineages: Sequence[Lineage]) -> list[list[Lineage]]:
         """Return lineages in the groups in which they are written soonest."""
-        many = _TOGETHER if self.space.composer is None else 2 * self.effort.together
+        many = 2 * self.effort.together if self.space.composes else _TOGETHER
         families = [list(group) for _, group in itertools.groupby(sorted(lineages, key=_size), key=_parents)]
         return [family[first : first + many] for family in families for first in range(0, len(family), many)]
 
@@ -110,7 +109,7 @@ class Writer:
     def keep(self, connection: Connection, happened: Sequence[Happening]) -> None:
         """Write into a transaction what belongs to its events: vectors of texts, and new members of the pool."""
         texts = [text for event in happened if isinstance(event, Opened) for text in event.slate]
-        texts += [draft.text for event in happened if isinstance(event, WrittenEvent) for draft in event.drafts]
+        texts += [draft.text for event in happened if isinstance(event, Written) for draft in event.drafts]
         self.encoder.keep(connection, [text for text in dict.fromkeys(texts) if text])
         for text in dict.fromkeys(text for event in happened if isinstance(event, Promoted) for text in event.texts):
             self.pool.promote(self.embeddings[text], "shown to a large share of shoppers", connection)
@@ -141,14 +140,14 @@ class Writer:
         weights = torch.tensor([lineage.weights for lineage in lineages])
         mixtures = (vectors, sentence_vectors, weights, [lineage.parents for lineage in lineages])
         if self.subject:
-            texts = self.space.write_about(self.subject, *mixtures, self.effort, self.checker)
+            texts = self.space.writer.write_about(self.subject, *mixtures, self.effort, self.checker)
         else:
-            texts = [written for written, _ in self.space.write_nearest(*mixtures, self.effort, self.checker)]
+            texts = [written for written, _ in self.space.writer.write_nearest(*mixtures, self.effort, self.checker)]
         for lineage, written in zip(lineages, texts, strict=True):
             others = [Draft(lineage, text, tuple(self.checker.refusals(text))) for text in written.others]
             self.drafts[lineage] = (Draft(lineage, written.text, self._refusals(written)), *others)
 
-    def _refusals(self, written: Written) -> tuple[Refusal, ...]:
+    def _refusals(self, written: Wording) -> tuple[Refusal, ...]:
         if written.fault:
             return (Refusal("unfit" if written.fault == NOTHING_FIT else "slot", written.fault),)
         return tuple(self.checker.refusals(written.text, written.finished))

@@ -173,11 +173,12 @@ def _invert_now(
     """Invert with all results in memory, and show each."""
     from embeddings.exchange import save_embeddings
     from embeddings.inversion import resolve_precision
+    from embeddings.inverting import stream
 
     config = resolve_precision(space.model, config)
     began, results = time.perf_counter(), {}
     with console.progress() as show:
-        for number, result in space.stream(texts, config):
+        for number, result in stream(space, texts, config):
             results[number] = result
             show("inverting", len(results), len(texts))
     seconds = time.perf_counter() - began

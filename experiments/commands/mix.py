@@ -13,10 +13,11 @@ from copyloom import InputError
 from embeddings.effort import Effort
 from experiments.commands import console
 from experiments.commands.options import DeviceName, Json, Subject, Texts, Writer, writer_for
-from experiments.texts import read_rows
+from experiments.texts import read_table
 
 if TYPE_CHECKING:
-    from embeddings.space import Mixture, Space
+    from embeddings.space import Space
+    from embeddings.writing import Mixture
     from generator.record import ProductRecord
 
 COLUMNS = ("a", "b", "weight", "text", "semantic_consistency", "new", "refusals")
@@ -111,10 +112,12 @@ def _stored(
     A pretrained writer that composes reads the texts themselves, so that only the embeddings of ends need be exact.
     Elsewhere all are refined.
     """
-    loose = {} if space.composer is None else dict(zip(texts, space.unrefined(texts), strict=True))
+    from embeddings.inverting import stream, unrefined
+
+    loose = dict(zip(texts, unrefined(space, texts), strict=True)) if space.composes else {}
     refined, exact = list(dict.fromkeys(ends if loose else texts)), dict[str, Any]()
     config = space.default_inversion.model_copy(update={"rows": rows})
-    for number, embedding in space.stream(refined, config) if refined else ():
+    for number, embedding in stream(space, refined, config) if refined else ():
         exact[refined[number]] = embedding
         show("inverting", len(exact), len(refined))
     return loose or exact, exact
@@ -122,7 +125,7 @@ def _stored(
 
 def _check_editor(space: Space, effort: Effort) -> None:
     """Raise where the writer's editor is damaged, or where there is none and texts are to be so likely printed."""
-    composer = space.composer
+    composer = space.writer.composer
     if composer is not None and composer.editor is None and effort.printed != Effort.printed:
         raise InputError(
             f"--printed is {effort.printed:g}, but {space.model.name!r} has no editor that could say how likely a "
@@ -133,9 +136,9 @@ def _check_editor(space: Space, effort: Effort) -> None:
 def _refusals(mixture: Mixture, parents: Sequence[str], record: ProductRecord | None) -> list[str]:
     from generator.checks import BrandRules, Checker
     from generator.grammar import Grammar
-    from generator.reader import Reader
+    from generator.reader import GrammarReader
 
-    reader = Reader(Grammar.load(), record) if record else None
+    reader = GrammarReader(Grammar.load(), record) if record else None
     return [one.reason for one in Checker(BrandRules.like(parents), parents, reader).refusals(mixture.text)]
 
 
@@ -241,7 +244,7 @@ def _read_pairs(path: Path) -> list[Pair]:
     InputError
         If the file cannot be read, lacks a column, or a row lacks a text or has a weight that is none.
     """
-    columns, lines = read_rows(path, ("a", "b"), "a, b and weight")
+    columns, lines = read_table(path, ("a", "b"), "a, b and weight")
     if more := [name for name in columns if name not in ("a", "b", "weight")]:
         raise InputError(f"{path} has the column {more[0]!r}; there may be a, b and weight, and nothing else")
     rows = []

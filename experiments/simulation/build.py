@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -75,10 +75,11 @@ def build(config: RunConfig, given: Given, ledger: Ledger, report: Report) -> Si
     """
     report("loading the model", 0, 1)
     space = Space.load(config.model, config.device)
-    space.encoder = EncodedOnce(space.encoder)  # before anything takes hold of it
-    config = resolved(config, given, space.composer is not None)
+    space = replace(space, encoder=EncodedOnce(space.encoder))
+    config = resolved(config, given, space.composes)
     writer = writer_of(config, given, space, Pool(ledger.engine, "study", space.identity), report)
-    judge = space.critic if space.composer is None else space.composer.reference
+    composer = space.writer.composer
+    judge = composer.reference if composer else space.critic or space.model
     told = given.subject is not None and config.texts is None  # the grammar knows all that can be said
     world = grammar_world(given.subject, judge, given.texts) if told and given.subject else None
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from generator.grammar import Grammar
 from generator.language_model import LanguageModel
 from generator.readability import Readability
-from generator.reader import Reader
+from generator.reader import GrammarReader
 from generator.record import ProductRecord
 from simulator.shoppers import TextFeatures
 
@@ -46,7 +46,7 @@ def grammar_world(record: ProductRecord, judge: LanguageModel, usual: Sequence[s
     Texts that `judge` finds much stranger than the `usual` ones lose clicks.
     """
     grammar = Grammar.load()
-    reader = Reader(grammar, record)
+    reader = GrammarReader(grammar, record)
     slots = [slot for slot, _ in record.attributes()]
     known: dict[str, NDArray[np.float64]] = {}
 
@@ -60,7 +60,7 @@ def grammar_world(record: ProductRecord, judge: LanguageModel, usual: Sequence[s
     return World("grammar", features, writable, writable, Readability(judge, usual, writable))
 
 
-def _says(text: str, reader: Reader, slots: Sequence[str]) -> NDArray[np.float64]:
+def _says(text: str, reader: GrammarReader, slots: Sequence[str]) -> NDArray[np.float64]:
     """Return style (one-hot), attributes mentioned, length in units of ten words, question, exclamation."""
     reading = reader.read(text)
     style = [float(reading.style == style) for style in reader.grammar.styles]

@@ -131,7 +131,7 @@ class Judged:
     refused: tuple[str, ...]
 
     @property
-    def fit(self) -> tuple[bool, ...]:
+    def printable(self) -> tuple[bool, ...]:
         """Whether each draft may be printed as it stands, and belongs."""
         return tuple(printed == 1 and bool(belongs)
                      for printed, belongs in zip(self.printed, self.belongs, strict=True))  # fmt: skip
@@ -197,10 +197,10 @@ def measure(editor: Editor, judged: list[Judged]) -> dict[str, float]:
     for one in judged:
         sources = one.sources(rng)
         scores = logsigmoid(editor.verdicts(sources, one.drafts)).sum(1).tolist()
-        for score, right in zip(scores, one.fit, strict=True):
+        for score, right in zip(scores, one.printable, strict=True):
             (good if right else bad).append(score)
-        mean, best = mean + sum(one.fit) / len(one.fit), best + any(one.fit)
-        chosen += one.fit[scores.index(max(scores))]
+        mean, best = mean + sum(one.printable) / len(one.printable), best + any(one.printable)
+        chosen += one.printable[scores.index(max(scores))]
     wins = sum((g > b) + 0.5 * (g == b) for g in good for b in bad)
     count = max(len(judged), 1)
     return {

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from copyloom import InputError
-from embeddings.training.checkpoint import CHECKPOINT, load_state, save_state
+from embeddings.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from embeddings.training.config import share_of_rate
 
 
@@ -64,7 +64,7 @@ def take_steps(
         If the loss is no number any more, or the checkpoint is damaged.
     """
     peaks = [group["lr"] for group in optimiser.param_groups]
-    state, parameters, kept = load_state(out / CHECKPOINT)
+    state, parameters, kept = load_checkpoint(out / CHECKPOINT)
     with torch.no_grad():
         for name, value in parameters.items():
             named[name].copy_(value)
@@ -90,5 +90,5 @@ def take_steps(
                 )
             log(state.step, mean)
         if time.monotonic() - saved_at > schedule.checkpoint_seconds or state.step == schedule.steps:
-            save_state(out / CHECKPOINT, state, named, optimiser)
+            save_checkpoint(out / CHECKPOINT, state, named, optimiser)
             saved_at = time.monotonic()

@@ -4,7 +4,8 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from embeddings.inversion import Context, InversionConfig, Inverter, decode_vectors, fault, most_tokens
+from embeddings.context import Context, decode_vectors
+from embeddings.inversion import InversionConfig, Inverter, fault, most_tokens
 from embeddings.space import Space
 from embeddings.starts import token_mean_start
 from generator.language_model import LanguageModel

@@ -7,6 +7,7 @@ import torch
 
 from embeddings import composing
 from embeddings.composing import Composer, best_of
+from embeddings.effort import Effort
 from embeddings.mixed import Mixed
 from embeddings.mixing import adapt, wanted_point
 from generator.checks import Refusal
@@ -52,7 +53,7 @@ def test_what_is_fit_stands_first_and_best_first(space, composer):
 
 
 def test_no_mixture_depends_on_the_others_or_on_their_order(space, composer):
-    some = replace(composer, each=3, together=4)
+    some = replace(composer, effort=Effort(each=3, together=4))
     pairs = [PARENTS, ("A red kettle.", "Why wait? Buy the lamp today."), (PARENTS[0], "A red kettle."), PARENTS[::-1]]
     long = tuple(f"{parent} {parent}" for parent in PARENTS)  # prompts of another length
     more = [PARENTS[:1], PARENTS * 2, (*PARENTS, "Tea.")]  # other numbers of vectors
@@ -67,7 +68,7 @@ def test_no_mixture_depends_on_the_others_or_on_their_order(space, composer):
 @pytest.mark.parametrize(("each", "parents"), [(2, 4), (2, 9), (3, 7), (8, 3)])
 def test_of_many_parents_no_more_vectors_are_read_than_texts_are_written(space, composer, each, parents):
     family = tuple(f"A kettle for {day}." for day in range(2, 2 + parents))
-    assert _candidates(replace(composer, each=each), _mixed(space, family))
+    assert _candidates(replace(composer, effort=Effort(each=each)), _mixed(space, family))
 
 
 def test_the_writer_reads_the_parents_in_both_orders_and_each_alone(space, composer, monkeypatch):
@@ -117,9 +118,9 @@ def test_an_editor_refuses_and_ranks_what_nothing_else_refused(space, composer, 
     assert found[-1].text == texts[1]
     printed = {one.text: one.printed for one in found}
     assert printed[texts[3]] is None
-    assert 0 < printed[texts[1]] < printed[texts[0]] < composer.printed <= printed[texts[2]] < 1
+    assert 0 < printed[texts[1]] < printed[texts[0]] < composer.effort.printed <= printed[texts[2]] < 1
     assert {one.text for one in found if not one.refusals} == {texts[2]}
-    composer.printed = 0.0
+    composer.effort = Effort(printed=0.0)
     assert [one.text for one in _candidates(composer, _mixed(space)) if not one.refusals] == [*texts[2::-2], texts[1]]
 
 
@@ -145,12 +146,12 @@ def test_what_is_not_sure_to_be_printed_is_written_again(space, composer, monkey
     )
     composer.editor = _Editor({first: 0.5, second: 0.9999})
     for most, best, written in ((1, first, 2), (2, second, 3), (5, second, 3)):
-        composer.turns = most
+        composer.effort = Effort(turns=most)
         turns.clear()
         found = _candidates(composer, _mixed(space))
         assert (found[0].text, len(found), turns) == (best, written, [*range(min(most, 2))])
     again = {one.text: one.score for one in found}
-    composer.turns = 1
+    composer.effort = Effort(turns=1)
     assert again[first] > {one.text: one.score for one in _candidates(composer, _mixed(space))}[first]
 
 

@@ -63,7 +63,7 @@ def test_all_spans_are_inverted_in_one_call_and_equal_ones_once(space, monkeypat
         progress(1, len(texts))
         return list(synthetic(*texts, space=space.identity).embeddings)
 
-    monkeypatch.setattr(space, "invert", invert)
+    monkeypatch.setattr(Space, "invert", lambda self, *rest: invert(*rest))
     found = invert_documents(space, ["One.\n\nTwo.\n\n", "Two.\n\n"], None, lambda *done: heard.append(done), most=4)
     assert calls == [["One.\n\n", "Two.\n\n"]]
     assert heard == [(1, 2)]
@@ -101,7 +101,7 @@ def test_the_first_wrong_character_is_named(space, documents):
 def test_shorter_and_longer_reconstructions_have_a_first_wrong_position(
     space, monkeypatch, decoded, first_wrong, wrong
 ):
-    monkeypatch.setattr(space, "decode", lambda embeddings: decoded)
+    monkeypatch.setattr(Space, "decode", lambda self, embeddings: decoded)
     (found,) = read_documents(space, [synthetic("ab", "cd", space=space.identity)])
     assert (found.text, found.exact, found.first_wrong) == ("".join(decoded), first_wrong is None, first_wrong)
     assert found.wrong_spans == wrong

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, softplus
 
-from embeddings.objective import Objective, _lead
+from embeddings.objective import InversionObjective, _lead
 from generator.device import Device
 from generator.language_model import LanguageModel
 
@@ -14,7 +14,7 @@ class OneShape(Device):
 
 
 def stated(logits, ids, slack):
-    """Return leads and the loss of each token, as the docstring of `Objective` says."""
+    """Return leads and the loss of each token, as the docstring of `InversionObjective` says."""
     own = logits.gather(1, ids[:, None])[:, 0]
     rivals = logits.scatter(1, ids[:, None], -torch.inf)
     return own - rivals.amax(1), softplus(rivals.logsumexp(1) - own + slack)
@@ -36,7 +36,7 @@ def test_the_vocabulary_part_is_the_gradient_of_the_stated_loss():
 def test_rows_depend_on_their_own_text_alone(random_model, monkeypatch, fixed):
     model = random_model()
     device = OneShape("cpu", "for a test", 4) if fixed else model.device
-    objective = Objective(LanguageModel(model.model, model.tokenizer, model.name, device), torch.float32)
+    objective = InversionObjective(LanguageModel(model.model, model.tokenizer, model.name, device), torch.float32)
     vectors = torch.randn(3, 2, 16, generator=torch.Generator().manual_seed(0))
     targets, margins = torch.full((3, 9), -100), torch.tensor([1.0, 2.0, 1.0])
     targets[0], targets[1, :4] = torch.arange(1, 10), torch.tensor([7, 7, 3, 0])  # the third row holds no text

@@ -3,7 +3,6 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
-from datetime import UTC
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event, func, select
 
 from copyloom import InputError, SpaceError
-from embeddings.database import EmbeddingRow, SpaceRow, TextRow, open_database, reading
+from embeddings.database import EmbeddingRow, PoolEventRow, SpaceRow, TextRow, open_database, reading
 from embeddings.pool import Pool
 from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding
 
@@ -39,8 +38,14 @@ def embedding(text, seed=0, lineage=None, space=SPACE, vectors=None):
     )
 
 
-def texts(pool, version=None):
-    return [member.text for member in pool.members(version)]
+def texts(pool):
+    return [member.text for member in pool.members()]
+
+
+def versions(pool):
+    """Return the version that each change made, as the table has it."""
+    with reading(pool.engine) as connection:
+        return list(connection.scalars(select(PoolEventRow.version).order_by(PoolEventRow.version)))
 
 
 def assert_same(found, given_):
@@ -100,57 +105,6 @@ def test_any_unicode_survives(given_):
     engine.dispose()
 
 
-@settings(max_examples=15, deadline=None)
-@given(st.lists(st.tuples(st.booleans(), st.lists(st.sampled_from("abcde"), min_size=1, max_size=4))))
-def test_every_version_is_what_a_plain_list_says(calls):
-    engine = open_database("sqlite://")
-    pool = Pool(engine, "claims", SPACE)
-    seen, active, versions = [], set(), [[]]
-    for adds, letters in calls:
-        if adds:
-            assert pool.add([embedding(letter) for letter in letters]) == len(set(letters) - active)
-            changed = bool(set(letters) - active)
-            seen += [letter for letter in dict.fromkeys(letters) if letter not in seen]
-            active |= set(letters)
-        elif changed := set(letters) <= active:
-            pool.retire(letters, "tired")
-            active -= set(letters)
-        else:
-            with pytest.raises(InputError):
-                pool.retire(letters, "tired")
-        if changed:
-            versions.append([letter for letter in seen if letter in active])
-    assert pool.version == len(versions) - 1
-    assert [texts(pool, version) for version in range(len(versions))] == versions
-    assert texts(pool) == versions[-1]
-    engine.dispose()
-
-
-def test_an_empty_pool(pool):
-    assert (pool.version, pool.members(), pool.members(0), pool.history()) == (0, [], [], [])
-    assert pool.add([]) == 0
-    pool.retire([], "")
-    assert pool.version == 0
-    for version in (-1, 1):
-        with pytest.raises(InputError, match=f"has versions 0 to 0, not {version}"):
-            pool.members(version)
-
-
-def test_members_are_ignored_and_what_was_retired_can_return(pool, caplog):
-    assert pool.add([embedding("a", 1), embedding("b", 1), embedding("a", 2)]) == 2
-    assert pool.add([embedding("b", 3)]) == 0
-    assert pool.version == 1
-    pool.retire(["a"], "tired")
-    with caplog.at_level(logging.WARNING):
-        assert pool.add([embedding("a", 1)], "rested") == 1
-        assert not caplog.records
-        pool.retire(["a"], "tired")
-        pool.add([embedding("a", 2)])
-        assert "'a' keeps the vectors stored first" in caplog.text
-    assert texts(pool) == ["a", "b"]
-    assert_same(pool.members()[0], embedding("a", 1))
-
-
 def test_promotion_needs_a_lineage_and_happens_once(pool):
     pool.add([embedding("a"), embedding("b")])
     mixed = embedding("c", 1, Lineage(("a", "b"), (0.25, 0.75)))
@@ -158,42 +112,46 @@ def test_promotion_needs_a_lineage_and_happens_once(pool):
         pool.promote(embedding("c"), "CTR")
     assert pool.promote(mixed, "CTR") is True
     assert pool.promote(mixed, "CTR") is False
-    assert pool.version == 2
+    assert versions(pool) == [1, 1, 2]
     assert_same(pool.members()[-1], mixed)
 
 
-def test_retiring_names_what_is_wrong_and_retires_nothing(pool):
-    with pytest.raises(InputError, match="'a' was never added to the pool 'claims'"):
-        pool.retire(["a"], "tired")
-    pool.add([embedding("a"), embedding("b")])
-    pool.retire(["b"], "tired")
-    with pytest.raises(InputError, match="'b' is already retired from the pool 'claims'"):
-        pool.retire(["a", "b"], "tired")
-    with pytest.raises(InputError, match="pass a list of texts"):
-        pool.retire("a", "tired")
-    assert texts(pool) == ["a"]
-    assert pool.version == 2
+def test_an_empty_pool(pool):
+    assert pool.members() == []
+    assert pool.add([]) == 0
+    assert versions(pool) == []
 
 
-def test_history_tells_who_came_and_went(pool):
-    pool.add([embedding("a"), embedding("b")], "start")
-    pool.promote(embedding("c", 1, Lineage(("a",), (1.0,))), "CTR")
-    pool.retire(["a"], "tired")
-    history = pool.history()
-    assert [(e.version, e.text, e.action, e.reason) for e in history] == [
-        (1, "a", "add", "start"),
-        (1, "b", "add", "start"),
-        (2, "c", "promote", "CTR"),
-        (3, "a", "retire", "tired"),
-    ]
-    assert all(e.created_at.tzinfo is UTC for e in history)
-    assert history[0].created_at == history[1].created_at <= history[2].created_at <= history[3].created_at
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.lists(st.sampled_from("abcde"), min_size=1, max_size=4)))
+def test_members_are_what_a_plain_list_says(calls):
+    engine = open_database("sqlite://")
+    pool, seen = Pool(engine, "claims", SPACE), []
+    for letters in calls:
+        fresh = [letter for letter in dict.fromkeys(letters) if letter not in seen]
+        assert pool.add([embedding(letter) for letter in letters]) == len(fresh)
+        seen += fresh
+    assert texts(pool) == seen
+    engine.dispose()
+
+
+def test_the_vectors_stored_first_are_kept(pool, caplog):
+    other = Pool(pool.engine, "other", SPACE)
+    with caplog.at_level(logging.WARNING):
+        assert pool.add([embedding("a", 1), embedding("b", 1), embedding("a", 2)]) == 2
+        assert pool.add([embedding("b", 3)]) == 0
+        assert other.add([embedding("b", 1)]) == 1
+        assert not caplog.records
+        other.add([embedding("a", 2)])
+        assert "'a' keeps the vectors stored first" in caplog.text
+    assert texts(other) == ["b", "a"]
+    assert_same(other.members()[1], embedding("a", 1))
 
 
 def test_another_space_is_an_error_that_names_both(pool):
     with pytest.raises(SpaceError, match=r"tiny \(parameters a1.*'b' in tiny \(parameters a9.*a1 and a9.*invert"):
         pool.add([embedding("a"), embedding("b", space=OTHER)])
-    assert pool.version == 0
+    assert versions(pool) == []
     pool.add([embedding("a")])
     with pytest.raises(SpaceError, match=r"'claims' is stored in tiny \(parameters a1.*opened in tiny \(parameters a9"):
         Pool(pool.engine, "claims", OTHER)
@@ -228,7 +186,7 @@ def test_two_pools_in_two_spaces_share_texts_and_keep_apart(pool):
 def test_what_cannot_be_stored_is_refused_and_nothing_is_written(pool, wrong, message):
     with pytest.raises(InputError, match=message):
         pool.add([embedding("good"), replace(embedding("a"), **wrong)])
-    assert pool.version == 0
+    assert versions(pool) == []
     with reading(pool.engine) as connection:
         assert connection.scalar(select(func.count()).select_from(TextRow)) == 0
 
@@ -245,7 +203,7 @@ def test_an_error_half_way_leaves_the_old_version(pool, table):
     with pytest.raises(OSError, match="unplugged"):
         pool.promote(embedding("b", 1, Lineage(("a", "c"), (0.5, 0.5))), "CTR")
     event.remove(pool.engine, "after_cursor_execute", fail)
-    assert (pool.version, texts(pool), len(pool.history())) == (1, ["a"], 1)
+    assert (versions(pool), texts(pool)) == ([1], ["a"])
     with reading(pool.engine) as connection:
         assert connection.scalar(select(func.count()).select_from(TextRow)) == 1
         assert connection.scalar(select(func.count()).select_from(EmbeddingRow)) == 1
@@ -255,8 +213,7 @@ def test_threads_that_add_at_once_all_succeed(pool):
     with ThreadPoolExecutor(4) as threads:
         added = list(threads.map(lambda i: pool.add([embedding("shared"), embedding(str(i), i)]), range(24)))
     assert sum(added) == 25  # "shared" once
-    assert pool.version == 24
-    assert sorted({e.version for e in pool.history()}) == list(range(1, 25))
+    assert sorted({*versions(pool)}) == list(range(1, 25))
 
 
 WRITER = """
@@ -292,5 +249,5 @@ def test_processes_that_add_at_once_succeed_and_one_that_is_killed_leaves_nothin
         writer.communicate(timeout=60)
     assert writer.returncode == 9
     assert sorted(texts(pool)) == sorted(f"{who} {number}" for who in ("ours", "theirs") for number in range(20))
-    assert sorted(e.version for e in pool.history()) == list(range(1, 41))
+    assert versions(pool) == list(range(1, 41))
     assert pool.add([embedding("half-way")]) == 1

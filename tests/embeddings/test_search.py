@@ -6,7 +6,7 @@ import torch
 from embeddings import search as search_module
 from embeddings.effort import Effort
 from embeddings.mixing import adapt, is_new, wanted_point
-from embeddings.search import Case, Means, _Progress, _Text, search
+from embeddings.search import Case, Means, _Found, _Text, search
 from generator.grammar import Grammar
 from generator.reader import mixed_facts
 
@@ -64,7 +64,7 @@ def test_nothing_acceptable_is_none(means, cases):
 
 @pytest.fixture
 def progress(means, cases):
-    return _Progress(means.model, cases[0], means.encode(cases[0].parents), 2.0)
+    return _Found(means.model, cases[0], means.encode(cases[0].parents), 2.0)
 
 
 def test_a_text_is_worth_less_where_it_leans_and_where_it_surprises(progress):

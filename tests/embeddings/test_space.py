@@ -11,9 +11,11 @@ from copyloom import CopyloomError, DeviceError, InputError, SpaceError
 from embeddings.adapter import ADAPTER_SETTINGS
 from embeddings.effort import Effort
 from embeddings.inversion import InversionConfig
-from embeddings.mixing import is_new
+from embeddings.inverting import unrefined
+from embeddings.mixing import is_new, mix
 from embeddings.space import Space
-from embeddings.writing import Written
+from embeddings.starts import starts_of
+from embeddings.writing import Wording
 from generator.decoding import decode
 from generator.language_model import SHIPPED_FOLDER
 from generator.record import ProductRecord, slots_of
@@ -77,8 +79,8 @@ def test_many_mixtures_at_once_are_the_same_vectors_as_one(space, stored):
     vectors = torch.stack([embedding.vectors for embedding in stored]).expand(4, -1, -1, -1)
     z = torch.stack([embedding.sentence_vector for embedding in stored]).expand(4, -1, -1)
     weights = torch.tensor([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [1.2, -0.1, -0.1], [0.2, 0.3, 0.5]])
-    many = space.mix_many(vectors, z, weights)
-    assert torch.equal(many[2:3], space.mix_many(vectors[2:3], z[2:3], weights[2:3]))
+    many = mix(vectors, z, weights, space.adapter)
+    assert torch.equal(many[2:3], mix(vectors[2:3], z[2:3], weights[2:3], space.adapter))
     assert decode(space.model, many)[1].text == KNIFE
 
 
@@ -90,14 +92,14 @@ def test_stored_texts_decode_to_themselves_in_any_company(space, bare, stored):
 
 
 def test_unrefined_texts_are_what_the_adapter_says_and_the_unfit_are_named(space, bare, stored):
-    first, empty, last = space.unrefined([KNIFE, " ", BLENDER])
-    torch.testing.assert_close(first.vectors, space.starts([KNIFE], stored[0].sentence_vector[None], "adapter")[0])
+    first, empty, last = unrefined(space, [KNIFE, " ", BLENDER])
+    torch.testing.assert_close(first.vectors, starts_of(space, [KNIFE], stored[0].sentence_vector[None], "adapter")[0])
     torch.testing.assert_close(last.sentence_vector, stored[2].sentence_vector)
     assert (first.text, first.exact, first.space) == (KNIFE, False, space.identity)
     assert (empty.text, "is empty" in empty.reason) == (" ", True)
-    assert space.unrefined([]) == []
+    assert unrefined(space, []) == []
     with pytest.raises(InputError, match="no adapter"):
-        bare.unrefined([KNIFE])
+        unrefined(bare, [KNIFE])
 
 
 @pytest.mark.parametrize("weights", [[0.5], [0.5, 0.6], [2.0, -1.0], [float("nan"), 1.0]])
@@ -134,8 +136,8 @@ def test_the_identity_tells_models_and_adapters_apart(space, bare):
 def test_what_is_written_about_a_subject_takes_its_facts_from_the_record(space, stored):
     """Without a fault, no slot is open, and every slot the model wrote became a phrase of the record."""
     vectors = torch.stack([embedding.vectors for embedding in stored])
-    prefix = space.subject(SUBJECT)
-    written = space.write(vectors, SUBJECT)
+    prefix = space.writer.subject(SUBJECT)
+    written = space.writer.write(vectors, SUBJECT)
     for result, decoded in zip(written, decode(space.model, vectors, prefix), strict=True):
         slots = slots_of(decoded.text)
         unfilled = [slot for slot in slots if slot not in SUBJECT.phrases()]
@@ -150,7 +152,7 @@ def test_wanted_points_choose_the_phrase_and_nothing_else(space, stored):
     """Under its own sentence vector as wanted point, "sturdy" is taken before "light"."""
     vectors = torch.stack([embedding.vectors for embedding in stored])
     wanted = space.encoder.encode(["sturdy"]).expand(3, -1)
-    drafts = zip(space.write(vectors, SUBJECT), space.write(vectors, SUBJECT, wanted), strict=True)
+    drafts = zip(space.writer.write(vectors, SUBJECT), space.writer.write(vectors, SUBJECT, wanted), strict=True)
     for plain, chosen in drafts:
         if plain.fault is None and "light" in plain.text.lower() + chosen.text.lower():
             assert "sturdy" in chosen.text.lower()
@@ -163,17 +165,17 @@ def test_open_slots_without_subject_are_a_fault(space):
     """A stored text that talks of slots comes back, marked as not to be shown."""
     (embedding,) = space.invert(["Buy the <name> now."])
     assert embedding.exact
-    assert space.write(embedding.vectors[None]) == [Written("Buy the <name> now.", True, "open slot <name>")]
+    assert space.writer.write(embedding.vectors[None]) == [Wording("Buy the <name> now.", True, "open slot <name>")]
 
 
 def test_a_text_written_does_not_depend_on_the_others(space, stored):
     vectors = torch.stack([embedding.vectors for embedding in stored])
-    assert space.write(vectors[1:2], SUBJECT) == space.write(vectors, SUBJECT)[1:2]
-    assert [result.text for result in space.write(vectors)] == TEXTS
+    assert space.writer.write(vectors[1:2], SUBJECT) == space.writer.write(vectors, SUBJECT)[1:2]
+    assert [result.text for result in space.writer.write(vectors)] == TEXTS
 
 
 def test_other_models_read_the_subject_as_plain_text(bare):
-    prefix = bare.subject(SUBJECT)
+    prefix = bare.writer.subject(SUBJECT)
     prompt = "About the trail mug: light; sturdy; a leak-proof lid; free returns.\n"
     assert prefix.present.all()
     assert torch.equal(prefix.vectors, bare.model.embed(torch.tensor(bare.model.tokenize(prompt))).float())
@@ -229,5 +231,5 @@ def test_a_weight_of_one_beside_others_is_a_mixture_too(space):
     stored = space.invert(texts)
     stacked = [torch.stack([getattr(e, name) for e in stored])[None] for name in ("vectors", "sentence_vector")]
     for weights, alone in (([1.0, 0.5, -0.5], False), ([0.0, 1.0, 0.0], True)):
-        ((written, _),) = space.write_nearest(*stacked, torch.tensor([weights]), [texts], Effort(2, 1, 1, 4, 4))
+        ((written, _),) = space.writer.write_nearest(*stacked, torch.tensor([weights]), [texts], Effort(2, 1, 1, 4, 4))
         assert (written.text in texts) == alone

@@ -43,19 +43,19 @@ def test_the_prefix_is_the_formula():
 
 def test_a_subject_of_the_shipped_model_has_one_shape_and_its_own_mask(space):
     for record in (KNIFE, MUG):
-        prefix = space.subject(record)
+        prefix = space.writer.subject(record)
         assert prefix.vectors.shape == (len(SUBJECT_SLOTS), space.model.hidden_size)
         assert torch.equal(prefix.present, present_slots([record])[0])
 
 
 def test_a_subject_is_the_same_after_another(space):
-    first = space.subject(KNIFE).vectors
-    space.subject(MUG)
-    assert torch.equal(space.subject(KNIFE).vectors, first)
+    first = space.writer.subject(KNIFE).vectors
+    space.writer.subject(MUG)
+    assert torch.equal(space.writer.subject(KNIFE).vectors, first)
 
 
 def test_positions_of_absent_slots_change_no_text(space):
     vectors = space.adapter(torch.nn.functional.normalize(torch.randn(3, 384), dim=1)).detach()
-    prefix = space.subject(KNIFE)
+    prefix = space.writer.subject(KNIFE)
     noise = torch.where(prefix.present[:, None], prefix.vectors, 5 * torch.randn_like(prefix.vectors))
     assert decode(space.model, vectors, prefix, 24) == decode(space.model, vectors, Prefix(noise, prefix.present), 24)

@@ -9,11 +9,11 @@ from pydantic import ValidationError
 
 from generator.checks import BrandRules, Checker, normalised
 from generator.grammar import Grammar
-from generator.reader import Reader
+from generator.reader import GrammarReader
 from generator.record import ProductRecord
 
 KNIFE = ProductRecord(name="chef knife", plural="chef knives", quality=["balanced"], offer=["free shipping"])
-READER = Reader(Grammar.load(), KNIFE)
+READER = GrammarReader(Grammar.load(), KNIFE)
 
 
 def codes(text, rules=None, stored=(), reader=None, finished=True):
@@ -23,7 +23,7 @@ def codes(text, rules=None, stored=(), reader=None, finished=True):
 @pytest.mark.parametrize("seed", range(3))
 def test_every_claim_of_the_grammar_passes(grammar, seed):
     record = grammar.record(random.Random(seed))
-    checker = Checker(BrandRules(), [], Reader(grammar, record))
+    checker = Checker(BrandRules(), [], GrammarReader(grammar, record))
     for claim in grammar.claims_about(record):
         assert checker.refusals(claim.text) == []
 
@@ -32,7 +32,7 @@ def test_every_claim_about_a_product_of_another_kind_is_refused(grammar):
     """26 records, 10 claims of each, read for the product of the next category."""
     rng = random.Random(7)
     for category, other in zip(grammar.categories, grammar.categories[1:] + grammar.categories[:1], strict=True):
-        checker = Checker(BrandRules(), [], Reader(grammar, grammar.record(rng, category)))
+        checker = Checker(BrandRules(), [], GrammarReader(grammar, grammar.record(rng, category)))
         foreign = grammar.record(rng, other)
         for _ in range(10):
             claim = grammar.claim(rng, foreign)
@@ -42,7 +42,7 @@ def test_every_claim_about_a_product_of_another_kind_is_refused(grammar):
 def test_every_product_of_a_category_is_told_from_its_neighbours(grammar):
     for category in grammar.categories:
         for (name, plural), (other, _) in zip(category.products, category.products[1:], strict=False):
-            reader = Reader(grammar, ProductRecord(name=name, plural=plural))
+            reader = GrammarReader(grammar, ProductRecord(name=name, plural=plural))
             assert codes(f"Our {name} is almost gone.", reader=reader) in ([], ["unknown word"])
             assert "off subject" in codes(f"Our {other} is almost gone.", reader=reader), (name, other)
 

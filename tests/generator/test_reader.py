@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.grammar import FORMS, HELD_OUT_PRODUCT, Grammar
-from generator.reader import Reader, words_of
+from generator.reader import GrammarReader, words_of
 from generator.record import ProductRecord, slots_of
 
 KNIFE = ProductRecord(
@@ -18,13 +18,13 @@ KNIFE = ProductRecord(
     proof=["rated 4.8 out of 5"],
     offer=["20 percent off"],
 )
-READER = Reader(Grammar.load(), KNIFE)
+READER = GrammarReader(Grammar.load(), KNIFE)
 
 
 @pytest.mark.parametrize(("category", "product"), [(0, 3), (9, 7), (20, HELD_OUT_PRODUCT)])
 def test_every_claim_about_a_record_is_read_back(grammar, category, product):
     record = grammar.record(random.Random(category), grammar.categories[category], product)
-    reader = Reader(grammar, record)
+    reader = GrammarReader(grammar, record)
     for claim in grammar.claims_about(record):
         reading = reader.read(claim.text)
         assert reading.style == claim.frame.style, claim.text
@@ -41,7 +41,7 @@ def test_a_thousand_texts_of_each_form_are_read_back(grammar, form):
     for _ in range(1_000):
         record = grammar.record(rng, product=rng.randrange(HELD_OUT_PRODUCT + 1))
         claim = grammar.claim(rng, record, form=form)
-        reading = Reader(grammar, record).read(claim.text)
+        reading = GrammarReader(grammar, record).read(claim.text)
         assert reading.style == claim.frame.style, claim.text
         assert reading.slots == set(slots_of(claim.slotted)) - {"<name>", "<names>"}, claim.text
         assert reading.names_subject, claim.text
@@ -67,7 +67,7 @@ def test_other_products_and_their_attributes_are_foreign(grammar):
 def test_own_words_are_not_foreign_whatever_the_grammar_calls_them(grammar):
     """A record may hold what some category of the grammar holds too."""
     quality = grammar.categories[3].attributes["quality"][1]
-    reading = Reader(grammar, ProductRecord(name="gadget", quality=[quality])).read(
+    reading = GrammarReader(grammar, ProductRecord(name="gadget", quality=[quality])).read(
         f"The {quality} gadget is almost gone."
     )
     assert reading.foreign == ()
@@ -104,7 +104,7 @@ def test_words_and_numbers_in_other_scripts_are_seen(text):
 
 
 def test_a_name_in_another_script_is_found(grammar):
-    assert Reader(grammar, ProductRecord(name="чайник")).read("This is the чайник.").names_subject
+    assert GrammarReader(grammar, ProductRecord(name="чайник")).read("This is the чайник.").names_subject
 
 
 @pytest.mark.parametrize("number", ["forty-five", "x40", "two-for-one", "one hundredth", "zero"])

@@ -24,8 +24,9 @@ import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
 
 from copyloom import CopyloomError
-from embeddings.inversion import InversionConfig, Inverter, Precision, decode_texts
-from embeddings.objective import Objective
+from embeddings.context import decode_texts
+from embeddings.inversion import InversionConfig, Inverter, Precision
+from embeddings.objective import InversionObjective
 from embeddings.starts import token_mean_start
 from experiments.benchmarks.bandits import throughput
 from experiments.benchmarks.inversion.arithmetic import NoTokenizer, rate, seconds_of
@@ -212,7 +213,7 @@ def _step(shape: Any, dtype: torch.dtype, size: int) -> Callable[[], object]:
     torch.manual_seed(0)
     device = FixedShapes("cuda", "for graphs", size)
     model = LanguageModel(AutoModelForCausalLM.from_config(shape), NoTokenizer(), "random", device)
-    objective = Objective(model, dtype)
+    objective = InversionObjective(model, dtype)
     targets = torch.randint(0, shape.vocab_size, (size, 28), device=device.torch)
     vectors = torch.randn(size, 4, model.hidden_size, device=device.torch)
     margins = torch.ones(size, device=device.torch)

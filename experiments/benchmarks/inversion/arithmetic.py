@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
 
-from embeddings.objective import Objective
+from embeddings.objective import InversionObjective
 from generator.device import Device
 from generator.language_model import LanguageModel
 
@@ -47,7 +47,7 @@ def rate(
     if config.model_type == "gpt2":
         blocks -= module.base_model.wpe.weight.numel()
     model = LanguageModel(module, NoTokenizer(), "random", device)
-    objective = Objective(model, dtype, compiled=compiled)
+    objective = InversionObjective(model, dtype, compiled=compiled)
     targets = torch.randint(0, config.vocab_size, (count, _TOKENS), device=device.torch)
     vectors = torch.randn(count, _VECTORS, model.hidden_size, device=device.torch)
     margins = torch.ones(count, device=device.torch)

@@ -16,7 +16,9 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from embeddings.inversion import InversionConfig, Inverted, Inverter, Precision, decode_texts, resolve_precision
+from embeddings.context import decode_texts
+from embeddings.inversion import InversionConfig, Inverted, Inverter, Precision, resolve_precision
+from embeddings.inverting import stream
 from embeddings.space import Space
 from embeddings.starts import SCALE, random_start, token_mean_start
 from embeddings.summary import SummaryEmbedding
@@ -250,7 +252,7 @@ def _memory(space: Space, texts: Sequence[str], finish: int, report: Report) -> 
     """Return the resident size while the first texts of 100,000 in the queue are finished."""
     queued = (f"{text}{'' if turn == 0 else f' ({turn})'}" for turn in range(100) for text in texts)
     sizes: list[float] = []
-    for number, _ in enumerate(islice(space.stream(islice(queued, 100_000), AUTO), finish), start=1):
+    for number, _ in enumerate(islice(stream(space, islice(queued, 100_000), AUTO), finish), start=1):
         if number % (finish // 10) == 0:
             sizes.append(_resident_mib())
             report("memory", number, finish)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from embeddings.mixing import mix
 from embeddings.search import CASES
 from experiments.benchmarks.mixing.corpora import Cases
 from experiments.benchmarks.mixing.entrants import Setting, nearest_draft, product
@@ -23,13 +24,13 @@ def cost(setting: Setting) -> dict[str, float]:
     """
     every, space = setting.corpus.at(0.5), setting.space
     cases, few = (Cases(every.parents[:count], every.weights[:count]) for count in (_TEXTS, CASES))
-    vectors = space.mix_many(*setting.of(setting.from_adapter, cases), cases.weights)
+    vectors = mix(*setting.of(setting.from_adapter, cases), cases.weights, space.adapter)
     ways: dict[str, Callable[[], object]] = {
         "nearest draft": lambda: nearest_draft(setting, cases),
-        "one decode": lambda: space.write(vectors),
+        "one decode": lambda: space.writer.write(vectors),
         "generate of Transformers": lambda: _generate(setting, vectors),
     }
-    if space.composer is not None:  # it takes no drafts around a mixture, and a second for each
+    if space.composes:  # it takes no drafts around a mixture, and a second for each
         del ways["nearest draft"]
     rates = {name: len(cases) / _seconds(way) for name, way in ways.items()}
     return {"the product": len(few) / _seconds(lambda: product(setting, few)), **rates}

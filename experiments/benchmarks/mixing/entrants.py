@@ -14,7 +14,7 @@ from embeddings.inversion import InversionConfig, Start
 from embeddings.mixing import adapt, mix, wanted_point
 from embeddings.search import CASES
 from embeddings.space import Space
-from embeddings.writing import Written
+from embeddings.writing import Wording
 from experiments.benchmarks.mixing.corpora import Cases, Corpus
 from generator.cache import CachedModel
 from generator.decoding import MAX_TOKENS, Prefix, decode
@@ -98,31 +98,32 @@ def nearest_draft(setting: Setting, cases: Cases) -> list[str]:
 
 def with_residuals(setting: Setting, cases: Cases) -> list[str]:
     """Return the plain decode of encoder-space mixing plus mixed residuals (design 4.3)."""
-    return _texts(setting.space.write(setting.space.mix_many(*setting.of(setting.from_adapter, cases), cases.weights)))
+    vectors = mix(*setting.of(setting.from_adapter, cases), cases.weights, setting.space.adapter)
+    return _texts(setting.space.writer.write(vectors))
 
 
 def in_encoder_space(setting: Setting, cases: Cases) -> list[str]:
     """Return the decode of the adapter at the wanted point (ELM, Tennenholtz et al., ICLR 2024)."""
     if setting.space.adapter is None:
         raise ValueError("there is no adapter")
-    return _texts(setting.space.write(adapt(setting.space.adapter, setting.wanted(cases))))
+    return _texts(setting.space.writer.write(adapt(setting.space.adapter, setting.wanted(cases))))
 
 
 def mean_of_vectors(setting: Setting, cases: Cases) -> list[str]:
     """Return the decode of the weighted mean of vectors found from the adapter."""
-    return _texts(setting.space.write(mix(*setting.of(setting.from_adapter, cases), cases.weights, None)))
+    return _texts(setting.space.writer.write(mix(*setting.of(setting.from_adapter, cases), cases.weights, None)))
 
 
 def mean_from_token_mean(setting: Setting, cases: Cases) -> list[str]:
     """Return the decode of the weighted mean of vectors found from the token mean."""
-    return _texts(setting.space.write(mix(*setting.of(setting.from_token_mean, cases), cases.weights, None)))
+    return _texts(setting.space.writer.write(mix(*setting.of(setting.from_token_mean, cases), cases.weights, None)))
 
 
 def as_first_stated(setting: Setting, cases: Cases) -> list[str]:
     """Return the same on a model that was trained without adapter: the idea as it was first stated."""
     vectors = mix(*setting.of(setting.in_plain_model, cases), cases.weights, None)
     assert setting.plain is not None  # or there were no vectors
-    return _texts(setting.plain.write(vectors))
+    return _texts(setting.plain.writer.write(vectors))
 
 
 def mixed_log_probabilities(setting: Setting, cases: Cases) -> list[str]:
@@ -166,14 +167,14 @@ _ROWS = 16
 
 def taking_part(setting: Setting) -> dict[str, Entrant]:
     """Return the entrants of a setting: what its model can do."""
-    if setting.space.composer is not None:
+    if setting.space.composes:
         return {**_COMPOSING, "instructed": instructed, **_STORED}
     return {name: way for name, way in ENTRANTS.items() if setting.plain is not None or way is not as_first_stated}
 
 
 def instructed(setting: Setting, cases: Cases) -> list[str]:
     """Return what the pretrained model, as it was before, answers when it is asked for such a text, greedily."""
-    composer = setting.space.composer
+    composer = setting.space.writer.composer
     if composer is None:
         raise ValueError("there is no pretrained model")
     reference = composer.reference
@@ -209,13 +210,13 @@ def _searched(setting: Setting, cases: Cases, effort: Effort) -> list[str]:
         numbers, weights = cases.parents[first : first + CASES], cases.weights[first : first + CASES]
         vectors, sentence_vectors = setting.of(setting.from_adapter, Cases(numbers, weights))
         parents = [[setting.corpus.texts[number] for number in row] for row in numbers.tolist()]
-        written = setting.space.write_nearest(vectors, sentence_vectors, weights, parents, effort)
+        written = setting.space.writer.write_nearest(vectors, sentence_vectors, weights, parents, effort)
         texts += _texts(row for row, _ in written)
         setting.report(f"{setting.corpus.name}: searching", len(texts), len(cases))
     return texts
 
 
-def _texts(written: Iterable[Written]) -> list[str]:
+def _texts(written: Iterable[Wording]) -> list[str]:
     return [row.text if row.finished and row.fault is None else "" for row in written]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from generator.grammar import Claim, Grammar
-from generator.reader import Reader, phrases_in, words_of
+from generator.reader import GrammarReader, phrases_in, words_of
 from generator.record import ProductRecord
 
 
@@ -41,7 +41,7 @@ def fidelity(text: str, parents: Sequence[Claim]) -> Fidelity:
     mine = next((claim for claim in parents if names and names <= _names(claim.record)), None)
     if mine is None:
         return Fidelity(False, False, False)
-    style = Reader(Grammar.load(), mine.record).read(text).style
+    style = GrammarReader(Grammar.load(), mine.record).read(text).style
     facts = all(mine.record.category in entry.categories for _, entry in found if not entry.product)
     return Fidelity(True, style in {claim.frame.style for claim in parents}, facts)
 

@@ -33,12 +33,12 @@ _TITLED = 0.5
 """Share of words in capitals from which on a capital says nothing."""
 
 
-def inventions(text: str, sources: Sequence[str]) -> list[str]:
+def invented_words(text: str, sources: Sequence[str]) -> list[str]:
     """Return the numbers and names in a text that no source holds.
 
     Examples
     --------
-    >>> inventions("Kim Kardashian loves two Italian knives, twenty-one say", ["Who loves 2 knives from Italy?"])
+    >>> invented_words("Kim Kardashian loves two Italian knives, twenty-one say", ["Who loves 2 knives from Italy?"])
     ['Kim', 'Kardashian', 'twentyone']
     """
     held = {known for source in sources for known in map(_known, _words(source))}

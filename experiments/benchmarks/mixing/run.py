@@ -19,12 +19,12 @@ from embeddings.effort import Effort
 from embeddings.encoder import Encoder
 from embeddings.folders import replacing
 from embeddings.space import Space
-from embeddings.writing import Written
+from embeddings.writing import Wording
 from experiments.benchmarks.mixing.corpora import WEIGHTS, Cases, Corpus, grammar_corpus, own_corpora, real_corpora
 from experiments.benchmarks.mixing.cost import cost
 from experiments.benchmarks.mixing.entrants import DEFAULT, ENTRANTS, Entrant, Setting, taking_part
 from experiments.benchmarks.mixing.fidelity import fidelity
-from experiments.benchmarks.mixing.inventions import inventions
+from experiments.benchmarks.mixing.inventions import invented_words
 from experiments.benchmarks.mixing.judge import Judge
 from experiments.benchmarks.mixing.measures import (
     FAULTS,
@@ -42,7 +42,7 @@ from generator.checks import BrandRules, Checker
 from generator.grammar import HELD_OUT_PRODUCT, Grammar
 from generator.language_model import SHIPPED, LanguageModel
 from generator.readability import grammar_faults
-from generator.reader import Reader
+from generator.reader import GrammarReader
 from generator.record import ProductRecord
 from generator.settings import read_yaml
 
@@ -84,7 +84,7 @@ def measure(
     """
     effort = effort or Effort()
     space, judged_by, folder = Space.load(model, device), Judge.load(judge), data or shared_data()
-    plain = plain and space.composer is None
+    plain = plain and not space.composes
     bare = plain_space(out / "plain", folder, space.vectors, device, report) if plain else None
     found: dict[str, Any] = {
         "default": DEFAULT, "model": model, "pairs": pairs, "drift_pairs": min(drift_pairs, pairs),
@@ -163,7 +163,9 @@ def _measured(setting: Setting, rule: FluencyRule, cases: Cases, texts: Sequence
         "nats_per_token": float(rule.losses(texts).mean()),
         "written_share": float(np.mean([bool(text) for text in texts])),
         **_excess(rule, texts, parents),
-        "invented_share": float(np.mean([bool(inventions(text, family)) for text, family in pairs if text] or [False])),
+        "invented_share": float(
+            np.mean([bool(invented_words(text, family)) for text, family in pairs if text] or [False])
+        ),
         "grammatical_share": float(np.mean([not grammar_faults(text) for text in texts if text] or [False])),
         **_share(
             "new", [bool(text) and is_new_text(text, family, corpus.stored_words) for text, family in pairs], each
@@ -248,7 +250,7 @@ def _repeats(setting: Setting, texts: Sequence[str]) -> float:
     cases, device = setting.corpus.at(0.5), setting.space.model.device
     order = torch.randperm(len(cases), generator=torch.Generator().manual_seed(1))[:_REPEATED]
     some = Cases(cases.parents[order], cases.weights[order])
-    if setting.space.composer is not None:  # one shape, other mixtures beside
+    if setting.space.composes:  # one shape, other mixtures beside
         several = replace(setting, effort=replace(setting.effort, together=_TOGETHER))
         turned = torch.arange(len(some)).roll(1)
         first = ENTRANTS[DEFAULT](several, some)
@@ -288,14 +290,14 @@ def _about(setting: Setting, rule: FluencyRule, records: Sequence[ProductRecord]
         part = Cases(cases.parents[rows], cases.weights[rows])
         families = [[corpus.texts[n] for n in numbers] for numbers in part.parents.tolist()]
         parents = (*setting.of(setting.from_adapter, part), part.weights, families)
-        reader = Reader(Grammar.load(), record)
+        reader = GrammarReader(Grammar.load(), record)
         checker = Checker(BrandRules(), [], reader)
 
-        def is_true(written: Written, checker: Checker = checker) -> bool:
+        def is_true(written: Wording, checker: Checker = checker) -> bool:
             return not written.fault and not checker.refusals(written.text, written.finished)
 
-        drafts = setting.space.write_about(record, *parents, replace(setting.effort, drafts=1))
-        chosen = setting.space.write_about(record, *parents, setting.effort)
+        drafts = setting.space.writer.write_about(record, *parents, replace(setting.effort, drafts=1))
+        chosen = setting.space.writer.write_about(record, *parents, setting.effort)
         flags["first_draft_true"] += map(is_true, drafts)
         flags["true"] += map(is_true, chosen)
         for row, written in zip(rows, chosen, strict=True):

@@ -12,10 +12,10 @@ import torch
 from copyloom import InputError
 from embeddings.encoder import SentenceEncoder
 from embeddings.mixing import is_new, wanted_point
-from experiments.benchmarks.mixing.inventions import inventions
+from experiments.benchmarks.mixing.inventions import invented_words
 from experiments.benchmarks.mixing.judge import Judge
 from experiments.benchmarks.mixing.measures import excess, interval, is_concatenation
-from experiments.texts import read_rows
+from experiments.texts import read_table
 from generator.readability import grammar_faults
 
 _COLUMNS = ("a", "b", "text")
@@ -70,7 +70,7 @@ def _measured(rows: Sequence[_Row], judge: Judge, encoder: SentenceEncoder) -> d
         "concatenation_share": _share(
             is_concatenation(text, family) for text, family in zip(texts, families, strict=True)
         ),
-        "invented_share": _share(bool(inventions(text, family)) for text, family in zip(texts, families, strict=True)),
+        "invented_share": _share(bool(invented_words(*row)) for row in zip(texts, families, strict=True)),
         "semantic_consistency": float(reached.mean()), "nearer_parent": float(nearer.mean()),
     }  # fmt: skip
 
@@ -80,7 +80,7 @@ def _share(flags: Any) -> float:
 
 
 def _read(path: Path) -> list[_Row]:
-    _, lines = read_rows(path, _COLUMNS, _WANTED)
+    _, lines = read_table(path, _COLUMNS, _WANTED)
     rows = []
     for number, line in enumerate(lines, start=1):
         a, b, text = ((line[name] or "").strip() for name in _COLUMNS)

@@ -16,10 +16,10 @@ from torch.nn.functional import normalize
 
 from embeddings.documents import invert_documents, read_documents
 from embeddings.inversion import InversionConfig, Inverter
-from embeddings.mixing import wanted_point
+from embeddings.mixing import mix, wanted_point
 from embeddings.probe import probe_radius
 from embeddings.space import Space
-from embeddings.starts import token_mean_start
+from embeddings.starts import starts_of, token_mean_start
 from embeddings.summary import SummaryEmbedding, exact_share, mean_steps
 from embeddings.transfer import carry_over
 from experiments.benchmarks.inversion.run import bench_texts
@@ -78,7 +78,7 @@ def _mixtures(space: Space, texts: Sequence[str]) -> Iterator[dict[str, Any]]:
     for radius in _RADII:
         found = bare.invert(sample, InversionConfig(start="token_mean", radius=radius))
         vectors, sentence_vectors = _stacked(found)
-        drafts = bare.write(bare.mix_many(vectors[pairs], sentence_vectors[pairs], weights))
+        drafts = bare.writer.write(mix(vectors[pairs], sentence_vectors[pairs], weights, None))
         written = space.encoder.encode([draft.text if draft.text.strip() else "." for draft in drafts])
         cosines = (written * wanted_point(sentence_vectors[pairs], weights)).sum(1)
         yield {"radius": radius, "steps": mean_steps(found), "semantic_consistency": float(cosines.mean()),
@@ -119,7 +119,7 @@ def _surprisal(space: Space, texts: Sequence[str]) -> Iterator[dict[str, Any]]:
     sample = texts[: 2 * _TEXTS]
     starts = {
         "token_mean": torch.stack([token_mean_start(space.model, text, space.vectors) for text in sample]),
-        "adapter": space.starts(sample, space.encoder.encode(sample), "adapter"),
+        "adapter": starts_of(space, sample, space.encoder.encode(sample), "adapter"),
     }
     for name in ("token_mean", "adapter"):
         config = InversionConfig.model_validate({"start": name})

@@ -26,7 +26,7 @@ from experiments.studies.tiny.quality import held_out_claims
 from experiments.styles import LENGTH, paired_claims, style_directions
 from generator.checks import normalised
 from generator.grammar import Claim, Grammar
-from generator.reader import Reader, words_of
+from generator.reader import GrammarReader, words_of
 
 Report = Callable[[str, int, int], None]
 STRENGTHS = (0.5, 0.75, 1.0)
@@ -177,7 +177,9 @@ def _row(case: _Case, way: _Way, texts: Sequence[str | None]) -> dict[str, Any]:
     found = [text for text in texts if text is not None]
     vectors = case.space.encoder.encode(found)
     claims = [case.claims[i] for i in kept]
-    readings = [Reader(Grammar.load(), claim.record).read(text) for claim, text in zip(claims, found, strict=True)]
+    readings = [
+        GrammarReader(Grammar.load(), claim.record).read(text) for claim, text in zip(claims, found, strict=True)
+    ]
     asked = [way.as_asked(reading.style, claim.frame.style, case.styles[i])
              for reading, claim, i in zip(readings, claims, kept, strict=True)]  # fmt: skip
     known = {normalised(text) for text in case.library}

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 
 from embeddings.effort import Effort
-from embeddings.mixing import adapt, is_new
+from embeddings.mixing import adapt, is_new, mix
 from embeddings.space import Space
 from embeddings.summary import SummaryEmbedding
-from embeddings.writing import Written
+from embeddings.writing import Wording
 from experiments.corpora.real_texts import is_held_out, real_texts, shared_data
 from experiments.texts import shipped_claims
 from experiments.training.tiny.bleu import bleu
@@ -24,7 +24,7 @@ from experiments.training.tiny.card import model_card
 from generator.checks import BrandRules, Checker
 from generator.decoding import decode
 from generator.grammar import HELD_OUT_PRODUCT, Claim, Grammar
-from generator.reader import Reader
+from generator.reader import GrammarReader
 from generator.record import ProductRecord
 from generator.settings import read_yaml
 
@@ -117,7 +117,7 @@ def subject_mixtures(space: Space, claims: Sequence[Claim], stored: Sequence[Sum
         texts: list[str] = []
         true = 0
         for record in records:
-            checker = Checker(BrandRules(), [], Reader(grammar, record))
+            checker = Checker(BrandRules(), [], GrammarReader(grammar, record))
             for written in _pairs(space, rng, claims, stored, record, MIXTURES // len(records)):
                 true += written.fault is None and not checker.refusals(written.text, written.finished)
                 texts.append(written.text)
@@ -130,18 +130,20 @@ def subject_mixtures(space: Space, claims: Sequence[Claim], stored: Sequence[Sum
 def _pairs(
     space: Space, rng: random.Random, claims: Sequence[Claim], stored: Sequence[SummaryEmbedding], record:
     ProductRecord, count: int,
-) -> list[Written]:  # fmt: skip
+) -> list[Wording]:  # fmt: skip
     """Return what equal mixtures of random pairs of claims about other products than `record`'s say about it."""
     others = [e for claim, e in zip(claims, stored, strict=True) if claim.record.name != record.name]
     pairs = [rng.sample(others, 2) for _ in range(count)]
-    return space.write_about(record, *_stacked(pairs), [[parent.text for parent in pair] for pair in pairs], Effort())
+    texts = [[parent.text for parent in pair] for pair in pairs]
+    return space.writer.write_about(record, *_stacked(pairs), texts, Effort())
 
 
 def plain_mixtures(space: Space, stored: Sequence[SummaryEmbedding]) -> dict[str, Any]:
     """Return how many equal mixtures of random pairs of claims are new, no subject given."""
     shuffled = random.Random("pairs").sample(stored, 2 * MIXTURES)
     pairs = [shuffled[2 * i : 2 * i + 2] for i in range(MIXTURES)]
-    texts = [written.text for written in space.write(space.mix_many(*_stacked(pairs)))]
+    mixed = mix(*_stacked(pairs), space.adapter)
+    texts = [written.text for written in space.writer.write(mixed)]
     new = [is_new(text, [parent.text for parent in pair]) for text, pair in zip(texts, pairs, strict=True)]
     return {"mixtures": len(texts), "mixtures_new_share": sum(new) / len(texts)}
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from embeddings.subject import SUBJECT_SLOTS, subject_phrases
-from experiments.training.tiny.mixtures import Mixed, frames_in_style
+from experiments.training.tiny.mixtures import MixedClaim, frames_in_style
 from generator.grammar import Claim, Frame, Grammar, fits
 from generator.record import KINDS, ProductRecord
 
@@ -37,13 +37,13 @@ class Claims:
         Sentence vectors of the claims' texts.
     phrase_vectors : dict of str to Tensor of shape (S,)
         Of every phrase in the claims' records.
-    mixed : sequence of Mixed
+    mixed : sequence of MixedClaim
         Targets of mixtures without a subject; the numbers are those of `claims`.
     """
 
     def __init__(
         self, grammar: Grammar, claims: Sequence[Claim], vectors: Tensor, phrase_vectors: dict[str, Tensor],
-        mixed: Sequence[Mixed],
+        mixed: Sequence[MixedClaim],
     ) -> None:  # fmt: skip
         self.grammar, self.claims, self.vectors, self.mixed = grammar, claims, vectors, mixed
         self.phrase_vectors = phrase_vectors

@@ -36,7 +36,7 @@ _NEIGHBOURS, _AMONG, _SAME = 12, 60_000, 0.97
 
 
 @dataclass(frozen=True)
-class Mixed:
+class MixedClaim:
     """Two texts, by number, the weight of the first, and the text that their mixture should decode to."""
 
     first: int
@@ -48,7 +48,7 @@ class Mixed:
 def mixture_targets(
     grammar: Grammar, claims: Sequence[Claim], vectors: Tensor, phrase_vectors: dict[str, Tensor], pairs: int,
     seed: int, encode: Encode, folder: Path, report: Report,
-) -> list[Mixed]:  # fmt: skip
+) -> list[MixedClaim]:  # fmt: skip
     """Return targets for random pairs of texts of one form, kept in parts in `folder` so that no work is lost.
 
     Parameters
@@ -71,7 +71,7 @@ def mixture_targets(
     numbers: dict[str, list[int]] = {}
     for number, claim in enumerate(claims):
         numbers.setdefault(claim.frame.form, []).append(number)
-    found: list[Mixed] = []
+    found: list[MixedClaim] = []
     for part in range(-(-pairs // _PART)):
         count = min(_PART, pairs - part * _PART)
         path = folder / f"{key}-{seed}-{part}-{count}.json"
@@ -81,7 +81,7 @@ def mixture_targets(
             mixed = _targets(rng, grammar, claims, vectors, phrase_vectors, drawn, encode)
             with replacing(path) as partial:
                 partial.write_text(json.dumps([[m.first, m.second, m.weight, m.text] for m in mixed]))
-        found += [Mixed(*row) for row in json.loads(path.read_text())]
+        found += [MixedClaim(*row) for row in json.loads(path.read_text())]
         report("targets of mixtures", min((part + 1) * _PART, pairs), pairs)
     return found
 
@@ -89,7 +89,7 @@ def mixture_targets(
 def _targets(
     rng: random.Random, grammar: Grammar, claims: Sequence[Claim], vectors: Tensor,
     phrase_vectors: dict[str, Tensor], pairs: Sequence[Sequence[int]], encode: Encode,
-) -> list[Mixed]:  # fmt: skip
+) -> list[MixedClaim]:  # fmt: skip
     weights = torch.tensor(WEIGHTS)[:, None]
     wanted = [normalize(weights * vectors[i] + (1 - weights) * vectors[j], dim=1) for i, j in pairs]
     families = []
@@ -109,7 +109,7 @@ def _targets(
             cosines[even, len(between) :] = -1.0
         cosines[~even, : len(between)] = -1.0
         for weight, choice in zip(WEIGHTS, cosines.argmax(1).tolist(), strict=True):
-            found.append(Mixed(i, j, weight, [*between, *beside][choice]))
+            found.append(MixedClaim(i, j, weight, [*between, *beside][choice]))
     return found
 
 

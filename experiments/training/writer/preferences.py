@@ -45,7 +45,7 @@ class Preferences:
         rules.
         """
         known = dict(zip(parents_judged(judged), vectors.numpy(), strict=True))
-        return cls([one for one in judged if one.mended or (one.refused and any(one.fit))], known)
+        return cls([one for one in judged if one.mended or (one.refused and any(one.printable))], known)
 
     def draw(self, rng: random.Random) -> tuple[Example, Example]:
         """Return what is to be said rather, and what rather not, both to the same prompt and vectors.
@@ -53,7 +53,7 @@ class Preferences:
         That is a mended draft and the draft, or one that may be printed and another that may not, or that broke a rule.
         """
         one = rng.choice(self.judged)
-        fit = [draft for draft, right in zip(one.drafts, one.fit, strict=True) if right]
+        fit = [draft for draft, right in zip(one.drafts, one.printable, strict=True) if right]
         worse = [drafts for drafts in ([d for d in one.drafts if d not in fit], one.refused) if drafts]
         if one.mended and (not fit or not worse or rng.random() < _MENDED):
             place = rng.choice(sorted(one.mended))

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from copyloom import InputError
 from embeddings.inversion import InversionConfig
+from embeddings.mixing import mix
 from embeddings.space import Space
 from embeddings.training.config import share_of_rate
 from embeddings.training.train import train_adapter
@@ -169,10 +170,11 @@ def test_both_stages_make_a_folder_that_stands_alone(config, texts, tmp_path, ba
     assert space.model.identity.parameters != LanguageModel.load(base, Device.choose("cpu")).identity.parameters
     parents = space.invert(texts[:2])
     assert all(parent.exact for parent in parents)
-    ends = space.mix_many(
+    ends = mix(
         torch.stack([p.vectors for p in parents])[None],
         torch.stack([p.sentence_vector for p in parents])[None],
         torch.tensor([[1.0, 0.0]]),
+        space.adapter,
     )
     assert decode(space.model, ends)[0].text == texts[0]
 
@@ -196,13 +198,13 @@ def test_behavioural_vectors_recover_their_texts(config, texts, ratings, tmp_pat
     trained = train_adapter(config.model_copy(update=changes), texts, tmp_path, 3 * ratings, "ratings", "cpu")
     space = Space.load(str(trained.folder), "cpu")
     seen = [row for row, text in enumerate(texts) if text not in trained.held_out]
-    assert [written.text for written in space.write_from(ratings[seen])] == [texts[row] for row in seen]
+    assert [written.text for written in space.writer.write_from(ratings[seen])] == [texts[row] for row in seen]
     assert 0 <= trained.quality.consistency <= 1
     assert space.identity.encoder == "none: vectors of ratings"
-    with pytest.raises(InputError, match=r"no encoder makes of a text.*Space\.write_from"):
+    with pytest.raises(InputError, match=r"no encoder makes of a text.*space\.writer\.write_from"):
         space.invert(texts[:1])
     with pytest.raises(InputError, match=r"shape \(2, 5\); give \(texts, 6\)"):
-        space.write_from(ratings[:2, :5])
+        space.writer.write_from(ratings[:2, :5])
 
 
 def test_texts_and_vectors_that_do_not_fit(config, texts, ratings, tmp_path):
@@ -268,7 +270,7 @@ def test_the_factors_of_real_ratings_make_an_adapter(shared_data, config, tmp_pa
     )
     assert trained.held_out_loss < trained.looks[0].held_out_loss
     space = Space.load(str(trained.folder), "cpu")
-    assert len(space.write_from(factors[:3])) == 3
+    assert len(space.writer.write_from(factors[:3])) == 3
 
 
 def test_a_foreign_model_gets_an_adapter(shared_data, config, texts, tmp_path):

@@ -9,7 +9,7 @@ import torch
 from copyloom import InputError
 from experiments.benchmarks.mixing.corpora import WEIGHTS, Corpus
 from experiments.benchmarks.mixing.fidelity import fidelity
-from experiments.benchmarks.mixing.inventions import inventions
+from experiments.benchmarks.mixing.inventions import invented_words
 from experiments.benchmarks.mixing.measures import drift, interval, is_concatenation, is_new_text, nearest
 from experiments.benchmarks.mixing.written import measure_written
 from generator.checks import normalised
@@ -132,7 +132,7 @@ def test_another_product_or_both_are_no_fidelity(parents):
     ],
 )
 def test_inventions_are_numbers_and_names_that_no_source_holds(text, found):
-    assert inventions(text, ["2 flats in Sydney, Australia", "A flat by the sea"]) == found
+    assert invented_words(text, ["2 flats in Sydney, Australia", "A flat by the sea"]) == found
 
 
 class _Judge:
@@ -170,10 +170,10 @@ def test_files_without_texts_are_refused(tmp_path, lines, why):
 
 def test_numbers_are_compared_as_numbers():
     sources = ["Twenty-five of 1,200 beds, from £20.00, two for 3:45"]
-    assert inventions("25 of 1200 beds from £20, twice 3:45, 2 pm", sources) == []
+    assert invented_words("25 of 1200 beds from £20, twice 3:45, 2 pm", sources) == []
 
 
 def test_what_is_of_a_place_is_no_other_name():
     sources = ["Beds from Sweden, Belgium, America and China", "An Italian sofa"]
-    assert inventions("Swedish, Belgian, American, Chinese beds, and Italy's", sources) == []
-    assert inventions("Norwegian beds", sources) == ["Norwegian"]
+    assert invented_words("Swedish, Belgian, American, Chinese beds, and Italy's", sources) == []
+    assert invented_words("Norwegian beds", sources) == ["Norwegian"]

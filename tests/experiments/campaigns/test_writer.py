@@ -9,12 +9,13 @@ from embeddings.database import open_database, writing
 from embeddings.pool import Pool
 from embeddings.space import Space
 from embeddings.summary import Lineage
+from embeddings.writing import MixtureWriter
 from experiments.campaigns.events import Draft, Promoted, Written
 from experiments.campaigns.writer import Writer
 from experiments.texts import shipped_claims
 from generator.checks import BrandRules, Checker
 from generator.grammar import Grammar
-from generator.reader import Reader
+from generator.reader import GrammarReader
 
 CLAIMS, PRODUCT = shipped_claims()
 
@@ -27,7 +28,7 @@ def writer(space: Space, path: Path, subject: bool, **rules: Any) -> Writer:
         found = space.invert(CLAIMS[:6])
         pool.add(found)
         stored = {embedding.text: embedding for embedding in found}
-    reader = Reader(Grammar.load(), PRODUCT) if subject else None
+    reader = GrammarReader(Grammar.load(), PRODUCT) if subject else None
     checker = Checker(BrandRules(only_known_words=subject, **rules), CLAIMS[:6], reader)
     return Writer(space, pool, [stored[text] for text in CLAIMS[:6]], PRODUCT if subject else None, checker)
 
@@ -60,7 +61,7 @@ def test_what_was_written_and_promoted_comes_back_without_the_model(
     again.recall(drafts)
     again.encoder.recall(again.pool.engine)
     again.recall_parents([*CLAIMS[:6], text])
-    monkeypatch.setattr(Space, "write_about", lambda *_: pytest.fail("written again"))
+    monkeypatch.setattr(MixtureWriter, "write_about", lambda *_: pytest.fail("written again"))
     monkeypatch.setattr(Space, "invert", lambda *_: pytest.fail("inverted again"))
     assert again.write([lineage]) == [drafts]
     again.embed({text: lineage})

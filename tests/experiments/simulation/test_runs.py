@@ -15,6 +15,7 @@ from embeddings.encoder import SentenceEncoder
 from embeddings.migrations import upgrade
 from embeddings.pool import Pool
 from embeddings.space import Space
+from embeddings.writing import MixtureWriter
 from experiments.campaigns.ledger import Ledger
 from experiments.campaigns.state import State, replay
 from experiments.campaigns.workshop import Report
@@ -111,7 +112,7 @@ def test_resuming_writes_and_encodes_nothing_that_is_on_record(
     asked: list[str] = []
     encode = SentenceEncoder.encode
     monkeypatch.setattr(SentenceEncoder, "encode", lambda self, texts: asked.extend(texts) or encode(self, texts))
-    monkeypatch.setattr(Space, "write", lambda *args, **kwargs: pytest.fail("a mixture was written again"))
+    monkeypatch.setattr(MixtureWriter, "write", lambda *args, **kwargs: pytest.fail("a mixture was written again"))
     monkeypatch.setattr(Space, "invert", lambda *args, **kwargs: pytest.fail("a text was inverted again"))
     run_study(RunConfig(**SMALL), tmp_path, quiet)
     assert asked == []

@@ -29,7 +29,7 @@ def test_judged_drafts_are_whole():
         assert len(one.drafts) == len(one.read) == len(one.belongs) > 0
         assert set(one.read) <= {0, 1, 2, 3}
         assert set(one.belongs) <= {0, 1}
-        assert all(one.read[place] == 3 and one.belongs[place] and not one.fit[place] for place in one.not_alone)
+        assert all(one.read[place] == 3 and one.belongs[place] and not one.printable[place] for place in one.not_alone)
 
 
 def test_a_stopped_training_ends_as_one_that_was_not(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 from experiments.benchmarks.mixing.fidelity import fidelity
 from experiments.training.tiny.examples import Claims, phrases_of
 from experiments.training.tiny.mixtures import WEIGHTS, mixture_targets, neighbour_pairs
-from generator.reader import Reader
+from generator.reader import GrammarReader
 
 
 def quiet(stage, done, total):
@@ -41,9 +41,9 @@ def test_even_mixtures_become_one_product_in_the_other_style_and_uneven_ones_the
         first, second = claims[mixed.first], claims[mixed.second]
         assert fidelity(mixed.text, [first, second]).kept, mixed
         even = mixed.weight < 0.8
-        mine = next(c for c in (first, second) if Reader(grammar, c.record).read(mixed.text).names_subject)
+        mine = next(c for c in (first, second) if GrammarReader(grammar, c.record).read(mixed.text).names_subject)
         other = second if mine is first else first
-        assert Reader(grammar, mine.record).read(mixed.text).style == (other if even else mine).frame.style
+        assert GrammarReader(grammar, mine.record).read(mixed.text).style == (other if even else mine).frame.style
         assert not even or mixed.text not in (first.text, second.text)
         assert even or mine is first
     again = mixture_targets(grammar, claims, vectors, phrases, 6, 0, encode, tmp_path, quiet)

@@ -63,7 +63,7 @@ def test_stopped_and_resumed_makes_the_same_model(
     model = LanguageModel.load(str(folder), Device.choose("cpu"))
     loaded = Space(model, space.encoder, *load_adapters(folder))
     assert loaded.identity.vectors == 2
-    assert len(loaded.write(torch.randn(3, 2, 32))) == 3
+    assert len(loaded.writer.write(torch.randn(3, 2, 32))) == 3
     shutil.rmtree(tmp_path)
 
 

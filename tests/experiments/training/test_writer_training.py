@@ -69,7 +69,7 @@ def examples(few, tmp_path) -> Examples:
 @pytest.fixture
 def judged(monkeypatch):
     """Few judged groups."""
-    some = [one for one in judged_drafts() if any(one.fit) and not all(one.fit) and not one.held_out][::60]
+    some = [one for one in judged_drafts() if any(one.printable) and not all(one.printable) and not one.held_out][::60]
     monkeypatch.setattr(train, "judged_drafts", lambda: some)
     return some
 
@@ -134,7 +134,7 @@ def test_the_package_writes_as_what_was_trained(few, tmp_path):
     found = train_to_package(SMALL, None, tmp_path, "cpu", quiet)
     assert found["bytes"] < 2_000_000
     space = Space.load(found["writer"], "cpu")
-    assert space.composer is not None
+    assert space.composes
     assert space.vectors == SMALL.vectors
     updates = updates_beside(tmp_path / "writer")
     assert {name.rpartition(".")[2] for name in updates} == {"down", "up"}
@@ -162,7 +162,7 @@ def test_preferences_are_of_what_readers_would_print_and_what_they_would_not(pre
     for _ in range(40):
         better, worse = preferences.draw(rng)
         one = by_prompt[better.target]
-        fit = dict(zip(one.drafts, one.fit, strict=True))
+        fit = dict(zip(one.drafts, one.printable, strict=True))
         if better.target in fit:
             assert fit[better.target]
         else:
