@@ -26,35 +26,6 @@ what a log says of another policy      `bandits.evaluation`
 =====================================  ==============================================================================
 """
 
-from bandits.mixtures.channel import RealisedFeatureMap
-from bandits.mixtures.proposer import MixtureProposer
-from bandits.online.thompson import OnlineThompson
-from bandits.policies.epsilon_greedy import EpsilonGreedy
-from bandits.policies.holdout import Holdout
-from bandits.policies.optimal_design import OptimalDesign
-from bandits.policies.policy import Policy
-from bandits.policies.thompson import ThompsonSampling
-from bandits.policies.top_two import TopTwoThompson
-from bandits.policies.ucb import UpperConfidenceBound
-from bandits.policies.uniform import Uniform
-from bandits.posterior import Posterior
-from bandits.rewards.reward_model import LogisticRewardModel, RewardPrior
-from bandits.streams import seeded_generators
+import lazy_loader
 
-__all__ = [
-    "EpsilonGreedy",
-    "Holdout",
-    "LogisticRewardModel",
-    "MixtureProposer",
-    "OnlineThompson",
-    "OptimalDesign",
-    "Policy",
-    "Posterior",
-    "RealisedFeatureMap",
-    "RewardPrior",
-    "ThompsonSampling",
-    "TopTwoThompson",
-    "Uniform",
-    "UpperConfidenceBound",
-    "seeded_generators",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

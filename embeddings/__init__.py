@@ -11,10 +11,6 @@ text along a direction. `embeddings.pool` keeps embeddings in a database, `embed
 `embeddings.publishing` and `embeddings.dataset` in a folder for others.
 """
 
-from embeddings.effort import Effort
-from embeddings.inversion import InversionConfig
-from embeddings.space import Space
-from embeddings.summary import Lineage, SpaceIdentity, SummaryEmbedding
-from embeddings.writing import Mixture
+import lazy_loader
 
-__all__ = ["Effort", "InversionConfig", "Lineage", "Mixture", "Space", "SpaceIdentity", "SummaryEmbedding"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,13 +9,6 @@ The `Grammar` makes claims with known styles and facts, for training, tests and 
 by name.
 """
 
-from generator.checks import BrandRules, Checker
-from generator.decoding import Decoded, Prefix, decode
-from generator.device import Device
-from generator.grammar import Grammar
-from generator.language_model import LanguageModel
-from generator.record import ProductRecord
+import lazy_loader
 
-__all__ = [
-    "BrandRules", "Checker", "Decoded", "Device", "Grammar", "LanguageModel", "Prefix", "ProductRecord", "decode",
-]  # fmt: skip
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
