@@ -1,6 +1,5 @@
 """Arrays and numbers from outside, checked once at the door."""
 
-import math
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -93,32 +92,3 @@ def broadcasts_to(shape: torch.Size, target: torch.Size) -> bool:
     if len(shape) > len(target):
         return False
     return all(a in (1, b) for a, b in zip(reversed(shape), reversed(target), strict=False))
-
-
-def check_number(name: str, value: Any, *, least: float, most: float = math.inf, above: bool = False) -> None:
-    """Raise unless the value is a finite number in [least, most], or in (least, most] when `above`.
-
-    Raises
-    ------
-    InputError
-        If it is not.
-    """
-    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    number = number and math.isfinite(value)
-    if number and least <= value <= most and not (above and value == least):
-        return
-    allowed = f"above {least:g}" if above else f"at least {least:g}"
-    allowed += "" if most == math.inf else f" and at most {most:g}"
-    raise InputError(f"{name} is {value!r}; pass a finite number {allowed}")
-
-
-def check_count(name: str, value: Any, *, least: int = 1) -> None:
-    """Raise unless the value is a whole number of at least `least`.
-
-    Raises
-    ------
-    InputError
-        If it is not.
-    """
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
-        raise InputError(f"{name} is {value!r}; pass a whole number of at least {least}")

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bandits.inputs import broadcasts_to, check_count, check_number, finite_tensor, mask_tensor
+from bandits.inputs import broadcasts_to, finite_tensor, mask_tensor
+from bandits.numbers import check_count, check_number
 from bandits.streams import Generators, standard_normal
 from copyloom import InputError
 

@@ -20,7 +20,8 @@ from embeddings.subject import SubjectAdapter
 from generator import low_rank, models
 from generator.device import Device
 from generator.eight_bits import unpacked
-from generator.language_model import SHIPPED, SHIPPED_FOLDER, LanguageModel, hash_of
+from generator.language_model import SHIPPED_FOLDER, LanguageModel, hash_of
+from generator.models import SHIPPED
 
 ADAPTER_FILE = "adapter.safetensors"
 ADAPTER_SETTINGS = "adapter.json"

@@ -11,7 +11,8 @@ from typing import Any
 
 from copyloom import InputError
 from embeddings.exchange import read_file, write_file
-from embeddings.inversion import InversionConfig, Progress, most_tokens
+from embeddings.inversion import Progress, most_tokens
+from embeddings.inversion_config import InversionConfig
 from embeddings.space import Space
 from embeddings.spans import Span, spans
 from embeddings.summary import SummaryEmbedding, check_same_space

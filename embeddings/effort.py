@@ -14,9 +14,9 @@ class Effort:
     Parameters
     ----------
     drafts : int
-        Decodes around the mixture to begin with, at least one.
+        Of the search: decodes around the mixture to begin with, at least one.
     rounds : int
-        Of changing the best texts; none keeps the best draft.
+        Of the search: changes of the best texts; 0 is fastest, and keeps the best draft.
     width : int
         Texts changed in a round; in the first, the parents and the best draft.
     rewritings, splices : int
@@ -27,10 +27,10 @@ class Effort:
         Mixtures that it writes at a time, in one shape. What it writes depends on the shape in the last digits, and so
         here and there in a word; it never depends on which mixtures are written together.
     turns : int
-        Times that it writes all this for a mixture, at most, as long as no text is sure to be printed.
+        Of a pretrained writer: times that it writes all this for a mixture, at most, until a text is good.
     printed : float
-        How likely a text must be, at least, that readers print it and that it belongs; a writer without an editor does
-        not know.
+        Of a pretrained writer: how likely it must be that readers print a text and that it belongs, or there is none.
+        A writer without an editor does not know.
     kept : int
         Texts of a mixture that it hands over, at most: the best, and others that may be shown.
     """

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from copyloom import InputError
-from embeddings.inversion import InversionConfig, Inverter, Progress, Refused, check_texts, fault
+from embeddings.inversion import Inverter, Progress, Refused, check_texts, fault
+from embeddings.inversion_config import InversionConfig
 from embeddings.slots import Target
 from embeddings.starts import check_start, starts_of
 from embeddings.summary import SummaryEmbedding

@@ -20,7 +20,8 @@ from filelock import FileLock
 from copyloom import InputError, SpaceError
 from embeddings.exchange import read_file, write_file
 from embeddings.folders import held, replacing
-from embeddings.inversion import InversionConfig, Refused, resolve_precision
+from embeddings.inversion import Refused, resolve_precision
+from embeddings.inversion_config import InversionConfig
 from embeddings.inverting import stream
 from embeddings.space import Space
 from embeddings.starts import check_start

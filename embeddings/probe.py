@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import torch
 
 from copyloom import InputError
-from embeddings.inversion import InversionConfig, Progress
+from embeddings.inversion import Progress
+from embeddings.inversion_config import InversionConfig
 from embeddings.space import Space
 from embeddings.starts import starts_of
 from embeddings.summary import SummaryEmbedding, exact_share, mean_steps

@@ -23,11 +23,12 @@ import torch
 
 from copyloom import InputError
 from embeddings.folders import replacing
-from embeddings.inversion import InversionConfig, Refused
+from embeddings.inversion import Refused
+from embeddings.inversion_config import InversionConfig
 from embeddings.job import Shard, run_shard, stored_parts
 from embeddings.space import DEFAULT_VECTORS, Space
 from embeddings.summary import SpaceIdentity, SummaryEmbedding
-from generator.language_model import SHIPPED
+from generator.models import SHIPPED
 
 Texts = Callable[[], Iterable[str]]
 """Returns the whole source, the same for each call on each node."""

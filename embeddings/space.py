@@ -13,13 +13,15 @@ from embeddings.composing import PROMPTS
 from embeddings.context import Context, decode_texts
 from embeddings.effort import Effort
 from embeddings.encoder import Encoder, SentenceEncoder
-from embeddings.inversion import InversionConfig, Progress, Start
+from embeddings.inversion import Progress
+from embeddings.inversion_config import InversionConfig, Start
 from embeddings.inverting import invert
 from embeddings.subject import SubjectAdapter
 from embeddings.summary import SpaceIdentity, SummaryEmbedding, check_same_space
 from embeddings.writing import Mixture, MixtureWriter
 from generator.device import Device
-from generator.language_model import CRITIC, SHIPPED, LanguageModel
+from generator.language_model import CRITIC, LanguageModel
+from generator.models import SHIPPED
 from generator.record import ProductRecord
 
 DEFAULT_VECTORS = 4

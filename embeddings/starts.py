@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from copyloom import InputError
-from embeddings.inversion import InversionConfig, Start
+from embeddings.inversion_config import InversionConfig, Start
 from embeddings.mixing import adapt
 from generator.language_model import LanguageModel
 

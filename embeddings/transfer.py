@@ -11,7 +11,8 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from copyloom import InputError
-from embeddings.inversion import InversionConfig, Progress
+from embeddings.inversion import Progress
+from embeddings.inversion_config import InversionConfig
 from embeddings.inverting import invert
 from embeddings.space import Space
 from embeddings.summary import SummaryEmbedding, check_same_space, exact_share, mean_steps

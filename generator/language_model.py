@@ -22,8 +22,8 @@ from copyloom import InputError
 from generator import models
 from generator.constant_shape import rows_apart
 from generator.device import Device
+from generator.models import SHIPPED
 
-SHIPPED = "copyloom-tiny"
 SHIPPED_FOLDER = Path(__file__).parent / "copyloom_tiny"
 CRITIC = "critic"
 """Folder in a model's: a smaller one that knows how likely texts are on their own."""

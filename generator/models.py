@@ -24,6 +24,8 @@ from filelock import FileLock, Timeout
 
 from copyloom import InputError
 
+SHIPPED = "copyloom-tiny"
+"""The model that comes with the package."""
 WRITER = "smollm2"
 """The model that writes what people see."""
 JUDGE = "gemma3-270m"

@@ -1,8 +1,5 @@
 """Text to click: shoppers with hidden tastes, and the feed through which any source of clicks is read."""
 
-from simulator.feed import Outcome, RewardFeed, Snapshot
-from simulator.shoppers import ShopperConfig, Shoppers, SimulatedFeed, TextFeatures, draw_shoppers
+import lazy_loader
 
-__all__ = [
-    "Outcome", "RewardFeed", "ShopperConfig", "Shoppers", "SimulatedFeed", "Snapshot", "TextFeatures", "draw_shoppers",
-]  # fmt: skip
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

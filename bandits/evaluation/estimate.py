@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from scipy.stats import norm
 
-from bandits.inputs import check_count, check_number
+from bandits.numbers import check_count, check_number
 from copyloom import InputError
 
 IntervalKind: TypeAlias = Literal["normal", "bootstrap"]

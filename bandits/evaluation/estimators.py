@@ -12,7 +12,7 @@ import numpy as np
 
 from bandits.evaluation.estimate import Estimate
 from bandits.evaluation.rounds import index_array
-from bandits.inputs import check_number
+from bandits.numbers import check_number
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ from bandits.evaluation.support import diagnose, shown
 from bandits.evaluation.target import RoundPolicy
 from bandits.evaluation.target_table import TargetTable
 from bandits.evaluation.tuning import candidates_by_quantile, tuned_cut
-from bandits.inputs import check_count
+from bandits.numbers import check_count
 from copyloom import InputError
 
 

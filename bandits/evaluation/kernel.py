@@ -8,7 +8,7 @@ from scipy.special import softmax
 
 from bandits.evaluation.rounds import float_array, index_array
 from bandits.evaluation.target import RoundPolicy
-from bandits.inputs import check_number
+from bandits.numbers import check_number
 from copyloom import InputError
 
 _GRID = np.geomspace(0.1, 10, 13)  # bandwidths tried, in units of the median distance to the nearest text

@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from bandits.evaluation.estimators import Predictions
 from bandits.evaluation.rounds import LoggedRounds
 from bandits.evaluation.target import RoundPolicy
-from bandits.inputs import check_count
+from bandits.numbers import check_count
 
 _LOGIT_SD = 0.3  # prior sd of a coefficient: the spread of headlines on one page, in logits (design, section 4.7)
 

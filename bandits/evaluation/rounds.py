@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from bandits.evaluation.problems import Problem, problems_where, raise_if_any
-from bandits.inputs import check_count
+from bandits.numbers import check_count
 from copyloom import InputError
 
 LEAST_PROPENSITY = 1e-12

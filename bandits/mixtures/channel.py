@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bandits.inputs import as_tensor, check_number, finite_tensor, mask_tensor
+from bandits.inputs import as_tensor, finite_tensor, mask_tensor
+from bandits.numbers import check_number
 from bandits.posterior import with_intercept
 from copyloom import InputError
 

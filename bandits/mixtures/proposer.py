@@ -6,13 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bandits.inputs import check_count, check_number, mask_tensor, unit_vectors
+from bandits.inputs import mask_tensor, unit_vectors
 from bandits.mixtures.channel import Channel
 from bandits.mixtures.pair_grid import best_pairs, both_ways
 from bandits.mixtures.proposals import MixtureKey, Proposals
 from bandits.mixtures.realised_bound import FeatureMap, RealisedBound
 from bandits.mixtures.region import MixtureRegion
 from bandits.mixtures.sparse_batch import best_sparse_mixtures
+from bandits.numbers import check_count, check_number
 from bandits.posterior import Posterior
 from copyloom import InputError
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bandits.inputs import check_count, check_number
+from bandits.numbers import check_count, check_number
 from copyloom import InputError
 
 

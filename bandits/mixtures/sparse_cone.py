@@ -6,11 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bandits.inputs import as_tensor, check_count, finite_tensor, mask_tensor, unit_vectors
+from bandits.inputs import as_tensor, finite_tensor, mask_tensor, unit_vectors
 from bandits.mixtures.cone_ascent import ConeAscent, gains
 from bandits.mixtures.mixture_reward import MixtureReward
 from bandits.mixtures.region import MixtureRegion
 from bandits.mixtures.rows import MixtureRows
+from bandits.numbers import check_count
 from copyloom import InputError
 
 _STEPS = (1.0, 0.3, 0.1)  # shares of the step towards a new parent

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bandits.inputs import Array, check_number, finite_tensor
+from bandits.inputs import Array, finite_tensor
+from bandits.numbers import check_number
 from copyloom import InputError
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from scipy.linalg import cholesky
 
-from bandits.inputs import Array, check_count, check_number
+from bandits.inputs import Array
+from bandits.numbers import check_count, check_number
 from bandits.online.bandit import Decision, Slate, check_outcome, share_left
 from bandits.policies.policy import check_floor
 from bandits.posterior import Posterior

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from bandits.inputs import check_number
+from bandits.numbers import check_number
 from bandits.policies.policy import Allocation, all_to_best, check_floor, showable
 from bandits.posterior import Posterior
 from bandits.streams import Generators

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from bandits.inputs import check_count, check_number
+from bandits.numbers import check_count, check_number
 from bandits.policies.policy import Allocation, Policy, showable
 from bandits.posterior import Posterior
 from bandits.streams import Generators

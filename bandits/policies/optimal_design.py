@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from bandits.inputs import check_count, check_number, finite_tensor, mask_tensor
+from bandits.inputs import finite_tensor, mask_tensor
+from bandits.numbers import check_count, check_number
 from bandits.policies.policy import Allocation, check_floor, showable
 from bandits.posterior import Posterior
 from bandits.streams import Generators

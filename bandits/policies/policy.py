@@ -6,7 +6,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from bandits.inputs import check_number, mask_tensor
+from bandits.inputs import mask_tensor
+from bandits.numbers import check_number
 from bandits.posterior import Posterior
 from bandits.streams import Generators
 from copyloom import InputError

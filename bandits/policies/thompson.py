@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from bandits.inputs import check_count, check_number
+from bandits.numbers import check_count, check_number
 from bandits.policies.policy import (
     Allocation,
     check_floor,

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from bandits.inputs import check_number, finite_tensor
+from bandits.inputs import finite_tensor
+from bandits.numbers import check_number
 from bandits.rewards.forgetting import Discount
 from bandits.rewards.reward_model import LogisticRewardModel
 from copyloom import InputError

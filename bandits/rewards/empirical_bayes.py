@@ -9,7 +9,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from bandits.inputs import Array, check_number
+from bandits.inputs import Array
+from bandits.numbers import check_number
 from bandits.rewards.reward_model import LogisticRewardModel, RewardPrior
 from bandits.rewards.statistics import check_most, checked_rows
 from copyloom import CopyloomError, InputError

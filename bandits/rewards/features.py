@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bandits.inputs import as_tensor, check_count, check_number, finite_tensor
+from bandits.inputs import as_tensor, finite_tensor
+from bandits.numbers import check_count, check_number
 from copyloom import InputError
 
 

@@ -6,7 +6,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
-from bandits.inputs import check_number, finite_tensor
+from bandits.inputs import finite_tensor
+from bandits.numbers import check_number
 from copyloom import InputError
 
 #: What ages a snapshot: each later snapshot by 1, or each impression shown since by 1.

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bandits.inputs import check_number, finite_tensor
+from bandits.inputs import finite_tensor
+from bandits.numbers import check_number
 from bandits.posterior import Posterior
 from bandits.rewards.laplace import LogPosterior, Point, find_mode
 from bandits.rewards.statistics import check_most, checked_rows, same_rows

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bandits.inputs import as_tensor, check_count, check_number, finite_tensor
+from bandits.inputs import as_tensor, finite_tensor
+from bandits.numbers import check_count, check_number
 from bandits.posterior import Posterior
 from bandits.rewards.reward_model import LogisticRewardModel, RewardPrior
 from copyloom import InputError

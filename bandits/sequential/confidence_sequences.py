@@ -15,7 +15,8 @@ import numpy as np
 from scipy.optimize.elementwise import find_root
 from scipy.special import betaln, rel_entr, xlogy
 
-from bandits.inputs import Array, check_number
+from bandits.inputs import Array
+from bandits.numbers import check_number
 from bandits.sequential.counts import clicks_on_impressions
 from copyloom import InputError
 

@@ -10,7 +10,8 @@ from scipy.optimize.elementwise import find_root
 from scipy.special import logsumexp
 from scipy.stats import binom, norm
 
-from bandits.inputs import Array, check_count, check_number
+from bandits.inputs import Array
+from bandits.numbers import check_count, check_number
 from bandits.sequential.stopping import LOG_RATIOS
 from copyloom import InputError
 

@@ -16,7 +16,8 @@ import numpy as np
 from scipy.optimize.elementwise import find_root
 from scipy.special import gammainc, gammaln
 
-from bandits.inputs import Array, check_number, finite_tensor
+from bandits.inputs import Array, finite_tensor
+from bandits.numbers import check_number
 from bandits.sequential.counts import whole_counts
 from copyloom import InputError
 

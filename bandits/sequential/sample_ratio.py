@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, xlogy
 from scipy.stats import chi2
 
-from bandits.inputs import Array, check_number
+from bandits.inputs import Array
+from bandits.numbers import check_number
 from bandits.sequential.counts import snapshot_probabilities, whole_counts
 from copyloom import InputError
 

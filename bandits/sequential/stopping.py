@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from bandits.inputs import Array, check_number, mask_tensor
+from bandits.inputs import Array, mask_tensor
+from bandits.numbers import check_number
 from bandits.sequential.counts import clicks_on_impressions, snapshot_probabilities
 from copyloom import InputError
 

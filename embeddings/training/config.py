@@ -16,8 +16,8 @@ from pydantic import (
 )
 
 from embeddings.encoder import ENCODER_ID
-from embeddings.inversion import Precision
-from generator.language_model import SHIPPED
+from embeddings.inversion_config import Precision
+from generator.models import SHIPPED
 from generator.settings import Settings, read_mapping, validated
 
 Stage = Literal["adapter", "model", "lora"]

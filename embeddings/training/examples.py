@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from copyloom import InputError
-from embeddings.inversion import InversionConfig, fault
+from embeddings.inversion import fault
+from embeddings.inversion_config import InversionConfig
 from embeddings.training.config import AdapterTraining
 from generator.language_model import LanguageModel
 

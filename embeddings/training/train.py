@@ -34,7 +34,8 @@ from embeddings.adapter import (
 from embeddings.any_encoder import AnyEncoder, load_encoder
 from embeddings.encoder import ENCODER_ID, Encoder, SentenceEncoder
 from embeddings.folders import held, replacing
-from embeddings.inversion import InversionConfig, resolve_precision
+from embeddings.inversion import resolve_precision
+from embeddings.inversion_config import InversionConfig
 from embeddings.rows import unit_rows
 from embeddings.training import lora
 from embeddings.training.checkpoint import (
@@ -51,7 +52,7 @@ from embeddings.training.examples import Examples, fit_texts, split
 from embeddings.training.loss import token_losses
 from embeddings.training.quality import Quality, measure
 from generator.device import Device
-from generator.language_model import SHIPPED
+from generator.models import SHIPPED
 
 Report = Callable[[str, int, int], None]
 """Called with a stage and what was found, the steps done and the steps in all."""

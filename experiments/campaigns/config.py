@@ -8,12 +8,11 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
-from bandits import RewardPrior
-from bandits.online.vowpal_wabbit import VowpalWabbitConfig
+from bandits.online.vowpal_wabbit_config import VowpalWabbitConfig
 from embeddings.effort import Effort
-from embeddings.inversion import InversionConfig
+from embeddings.inversion_config import InversionConfig
 from generator.checks import BrandRules
-from generator.language_model import SHIPPED
+from generator.models import SHIPPED
 from generator.settings import read_mapping, validated
 
 
@@ -182,11 +181,6 @@ class PriorConfig(Strict):
     curvature: CurvatureConfig | None = None
     text_prior: TextPriorConfig | None = None
 
-    @property
-    def rewards(self) -> RewardPrior:
-        """The prior of the plain reward model."""
-        return RewardPrior(self.base_rate, self.logit_sd, self.text_effect_sd, self.intercept_sd)
-
 
 class ProposerConfig(Strict):
     """How new mixtures are proposed. Where a pretrained writer composes, `COMPOSING` holds what is not given.
@@ -245,16 +239,24 @@ class CampaignConfig(Strict):
     ----------
     seed : int
         Of all random numbers.
-    rounds, impressions : int
-        Snapshots of a campaign, and impressions of each.
+    rounds : int
+        Snapshots of a campaign.
+    impressions : int
+        Of each snapshot.
     features : int
         d, of the reward model.
     texts : Path, optional
         Stored texts, one a line, or CSV or Parquet with `column`; the shipped claims unless given.
+    column : str, optional
+        Which column of `texts` and `own` holds the texts.
     subject : Path, optional
         YAML product record that new texts are about; the shipped one with the shipped claims.
     own : Path, optional
         File of those stored texts that are about the subject, read like `texts`; those that name it unless given.
+    model : str
+        What writes: copyloom-tiny, smollm2, a folder, or the hub id of a causal model.
+    device : str
+        auto, cpu, cuda, mps or neuron.
     rules : BrandRules, optional
         Those that the stored texts keep themselves, unless given: see `generator.checks.BrandRules.like`.
     """

@@ -16,6 +16,7 @@ from embeddings.geometry import Reduction
 from experiments.campaigns.campaign import Campaign, Slates
 from experiments.campaigns.config import PriorConfig
 from experiments.campaigns.ledger import Ledger
+from experiments.campaigns.rewards import reward_prior
 
 
 def prior_of(databases: Sequence[Path], features: int) -> LearnedPrior:
@@ -38,7 +39,7 @@ def prior_of(databases: Sequence[Path], features: int) -> LearnedPrior:
     found = [_slates(database, features) for database in databases]
     wide, long = (max(part.features.shape[axis] for part in found) for axis in (2, 1))
     parts = zip(*(_padded(part, long, wide) for part in found), strict=True)
-    return learn_prior(*(torch.cat(list(part)) for part in parts), guess=PriorConfig().rewards)
+    return learn_prior(*(torch.cat(list(part)) for part in parts), guess=reward_prior(PriorConfig()))
 
 
 def _slates(database: Path, features: int) -> Slates:

@@ -22,7 +22,8 @@ from bandits import (
     Uniform,
     UpperConfidenceBound,
 )
-from bandits.online.vowpal_wabbit import VowpalWabbit, VowpalWabbitConfig
+from bandits.online.vowpal_wabbit import VowpalWabbit
+from bandits.online.vowpal_wabbit_config import VowpalWabbitConfig
 from bandits.policies.policy import Allocation
 from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.config import PolicyConfig

@@ -10,7 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from bandits import LogisticRewardModel, Posterior
+from bandits import LogisticRewardModel, Posterior, RewardPrior
 from bandits.rewards.features import Interactions, QuadraticFeatures, RandomFourierFeatures, segment_context
 from bandits.rewards.text_prior import TextPrior, TrustReport
 from experiments.campaigns.config import PriorConfig, SegmentsConfig
@@ -48,9 +48,9 @@ class Rewards:
     def fit(self, features: Tensor, impressions: Tensor, clicks: Tensor, present: Tensor) -> Posterior:
         """Return the belief about all shoppers, from features (S, N, d) and counts (S, N)."""
         if self.opinion is None:
-            model = LogisticRewardModel(self.prior.rewards)
+            model = LogisticRewardModel(reward_prior(self.prior))
         else:
-            model = self._text_prior.model(self.prior.rewards, self._width)
+            model = self._text_prior.model(reward_prior(self.prior), self._width)
         return model.fit(self.widen(features), impressions, clicks, present)
 
     def trust(self, belief: Posterior) -> TrustReport:
@@ -75,7 +75,7 @@ class Rewards:
         told = rows.shape[-1] - width
         sds = [self.prior.logit_sd / math.sqrt(width)] * width
         mean = [0.0] * width + [self._text_prior.trust] * told + [0.0] * N
-        scales = replace(self.prior.rewards, text_effect_sd=math.sqrt(config.share) * self.prior.text_effect_sd)
+        scales = replace(reward_prior(self.prior), text_effect_sd=math.sqrt(config.share) * self.prior.text_effect_sd)
         model = LogisticRewardModel(
             scales, theta_mean=mean, theta_sd=sds + [self._text_prior.trust_sd] * told + [own] * N
         )
@@ -111,6 +111,11 @@ class Rewards:
         return TextPrior() if given is None else TextPrior(trust=given.trust, trust_sd=given.trust_sd, cap=given.cap)
 
 
+def reward_prior(prior: PriorConfig) -> RewardPrior:
+    """Return the prior of the plain reward model."""
+    return RewardPrior(prior.base_rate, prior.logit_sd, prior.text_effect_sd, prior.intercept_sd)
+
+
 def opinion_of(prior: PriorConfig, features: Tensor, impressions: Tensor, clicks: Tensor) -> Tensor:
     """Return what earlier texts and their clicks say of each feature, in logits, (d,).
 
@@ -122,5 +127,5 @@ def opinion_of(prior: PriorConfig, features: Tensor, impressions: Tensor, clicks
     impressions, clicks : Tensor of shape (n,)
     """
     shown, clicked = impressions.sum().item(), clicks.sum().item()
-    scales = replace(prior.rewards, base_rate=(clicked + prior.base_rate) / (shown + 1))
+    scales = replace(reward_prior(prior), base_rate=(clicked + prior.base_rate) / (shown + 1))
     return LogisticRewardModel(scales).fit(features, impressions, clicks).coefficients[1:]

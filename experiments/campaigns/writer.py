@@ -12,7 +12,7 @@ from torch import Tensor
 
 from embeddings.effort import Effort
 from embeddings.encoded import EncodedOnce
-from embeddings.inversion import InversionConfig
+from embeddings.inversion_config import InversionConfig
 from embeddings.pool import Pool
 from embeddings.space import Space
 from embeddings.summary import Lineage, SummaryEmbedding

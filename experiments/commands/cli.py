@@ -19,12 +19,14 @@ from experiments.commands.evaluate import evaluate
 from experiments.commands.inversion import decode, invert, merge
 from experiments.commands.mix import mix
 from experiments.commands.models import models_app
-from experiments.commands.options import Column, DeviceName, File, Json, Model, Subject, Writer, writer_for
+from experiments.commands.options import Column, DeviceName, File, Json, Model, Writer, writer_for
 from experiments.commands.plan import plan
 from experiments.commands.prior import prior
 from experiments.commands.probe import inversion, radius, transfer, vectors
+from experiments.commands.settings import takes
 from experiments.commands.steering import steer, steering, styles
 from experiments.commands.writer import train_editor_command, train_writer_command
+from experiments.simulation.config import RunConfig
 
 DEFAULT_OUT = Path("runs")
 Force = Annotated[bool, typer.Option("--force", help="Play a study anew that the run folder holds already.")]
@@ -61,29 +63,18 @@ app.add_typer(models_app, name="models")
 
 
 @app.command()
+@takes(RunConfig, "texts", "column", "subject", "own", "seeds", "rounds", "seed", "device")
 def quickstart(
-    texts: File = None,
-    column: Column = None,
-    subject: Subject = None,
-    own: Annotated[
-        Path | None, typer.Option(help="Those of the texts that are about the subject, where they do not name it.")
-    ] = None,
+    *,
+    asked: dict[str, Any],
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/quickstart, or runs/ and the file's name.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="Simulated campaigns, each with a fresh taste.")] = None,
-    rounds: Annotated[int | None, typer.Option(help="Snapshots of a campaign.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of all random numbers.")] = None,
     model: Writer = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, mps or neuron.")] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Run the main job: store texts, mix new ones, show them to simulated shoppers, learn, and report."""
-    from experiments.simulation.config import RunConfig
-
-    given: dict[str, Any] = {"texts": texts, "column": column, "subject": subject, "seeds": seeds, "rounds": rounds}
-    given |= {"own": own, "seed": seed, "model": writer_for(model), "device": device}
-    config = RunConfig.checked(**{name: value for name, value in given.items() if value is not None})
-    _study(config, out or DEFAULT_OUT / (texts.stem if texts else "quickstart"), as_json, force)
+    config = RunConfig.checked(**asked, model=writer_for(model))
+    _study(config, out or DEFAULT_OUT / (config.texts.stem if config.texts else "quickstart"), as_json, force)
 
 
 @app.command()
@@ -94,8 +85,6 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Run the study that a YAML file describes."""
-    from experiments.simulation.config import RunConfig
-
     _study(RunConfig.from_yaml(config), out or DEFAULT_OUT / config.stem, as_json, force)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
-from copyloom import InputError, in_words
+from copyloom import InputError
+from embeddings.inversion_config import InversionConfig
 from experiments.commands import console
 from experiments.commands.options import (
     AROUND,
@@ -26,15 +26,21 @@ from experiments.commands.options import (
     PoolName,
     Texts,
 )
+from experiments.commands.settings import takes
+from generator.settings import validated
 
 _SHOWN = 50
 _PART = 512
 _CLUSTER = {"rich_help_panel": "On a cluster"}
-_SEARCH = {"rich_help_panel": "How hard to try"}
+_SEARCH = "How hard to try"
 
 Keep = Callable[[Sequence[Any]], object]
 
 
+@takes(
+    InversionConfig, "start", "margin", "max_steps", "steps_per_nat", "radius", "rows", "precision",
+    panel=_SEARCH, start=None, precision="auto",
+)  # fmt: skip
 def invert(
     text: Texts = None,
     texts: File = None,
@@ -47,14 +53,11 @@ def invert(
     workers: Annotated[int, typer.Option(help="That each hold the model.", min=1, **_CLUSTER)] = 1,
     database: Database = None,
     pool: PoolName = "texts",
-    start: Annotated[str | None, typer.Option(help="adapter, token_mean or random.", **_SEARCH)] = None,
-    margin: Annotated[float | None, typer.Option(help="Least lead of every token, in logits.", **_SEARCH)] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Most steps of a text and attempt.", **_SEARCH)] = None,
-    steps_per_nat: Annotated[float | None, typer.Option(help="Fewer where little surprises.", **_SEARCH)] = None,
-    radius: Annotated[float | None, typer.Option(help="Longest step; `study radius` finds one.", **_SEARCH)] = None,
-    rows: Annotated[int | None, typer.Option(help="Texts optimised at a time.", **_SEARCH)] = None,
-    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.", **_SEARCH)] = "auto",
-    compiled: Annotated[bool, typer.Option("--compile", help="For many thousand texts.", **_SEARCH)] = False,
+    *,
+    asked: dict[str, Any],
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="For many thousand texts.", rich_help_panel=_SEARCH)
+    ] = False,
     vectors: Annotated[int, typer.Option(help="Vectors a text, without adapter.", min=1, **AROUND)] = 4,
     before: Before = "",
     after: After = "",
@@ -63,7 +66,6 @@ def invert(
     as_json: Json = False,
 ) -> None:
     """Find the summary embedding of each text, and say which decode back exactly."""
-    from embeddings.inversion import InversionConfig
     from embeddings.job import Shard
     from embeddings.space import Space
 
@@ -71,19 +73,14 @@ def invert(
         raise InputError("--run writes to its folder; leave --out to `copyloom merge FOLDER --out FILE`")
     if run is None and shard != "0/1":
         raise InputError("--shard needs --run FOLDER, which all shards share")
-    if start == "given":
+    if asked.get("start") == "given":
         raise InputError("start 'given' is for Python; use adapter, token_mean or random")
     if engine not in ("local", "ray"):
         raise InputError(f"engine {engine!r} is unknown; use local or ray")
     part, given = Shard.parse(shard), given_texts(text, texts, column)
     space = Space.load(model, device, vectors, (before, after))
-    chosen = {"start": start, "margin": margin, "max_steps": max_steps, "steps_per_nat": steps_per_nat,
-              "radius": radius, "rows": rows, "precision": precision, "compiled": compiled}  # fmt: skip
-    asked = {name: value for name, value in chosen.items() if value is not None}
-    try:
-        config = InversionConfig.model_validate({**space.default_inversion.model_dump(), **asked})
-    except ValidationError as error:
-        raise InputError(f"settings of the inversion: {in_words(error)}") from error
+    usual = space.default_inversion.model_dump()
+    config = validated(InversionConfig, usual | asked | {"compiled": compiled}, "settings of the inversion")
     if engine == "ray":
         from experiments.commands.cluster import invert_on_ray
 

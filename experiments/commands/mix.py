@@ -13,6 +13,7 @@ from copyloom import InputError
 from embeddings.effort import Effort
 from experiments.commands import console
 from experiments.commands.options import DeviceName, Json, Subject, Texts, Writer, writer_for
+from experiments.commands.settings import takes
 from experiments.texts import read_table
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _ROWS = 4
 """Texts that are inverted at a time, at least: as many rows are computed, whether they hold a text or not."""
 
 
+@takes(Effort, "drafts", "rounds", "turns", "printed", panel="How hard to try")
 def mix(
     text: Texts = None,
     weights: Annotated[list[float] | None, typer.Option(help="One a text, summing to 1: --weights 0.5 0.5")] = None,
@@ -38,14 +40,8 @@ def mix(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="With --pairs: write a CSV file.")] = None,
     subject: Subject = None,
-    drafts: Annotated[int, typer.Option(help="Of the search: decodes around the mixture.", min=1)] = Effort.drafts,
-    rounds: Annotated[int, typer.Option(help="Of the search: changes of the best texts.", min=0)] = Effort.rounds,
-    turns: Annotated[
-        int, typer.Option(help="Of smollm2: times it writes, until a text is good.", min=1)
-    ] = Effort.turns,
-    printed: Annotated[
-        float, typer.Option(help="Of smollm2: how likely a text must be printed, or there is none.", min=0, max=1)
-    ] = Effort.printed,
+    *,
+    asked: dict[str, Any],
     model: Writer = None,
     device: DeviceName = "auto",
     as_json: Json = False,
@@ -55,7 +51,7 @@ def mix(
     from generator.record import ProductRecord
 
     record = ProductRecord.from_yaml(subject) if subject else None
-    effort = Effort(drafts, rounds, turns=turns, printed=printed)
+    effort = Effort(**asked)
     if pairs is not None:
         if text or weights or more:
             raise InputError("--pairs brings its own texts and weights; give --pairs, or --text and --weights")

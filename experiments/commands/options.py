@@ -28,8 +28,7 @@ PoolName = Annotated[str, typer.Option("--pool", help="Name of that pool.")]
 
 def writer_for(model: str | None) -> str:
     """Return the model that was asked for; else the writer that people are shown, or the small one, which is said."""
-    from generator.language_model import SHIPPED
-    from generator.models import WRITER, is_there
+    from generator.models import SHIPPED, WRITER, is_there
 
     if model is not None or is_there(WRITER):
         return model or WRITER

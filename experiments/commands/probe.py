@@ -126,7 +126,7 @@ def _shown(value: object) -> str:
 
 
 def _space_and_config(model: str, device: str, start: str | None) -> tuple[Any, Any]:
-    from embeddings.inversion import InversionConfig
+    from embeddings.inversion_config import InversionConfig
     from embeddings.space import Space
 
     if start not in (None, "adapter", "token_mean", "random"):

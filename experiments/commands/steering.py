@@ -13,13 +13,12 @@ from copyloom import InputError
 from embeddings.effort import Effort
 from experiments.commands import console
 from experiments.commands.options import DeviceName, Json, Model, Subject
+from experiments.commands.settings import takes
 
 if TYPE_CHECKING:
     from embeddings.directions import Direction
     from embeddings.space import Space
 
-_Drafts = Annotated[int, typer.Option(help="Decodes around the moved point to begin with.", min=1)]
-_Rounds = Annotated[int, typer.Option(help="Of rewriting the nearest texts; 0 is fastest.", min=0)]
 _Out = Annotated[Path | None, typer.Option(help="Write the numbers to this JSON file.")]
 
 
@@ -32,6 +31,7 @@ class _Move:
     like: tuple[str, ...]
 
 
+@takes(Effort, "drafts", "rounds")
 def steer(
     text: Annotated[str, typer.Option(help="The text to rewrite.")],
     towards: Annotated[str | None, typer.Option(help="A style, longer, shorter, or a label of your examples.")] = None,
@@ -46,8 +46,8 @@ def steer(
     directions: Annotated[Path | None, typer.Option(help="Directions from an earlier --save.")] = None,
     save: Annotated[Path | None, typer.Option(help="Write the directions to this file.")] = None,
     subject: Subject = None,
-    drafts: _Drafts = Effort.drafts,
-    rounds: _Rounds = Effort.rounds,
+    *,
+    asked: dict[str, Any],
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
     as_json: Json = False,
@@ -73,7 +73,7 @@ def steer(
             save_directions(known, save)
         stored = space.invert([text], None, lambda done, total: show("inverting", done, total))
         points, used = _moved(space, stored, move, known, strength, trust)
-        (found,) = write(space, stored, points, Effort(drafts, rounds), record)
+        (found,) = write(space, stored, points, Effort(**asked), record)
     if found is None:
         raise InputError("no acceptable text was found at the moved point; try another strength, or more --rounds")
     degrees = float(angles_between(points, stored[0].sentence_vector[None]))
@@ -95,12 +95,13 @@ def steer(
         console.out.print(f"Directions: {save}", markup=False)
 
 
+@takes(Effort, "drafts", "rounds", drafts=5, rounds=1)
 def steering(
     claims: Annotated[int, typer.Option(help="Held-out claims to steer.", min=2)] = 8,
     strength: Annotated[list[float] | None, typer.Option(help="Give the option once for each strength.")] = None,
     library: Annotated[int, typer.Option(help="Products of the stored texts that are compared with.", min=1)] = 200,
-    drafts: _Drafts = 5,
-    rounds: _Rounds = 1,
+    *,
+    asked: dict[str, Any],
     out: _Out = None,
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
@@ -110,7 +111,7 @@ def steering(
     from experiments.studies.steering.study import STRENGTHS, measure
 
     with console.progress() as show:
-        found = measure(claims, strength or STRENGTHS, Effort(drafts, rounds), library, model, device, show)
+        found = measure(claims, strength or STRENGTHS, Effort(**asked), library, model, device, show)
     console.deliver(found, _show_steering, as_json, out)
 
 

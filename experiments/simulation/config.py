@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import PositiveInt, model_validator
 
 from experiments.campaigns.config import CampaignConfig, PolicyConfig
-from simulator.shoppers import ShopperConfig
+from simulator.config import ShopperConfig
 
 
 class RunConfig(CampaignConfig):

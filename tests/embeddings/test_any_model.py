@@ -5,7 +5,8 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from embeddings.context import Context, decode_vectors
-from embeddings.inversion import InversionConfig, Inverter, fault, most_tokens
+from embeddings.inversion import Inverter, fault, most_tokens
+from embeddings.inversion_config import InversionConfig
 from embeddings.space import Space
 from embeddings.starts import token_mean_start
 from generator.language_model import LanguageModel

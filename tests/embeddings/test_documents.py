@@ -17,7 +17,8 @@ from embeddings.documents import (
     save_documents,
 )
 from embeddings.exchange import load_embeddings, save_embeddings
-from embeddings.inversion import InversionConfig, most_tokens
+from embeddings.inversion import most_tokens
+from embeddings.inversion_config import InversionConfig
 from embeddings.space import Space
 from embeddings.summary import SpaceIdentity, SummaryEmbedding
 

@@ -5,7 +5,8 @@ from itertools import product
 import pytest
 import torch
 
-from embeddings.inversion import InversionConfig, Inverter, Target
+from embeddings.inversion import Inverter, Target
+from embeddings.inversion_config import InversionConfig
 from embeddings.starts import token_mean_start
 from generator.decoding import decode
 from generator.device import Device

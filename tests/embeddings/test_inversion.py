@@ -5,7 +5,8 @@ import torch
 from pydantic import ValidationError
 
 from copyloom import InputError
-from embeddings.inversion import InversionConfig, Inverter, check_texts
+from embeddings.inversion import Inverter, check_texts
+from embeddings.inversion_config import InversionConfig
 from embeddings.relational import relational_loss
 from embeddings.slots import Target
 from embeddings.space import Space

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from copyloom import InputError, SpaceError
-from embeddings.inversion import InversionConfig, Refused
+from embeddings.inversion import Refused
+from embeddings.inversion_config import InversionConfig
 from embeddings.job import Shard, merge, run_shard
 from embeddings.space import Space
 
@@ -153,7 +154,7 @@ def test_what_finished_before_an_error_is_kept(space, tmp_path):
 WORKER = """
 import sys
 from pathlib import Path
-from embeddings.inversion import InversionConfig
+from embeddings.inversion_config import InversionConfig
 from embeddings.job import run_shard
 from embeddings.space import Space
 texts = [f"Claim number {i} of the tea." for i in range(400)]

@@ -5,7 +5,7 @@ import torch
 
 from copyloom import InputError
 from embeddings import probe
-from embeddings.inversion import InversionConfig
+from embeddings.inversion_config import InversionConfig
 from embeddings.mixing import adapt
 from embeddings.probe import RadiusTrial, VectorsTrial, probe_radius, smallest_vectors
 from embeddings.space import Space

@@ -10,7 +10,7 @@ import torch
 from copyloom import CopyloomError, DeviceError, InputError, SpaceError
 from embeddings.adapter import ADAPTER_SETTINGS
 from embeddings.effort import Effort
-from embeddings.inversion import InversionConfig
+from embeddings.inversion_config import InversionConfig
 from embeddings.inverting import unrefined
 from embeddings.mixing import is_new, mix
 from embeddings.space import Space

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from copyloom import InputError, SpaceError
-from embeddings.inversion import InversionConfig
+from embeddings.inversion_config import InversionConfig
 from embeddings.space import Space
 from embeddings.transfer import carry_over
 from generator.language_model import LanguageModel

@@ -6,7 +6,8 @@ import torch
 from copyloom import SpaceError
 from generator.branches import Branches, check_branches
 from generator.device import Device
-from generator.language_model import SHIPPED, LanguageModel
+from generator.language_model import LanguageModel
+from generator.models import SHIPPED
 
 
 def test_a_branch_reads_as_it_does_alone():

@@ -3,7 +3,8 @@
 import pytest
 
 from generator.device import Device
-from generator.language_model import SHIPPED, LanguageModel
+from generator.language_model import LanguageModel
+from generator.models import SHIPPED
 from generator.permitted import Permitted, like_those_of
 
 

@@ -13,7 +13,8 @@ from bandits import RewardPrior
 from bandits.inputs import Array
 from bandits.online.bandit import Decision
 from bandits.online.thompson import OnlineThompson
-from bandits.online.vowpal_wabbit import VowpalWabbit, VowpalWabbitConfig
+from bandits.online.vowpal_wabbit import VowpalWabbit
+from bandits.online.vowpal_wabbit_config import VowpalWabbitConfig
 from bandits.rewards.text_prior import TextPrior
 from copyloom import InputError
 

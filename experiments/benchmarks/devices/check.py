@@ -25,7 +25,8 @@ from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
 
 from copyloom import CopyloomError
 from embeddings.context import decode_texts
-from embeddings.inversion import InversionConfig, Inverter, Precision
+from embeddings.inversion import Inverter
+from embeddings.inversion_config import InversionConfig, Precision
 from embeddings.objective import InversionObjective
 from embeddings.starts import token_mean_start
 from experiments.benchmarks.bandits import throughput

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from embeddings.context import decode_texts
-from embeddings.inversion import InversionConfig, Inverted, Inverter, Precision, resolve_precision
+from embeddings.inversion import Inverted, Inverter, resolve_precision
+from embeddings.inversion_config import InversionConfig, Precision
 from embeddings.inverting import stream
 from embeddings.space import Space
 from embeddings.starts import SCALE, random_start, token_mean_start

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from embeddings.effort import Effort
-from embeddings.inversion import InversionConfig, Start
+from embeddings.inversion_config import InversionConfig, Start
 from embeddings.mixing import adapt, mix, wanted_point
 from embeddings.search import CASES
 from embeddings.space import Space

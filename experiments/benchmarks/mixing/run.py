@@ -40,7 +40,8 @@ from experiments.benchmarks.mixing.plain import plain_space
 from experiments.corpora.real_texts import shared_data
 from generator.checks import BrandRules, Checker
 from generator.grammar import HELD_OUT_PRODUCT, Grammar
-from generator.language_model import SHIPPED, LanguageModel
+from generator.language_model import LanguageModel
+from generator.models import SHIPPED
 from generator.readability import grammar_faults
 from generator.reader import GrammarReader
 from generator.record import ProductRecord

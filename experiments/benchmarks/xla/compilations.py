@@ -18,7 +18,7 @@ from typing import Any
 
 from embeddings.adapter import load_adapters
 from embeddings.encoder import SentenceEncoder
-from embeddings.inversion import InversionConfig
+from embeddings.inversion_config import InversionConfig
 from embeddings.space import Space
 from generator.device import Device
 from generator.language_model import SHIPPED_FOLDER, LanguageModel

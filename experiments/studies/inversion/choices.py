@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from embeddings.documents import invert_documents, read_documents
-from embeddings.inversion import InversionConfig, Inverter
+from embeddings.inversion import Inverter
+from embeddings.inversion_config import InversionConfig
 from embeddings.mixing import mix, wanted_point
 from embeddings.probe import probe_radius
 from embeddings.space import Space

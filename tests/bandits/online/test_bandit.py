@@ -8,7 +8,8 @@ import pytest
 
 from bandits import OnlineThompson, RewardPrior
 from bandits.online.bandit import Decision
-from bandits.online.vowpal_wabbit import VowpalWabbit, VowpalWabbitConfig
+from bandits.online.vowpal_wabbit import VowpalWabbit
+from bandits.online.vowpal_wabbit_config import VowpalWabbitConfig
 from bandits.rewards.text_prior import TextPrior
 from copyloom import CopyloomError, InputError
 

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from copyloom import InputError
-from embeddings.inversion import InversionConfig
+from embeddings.inversion_config import InversionConfig
 from embeddings.mixing import mix
 from embeddings.space import Space
 from embeddings.training.config import share_of_rate

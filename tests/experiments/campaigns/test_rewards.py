@@ -10,7 +10,7 @@ from bandits import LogisticRewardModel
 from bandits.rewards.features import QuadraticFeatures
 from copyloom import InputError
 from experiments.campaigns.config import CampaignConfig, PriorConfig, SegmentsConfig
-from experiments.campaigns.rewards import Rewards, opinion_of
+from experiments.campaigns.rewards import Rewards, opinion_of, reward_prior
 from experiments.texts import read_past
 
 APART = SegmentsConfig()
@@ -28,7 +28,7 @@ def test_plain_settings_are_the_plain_model() -> None:
     features, impressions = normal(2, 5, 3), torch.full((2, 5), 800.0)
     clicks, prior = (0.03 * impressions).round(), PriorConfig()
     ours = Rewards(prior, 3).fit(features, impressions, clicks, everyone(2, 5))
-    plain = LogisticRewardModel(prior.rewards).fit(features, impressions, clicks)
+    plain = LogisticRewardModel(reward_prior(prior)).fit(features, impressions, clicks)
     assert torch.equal(ours.coefficients, plain.coefficients)
     assert Rewards(prior, 3).feature_map is None
 

@@ -11,7 +11,8 @@ from experiments.training import editor
 from experiments.training.editor import EditorTraining, judged_drafts, train_editor
 from generator.editor import EDITOR_FILE
 from generator.eight_bits import unpacked
-from generator.language_model import SHIPPED, LanguageModel
+from generator.language_model import LanguageModel
+from generator.models import SHIPPED
 
 SMALL = EditorTraining(model=SHIPPED, rank=2, groups=2, steps=12, warmup=2, checkpoint_seconds=0.0001)
 

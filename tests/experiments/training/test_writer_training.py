@@ -20,7 +20,7 @@ from experiments.training.writer.preferences import Preferences, parents_judged,
 from experiments.training.writer.train import Batches, train_writer
 from experiments.training.writer.written import blends_of, free_words_of, written_blends
 from generator.eight_bits import packed, unpacked
-from generator.language_model import SHIPPED
+from generator.models import SHIPPED
 from generator.unbacked import unbacked_claims
 from generator.words import free_words
 
