@@ -6,36 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from bandits.inputs import finite_tensor
 from bandits.numbers import check_number
 from bandits.rewards.forgetting import Discount
 from bandits.rewards.reward_model import LogisticRewardModel
-from copyloom import InputError
-
-
-@dataclass(frozen=True, eq=False)
-class Watch:
-    """What the alarm remembers; a new one for each snapshot, so that any ledger gives it back.
-
-    Attributes
-    ----------
-    everything, recent : tuple of Tensor of shape (..., N)
-        Sums per text of all snapshots, and of the recent past.
-    rounds : int
-        Snapshots seen.
-    log_wealth : Tensor of shape (...)
-        Log of what the bets on changes that have begun are worth.
-    log_peak : Tensor of shape (...)
-        Log of the most that all bets were ever worth, in units of the stake.
-    """
-
-    everything: tuple[Tensor, ...]
-    recent: tuple[Tensor, ...]
-    rounds: int
-    log_wealth: Tensor
-    log_peak: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +46,8 @@ class DriftAlarm:
     >>> from bandits import LogisticRewardModel, RewardPrior
     >>> from bandits.rewards.forgetting import Discount
     >>> alarm = DriftAlarm(model=LogisticRewardModel(RewardPrior(0.05)), recent=Discount(half_life=4000))
-    >>> watch = alarm.start()
-    >>> raised = []
-    >>> for clicks in [[40, 60]] * 12 + [[60, 40]] * 3:
-    ...     watch = alarm.after(watch, [[1.0], [-1.0]], [1000, 1000], clicks)
-    ...     raised.append(bool(alarm.raised(watch)))
-    >>> raised.index(True)
+    >>> clicks = [[40, 60]] * 12 + [[60, 40]] * 3
+    >>> alarm.raised([[1.0], [-1.0]], [[1000, 1000]] * 15, clicks).tolist().index(True)
     13
     """
 
@@ -87,70 +58,52 @@ class DriftAlarm:
     def __post_init__(self) -> None:
         check_number("false_alarm_rate", self.false_alarm_rate, least=0, most=1, above=True)
 
-    def start(self) -> Watch:
-        """The watch before the first snapshot, or after an alarm that was dealt with."""
-        nothing = torch.full((), -torch.inf, dtype=torch.float64)
-        return Watch(everything=(), recent=(), rounds=0, log_wealth=nothing, log_peak=torch.zeros_like(nothing))
-
-    def after(self, watch: Watch, features: Any, impressions: Any, clicks: Any) -> Watch:
-        """The watch after one more snapshot.
+    def raised(self, features: Any, impressions: Any, clicks: Any) -> Tensor:
+        """Whether the alarm was raised by each snapshot: Tensor of shape (..., T), bool.
 
         Parameters
         ----------
-        watch : Watch
-            What `start` or `after` returned.
         features : array of shape (..., N, d)
-            Of all texts shown so far, in an order that never changes: new texts come last. Padding rows are zeros.
-        impressions, clicks : array of shape (..., N)
-            Of this snapshot alone.
-
-        Returns
-        -------
-        Watch
+            Of all texts. Padding rows are zeros.
+        impressions, clicks : array of shape (..., T, N)
+            Of each snapshot alone, oldest first; 0 where a text was not in the slate.
 
         Raises
         ------
         InputError
-            If the model cannot be fitted to these counts, or there are fewer texts than before.
+            If the model cannot be fitted to these counts.
         """
-        self.model.fit(features, impressions, clicks)  # refuses counts that the running sums would hide
+        return self.log_worth(features, impressions, clicks) >= -math.log(self.false_alarm_rate)
+
+    def log_worth(self, features: Any, impressions: Any, clicks: Any) -> Tensor:
+        """Log of the most that all bets were ever worth by each snapshot, in units of the stake: (..., T).
+
+        A bet on a change at snapshot s is made before s; what is not yet bet keeps its worth. See `raised`.
+        """
         new = [finite_tensor("impressions", impressions), finite_tensor("clicks", clicks)]
-        everything, recent = _padded(watch.everything, new), _padded(watch.recent, new)
-        ratio = self._log_score(features, recent, new) - self._log_score(features, everything, new)
-        t = watch.rounds + 1
-        stake = torch.full_like(ratio, -math.log(t * (t + 1)))
-        wealth = torch.logaddexp(watch.log_wealth.to(ratio.device), stake) + ratio
-        worth = torch.logaddexp(wealth, torch.full_like(ratio, -math.log(t + 1)))  # and the stakes not yet bet
-        fade = self._fade(new[0])[..., None]
-        return Watch(
-            everything=tuple(old + part for old, part in zip(everything, new, strict=True)),
-            recent=tuple(fade * old + part for old, part in zip(recent, new, strict=True)),
-            rounds=t,
-            log_wealth=wealth,
-            log_peak=torch.maximum(watch.log_peak.to(ratio.device), worth),
-        )
+        rows = finite_tensor("features", features)[..., None, :, :].expand(*new[0].shape, -1)
+        self.model.fit(rows, *new)  # refuses counts that the running sums would hide
+        before = [counts.cumsum(-2) - counts for counts in new]
+        ratio = self._log_score(rows, self._recent(new), new) - self._log_score(rows, before, new)
+        wealth, peak, found = torch.full_like(ratio[..., 0], -torch.inf), torch.zeros_like(ratio[..., 0]), []
+        for t, gain in enumerate(ratio.unbind(-1), start=1):
+            wealth = torch.logaddexp(wealth, torch.full_like(wealth, -math.log(t * (t + 1)))) + gain
+            peak = torch.maximum(peak, torch.logaddexp(wealth, torch.full_like(wealth, -math.log(t + 1))))
+            found.append(peak)
+        return torch.stack(found, -1)
 
-    def raised(self, watch: Watch) -> Tensor:
-        """Whether the alarm was ever raised: Tensor of shape (...), bool."""
-        return watch.log_peak >= -math.log(self.false_alarm_rate)
+    def _recent(self, new: list[Tensor]) -> list[Tensor]:
+        """Sums of the recent past before each snapshot, (..., T, N): all fade by what came in it."""
+        came = new[0].sum(-1) if self.recent.clock == "impressions" else torch.ones_like(new[0].sum(-1))
+        kept = self.recent.kept(came, came)
+        found: list[list[Tensor]] = [[torch.zeros_like(counts[..., 0, :])] for counts in new]
+        for t in range(came.shape[-1] - 1):
+            for sums, counts in zip(found, new, strict=True):
+                sums.append(kept[..., t, None] * sums[-1] + counts[..., t, :])
+        return [torch.stack(sums, -2) for sums in found]
 
-    def _log_score(self, features: Any, past: list[Tensor], new: list[Tensor]) -> Tensor:
+    def _log_score(self, features: Tensor, past: list[Tensor], new: list[Tensor]) -> Tensor:
         """Log predictive probability of new sums after the past ones, less what both predictions share: (...)."""
         later = [old + part for old, part in zip(past, new, strict=True)]
         before, after = self.model.fit(features, *past), self.model.fit(features, *later)
         return self.model.log_evidence(after, *later) - self.model.log_evidence(before, *past)
-
-    def _fade(self, counts: Tensor) -> Tensor:
-        """What the recent past keeps of itself when this snapshot comes after it: (...)."""
-        came = counts.sum(-1) if self.recent.clock == "impressions" else torch.ones_like(counts.sum(-1))
-        return self.recent.kept(came, came)
-
-
-def _padded(past: tuple[Tensor, ...], new: list[Tensor]) -> list[Tensor]:
-    """Sums so far, with zeros for texts that are new and for the first snapshot."""
-    if not past:
-        return [torch.zeros_like(part) for part in new]
-    more = new[0].shape[-1] - past[0].shape[-1]
-    if more < 0:
-        raise InputError(f"{new[0].shape[-1]} texts were given after {past[0].shape[-1]}; pass all texts shown so far")
-    return [pad(part, (0, more)) for part in past]

@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bandits import LogisticRewardModel, RewardPrior
+from bandits.rewards.drift import DriftAlarm
+from bandits.rewards.forgetting import Discount
 from bandits.sequential.confidence_sequences import difference_interval, rate_interval
 from copyloom import InputError
 from embeddings.summary import Lineage
@@ -22,6 +25,8 @@ TrueRates = Callable[[Sequence[str]], NDArray[np.float64]]
 """From n texts to their true click rates (n,), where somebody knows them."""
 _BINS, _EXAMPLES, _LAST = 30, 12, 15
 _ALPHA = 0.05
+_RECENT = 5.0
+"""Snapshots after which the recent past counts half, for the alarm that rates move."""
 
 
 def campaign_data(name: str, events: Sequence[Event], true_rates: TrueRates | None = None) -> dict[str, Any]:
@@ -60,6 +65,7 @@ def campaign_data(name: str, events: Sequence[Event], true_rates: TrueRates | No
         "snapshots_closed": len(answered),
         "texts": _texts(state, true_rates),
         "segments": _segments(state),
+        "drifted_at": _drifted_at(state),
         "curves": _curves(state),
         "new_beside_stored": _new_beside_stored(state),
         "control": _control(state),
@@ -141,6 +147,21 @@ def _segments(state: State) -> list[dict[str, Any]]:
             row |= {"text": state.slate[place], "probability": float(chances[place])}
         rows.append(row)
     return rows
+
+
+def _drifted_at(state: State) -> int | None:
+    """Return the snapshot by which clicks said that rates move; None as long as they may stand still.
+
+    The features of texts are not on record: each has a rate of its own, about one that all share.
+    """
+    impressions, clicks = state.histories.sum(-1).astype(float)  # (T, N) each
+    features = np.zeros((len(state.slate), 1))
+    model = LogisticRewardModel(RewardPrior(0.02, text_effect_sd=0.5, intercept_sd=2.0))
+    alarm = DriftAlarm(model=model, recent=Discount(half_life=_RECENT, clock="rounds"), false_alarm_rate=_ALPHA)
+    if not state.snapshots:
+        return None
+    raised = alarm.raised(features, impressions, clicks).nonzero()
+    return int(raised[0, 0]) if len(raised) else None
 
 
 def lineage_rows(lineage: Lineage | None) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ LARGEST_PARENTS = 6
 """Parents with an area of their own; safe colours for more do not exist."""
 
 _LINE_HEIGHT = 17
+_TALLEST = 2.0
 
 
 class Size(NamedTuple):
@@ -111,12 +112,15 @@ def rate_curves(
     ----------
     impressions : sequence of float
     curves : sequence of (colour, name, curve)
-        A curve holds ``mean``, ``low`` and ``high``, one number for each of `impressions`.
+        A curve holds ``mean``, ``low`` and ``high``, one number for each of `impressions`. Bands are cut off at
+        `_TALLEST` times the highest mean: what little was shown is known so badly that nothing else could be seen.
     references : sequence of (colour, name, rate)
     """
     x = [float(value) for value in impressions]
-    bands = [(css, name, _series(x, curve)) for css, name, curve in curves]
     lines = [(css, name, float(y)) for css, name, y in references]
+    known = [(css, name, _series(x, curve)) for css, name, curve in curves]
+    most = _TALLEST * max([y for _, _, (mean, _) in known for _, y in mean], default=0.0)
+    bands = [(css, name, (mean, [(at, min(y, most)) for at, y in band])) for css, name, (mean, band) in known]
     heights = [y for _, _, (mean, band) in bands for _, y in (*mean, *band)] + [y for _, _, y in lines]
     if not x or not any(mean for _, _, (mean, _) in bands):
         return _nothing("no rounds to plot")

@@ -75,6 +75,22 @@ def test_segments_have_their_own_rates_and_what_each_is_shown_most(tmp_path: Pat
     assert "gives each its own chances" in page(campaign_data("shop", events(*JOINED)), tmp_path)
 
 
+def test_rates_that_move_are_noticed_and_others_are_not(tmp_path: Path) -> None:
+    def campaign(*rates: float) -> dict[str, Any]:
+        happened: list[Happening] = []
+        for number, rate in enumerate(rates, start=1):
+            counts = tuple((place, 0, 2000, round(2000 * rate)) for place in range(2))
+            happened += [Published(snapshot=number, probabilities=(0.5, 0.5), impressions=4000),
+                         Closed(id=str(number), snapshot=number, counts=counts)]  # fmt: skip
+        return campaign_data("shop", events(*happened))
+
+    still, moved = campaign(*[0.02] * 20), campaign(*[0.02] * 10, *[0.05] * 6)
+    assert still["drifted_at"] is None
+    assert 10 < moved["drifted_at"] < 14
+    assert "rates move" in page(moved, tmp_path)
+    assert "rates move" not in page(still, tmp_path)
+
+
 def test_true_rates_stand_beside_where_they_are_known(tmp_path: Path) -> None:
     data = campaign_data("shop", events(*JOINED), lambda texts: np.full(len(texts), 0.04))
     assert {row["ctr_true"] for row in data["texts"]} == {0.04}
