@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,7 +174,7 @@ def apply(state: State, event: Happening) -> State:
                   "its probabilities by segment are not those of its texts and segments")  # fmt: skip
             return replace(state, snapshots=(*state.snapshots, event))
         case Closed():
-            return _counted(state, event)
+            return _counted(state, [event])
         case Retired():
             left = set(state.slate) - state.retired
             _need(set(event.texts) < left, event, "they are not shown, or nothing would be left")
@@ -183,21 +184,30 @@ def apply(state: State, event: Happening) -> State:
 
 def replay(events: Iterable[Happening], state: State | None = None) -> State:
     """Return the state after events, from that of a campaign to which nothing has happened unless another is given."""
-    return reduce(apply, events, state or State())
+    state = state or State()
+    for _, group in groupby(events, type):
+        some = list(group)
+        outcomes = [event for event in some if isinstance(event, Closed)]
+        together = outcomes and state.opening is not _UNOPENED
+        state = _counted(state, outcomes) if together else reduce(apply, some, state)
+    return state
 
 
-def _counted(state: State, event: Closed) -> State:
-    """Return the state with an outcome in its counts, once."""
-    if event.id in state.closed:
-        return state
-    _need(event.snapshot < len(state.snapshots), event, "its snapshot was never published")
-    shown, counts = len(state.snapshots[event.snapshot].probabilities), dict(state.counts)
-    for place, segment, impressions, clicks in event.counts:
-        known = 0 <= place < shown and 0 <= segment < len(state.opening.segments) and 0 <= clicks <= impressions
-        _need(known, event, f"{(place, segment, impressions, clicks)} is of no text, segment or number of clicks")
-        before = counts.get((place, segment, event.context), (0, 0))
-        counts[place, segment, event.context] = (before[0] + impressions, before[1] + clicks)
-    return replace(state, counts=counts, closed={**state.closed, event.id: event})
+def _counted(state: State, events: Sequence[Closed]) -> State:
+    """Return the state with outcomes in its counts, each once; many at a time, as the counts are copied."""
+    counts, closed = dict(state.counts), dict(state.closed)
+    for event in events:
+        if event.id in closed:
+            continue
+        _need(event.snapshot < len(state.snapshots), event, "its snapshot was never published")
+        shown = len(state.snapshots[event.snapshot].probabilities)
+        for place, segment, impressions, clicks in event.counts:
+            known = 0 <= place < shown and 0 <= segment < len(state.opening.segments) and 0 <= clicks <= impressions
+            _need(known, event, f"{(place, segment, impressions, clicks)} is of no text, segment or number of clicks")
+            before = counts.get((place, segment, event.context), (0, 0))
+            counts[place, segment, event.context] = (before[0] + impressions, before[1] + clicks)
+        closed[event.id] = event
+    return state if len(closed) == len(state.closed) else replace(state, counts=counts, closed=closed)
 
 
 def _once(texts: tuple[str, ...]) -> set[str | None]:
