@@ -23,6 +23,7 @@ from experiments.commands.options import Column, DeviceName, File, Json, Model, 
 from experiments.commands.plan import plan
 from experiments.commands.prior import prior
 from experiments.commands.probe import inversion, radius, transfer, vectors
+from experiments.commands.runs import compare, export
 from experiments.commands.settings import takes
 from experiments.commands.steering import steer, steering, styles
 from experiments.commands.writer import train_editor_command, train_writer_command
@@ -111,6 +112,8 @@ app.command(context_settings={"ignore_unknown_options": True})(mix)
 app.command()(evaluate)
 app.command()(plan)
 app.command()(prior)
+app.command()(export)
+app.command()(compare)
 app.command()(steer)
 
 

@@ -63,7 +63,7 @@ def campaign_data(name: str, events: Sequence[Event], true_rates: TrueRates | No
         "clicks": int(clicked.sum()),
         "snapshots": len(state.snapshots),
         "snapshots_closed": len(answered),
-        "texts": _texts(state, true_rates),
+        "texts": text_rows(state, true_rates),
         "segments": _segments(state),
         "drifted_at": _drifted_at(state),
         "curves": _curves(state),
@@ -105,7 +105,7 @@ def in_words(what: Happening) -> str:
             return f"{what.kind}: {len(what.texts)} texts"
 
 
-def _texts(state: State, true_rates: TrueRates | None) -> list[dict[str, Any]]:
+def text_rows(state: State, true_rates: TrueRates | None) -> list[dict[str, Any]]:
     """Return each text of the slate with what is known of it: the most shown first."""
     shown, clicked = state.totals
     low, high = rate_interval(clicked, shown, _ALPHA / max(len(state.slate), 1))

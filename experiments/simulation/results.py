@@ -33,7 +33,7 @@ def report_data(study: Simulation, seconds: float) -> dict[str, Any]:
         "summary": _summary(study, mixing, fixed, seconds),
         "curves": _curves(study, mixing, fixed),
         "uplift_by_seed": _uplifts(mixing, fixed).tolist(),
-        "true_rates": {arm.campaign.name: arm.feed.true_rates(arm.campaign.state.slate).tolist() for arm in study.arms},
+        "campaigns": [_campaign(arm) for arm in study.arms],
         "control": _control(study),
         "stored": [
             {"text": e.text, "about_subject": e.text in study.given.own, "exact": e.exact} for e in study.stored
@@ -42,6 +42,19 @@ def report_data(study: Simulation, seconds: float) -> dict[str, Any]:
         "refused": _refused(study),
         "map": _map(study, mixing),
         **_example(mixing, fixed),
+    }
+
+
+def _campaign(arm: Arm) -> dict[str, Any]:
+    """Return what only the simulation knows of a campaign; all else stands in its ledger."""
+    return {
+        "campaign": arm.campaign.name,
+        "seed": arm.seed,
+        "world": arm.world,
+        "policy": arm.policy.label,
+        "mixing": arm.mixing,
+        "expected_ctr": _expected(arm.played()).tolist(),
+        "true_rates": arm.feed.true_rates(arm.campaign.state.slate).tolist(),
     }
 
 
@@ -64,9 +77,9 @@ def _summary(study: Simulation, mixing: Sequence[Played], fixed: Sequence[Played
         "regret_clicks": None if possible is None else _regret(study, mixing, possible),
         "regret_clicks_mixing_off": None if possible is None else _regret(study, fixed, possible),
         "uplift": float(uplift.mean()),
-        "uplift_interval": _interval(uplift),
+        "uplift_interval": student_interval(uplift),
         "uplift_over_best_stored": float(over_best.mean()),
-        "uplift_over_best_stored_interval": _interval(over_best),
+        "uplift_over_best_stored_interval": student_interval(over_best),
         "loss_where_mixing_cannot_help": control.get("loss"),
         "loss_where_mixing_cannot_help_interval": control.get("loss_interval"),
         "seeds": study.config.seeds,
@@ -126,7 +139,7 @@ def _policies(study: Simulation, main: NDArray[np.float64]) -> list[dict[str, An
         reached = _last([arm.played() for arm in study.arms if arm.policy == policy])
         relative = reached / main - 1
         rows.append({"policy": policy.label, "ctr": float(reached.mean()), "difference": float(relative.mean()),
-                     "interval": _interval(relative)})  # fmt: skip
+                     "interval": student_interval(relative)})  # fmt: skip
     return rows
 
 
@@ -143,15 +156,19 @@ def _expected(arm: Played) -> NDArray[np.float64]:
 
 def _last(arms: Sequence[Played]) -> NDArray[np.float64]:
     """Return each campaign's expected CTR over the last `LAST_SHARE` of its impressions."""
-    values = np.stack([_expected(arm) for arm in arms])
-    return values[:, -max(1, round(LAST_SHARE * values.shape[1])) :].mean(1)
+    return np.array([last_share(_expected(arm)) for arm in arms])
+
+
+def last_share(expected: NDArray[np.float64]) -> float:
+    """Return the mean of a campaign's expected CTRs (rounds,) over the last `LAST_SHARE` of its impressions."""
+    return float(expected[-max(1, round(LAST_SHARE * len(expected))) :].mean())
 
 
 def _uplifts(mixing: Sequence[Played], fixed: Sequence[Played]) -> NDArray[np.float64]:
     return _last(mixing) / _last(fixed) - 1
 
 
-def _interval(values: NDArray[np.float64]) -> list[float] | None:
+def student_interval(values: NDArray[np.float64]) -> list[float] | None:
     """Return the 95 % Student interval of the mean over seeds; None where one seed cannot say."""
     if len(values) < 2:
         return None
@@ -209,7 +226,7 @@ def _subject(study: Simulation) -> dict[str, Any] | None:
 
 def _curve(arms: Sequence[Played]) -> dict[str, list[float]]:
     values = np.stack([_expected(arm) for arm in arms])
-    intervals = [_interval(column) or [float(column[0])] * 2 for column in values.T]
+    intervals = [student_interval(column) or [float(column[0])] * 2 for column in values.T]
     return {
         "mean": values.mean(0).tolist(),
         "low": [low for low, _ in intervals],
@@ -238,7 +255,7 @@ def _control(study: Simulation) -> dict[str, Any] | None:
     loss = -_uplifts(mixing, fixed)
     return {
         "loss": float(loss.mean()),
-        "loss_interval": _interval(loss),
+        "loss_interval": student_interval(loss),
         "curves": _curves(study, mixing, fixed),
     }
 

@@ -57,7 +57,7 @@ def run_study(config: RunConfig, out: Path, report: Report, force: bool = False)
                     raise InputError(f"{out} holds a study of an older Copyloom, and its report; {_AGAIN}, or choose "
                                      "another --out")  # fmt: skip
                 report("this study is finished; --force plays it anew", config.rounds, config.rounds)
-                return _finished(out)
+                return finished(out)
             if force:
                 engine.dispose()
                 _delete(out)
@@ -112,7 +112,7 @@ def render(out: Path) -> Path:
     InputError
         If the folder holds no finished run.
     """
-    data = _finished(out)
+    data = finished(out)
     try:
         write_report(data, out / REPORT)
     except (KeyError, TypeError, AttributeError, UndefinedError) as error:
@@ -151,14 +151,23 @@ def render_campaign(out: Path, name: str, page: Path | None = None) -> Path:
         events = ledger.events(name)
     finally:
         engine.dispose()
-    known = _finished(out).get("true_rates", {}).get(name) if (out / SUMMARY).exists() else None
+    known = true_campaigns(out).get(name)
     path = page or out / CAMPAIGN
-    rates = None if known is None else np.array(known)
+    rates = None if known is None else np.array(known["true_rates"])
     write_campaign_report(campaign_data(name, events, None if rates is None else lambda texts: rates), path)
     return path
 
 
-def _finished(out: Path) -> dict[str, Any]:
+def true_campaigns(out: Path) -> dict[str, dict[str, Any]]:
+    """Return what only the simulation knows of the campaigns of a run, by name; nothing before it is finished.
+
+    Each has its ``seed``, ``world``, ``policy`` and ``mixing``, ``expected_ctr`` of each snapshot and ``true_rates`` of
+    its texts.
+    """
+    return {one["campaign"]: one for one in finished(out).get("campaigns", ())} if (out / SUMMARY).exists() else {}
+
+
+def finished(out: Path) -> dict[str, Any]:
     """Return what the report of a finished run shows."""
     path = out / REPORT_DATA
     if not path.is_file():

@@ -1,0 +1,143 @@
+"""A run as tidy tables and figures, for further work: one row a campaign and snapshot, one row a campaign and text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from copyloom import InputError
+from embeddings.database import open_database
+from embeddings.folders import replacing
+from experiments.campaigns.ledger import Ledger
+from experiments.campaigns.state import State, replay
+from experiments.reports.campaign import text_rows
+from experiments.simulation.runs import DATABASE, SUMMARY, finished, true_campaigns
+
+_LOOP, _OFF, _REFERENCE = "#0072b2", "#d55e00", "#555555"
+"""Colours that people who do not see red and green tell apart."""
+_UNTRUE = {"seed": None, "world": None}
+
+
+def export(run: Path, out: Path) -> dict[str, Any]:
+    """Write tables (CSV and Parquet) and, of a finished run, figures (SVG and PDF), and return their paths.
+
+    ``rounds``: what each snapshot of each campaign showed and earned, with its expected CTR where the run is finished.
+    ``texts``: what is known of each text of each campaign's slate, with its true CTR where the run is finished.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no run.
+    """
+    if not (run / DATABASE).is_file():
+        raise InputError(f"{run} holds no run ({DATABASE} is missing); give a folder such as runs/quickstart")
+    engine = open_database(run / DATABASE, create=False)
+    try:
+        ledger = Ledger(engine)
+        states = {name: replay(event.what for event in ledger.events(name)) for name in ledger.names()}
+    finally:
+        engine.dispose()
+    known = true_campaigns(run)
+    out.mkdir(parents=True, exist_ok=True)
+    tables = {
+        "rounds": [row for name, state in states.items() for row in _rounds(name, state, known.get(name))],
+        "texts": [row for name, state in states.items() for row in _texts(name, state, known.get(name))],
+    }
+    paths = [path for name, rows in tables.items() for path in _written(rows, out / name)]
+    if (run / SUMMARY).exists():
+        paths += _figures(finished(run), out)
+    return {"rows": {name: len(rows) for name, rows in tables.items()}, "files": [str(path) for path in paths]}
+
+
+def _about(name: str, state: State, known: Mapping[str, Any] | None) -> dict[str, Any]:
+    found = {"campaign": name, "policy": state.opening.policy.label, "mixing": state.opening.mixing}
+    return found | {key: known[key] if known else value for key, value in _UNTRUE.items()}
+
+
+def _rounds(name: str, state: State, known: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    about, histories = _about(name, state, known), state.histories.sum((2, 3))  # (2, T)
+    return [
+        about
+        | {
+            "round": number,
+            "texts": len(snapshot.probabilities),
+            "impressions": int(histories[0, number]),
+            "clicks": int(histories[1, number]),
+            "expected_ctr": known["expected_ctr"][number] if known else None,
+        }
+        for number, snapshot in enumerate(state.snapshots)
+    ]
+
+
+def _texts(name: str, state: State, known: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    about = _about(name, state, known)
+    rates = None if known is None else np.array(known["true_rates"])
+    rows = text_rows(state, None if rates is None else lambda texts: rates)
+    return [
+        about
+        | {key: value for key, value in row.items() if key != "parents"}
+        | {"parents": [one["text"] for one in row["parents"]], "weights": [one["weight"] for one in row["parents"]]}
+        for row in rows
+    ]
+
+
+def _written(rows: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
+    """Write rows as Parquet, and as CSV with lists as texts between bars."""
+    table = pa.Table.from_pylist(list(rows))
+    flat = pa.Table.from_pylist([
+        {key: " | ".join(map(str, value)) if isinstance(value, list) else value for key, value in row.items()}
+        for row in rows
+    ])  # fmt: skip
+    files = path.with_suffix(".parquet"), path.with_suffix(".csv")
+    with replacing(files[0]) as partial:
+        pq.write_table(table, partial)
+    with replacing(files[1]) as partial:
+        pacsv.write_csv(flat, partial)
+    return list(files)
+
+
+def _figures(data: Mapping[str, Any], out: Path) -> list[Path]:
+    """Write the expected CTR along the campaigns, and each seed's uplift, as SVG and PDF."""
+    curves = Figure(figsize=(7, 4), layout="constrained")
+    _draw_curves(curves.subplots(), data["curves"])
+    uplift = Figure(figsize=(7, 2.4), layout="constrained")
+    _draw_uplift(uplift.subplots(), data["uplift_by_seed"], data["summary"])
+    paths = []
+    for name, figure in (("ctr", curves), ("uplift", uplift)):
+        for kind in ("svg", "pdf"):
+            paths.append(out / f"{name}.{kind}")
+            with replacing(paths[-1]) as partial:
+                figure.savefig(partial, format=kind, metadata={"Date": None} if kind == "svg" else None)
+    return paths
+
+
+def _draw_curves(axes: Axes, curves: Mapping[str, Any]) -> None:
+    x = curves["impressions"]
+    for name, key, colour, style in (("with mixing", "loop", _LOOP, "-"), ("without mixing", "mixing_off", _OFF, "--")):
+        axes.plot(x, curves[key]["mean"], style, color=colour, label=name)
+        if curves[key]["low"] and curves[key]["low"][0] is not None:
+            axes.fill_between(x, curves[key]["low"], curves[key]["high"], color=colour, alpha=0.2, linewidth=0)
+    for name, key, dots in (("best stored text", "best_stored", ":"), ("all texts alike", "uniform", "-.")):
+        axes.axhline(curves[key], color=_REFERENCE, linestyle=dots, linewidth=1, label=name)
+    axes.set(xlabel="impressions in one campaign", ylabel="expected clicks per impression")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.1f} %")
+    axes.legend(frameon=False, fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
+
+
+def _draw_uplift(axes: Axes, values: Sequence[float], summary: Mapping[str, Any]) -> None:
+    axes.axvline(0, color=_REFERENCE, linewidth=1)
+    axes.scatter(values, np.zeros(len(values)), color=_LOOP, alpha=0.5, label="one campaign")
+    low, high = summary["uplift_interval"] or (summary["uplift"],) * 2
+    axes.errorbar(summary["uplift"], -0.5, xerr=[[summary["uplift"] - low], [high - summary["uplift"]]], fmt="D",
+                  color=_OFF, capsize=4, label="mean, 95 % interval")  # fmt: skip
+    axes.set(xlabel="uplift of mixing over the last fifth of the impressions", ylim=(-1, 0.6), yticks=[])
+    axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:+.0f} %" if value else "0 %")
+    axes.legend(frameon=False, fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
