@@ -1,13 +1,19 @@
-"""Copyloom's version and the root of its errors: the one module that every package may import."""
+"""Copyloom's version, the root of its errors, and who hears of progress: what every package may import."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
 __version__ = "0.1.0"
+
+Progress = Callable[[int, int], None]
+"""Called with what is done of a work and with all of it, in steps or texts."""
+Report = Callable[[str, int, int], None]
+"""Called with a stage in words, and with what is done of it and all of it."""
 
 
 class CopyloomError(Exception):

@@ -9,9 +9,9 @@ from itertools import accumulate, islice, pairwise
 from pathlib import Path
 from typing import Any
 
-from copyloom import InputError
+from copyloom import InputError, Progress
 from embeddings.exchange import read_file, write_file
-from embeddings.inversion import Progress, most_tokens
+from embeddings.inversion import most_tokens
 from embeddings.inversion_config import InversionConfig
 from embeddings.space import Space
 from embeddings.spans import Span, spans

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from ctypes import CDLL
 from dataclasses import dataclass
 from itertools import count
@@ -18,16 +18,13 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from copyloom import InputError
+from copyloom import InputError, Progress
 from embeddings.context import Context, decode_vectors, room_for
 from embeddings.inversion_config import InversionConfig
 from embeddings.objective import InversionObjective
 from embeddings.relational import relational_loss
 from embeddings.slots import ATTEMPTS, Slots, Target, Waiting
 from generator.language_model import LanguageModel
-
-Progress = Callable[[int, int], None]
-"""Called with the number of texts finished and of texts in all."""
 
 _FINE_LENGTHS = (*range(8, 64, 4), *range(64, 128, 16), *range(128, 513, 64))
 _FEW_LENGTHS = (16, 32, 64, 128, 256, 512)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from copyloom import InputError
-from embeddings.inversion import Inverter, Progress, Refused, check_texts, fault
+from copyloom import InputError, Progress
+from embeddings.inversion import Inverter, Refused, check_texts, fault
 from embeddings.inversion_config import InversionConfig
 from embeddings.slots import Target
 from embeddings.starts import check_start, starts_of

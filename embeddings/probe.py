@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from copyloom import InputError
-from embeddings.inversion import Progress
+from copyloom import InputError, Progress
 from embeddings.inversion_config import InversionConfig
 from embeddings.space import Space
 from embeddings.starts import starts_of

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from copyloom import InputError
+from copyloom import InputError, Progress
 from embeddings.adapter import AnyAdapter, adapter_hash, folder_of, load_adapters, load_language_model, load_settings
 from embeddings.any_encoder import encoder_of
 from embeddings.composing import PROMPTS
 from embeddings.context import Context, decode_texts
 from embeddings.effort import Effort
 from embeddings.encoder import Encoder, SentenceEncoder
-from embeddings.inversion import Progress
 from embeddings.inversion_config import InversionConfig, Start
 from embeddings.inverting import invert
 from embeddings.subject import SubjectAdapter

@@ -10,8 +10,7 @@ from operator import eq
 import torch
 from torch.nn.functional import cosine_similarity
 
-from copyloom import InputError
-from embeddings.inversion import Progress
+from copyloom import InputError, Progress
 from embeddings.inversion_config import InversionConfig
 from embeddings.inverting import invert
 from embeddings.space import Space

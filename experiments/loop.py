@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from copyloom import Progress
 from embeddings.summary import Lineage
 from experiments.campaigns import phases
 from experiments.campaigns.campaign import Campaign
@@ -23,7 +24,6 @@ from experiments.campaigns.workshop import Workshop
 from experiments.campaigns.writer import Writer
 from simulator import RewardFeed
 
-Progress = Callable[[int, int], None]
 Record = Callable[[Happened], None]
 
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
@@ -22,7 +22,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from copyloom import InputError
+from copyloom import InputError, Report
 
 SHIPPED = "copyloom-tiny"
 """The model that comes with the package."""
@@ -36,9 +36,6 @@ _DONE = "SOURCE.txt"
 _BLOCK = 1 << 20
 _PATIENCE = 1800
 """Seconds to wait for another process that gets the same model."""
-
-Report = Callable[[str, int, int], None]
-"""Called with a stage, the steps done and the steps in all."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from copyloom import InputError, __version__
+from copyloom import InputError, Report, __version__
 from embeddings.adapter import (
     ADAPTER_FILE,
     ADAPTER_SETTINGS,
@@ -53,9 +53,6 @@ from embeddings.training.loss import token_losses
 from embeddings.training.quality import Quality, measure
 from generator.device import Device
 from generator.models import SHIPPED
-
-Report = Callable[[str, int, int], None]
-"""Called with a stage and what was found, the steps done and the steps in all."""
 
 MODEL = "model"
 """Folder of the result, inside that of the training."""

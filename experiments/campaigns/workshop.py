@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bandits import MixtureProposer, RealisedFeatureMap
 from bandits.mixtures.channel import Channel
+from copyloom import Report
 from embeddings.geometry import Reduction
 from embeddings.mixing import wanted_point
 from embeddings.pool import Pool
@@ -27,9 +28,6 @@ from experiments.campaigns.writer import Writer
 from generator.checks import BrandRules, Checker
 from generator.grammar import Grammar
 from generator.reader import GrammarReader
-
-Report = Callable[[str, int, int], None]
-"""Called with a stage in words, the steps done and the steps in all."""
 
 Settings = TypeVar("Settings", bound=CampaignConfig)
 

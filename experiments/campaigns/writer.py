@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from sqlalchemy import Connection
 from torch import Tensor
 
+from copyloom import Progress
 from embeddings.effort import Effort
 from embeddings.encoded import EncodedOnce
 from embeddings.inversion_config import InversionConfig
@@ -72,7 +73,7 @@ class Writer:
         self.drafts: dict[Lineage, tuple[Draft, ...]] = {}
 
     def write(
-        self, lineages: Sequence[Lineage], progress: Callable[[int, int], None] = lambda done, total: None
+        self, lineages: Sequence[Lineage], progress: Progress = lambda done, total: None
     ) -> list[tuple[Draft, ...]]:
         """Return the drafts of each lineage, writing those not yet written; `progress` hears of them, and of all."""
         done, fresh = 0, self.unwritten(lineages)

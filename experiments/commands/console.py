@@ -26,6 +26,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from copyloom import Report
 from embeddings.folders import replacing
 
 out = Console(highlight=False)
@@ -33,7 +34,7 @@ notes = Console(stderr=True, highlight=False)
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[str, int, int], None]]:
+def progress() -> Iterator[Report]:
     """Yield a function (stage, done, total) that shows progress on standard error; plain lines if it is no terminal."""
     if not notes.is_terminal:
         yield _plain_lines()
@@ -64,7 +65,7 @@ class _Speed(ProgressColumn):
         return Text(f"{task.speed:.1f}/s" if task.speed else "", style="progress.data.speed")
 
 
-def _plain_lines() -> Callable[[str, int, int], None]:
+def _plain_lines() -> Report:
     last: dict[str, int] = {}
     began: dict[str, tuple[float, int]] = {}
     reached: dict[str, int] = {}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from copyloom import InputError
+from copyloom import InputError, Report
 from experiments.commands import console
 from experiments.commands.options import File, Json
 
@@ -80,7 +80,7 @@ def _known(path: Path, column: str) -> list[str]:
     return list(ColumnReader(read_table(path, [column])).labels(column).drop_null().to_pylist())
 
 
-def _embed(show: Callable[[str, int, int], None]) -> Callable[[Sequence[str]], Any]:
+def _embed(show: Report) -> Callable[[Sequence[str]], Any]:
     """A function from texts to sentence vectors that says how far it is."""
     import numpy as np
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from copyloom import InputError
+from copyloom import InputError, Report
 from embeddings.effort import Effort
 from experiments.commands import console
 from experiments.commands.options import DeviceName, Json, Subject, Texts, Writer, writer_for
@@ -101,7 +101,7 @@ def _mix_one(
 
 
 def _stored(
-    space: Space, texts: Sequence[str], ends: Sequence[str], rows: int, show: Callable[[str, int, int], None]
+    space: Space, texts: Sequence[str], ends: Sequence[str], rows: int, show: Report
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the embedding of each text, and of each of `ends`, which is to come back as it is; or why there is none.
 

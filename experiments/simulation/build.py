@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from copyloom import Report
 from embeddings.encoded import EncodedOnce
 from embeddings.geometry import Reduction
 from embeddings.pool import Pool
@@ -18,7 +19,7 @@ from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import Draft, Opened
 from experiments.campaigns.given import Given
 from experiments.campaigns.ledger import Ledger
-from experiments.campaigns.workshop import Report, Workshop, first_lineages, resolved, writer_of
+from experiments.campaigns.workshop import Workshop, first_lineages, resolved, writer_of
 from experiments.simulation.arms import OPEN, SATURATED, Arm
 from experiments.simulation.config import RunConfig
 from experiments.simulation.worlds import World, embedding_world, grammar_world

@@ -12,12 +12,11 @@ import numpy as np
 import yaml
 from jinja2 import UndefinedError
 
-from copyloom import InputError
+from copyloom import InputError, Report
 from embeddings.database import open_database
 from embeddings.folders import held, replacing
 from experiments.campaigns.given import Given, given_texts
 from experiments.campaigns.ledger import Ledger
-from experiments.campaigns.workshop import Report
 from experiments.reports.campaign import campaign_data, write_campaign_report
 from experiments.reports.report import write_report
 from experiments.simulation.build import build

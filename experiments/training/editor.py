@@ -16,7 +16,6 @@ import gzip
 import json
 import random
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -28,7 +27,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, linear, logsigmoid
 
-from copyloom import InputError
+from copyloom import InputError, Report
 from embeddings.adapter import folder_of, load_language_model
 from embeddings.folders import replacing
 from embeddings.prompt import prompt
@@ -170,7 +169,7 @@ def _judged(row: dict[str, Any]) -> Judged:
 
 
 def train_editor(
-    config: EditorTraining, out: Path, report: Callable[[str, int, int], None], device: str = "auto",
+    config: EditorTraining, out: Path, report: Report, device: str = "auto",
     compiled: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """Train an editor, or go on training it, in a folder; write it there and return how it does on held-out drafts."""
@@ -214,7 +213,7 @@ class _Training:
 
     def __init__(
         self, config: EditorTraining, model: LanguageModel, judged: list[Judged], out: Path,
-        report: Callable[[str, int, int], None], compiled: bool,
+        report: Report, compiled: bool,
     ) -> None:  # fmt: skip
         self.config, self.judged, self.out, self.report, self.reader = config, judged, out, report, model
         self.head = nn.Linear(model.hidden_size, len(VERDICTS)).to(model.device.torch)

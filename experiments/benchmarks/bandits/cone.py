@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,10 @@ from bandits.mixtures.mixture_reward import LinearReward
 from bandits.mixtures.region import MixtureRegion
 from bandits.mixtures.sparse_cone import SparseCone
 from bandits.rewards.features import QuadraticFeatures
+from copyloom import Report
 from experiments.commands import console
 
 Array = NDArray[np.float64]
-Report = Callable[[str, int, int], None]
 POOLS = ((1_000, 16), (1_000, 64), (10_000, 16), (10_000, 64))
 """Texts and dimensions: directions drawn evenly from the sphere."""
 PARENTS = (3, 8)

@@ -8,7 +8,7 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields
 from importlib import metadata, resources
@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from copyloom import Report
 from embeddings.folders import replacing
 from experiments.benchmarks.bandits.entrants import (
     BAYESIAN,
@@ -34,7 +35,6 @@ from experiments.benchmarks.bandits.entrants import (
 from experiments.benchmarks.bandits.play import Replicate, one_thread, play
 from experiments.benchmarks.bandits.worlds import BASE, Cell
 
-Report = Callable[[str, int, int], None]
 TUNING_SEEDS, _FIRST, _LEFT = range(10_000, 10_024), 6, 5
 """All settings play the first six seeds, the best five the others as well (successive halving)."""
 _QUICK_SECONDS, _QUICK_LEAST, _QUICK_MOST = 390, 20, 50

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,10 @@ from bandits.sequential.planning import PlannedCampaign, plan_traffic
 from bandits.sequential.running_means import running_mean_interval
 from bandits.sequential.sample_ratio import check_sample_ratio
 from bandits.sequential.stopping import identify_best
+from copyloom import Report
 from experiments.commands import console
 
 Array = NDArray[np.float64]
-Report = Callable[[str, int, int], None]
 ALPHA = 0.05
 RATE = 0.02
 FLOOR = 0.1

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
 
+from copyloom import Report
 from embeddings.objective import InversionObjective
 from generator.device import Device
 from generator.language_model import LanguageModel
@@ -20,7 +21,7 @@ _SHAPES = {"GPT-2 small": GPT2Config(), "Llama, 98 million": LlamaConfig(**_LLAM
 _ROWS, _VECTORS, _TOKENS = 64, 4, 28
 
 
-def flop_rates(device: Device, compiled: bool, report: Callable[[str, int, int], None]) -> list[dict[str, Any]]:
+def flop_rates(device: Device, compiled: bool, report: Report) -> list[dict[str, Any]]:
     """Return, for models of random parameters and each precision, the rate reached and the machine's own.
 
     Counted are 4 operations a parameter of blocks and head, times positions that are not padding: the forward pass and

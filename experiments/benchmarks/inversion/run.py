@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+from copyloom import Report
 from embeddings.context import decode_texts
 from embeddings.inversion import Inverted, Inverter, resolve_precision
 from embeddings.inversion_config import InversionConfig, Precision
@@ -29,7 +30,6 @@ from experiments.corpora.real_texts import is_held_out, shared_data
 from generator.grammar import Grammar
 from generator.language_model import LanguageModel
 
-Report = Callable[[str, int, int], None]
 AUTO = InversionConfig(precision="auto")
 _WARM_UP = [f"Number {'one ' * count}of {count}." for count in range(40)]
 """Short and longer texts, after which a compiler has seen what it needs to."""

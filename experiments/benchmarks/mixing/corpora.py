@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from copyloom import InputError
+from copyloom import InputError, Report
 from embeddings.encoder import Encoder
 from experiments.corpora.real_texts import is_held_out, real_texts, training_share
 from experiments.studies.tiny.quality import held_out_claims
@@ -88,7 +88,7 @@ class Corpus:
         return Cases(self.triples, torch.tensor(TRIPLE).expand(len(self.triples), 3))
 
 
-def grammar_corpus(encoder: Encoder, pairs: int, report: Callable[[str, int, int], None]) -> Corpus:
+def grammar_corpus(encoder: Encoder, pairs: int, report: Report) -> Corpus:
     """Return held-out claims of the grammar, in random pairs about different products."""
     grammar, rng = Grammar.load(), random.Random("mix benchmark")
     claims = held_out_claims(grammar, 2 * pairs)
@@ -102,7 +102,7 @@ def grammar_corpus(encoder: Encoder, pairs: int, report: Callable[[str, int, int
     return _corpus("grammar claims", texts, list(stored), drawn, triples, encoder, report, claims)
 
 
-def real_corpora(folder: Path, encoder: Encoder, pairs: int, report: Callable[[str, int, int], None]) -> list[Corpus]:
+def real_corpora(folder: Path, encoder: Encoder, pairs: int, report: Report) -> list[Corpus]:
     """Return held-out real headlines and product lines: in pairs within a topic, and in random pairs."""
     every = [text for text in real_texts(folder) if len(text) <= _LONGEST]
     held_out = [text for text in every if is_held_out(text)]
@@ -112,9 +112,7 @@ def real_corpora(folder: Path, encoder: Encoder, pairs: int, report: Callable[[s
     return _by_topic_and_random("real texts", texts, stored, encoder, pairs, report)
 
 
-def own_corpora(
-    texts: Sequence[str], encoder: Encoder, pairs: int, report: Callable[[str, int, int], None]
-) -> list[Corpus]:
+def own_corpora(texts: Sequence[str], encoder: Encoder, pairs: int, report: Report) -> list[Corpus]:
     """Return a person's texts: the parents of at most `pairs` pairs, and the others as what is stored.
 
     Raises
@@ -132,7 +130,7 @@ def own_corpora(
 
 def _by_topic_and_random(
     name: str, texts: Sequence[str], stored: Sequence[str], encoder: Encoder, pairs: int,
-    report: Callable[[str, int, int], None],
+    report: Report,
 ) -> list[Corpus]:  # fmt: skip
     rng = random.Random("mix benchmark")
     chance = [rng.sample(range(len(texts)), 2) for _ in range(pairs)]
@@ -149,7 +147,7 @@ def _by_topic_and_random(
 
 def _corpus(
     name: str, texts: Sequence[str], stored: Sequence[str], pairs: list[list[int]], triples: list[list[int]],
-    encoder: Encoder, report: Callable[[str, int, int], None], claims: Sequence[Claim] = (),
+    encoder: Encoder, report: Report, claims: Sequence[Claim] = (),
 ) -> Corpus:  # fmt: skip
     every = [*texts, *stored]
     parts = []

@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from copyloom import Report
 from embeddings.effort import Effort
 from embeddings.inversion_config import InversionConfig, Start
 from embeddings.mixing import adapt, mix, wanted_point
@@ -47,7 +48,7 @@ class Setting:
     space: Space
     corpus: Corpus
     plain: Space | None
-    report: Callable[[str, int, int], None]
+    report: Report
     effort: Effort = field(default_factory=Effort)
 
     @cached_property

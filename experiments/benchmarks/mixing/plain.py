@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import random
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from transformers import AutoConfig, AutoTokenizer, LlamaForCausalLM
 
+from copyloom import Report
 from embeddings.space import Space
 from experiments.corpora.real_texts import real_texts, training_share
 from experiments.training.tiny.train import TinyConfig, training_claims
@@ -21,16 +21,14 @@ from generator.language_model import SHIPPED_FOLDER
 _STEPS, _ROWS, _RATE, _LENGTH = 600, 96, 2e-3, 48
 
 
-def plain_space(
-    folder: Path, data: Path | None, vectors: int, device: str, report: Callable[[str, int, int], None]
-) -> Space:
+def plain_space(folder: Path, data: Path | None, vectors: int, device: str, report: Report) -> Space:
     """Return the space of the model in `folder`, trained first if there is none: about ten minutes on two cores."""
     if not (folder / "config.json").exists():
         _train(folder, data, report)
     return Space.load(str(folder), device, vectors)
 
 
-def _train(folder: Path, data: Path | None, report: Callable[[str, int, int], None]) -> None:
+def _train(folder: Path, data: Path | None, report: Report) -> None:
     claims = [claim.text for claim in training_claims(TinyConfig(), Grammar.load())]
     real = training_share(real_texts(data)) if data else claims
     tokenizer = AutoTokenizer.from_pretrained(SHIPPED_FOLDER)

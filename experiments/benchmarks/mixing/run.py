@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from copyloom import Report
 from embeddings.effort import Effort
 from embeddings.encoder import Encoder
 from embeddings.folders import replacing
@@ -47,7 +48,6 @@ from generator.reader import GrammarReader
 from generator.record import ProductRecord
 from generator.settings import read_yaml
 
-Report = Callable[[str, int, int], None]
 _SAMPLES, _REPEATED, _TOGETHER = 20, 24, 4
 
 

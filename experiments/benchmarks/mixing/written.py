@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from copyloom import InputError
+from copyloom import InputError, Report
 from embeddings.encoder import SentenceEncoder
 from embeddings.mixing import is_new, wanted_point
 from experiments.benchmarks.mixing.inventions import invented_words
@@ -24,9 +24,7 @@ _Row = tuple[str, str, str, float]
 """Two parents, the text, and the weight of the first."""
 
 
-def measure_written(
-    files: Sequence[Path], report: Callable[[str, int, int], None], judge: Judge | None = None
-) -> dict[str, Any]:
+def measure_written(files: Sequence[Path], report: Report, judge: Judge | None = None) -> dict[str, Any]:
     """Return what the mixtures of some files are worth, for each file as one JSON object.
 
     Parameters

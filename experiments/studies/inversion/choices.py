@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +14,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from copyloom import Report
 from embeddings.documents import invert_documents, read_documents
 from embeddings.inversion import Inverter
 from embeddings.inversion_config import InversionConfig
@@ -27,7 +28,6 @@ from experiments.benchmarks.inversion.run import bench_texts
 from experiments.corpora.real_texts import shared_data
 from generator.language_model import LanguageModel
 
-Report = Callable[[str, int, int], None]
 _TEXTS, _PAIRS = 128, 256
 _RADII = (0.1, 0.5, 2.0, 5.0)
 _WEIGHTS = (0.0, 100.0, 1000.0, 3000.0)

@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from copyloom import InputError
+from copyloom import InputError, Report
 from embeddings.directions import Direction
 from embeddings.effort import Effort
 from embeddings.search import CASES
@@ -28,7 +28,6 @@ from generator.checks import normalised
 from generator.grammar import Claim, Grammar
 from generator.reader import GrammarReader, words_of
 
-Report = Callable[[str, int, int], None]
 STRENGTHS = (0.5, 0.75, 1.0)
 LIBRARY = 200
 _DONORS = 5

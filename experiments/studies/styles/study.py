@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from sklearn.metrics import adjusted_rand_score, silhouette_score
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_score
 from torch import Tensor
 
-from copyloom import InputError
+from copyloom import InputError, Report
 from embeddings.directions import FOLDS
 from embeddings.mixing import adapt
 from embeddings.space import Space
@@ -22,7 +22,6 @@ from experiments.benchmarks.mixing.measures import interval
 from experiments.styles import paired_claims
 from generator.grammar import Claim, Grammar
 
-Report = Callable[[str, int, int], None]
 SEEDS = 20
 """Of k-means."""
 PRODUCTS = 100

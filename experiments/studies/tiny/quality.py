@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from copyloom import Report
 from embeddings.effort import Effort
 from embeddings.mixing import adapt, is_new, mix
 from embeddings.space import Space
@@ -27,8 +28,6 @@ from generator.grammar import HELD_OUT_PRODUCT, Claim, Grammar
 from generator.reader import GrammarReader
 from generator.record import ProductRecord
 from generator.settings import read_yaml
-
-Report = Callable[[str, int, int], None]
 
 HELD_OUT, MIXTURES = 500, 200
 

@@ -9,13 +9,13 @@ makes it. It goes into the model's folder as ``critic``.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from copyloom import Report
 from experiments.corpora.real_texts import real_texts, training_share
 from experiments.training.tiny.train import TinyConfig, muon_and_adamw, training_claims
 from experiments.training.tiny.whole_texts import train_on_whole_texts
@@ -30,7 +30,7 @@ _STEPS, _ROWS, _LENGTH = 2600, 128, 48
 _CHECKPOINT = "checkpoint.safetensors"
 
 
-def train_critic(data: Path | None, out: Path, report: Callable[[str, int, int], None]) -> dict[str, Any]:
+def train_critic(data: Path | None, out: Path, report: Report) -> dict[str, Any]:
     """Train the critic on real texts in `data` and as many of the grammar, and write it to `out`.
 
     It takes about 20 minutes on two cores, and goes on where it was stopped.

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from copyloom import Report
 from embeddings.folders import replacing
 from generator.grammar import Claim, Frame, Grammar, draw_picks, fits
 from generator.record import KINDS, SLOTS_PER_KIND, ProductRecord, fill
 
-Report = Callable[[str, int, int], None]
 Encode = Callable[[Sequence[str]], Tensor]
 
 WEIGHTS = (0.5, 0.6, 0.7, 0.8, 0.9)

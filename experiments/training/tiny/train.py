@@ -9,7 +9,7 @@ import hashlib
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from copyloom import InputError
+from copyloom import InputError, Report
 from embeddings.adapter import Adapter
 from embeddings.encoder import SentenceEncoder
 from embeddings.folders import replacing
@@ -36,9 +36,6 @@ from experiments.training.tiny.mixtures import mixture_targets, neighbour_pairs
 from experiments.training.tiny.tokenizer import train_tokenizer
 from generator.device import Device
 from generator.grammar import Claim, Grammar
-
-Report = Callable[[str, int, int], None]
-"""Called with a stage, the steps done and the steps in all."""
 
 _FORM_SHARES = {"claim": 0.65, "headline": 0.2, "description": 0.15}
 _NEAR_ENOUGH = 0.6

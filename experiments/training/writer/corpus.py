@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +13,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from copyloom import Report
 from embeddings.encoder import SentenceEncoder
 from embeddings.folders import replacing
 from experiments.corpora.real_texts import is_held_out, real_texts, sentences
 from generator.grammar import Claim, Grammar
 from generator.words import ordinary_words_of
-
-Report = Callable[[str, int, int], None]
-"""Called with a stage, the steps done and the steps in all."""
 
 NEIGHBOURS = 16
 """Neighbours of a text among which its parents are sought."""

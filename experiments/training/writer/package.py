@@ -9,10 +9,11 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
+from copyloom import Report
 from embeddings.adapter import ADAPTER_FILE, ADAPTER_SETTINGS, AdapterSettings, SlotAdapter, named_tensors
 from embeddings.folders import replacing
 from experiments.training.writer.config import WriterTraining
-from experiments.training.writer.train import Report, train_writer
+from experiments.training.writer.train import train_writer
 from generator.device import Device
 from generator.eight_bits import packed
 from generator.language_model import LanguageModel

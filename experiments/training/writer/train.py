@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
-from copyloom import InputError
+from copyloom import InputError, Report
 from embeddings.adapter import ADAPTER_SETTINGS, SlotAdapter, folder_of, load_adapters, load_settings, updates_beside
 from embeddings.training.checkpoint import RUN, check_same_run
 from experiments.training.editor import judged_drafts
@@ -29,8 +29,6 @@ from experiments.versions import versions
 from generator import low_rank
 from generator.device import Device
 from generator.language_model import LanguageModel
-
-Report = Callable[[str, int, int], None]
 
 _GROUP = 8
 """Batches that are drawn together and divided by length, so that little is padding."""

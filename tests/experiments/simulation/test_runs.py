@@ -9,7 +9,7 @@ import pytest
 from filelock import FileLock
 from sqlalchemy import create_engine
 
-from copyloom import InputError
+from copyloom import InputError, Report
 from embeddings.database import open_database
 from embeddings.encoder import SentenceEncoder
 from embeddings.migrations import upgrade
@@ -18,7 +18,6 @@ from embeddings.space import Space
 from embeddings.writing import MixtureWriter
 from experiments.campaigns.ledger import Ledger
 from experiments.campaigns.state import State, replay
-from experiments.campaigns.workshop import Report
 from experiments.simulation.config import RunConfig
 from experiments.simulation.runs import DATABASE, REPORT, SUMMARY, render, render_campaign, run_study
 from experiments.texts import shipped_claims
