@@ -18,7 +18,8 @@ _INTRODUCTION = """# Commands
 
 Every command and option, as `copyloom COMMAND --help` has them; this page is written from the command line itself. Each
 command prints for people, and with `--json` one JSON object on standard output. Exit status 2 means that something
-was asked that cannot be; the message says what is allowed.
+was asked that cannot be; the message says what is allowed. `bench`, `study tiny` and `inversion`, `train tiny`,
+`critic`, `writer` and `editor` train or measure what Copyloom ships: they need a source checkout, and say so elsewhere.
 """
 _WORDS = {int: "whole number", float: "number", str: "text", Path: "path", bool: "true or false"}
 
