@@ -4,10 +4,11 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 INSTALLED := .venv/.installed
 DEV_INSTALLED := .venv/.installed-dev
+DOCS_INSTALLED := .venv/.installed-docs
 XLA_INSTALLED := .venv-xla/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-slow lint imports check-xla check-gpu check-neuron clean
+.PHONY: help install quickstart test test-slow lint imports docs check-xla check-gpu check-neuron clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -31,6 +32,9 @@ lint: imports ## check style, format, types and imports
 imports: $(DEV_INSTALLED) ## check that imports between the packages go one way
 	$(BIN)/lint-imports --no-logo
 
+docs: $(DOCS_INSTALLED) ## build the documentation into site/, strictly; the notebooks run
+	NO_MKDOCS_2_WARNING=1 OMP_NUM_THREADS=1 $(BIN)/python -m mkdocs build --strict
+
 check-xla: $(XLA_INSTALLED) ## count what PyTorch/XLA compiles for inversion, in .venv-xla
 	PJRT_DEVICE=CPU .venv-xla/bin/python -m experiments.benchmarks.xla.compilations
 
@@ -42,7 +46,7 @@ check-neuron: ## the same on a Trainium machine; it has never run on one
 	python3 -m experiments.benchmarks.devices.check --device neuron --out $${OUT:-runs/check-neuron}
 
 clean: ## remove .venv, builds and caches; runs/ stays
-	rm -rf .venv .venv-xla build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-xla build dist site *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: what is there is installed again only when pyproject.toml or constraints.txt has changed since.
@@ -60,6 +64,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 $(DEV_INSTALLED): $(INSTALLED)
 	@echo "Installing what tests and checks need"
 	@$(PIP) -e '.[dev]'
+	@touch $@
+
+$(DOCS_INSTALLED): $(INSTALLED)
+	@echo "Installing what the documentation needs"
+	@$(PIP) -e '.[docs]'
 	@touch $@
 
 # PyTorch/XLA works with one version of torch, older than ours; everything else has the versions of constraints.txt.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from embeddings.directions import Direction, label_directions, number_direction
-from experiments.corpora.real_texts import is_held_out
+from experiments.held_out import is_held_out
 from generator.grammar import HELD_OUT_PRODUCT, Claim, Grammar
 from generator.reader import words_of
 from generator.record import ProductRecord

@@ -30,6 +30,11 @@ from experiments.commands.writer import train_editor_command, train_writer_comma
 from experiments.simulation.config import RunConfig
 
 DEFAULT_OUT = Path("runs")
+_FROM_SOURCE = (
+    "this command trains or measures what Copyloom ships, and comes with its source alone; in a checkout: "
+    "make install, then .venv/bin/copyloom with the same options"
+)
+"""Said where `pyproject.toml` leaves the command's modules out of the wheel."""
 Force = Annotated[bool, typer.Option("--force", help="Play a study anew that the run folder holds already.")]
 
 # torch's CPU kernels keep code for each of the last 1,024 shapes: a gigabyte in a long inversion. They read this once.
@@ -44,6 +49,11 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except CopyloomError as error:
             typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(2) from error
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != "experiments":
+                raise
+            typer.echo(f"error: {_FROM_SOURCE}", err=True)
             raise typer.Exit(2) from error
         except KeyboardInterrupt:
             typer.echo("stopped; what has a run folder goes on from here with the same command", err=True)

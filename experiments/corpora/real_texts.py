@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import os
 import re
@@ -12,10 +11,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from experiments.held_out import hashed, is_held_out
 from generator.settings import read_yaml
 
 MIN_CHARACTERS, MAX_CHARACTERS = 12, 110
-_HELD_OUT_SHARE = 0.02
 _JUDGES_SHARE = 0.25
 _MARKUP = re.compile(r"<[^>]*>")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
@@ -49,25 +48,14 @@ def sentences(folder: Path) -> list[str]:
     return sorted(text for text in found if MIN_CHARACTERS <= len(text) <= MAX_CHARACTERS)
 
 
-def is_held_out(text: str) -> bool:
-    """Say whether training must not see `text`: 2 % of all texts, real or the grammar's, by a hash of their letters."""
-    return _hashed(text, "") < _HELD_OUT_SHARE
-
-
 def is_judges(text: str) -> bool:
     """Say whether a real text is kept from copyloom-tiny, for judges of it to be trained on: a quarter of the rest."""
-    return _hashed(text, "judge") < _JUDGES_SHARE and not is_held_out(text)
+    return hashed(text, "judge") < _JUDGES_SHARE and not is_held_out(text)
 
 
 def training_share(texts: Iterable[str]) -> list[str]:
     """Return the texts that are neither held out nor the judge's."""
     return [text for text in texts if not is_held_out(text) and not is_judges(text)]
-
-
-def _hashed(text: str, salt: str) -> float:
-    """Return a number in [0, 1) that the letters of `text` decide."""
-    letters = salt + re.sub(r"\W+", " ", text.lower()).strip()
-    return int.from_bytes(hashlib.sha256(letters.encode()).digest()[:4]) / 2**32
 
 
 def _clickbait(folder: Path) -> Iterator[str]:

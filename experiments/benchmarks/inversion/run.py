@@ -26,7 +26,8 @@ from embeddings.starts import SCALE, random_start, token_mean_start
 from embeddings.summary import SummaryEmbedding
 from experiments.benchmarks.inversion.arithmetic import flop_rates
 from experiments.benchmarks.inversion.one_at_a_time import PUBLISHED_RATE, best_rate, invert_one
-from experiments.corpora.real_texts import is_held_out, shared_data
+from experiments.corpora.real_texts import shared_data
+from experiments.held_out import is_held_out
 from generator.grammar import Grammar
 from generator.language_model import LanguageModel
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from copyloom import InputError, Report
 from embeddings.encoder import Encoder
-from experiments.corpora.real_texts import is_held_out, real_texts, training_share
-from experiments.studies.tiny.quality import held_out_claims
+from experiments.corpora.real_texts import real_texts, training_share
+from experiments.held_out import held_out_claims, is_held_out
 from generator.checks import normalised
 from generator.grammar import Claim, Grammar
 

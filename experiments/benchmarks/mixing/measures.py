@@ -23,7 +23,6 @@ QUANTILE = 0.975
 FAULTS = ("finish", "loop", "word", "loss")
 """Not finished, a loop, a broken word, and a loss per token above the limit."""
 _ENOUGH = 0.8
-_RESAMPLES = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,13 +136,6 @@ def drift(towards_second: NDArray[np.float64], ends: NDArray[np.float64]) -> tup
     path = np.hstack([ends[:, :1], towards_second, ends[:, 1:]])
     whole = np.maximum(ends[:, 1] - ends[:, 0], 1e-9)
     return correlation, np.abs(np.diff(path, axis=1)).max(1) / whole
-
-
-def interval(values: NDArray[np.float64], seed: int = 0) -> list[float]:
-    """Return the 95 % bootstrap interval of the mean over pairs (percentile method)."""
-    rng = np.random.default_rng(seed)
-    means = values[rng.integers(len(values), size=(_RESAMPLES, len(values)))].mean(1)
-    return [float(bound) for bound in np.quantile(means, (0.025, 0.975))]
 
 
 def nearest(points: Tensor, stored: Tensor) -> Tensor:

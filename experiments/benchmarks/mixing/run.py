@@ -32,12 +32,12 @@ from experiments.benchmarks.mixing.measures import (
     FluencyRule,
     drift,
     excess,
-    interval,
     is_concatenation,
     is_new_text,
     nearest,
 )
 from experiments.benchmarks.mixing.plain import plain_space
+from experiments.bootstrap import interval
 from experiments.corpora.real_texts import shared_data
 from generator.checks import BrandRules, Checker
 from generator.grammar import HELD_OUT_PRODUCT, Grammar

@@ -14,7 +14,8 @@ from embeddings.encoder import SentenceEncoder
 from embeddings.mixing import is_new, wanted_point
 from experiments.benchmarks.mixing.inventions import invented_words
 from experiments.benchmarks.mixing.judge import Judge
-from experiments.benchmarks.mixing.measures import excess, interval, is_concatenation
+from experiments.benchmarks.mixing.measures import excess, is_concatenation
+from experiments.bootstrap import interval
 from experiments.texts import read_table
 from generator.readability import grammar_faults
 

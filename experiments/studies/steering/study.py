@@ -17,12 +17,13 @@ from torch.nn.functional import normalize
 from copyloom import InputError, Report
 from embeddings.directions import Direction
 from embeddings.effort import Effort
+from embeddings.mixing import is_new
 from embeddings.search import CASES
 from embeddings.space import Space
 from embeddings.steering import TRUST_DEGREES, angles_between, like, steer, towards, turned, without
 from embeddings.summary import SummaryEmbedding
-from experiments.benchmarks.mixing.measures import interval, is_new_text
-from experiments.studies.tiny.quality import held_out_claims
+from experiments.bootstrap import interval
+from experiments.held_out import held_out_claims
 from experiments.styles import LENGTH, paired_claims, style_directions
 from generator.checks import normalised
 from generator.grammar import Claim, Grammar
@@ -194,7 +195,8 @@ def _row(case: _Case, way: _Way, texts: Sequence[str | None]) -> dict[str, Any]:
         "product_share": _mean([reading.names_subject for reading in readings]),
         "true_share": _mean([reading.names_subject and not reading.foreign for reading in readings]),
         "more_words": _mean(words),
-        "new_share": _mean([is_new_text(text, [claim.text], known) for text, claim in zip(found, claims, strict=True)]),
+        "new_share": _mean([is_new(text, [claim.text]) and normalised(text) not in known
+                            for text, claim in zip(found, claims, strict=True)]),
     }  # fmt: skip
 
 

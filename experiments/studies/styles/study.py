@@ -18,7 +18,7 @@ from copyloom import InputError, Report
 from embeddings.directions import FOLDS
 from embeddings.mixing import adapt
 from embeddings.space import Space
-from experiments.benchmarks.mixing.measures import interval
+from experiments.bootstrap import interval
 from experiments.styles import paired_claims
 from generator.grammar import Claim, Grammar
 

@@ -18,13 +18,14 @@ from embeddings.mixing import adapt, is_new, mix
 from embeddings.space import Space
 from embeddings.summary import SummaryEmbedding
 from embeddings.writing import Wording
-from experiments.corpora.real_texts import is_held_out, real_texts, shared_data
+from experiments.corpora.real_texts import real_texts, shared_data
+from experiments.held_out import held_out_claims, is_held_out
 from experiments.texts import shipped_claims
 from experiments.training.tiny.bleu import bleu
 from experiments.training.tiny.card import model_card
 from generator.checks import BrandRules, Checker
 from generator.decoding import decode
-from generator.grammar import HELD_OUT_PRODUCT, Claim, Grammar
+from generator.grammar import Claim, Grammar
 from generator.reader import GrammarReader
 from generator.record import ProductRecord
 from generator.settings import read_yaml
@@ -59,18 +60,6 @@ def measure(out: Path, data: Path | None, device: str, report: Report) -> dict[s
     (out / "quality.json").write_text(json.dumps(found, indent=2) + "\n")
     (out / "model_card.md").write_text(model_card(found), encoding="utf-8")
     return found
-
-
-def held_out_claims(grammar: Grammar, count: int) -> list[Claim]:
-    """Return distinct claims of `grammar` that are held out, one in ten about a held-out product."""
-    rng = random.Random("held out")
-    found: dict[str, Claim] = {}
-    while len(found) < count:
-        product = HELD_OUT_PRODUCT if rng.random() < 0.1 else None
-        claim = grammar.claim(rng, grammar.record(rng, product=product))
-        if is_held_out(claim.text):
-            found.setdefault(claim.text, claim)
-    return list(found.values())
 
 
 def held_out_real_texts(data: Path | None, count: int = HELD_OUT) -> list[str]:

@@ -29,7 +29,8 @@ from embeddings.folders import replacing
 from embeddings.subject import SubjectAdapter, present_slots
 from embeddings.training.config import read_settings, share_of_rate
 from embeddings.training.examples import noisy
-from experiments.corpora.real_texts import is_held_out, real_texts, sentences, shared_data, training_share
+from experiments.corpora.real_texts import real_texts, sentences, shared_data, training_share
+from experiments.held_out import is_held_out
 from experiments.training.tiny import checkpoints
 from experiments.training.tiny.examples import Claims, Example, phrases_of
 from experiments.training.tiny.mixtures import mixture_targets, neighbour_pairs

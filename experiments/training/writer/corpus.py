@@ -16,7 +16,8 @@ from torch import Tensor
 from copyloom import Report
 from embeddings.encoder import SentenceEncoder
 from embeddings.folders import replacing
-from experiments.corpora.real_texts import is_held_out, real_texts, sentences
+from experiments.corpora.real_texts import real_texts, sentences
+from experiments.held_out import is_held_out
 from generator.grammar import Claim, Grammar
 from generator.words import ordinary_words_of
 

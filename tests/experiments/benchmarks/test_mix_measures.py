@@ -10,8 +10,9 @@ from copyloom import InputError
 from experiments.benchmarks.mixing.corpora import WEIGHTS, Corpus
 from experiments.benchmarks.mixing.fidelity import fidelity
 from experiments.benchmarks.mixing.inventions import invented_words
-from experiments.benchmarks.mixing.measures import drift, interval, is_concatenation, is_new_text, nearest
+from experiments.benchmarks.mixing.measures import drift, is_concatenation, is_new_text, nearest
 from experiments.benchmarks.mixing.written import measure_written
+from experiments.bootstrap import interval
 from generator.checks import normalised
 from generator.grammar import Grammar
 

@@ -9,7 +9,7 @@ import pytest
 
 from copyloom import InputError
 from embeddings.directions import load_directions, save_directions
-from experiments.corpora.real_texts import is_held_out
+from experiments.held_out import is_held_out
 from experiments.studies.steering import study as steering
 from experiments.studies.styles.study import less_product, separation, without_labels
 from experiments.styles import paired_claims, style_directions

@@ -11,7 +11,8 @@ from copyloom import InputError
 from embeddings.adapter import ADAPTER_SETTINGS, load_adapters
 from embeddings.space import Space
 from embeddings.training.config import read_settings, share_of_rate
-from experiments.corpora.real_texts import is_held_out, real_texts
+from experiments.corpora.real_texts import real_texts
+from experiments.held_out import is_held_out
 from experiments.training.tiny.card import model_card
 from experiments.training.tiny.package import write_package
 from experiments.training.tiny.train import TinyConfig, TinyModel, train_tiny
