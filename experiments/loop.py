@@ -2,25 +2,25 @@
 
 A campaign is the fold of its events. Every phase looks at the states of campaigns that run side by side (one, live;
 one for each seed and policy in a simulation) and returns what happens to them; `record` applies it, and at the end of a
-step all of it goes into the ledger in one transaction. So a campaign that is live, one that was stopped and goes on,
-and one that is read again years later are the same.
+step all of it goes into the ledger in one transaction: live, resumed and read again years later, they are the same.
 
-Two clocks. The slow one proposes: parents and weights are chosen, mixed, put into words, checked, and the most
-promising new texts join the slate. The fast one allocates: every impression draws one text of the published snapshot.
-Nothing is written while a shopper waits.
+Two clocks. The slow one proposes: parents and weights are chosen, mixed, put into words, checked, and the best new
+texts join the slate. The fast one allocates: every impression draws one text of the snapshot; no shopper ever waits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from copyloom import Progress
+from copyloom import Progress, Report
 from embeddings.summary import Lineage
 from experiments.campaigns import phases
 from experiments.campaigns.campaign import Campaign
+from experiments.campaigns.config import CampaignConfig
 from experiments.campaigns.events import Opened
+from experiments.campaigns.given import Given
 from experiments.campaigns.ledger import Happened, Ledger
-from experiments.campaigns.workshop import Workshop
+from experiments.campaigns.workshop import Workshop, first_lineages
 from experiments.campaigns.writer import Writer
 from simulator import RewardFeed
 
@@ -38,18 +38,28 @@ def begin(campaigns: Sequence[Campaign], openings: Sequence[Opened], writer: Wri
         record([[] if campaign.recorded else [opening] for campaign, opening in zip(campaigns, openings, strict=True)])
 
 
+def opened(
+    config: CampaignConfig, given: Given, writer: Writer, campaigns: Sequence[Campaign], openings: Sequence[Opened],
+    ledger: Ledger, report: Report,
+) -> Workshop:  # fmt: skip
+    """Open campaigns, write their first mixtures, and return what their phases work with."""
+    begin(campaigns, openings, writer, ledger)
+    warm_up(campaigns, first_lineages(config, given), writer, ledger, report)
+    return Workshop.of(config, given, writer, report)
+
+
 def warm_up(
-    campaigns: Sequence[Campaign], lineages: Sequence[Lineage], writer: Writer, ledger: Ledger, progress: Progress
+    campaigns: Sequence[Campaign], lineages: Sequence[Lineage], writer: Writer, ledger: Ledger, report: Report
 ) -> None:
     """Write the first lineages that are not on record yet, of which is learned what becomes of texts in a mixture."""
     mixing = [campaign.state.tried for campaign in campaigns if campaign.state.opening.mixing]
     done, fresh = 0, [lineage for lineage in lineages if any(lineage not in tried for tried in mixing)]
     for group in writer.together(fresh):
-        progress(done, len(fresh))
+        report("writing the first mixtures", done, len(fresh))
         with ledger.step(campaigns, writer.keep) as record:
             record(phases.write(writer, group, campaigns))
         done += len(group)
-    progress(done, len(fresh))
+    report("writing the first mixtures", done, len(fresh))
 
 
 def run(

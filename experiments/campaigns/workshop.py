@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import torch
+from sqlalchemy import Engine
 from torch import Tensor
 
 from bandits import MixtureProposer, RealisedFeatureMap
 from bandits.mixtures.channel import Channel
 from copyloom import Report
+from embeddings.encoded import EncodedOnce
 from embeddings.geometry import Reduction
 from embeddings.mixing import wanted_point
 from embeddings.pool import Pool
@@ -20,6 +22,7 @@ from embeddings.space import Space
 from embeddings.summary import Lineage, SummaryEmbedding
 from experiments.campaigns.campaign import Campaign, padded
 from experiments.campaigns.config import CampaignConfig
+from experiments.campaigns.events import Draft
 from experiments.campaigns.given import Given
 from experiments.campaigns.policies import Policies
 from experiments.campaigns.rewards import Rewards, opinion_of
@@ -69,6 +72,13 @@ class Workshop:
         self.policies = Policies()
         self.proposer = MixtureProposer(weights=WEIGHTS, exploration=self.config.proposer.exploration)
 
+    @classmethod
+    def of(cls, config: CampaignConfig, given: Given, writer: Writer, report: Report) -> Workshop:
+        """Return the workshop of campaigns whose first mixtures are written."""
+        texts = reference_texts(given, first_drafts(config, given, writer))
+        reduce = Reduction.fit(writer.sentence_vectors(texts), config.features)
+        return cls(config, writer, reduce, report, given.past)
+
     def features(self, texts: Sequence[str]) -> Tensor:
         """Return what tells n texts apart, as they were realised, (n, d)."""
         return self.reduce(self.writer.sentence_vectors(texts))
@@ -97,15 +107,27 @@ class Workshop:
         return self._wanted[lineage]
 
 
-def writer_of(config: CampaignConfig, given: Given, space: Space, pool: Pool, report: Report) -> Writer:
-    """Return a writer of texts such as the given ones, which are inverted into the pool where they are not in it."""
+def hired(config: Settings, given: Given, engine: Engine, report: Report) -> tuple[Settings, Writer]:
+    """Return a writer of texts such as the given ones, and the settings as they hold for it.
+
+    The given texts are inverted into the database's pool where they are not in it.
+
+    Raises
+    ------
+    CopyloomError
+        If the model, the device, the texts or the subject cannot be used.
+    """
+    report("loading the model", 0, 1)
+    space = Space.load(config.model, config.device)
+    space = replace(space, encoder=EncodedOnce(space.encoder))
+    config, pool = _resolved(config, given, space.composes), Pool(engine, "study", space.identity)
     stored = _stored(config, given.texts, space, pool, report)
     reader = GrammarReader(Grammar.load(), given.subject) if given.subject else None
     checker = Checker(config.rules or BrandRules(), given.texts, reader)
-    return Writer(space, pool, stored, given.subject, checker, config.proposer.effort, config.inversion)
+    return config, Writer(space, pool, stored, given.subject, checker, config.proposer.effort, config.inversion)
 
 
-def resolved(config: Settings, given: Given, composes: bool) -> Settings:
+def _resolved(config: Settings, given: Given, composes: bool) -> Settings:
     """Return settings with the brand rules of the given texts, and the proposer's of a writer that composes or not."""
     strict = not composes  # a pretrained writer has more words than the grammar, and rules of its own
     like = BrandRules.like(given.texts, strict and given.subject is not None) if config.texts else None
@@ -123,6 +145,16 @@ def first_lineages(config: CampaignConfig, given: Given) -> list[Lineage]:
         pairs.append(Lineage((texts[first], texts[second]), rng.choice(grid)))
     alone = [Lineage((text,), (1.0,)) for text in texts if text not in given.own]
     return list(dict.fromkeys([*alone, *pairs]))
+
+
+def first_drafts(config: CampaignConfig, given: Given, writer: Writer) -> list[Draft]:
+    """Return what was written before the first impression."""
+    return [draft for drafts in writer.write(first_lineages(config, given)) for draft in drafts]
+
+
+def reference_texts(given: Given, library: Sequence[Draft]) -> list[str]:
+    """Return the texts over which features are white: those that may be shown, of the first that were written too."""
+    return list(dict.fromkeys([*given.own, *(draft.text for draft in library if not draft.refusals)]))
 
 
 def _stored(

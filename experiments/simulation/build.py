@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from copyloom import Report
-from embeddings.encoded import EncodedOnce
-from embeddings.geometry import Reduction
-from embeddings.pool import Pool
-from embeddings.space import Space
 from embeddings.summary import SummaryEmbedding
 from experiments import loop
 from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import Draft, Opened
 from experiments.campaigns.given import Given
 from experiments.campaigns.ledger import Ledger
-from experiments.campaigns.workshop import Workshop, first_lineages, resolved, writer_of
+from experiments.campaigns.workshop import Workshop, first_drafts, hired, reference_texts
 from experiments.simulation.arms import OPEN, SATURATED, Arm
 from experiments.simulation.config import RunConfig
 from experiments.simulation.worlds import World, embedding_world, grammar_world
@@ -74,27 +70,17 @@ def build(config: RunConfig, given: Given, ledger: Ledger, report: Report) -> Si
     CopyloomError
         If the model, the device, the texts or the subject cannot be used.
     """
-    report("loading the model", 0, 1)
-    space = Space.load(config.model, config.device)
-    space = replace(space, encoder=EncodedOnce(space.encoder))
-    config = resolved(config, given, space.composes)
-    writer = writer_of(config, given, space, Pool(ledger.engine, "study", space.identity), report)
-    composer = space.writer.composer
+    config, writer = hired(config, given, ledger.engine, report)
+    space, composer = writer.space, writer.space.writer.composer
     judge = composer.reference if composer else space.critic or space.model
     told = given.subject is not None and config.texts is None  # the grammar knows all that can be said
     world = grammar_world(given.subject, judge, given.texts) if told and given.subject else None
 
     plans = _plans(config, given, world)
     campaigns = [Campaign(plan.name(config), (config.seed, plan.seed)) for plan in plans]
-    loop.begin(campaigns, [plan.opening for plan in plans], writer, ledger)
-    lineages = first_lineages(config, given)
-    loop.warm_up(campaigns, lineages, writer, ledger,
-                 lambda done, total: report("writing the first mixtures", done, total))  # fmt: skip
-
-    library = [draft for drafts in writer.write(lineages) for draft in drafts]
-    reference = list(dict.fromkeys([*given.own, *(draft.text for draft in library if not draft.refusals)]))
-    reduce = Reduction.fit(writer.sentence_vectors(reference), config.features)
-    shop = Workshop(config, writer, reduce, report, given.past)
+    shop = loop.opened(config, given, writer, campaigns, [plan.opening for plan in plans], ledger, report)
+    library = first_drafts(config, given, writer)
+    reference = reference_texts(given, library)
     world = world or embedding_world(writer.sentence_vectors, reference, judge, given.texts)
     shoppers = [_shoppers(config, world, seed) for seed in range(config.seeds)]
     feeds = [SimulatedFeed(shoppers[plan.seed], config.seed * 1_000_003 + plan.seed) for plan in plans]
