@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nbformat
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
 from nbclient import NotebookClient
-
-if TYPE_CHECKING:
-    from mkdocs.config.defaults import MkDocsConfig
-    from mkdocs.structure.files import Files
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "notebooks"
@@ -22,8 +20,6 @@ _SECONDS = 600
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add a page for each notebook; mkdocs copies the notebook itself beside it."""
-    from mkdocs.structure.files import File  # the notebooks are tested where there is no mkdocs
-
     for path in sorted(FOLDER.glob("*.ipynb")):
         files.append(File.generated(config, f"notebooks/{path.stem}.md", content=page(path)))
     return files
