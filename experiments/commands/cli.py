@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from copyloom import CopyloomError
+from embeddings.folders import check_output
 from experiments.commands import console
 from experiments.commands.adapter import train_adapter_command
 from experiments.commands.bandit import bench_bandits
@@ -19,7 +20,7 @@ from experiments.commands.evaluate import evaluate
 from experiments.commands.inversion import decode, invert, merge
 from experiments.commands.mix import mix
 from experiments.commands.models import models_app
-from experiments.commands.options import Column, DeviceName, File, Json, Model, Writer, writer_for
+from experiments.commands.options import Column, DeviceName, File, Json, Model, Writer, output, writer_for
 from experiments.commands.plan import plan
 from experiments.commands.prior import prior
 from experiments.commands.probe import inversion, radius, transfer, vectors
@@ -94,7 +95,7 @@ def report(
     campaign: Annotated[
         str | None, typer.Option(help="Report on one of its campaigns, finished or not: by its ledger alone.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Page of the campaign; campaign.html in the run folder.")] = None,
+    out: Annotated[Path | None, output("Page of the campaign; campaign.html in the run folder.")] = None,
     as_json: Json = False,
 ) -> None:
     """Draw the report of a finished run again, or of one of its campaigns."""
@@ -211,7 +212,7 @@ bench_app.command("bandits")(bench_bandits)
 def bench_inversion(
     quick: Annotated[bool, typer.Option("--quick", help="Fewer texts: within 10 minutes on 2 cores.")] = False,
     data: Annotated[Path | None, typer.Option(help="Folder of real texts; grammar claims where there is none.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the numbers to this JSON file.")] = None,
+    out: Annotated[Path | None, output("Write the numbers to this JSON file.")] = None,
     device: DeviceName = "auto",
     as_json: Json = False,
 ) -> None:
@@ -254,6 +255,7 @@ def bench_mix(
             found = measure_written(written, report)
         console.deliver(found, show_written, as_json, out / "written.json")
         return
+    check_output(out / "mix.json")
     given = None if texts is None else read_texts(texts, column)
     with console.progress() as report:
         found = measure(

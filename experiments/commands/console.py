@@ -26,7 +26,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from embeddings.folders import replacing
+from embeddings.folders import keep_result, replacing
 
 out = Console(highlight=False)
 notes = Console(stderr=True, highlight=False)
@@ -96,9 +96,13 @@ def deliver(
 ) -> None:
     """Write what was measured to a JSON file, if one is given, and print it: as JSON, or as `show` does."""
     if path is not None:
-        with replacing(path) as partial:
-            partial.write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
+        keep_result(path, lambda place: _write_json(found, place))
     print_json(found) if as_json else show(found)
+
+
+def _write_json(found: dict[str, Any], path: Path) -> None:
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from copyloom import InputError
+from embeddings.folders import keep_result
 from experiments.commands import console
-from experiments.commands.options import DeviceName, Json, Model
+from experiments.commands.options import DeviceName, Json, Model, output
 
 document_app = typer.Typer(no_args_is_help=True, help="Invert and read texts of any length.")
 
@@ -17,7 +18,7 @@ document_app = typer.Typer(no_args_is_help=True, help="Invert and read texts of 
 @document_app.command("invert")
 def invert_command(
     files: Annotated[list[Path], typer.Argument(help="Text files in UTF-8, one document each.")],
-    out: Annotated[Path | None, typer.Option(help="Write the documents to this safetensors file.")] = None,
+    out: Annotated[Path | None, output("Write the documents to this safetensors file.")] = None,
     span_tokens: Annotated[int | None, typer.Option(help="Most tokens of a span; 40 unless given.", min=1)] = None,
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
@@ -34,7 +35,7 @@ def invert_command(
             space, texts, progress=lambda done, total: show("inverting spans", done, total), most=span_tokens
         )
     if out is not None:
-        save_documents(found, out)
+        keep_result(out, lambda path: save_documents(found, path))
     if as_json:
         rows = [
             {"file": str(file), "characters": len(document), "spans": len(document.embeddings), "exact": document.exact}

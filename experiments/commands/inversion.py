@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from copyloom import InputError
+from copyloom import CopyloomError, InputError
+from embeddings.folders import keep_result, spare_result
 from embeddings.inversion_config import InversionConfig
 from experiments.commands import console
 from experiments.commands.options import (
@@ -25,9 +26,13 @@ from experiments.commands.options import (
     Model,
     PoolName,
     Texts,
+    output,
 )
 from experiments.commands.settings import takes
 from generator.settings import validated
+
+if TYPE_CHECKING:
+    from embeddings.summary import SpaceIdentity
 
 _SHOWN = 50
 _PART = 512
@@ -45,7 +50,7 @@ def invert(
     text: Texts = None,
     texts: File = None,
     column: Column = None,
-    out: Annotated[Path | None, typer.Option(help="Write the embeddings to this safetensors file.")] = None,
+    out: Annotated[Path | None, output("Write the embeddings to this safetensors file.")] = None,
     run: Annotated[Path | None, typer.Option(help="Folder of a long job; the same command goes on with it.")] = None,
     shard: Annotated[str, typer.Option(help="With --run: part i/n of the texts, i from 0 to n - 1.")] = "0/1",
     engine: Annotated[str, typer.Option(help="local, or ray: on a cluster, with --run.", **_CLUSTER)] = "local",
@@ -88,14 +93,14 @@ def invert(
         around = {"model": model, "device": device, "vectors": vectors, "context": (before, after), "config": config}
         invert_on_ray(source, around, address, workers, as_json)
     elif run is None:
-        _invert_now(space, given, config, _keep(database, pool), out, as_json)
+        _invert_now(space, given, config, _keep(database, pool, space.identity), out, as_json)
     else:
-        _invert_job(space, given, config, run, part, _keep(database, pool), as_json)
+        _invert_job(space, given, config, run, part, _keep(database, pool, space.identity), as_json)
 
 
 def merge(
     run: Annotated[Path, typer.Argument(help="Folder of a job whose shards are all finished.")],
-    out: Annotated[Path | None, typer.Option(help="Write the embeddings to this safetensors file.")] = None,
+    out: Annotated[Path | None, output("Write the embeddings to this safetensors file.")] = None,
     database: Database = None,
     pool: PoolName = "texts",
     as_json: Json = False,
@@ -115,7 +120,7 @@ def merge(
         found += embeddings if out is not None else []
     exact_share = exact / max(texts, 1)
     if out is not None:
-        save_embeddings(found, out)
+        keep_result(out, lambda path: save_embeddings(found, path))
     if as_json:
         console.print_json({"texts": texts, "exact_share": exact_share, "refused": _refusals(refused),
                             "out": None if out is None else str(out)})  # fmt: skip
@@ -182,9 +187,13 @@ def _invert_now(
     found, refused = _parted(results[number] for number in range(len(texts)))
     if not found:
         raise InputError(f"text {refused[0].index + 1} {refused[0].reason}")
-    keep(found)
     if out is not None:
-        save_embeddings(found, out)
+        keep_result(out, lambda path: save_embeddings(found, path))
+    try:
+        keep(found)
+    except CopyloomError as error:
+        saved = out or spare_result("embeddings.safetensors", lambda path: save_embeddings(found, path))
+        raise type(error)(f"{error}; nothing is lost: the embeddings are in {saved}") from error
     not_exact = [embedding.text for embedding in found if not embedding.exact]
     exact_share = 1 - len(not_exact) / len(found)
     if as_json:
@@ -233,14 +242,24 @@ def _invert_job(
     console.out.print(f"Folder: {folder}; `copyloom merge {folder}` checks it and puts shards together", markup=False)
 
 
-def _keep(database: str | None, pool: str) -> Keep:
-    """Return a function that adds embeddings to a pool, or one that does nothing."""
-    from embeddings.database import open_database
+def _keep(database: str | None, pool: str, space: SpaceIdentity | None = None) -> Keep:
+    """Return a function that adds embeddings to a pool, or one that does nothing.
+
+    Raises
+    ------
+    CopyloomError
+        If they cannot be added: that is known before there are any.
+    """
+    from embeddings.database import open_database, writing
     from embeddings.pool import Pool
 
     if database is None:
         return lambda embeddings: None
     engine = open_database(database)
+    with writing(engine):
+        pass
+    if space is not None:
+        Pool(engine, pool, space)
 
     def add(embeddings: Sequence[Any]) -> None:
         if embeddings:

@@ -11,8 +11,9 @@ import typer
 
 from copyloom import InputError
 from embeddings.effort import Effort
+from embeddings.folders import is_special, keep_result, replacing
 from experiments.commands import console
-from experiments.commands.options import DeviceName, Json, Subject, Texts, Writer, writer_for
+from experiments.commands.options import DeviceName, Json, Subject, Texts, Writer, output, writer_for
 from experiments.commands.settings import takes
 from experiments.texts import read_table
 
@@ -38,7 +39,7 @@ def mix(
     pairs: Annotated[
         Path | None, typer.Option(help="Instead: a CSV file with columns a, b and, of a, weight (0.5 unless given).")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="With --pairs: write a CSV file.")] = None,
+    out: Annotated[Path | None, output("With --pairs: write a CSV file.")] = None,
     subject: Subject = None,
     *,
     asked: dict[str, Any],
@@ -181,9 +182,11 @@ def _mix_pairs(
                 except InputError as error:
                     line |= nothing | {"refusals": [str(error)]}
             found.append(line)
-            if out is not None:
+            if out is not None and not is_special(out):
                 _write(out, found)
         show("mixing", len(rows), len(rows))
+    if out is not None and is_special(out):  # what is written to a pipe cannot be written anew
+        keep_result(out, lambda path: _write(path, found))
     if as_json:
         console.print_json({"model": model, "mixtures": found})
         return
@@ -194,8 +197,6 @@ def _mix_pairs(
 
 
 def _write(path: Path, found: Sequence[dict[str, Any]]) -> None:
-    from embeddings.folders import replacing
-
     with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
         writer.writeheader()
@@ -203,15 +204,14 @@ def _write(path: Path, found: Sequence[dict[str, Any]]) -> None:
 
 
 def _written(path: Path) -> dict[Pair, dict[str, Any]]:
-    """Return the rows that an earlier call wrote to a file, by pair; and make sure that the file can be written.
+    """Return the rows that an earlier call wrote to a file, by pair.
 
     Raises
     ------
     InputError
-        If it cannot, or holds something else.
+        If it cannot be read, or holds something else.
     """
-    if not path.exists():
-        _write(path, [])
+    if not path.exists() or is_special(path):
         return {}
     try:
         with path.open(newline="", encoding="utf-8") as file:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from embeddings.folders import check_output
 from experiments.commands import console
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
@@ -24,6 +25,17 @@ Before = Annotated[str, typer.Option(help="Text that stands before the vectors."
 After = Annotated[str, typer.Option(help="Text that stands after the vectors.", **AROUND)]
 Database = Annotated[str | None, typer.Option(help="Also add them to a pool: path of a SQLite file, or URL.")]
 PoolName = Annotated[str, typer.Option("--pool", help="Name of that pool.")]
+
+
+def output(help: str, *names: str) -> Any:
+    """Return an option that names a file to write; whether it can be written is checked before any work is done."""
+    return typer.Option(*names, help=help, callback=_checked)
+
+
+def _checked(path: Path | None) -> Path | None:
+    if path is not None:
+        check_output(path)
+    return path
 
 
 def writer_for(model: str | None) -> str:

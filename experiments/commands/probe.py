@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from copyloom import InputError
+from embeddings.folders import keep_result
 from experiments.commands import console
 from experiments.commands.inversion import given_texts
-from experiments.commands.options import After, Before, Column, DeviceName, File, Json, Model, Texts
+from experiments.commands.options import After, Before, Column, DeviceName, File, Json, Model, Texts, output
 
 _Start = Annotated[str | None, typer.Option(help="adapter, token_mean or random.")]
 
@@ -69,7 +70,7 @@ def vectors(
 def transfer(
     file: Annotated[Path, typer.Argument(help="Embeddings of the old version, from `copyloom invert --out`.")],
     model: Annotated[str, typer.Option(help="The new version: a folder or hub id.")],
-    out: Annotated[Path | None, typer.Option(help="Write the embeddings of the new version to this file.")] = None,
+    out: Annotated[Path | None, output("Write the embeddings of the new version to this file.")] = None,
     before: Before = "",
     after: After = "",
     device: DeviceName = "auto",
@@ -85,7 +86,7 @@ def transfer(
     with console.progress() as show:
         carried, report = carry_over(space, stored, progress=lambda *done: show("carrying over", *done))
     if out is not None:
-        save_embeddings(carried, out)
+        keep_result(out, lambda path: save_embeddings(carried, path))
     if as_json:
         console.print_json({**asdict(report), "out": None if out is None else str(out)})
         return
@@ -102,7 +103,7 @@ def transfer(
 
 def inversion(
     data: Annotated[Path | None, typer.Option(help="Folder of real texts; grammar claims where there is none.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the numbers to this JSON file.")] = None,
+    out: Annotated[Path | None, output("Write the numbers to this JSON file.")] = None,
     device: DeviceName = "auto",
     as_json: Json = False,
 ) -> None:

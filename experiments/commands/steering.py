@@ -11,15 +11,16 @@ import typer
 
 from copyloom import InputError
 from embeddings.effort import Effort
+from embeddings.folders import keep_result
 from experiments.commands import console
-from experiments.commands.options import DeviceName, Json, Model, Subject
+from experiments.commands.options import DeviceName, Json, Model, Subject, output
 from experiments.commands.settings import takes
 
 if TYPE_CHECKING:
     from embeddings.directions import Direction
     from embeddings.space import Space
 
-_Out = Annotated[Path | None, typer.Option(help="Write the numbers to this JSON file.")]
+_Out = Annotated[Path | None, output("Write the numbers to this JSON file.")]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def steer(
     column: Annotated[str, typer.Option(help="Its column of texts.")] = "text",
     label_column: Annotated[str, typer.Option(help="Its column of labels, or of numbers.")] = "label",
     directions: Annotated[Path | None, typer.Option(help="Directions from an earlier --save.")] = None,
-    save: Annotated[Path | None, typer.Option(help="Write the directions to this file.")] = None,
+    save: Annotated[Path | None, output("Write the directions to this file.")] = None,
     subject: Subject = None,
     *,
     asked: dict[str, Any],
@@ -119,7 +120,7 @@ def styles(
     first: Annotated[str, typer.Option(help="A style of the grammar.")] = "factual",
     second: Annotated[str, typer.Option(help="Another.")] = "emotional",
     products: Annotated[int, typer.Option(help="Products; one held-out claim in each style about each.")] = 100,
-    plot: Annotated[Path, typer.Option(help="Where to write the plot, a PNG.")] = Path("runs/study-styles.png"),
+    plot: Annotated[Path, output("Where to write the plot, a PNG.")] = Path("runs/study-styles.png"),
     out: _Out = None,
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
@@ -131,7 +132,7 @@ def styles(
 
     with console.progress() as show:
         found, points = measure((first, second), products, model, device, show)
-    draw(found, points, plot)
+    keep_result(plot, lambda path: draw(found, points, path))
     found["plot"] = str(plot)
     console.deliver(found, _show_styles, as_json, out)
 
