@@ -198,7 +198,9 @@ def folder_of(name: str) -> Path:
     return {SHIPPED: SHIPPED_FOLDER, models.WRITER: WRITER_FOLDER}.get(name) or Path(name).expanduser()
 
 
-def load_language_model(name: str, device: Device) -> tuple[LanguageModel, LanguageModel | None]:
+def load_language_model(
+    name: str, device: Device, trust_remote_code: bool = False
+) -> tuple[LanguageModel, LanguageModel | None]:
     """Return the language model that the adapter of `name` was trained for, or the one at a folder or hub id.
 
     Low-rank updates that lie beside the adapter are merged into it; the second model is then the one without them.
@@ -210,8 +212,8 @@ def load_language_model(name: str, device: Device) -> tuple[LanguageModel, Langu
     """
     settings = load_settings(folder := folder_of(name))
     if settings is None or not settings.base_model:
-        return LanguageModel.load(name, device), None
-    base = LanguageModel.load(settings.base_model, device)
+        return LanguageModel.load(name, device, trust_remote_code=trust_remote_code), None
+    base = LanguageModel.load(settings.base_model, device, trust_remote_code=trust_remote_code)
     if base.identity.parameters != settings.base_parameters:
         raise InputError(
             f"the adapter in {name} was trained for {settings.base_model!r} with parameters "

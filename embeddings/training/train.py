@@ -139,11 +139,11 @@ class _Training:
         device: Device, report: Report,
     ) -> None:  # fmt: skip
         self.config, self.out, self.report = config, out, report
-        self.model, _ = load_language_model(config.model, device)
+        self.model, _ = load_language_model(config.model, device, config.trust_remote_code)
         self.fit = fit_texts(self.model, texts, config)
         kept = [texts[row] for row in self.fit.rows]
         self.encoder: Encoder = SentenceEncoder(device.torch) if vectors is not None else load_encoder(
-            config.encoder, device.torch)  # fmt: skip
+            config.encoder, device.torch, config.trust_remote_code)  # fmt: skip
         self.settings = self._settings(vectors, vectors_of)
         precision = resolve_precision(self.model, InversionConfig(precision=config.precision)).precision
         run: dict[str, Any] = {

@@ -20,7 +20,7 @@ from experiments.commands.evaluate import evaluate
 from experiments.commands.inversion import decode, invert, merge
 from experiments.commands.mix import mix
 from experiments.commands.models import models_app
-from experiments.commands.options import Column, DeviceName, File, Json, Model, Writer, output, writer_for
+from experiments.commands.options import Column, DeviceName, File, Json, Model, Trust, Writer, output, writer_for
 from experiments.commands.plan import plan
 from experiments.commands.prior import prior
 from experiments.commands.probe import inversion, radius, transfer, vectors
@@ -70,11 +70,12 @@ def quickstart(
     asked: dict[str, Any],
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/quickstart, or runs/ and the file's name.")] = None,
     model: Writer = None,
+    trust_remote_code: Trust = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Run the main job: store texts, mix new ones, show them to simulated shoppers, learn, and report."""
-    config = RunConfig.checked(**asked, model=writer_for(model))
+    config = RunConfig.checked(**asked, model=writer_for(model), trust_remote_code=trust_remote_code)
     _study(config, out or DEFAULT_OUT / (config.texts.stem if config.texts else "quickstart"), as_json, force)
 
 
@@ -119,13 +120,14 @@ app.command()(steer)
 def doctor(
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
+    trust_remote_code: Trust = False,
     database: Annotated[Path | None, typer.Option(help="A study.sqlite to look at.")] = None,
     as_json: Json = False,
 ) -> None:
     """Say what this machine offers: device and why, versions, model, database."""
     from experiments.commands.doctor import examine
 
-    found = examine(model, device, database)
+    found = examine(model, device, database, trust_remote_code)
     if as_json:
         console.print_json(found)
         return

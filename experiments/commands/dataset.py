@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from experiments.commands import console
-from experiments.commands.options import After, Before, DeviceName, Json, Model
+from experiments.commands.options import After, Before, DeviceName, Json, Model, Trust
 
 if TYPE_CHECKING:
     from embeddings.inversion import Refused
@@ -58,6 +58,7 @@ def check_command(
     before: Before = "",
     after: After = "",
     device: DeviceName = "auto",
+    trust_remote_code: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Check files, hashes, shapes and values, and decode a sample; exit 1 if a text marked exact does not decode."""
@@ -68,7 +69,7 @@ def check_command(
     record = dataset.record
     decoded = None
     if sample:
-        space = Space.load(model, device, record.space.vectors, (before, after))
+        space = Space.load(model, device, record.space.vectors, (before, after), trust_remote_code=trust_remote_code)
         decoded = dataset.verify(space, sample, seed)
     if as_json:
         console.print_json({

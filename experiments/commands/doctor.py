@@ -14,7 +14,7 @@ from experiments.versions import versions
 from generator.device import Device
 
 
-def examine(model: str, device: str, database: Path | None) -> dict[str, Any]:
+def examine(model: str, device: str, database: Path | None, trust_remote_code: bool = False) -> dict[str, Any]:
     """Return device and reason, versions, model and database, in words; what is wrong with one is its value.
 
     Raises
@@ -26,7 +26,7 @@ def examine(model: str, device: str, database: Path | None) -> dict[str, Any]:
     found: dict[str, Any] = {"device": f"{chosen.type}: {chosen.reason}", "versions": versions()}
     found["neuron"] = "untested: the code takes the device if it is there, but never ran on Trainium hardware"
     try:
-        space = Space.load(model, device)
+        space = Space.load(model, device, trust_remote_code=trust_remote_code)
         parameters = sum(p.numel() for p in space.model.model.parameters())
         adapter = "with an adapter" if space.adapter else "without an adapter: start from the token mean"
         found["model"] = f"{space.identity}, {parameters:,} parameters, {adapter}"

@@ -10,7 +10,7 @@ import typer
 from copyloom import InputError
 from embeddings.folders import keep_result
 from experiments.commands import console
-from experiments.commands.options import DeviceName, Json, Model, output
+from experiments.commands.options import DeviceName, Json, Model, Trust, output
 
 document_app = typer.Typer(no_args_is_help=True, help="Invert and read texts of any length.")
 
@@ -22,6 +22,7 @@ def invert_command(
     span_tokens: Annotated[int | None, typer.Option(help="Most tokens of a span; 40 unless given.", min=1)] = None,
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
+    trust_remote_code: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Cut long texts into spans, find the summary embeddings of all, and say which documents are exact."""
@@ -29,7 +30,7 @@ def invert_command(
     from embeddings.space import Space
 
     texts = [read_document_file(file) for file in files]
-    space = Space.load(model, device)
+    space = Space.load(model, device, trust_remote_code=trust_remote_code)
     with console.progress() as show:
         found = invert_documents(
             space, texts, progress=lambda done, total: show("inverting spans", done, total), most=span_tokens
@@ -58,6 +59,7 @@ def read_command(
     out: Annotated[Path | None, typer.Option(help="Write what is decoded to 1.txt, 2.txt, ... in this folder.")] = None,
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
+    trust_remote_code: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Decode documents from their vectors, and say which are exact or where each first goes wrong."""
@@ -65,7 +67,7 @@ def read_command(
     from embeddings.space import Space
 
     documents = load_documents(file)
-    found = read_documents(Space.load(model, device), documents)
+    found = read_documents(Space.load(model, device, trust_remote_code=trust_remote_code), documents)
     if out is not None:
         _write_texts([read.text for read in found], out)
     if as_json:

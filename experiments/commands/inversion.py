@@ -26,6 +26,7 @@ from experiments.commands.options import (
     Model,
     PoolName,
     Texts,
+    Trust,
     output,
 )
 from experiments.commands.settings import takes
@@ -68,6 +69,7 @@ def invert(
     after: After = "",
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
+    trust_remote_code: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Find the summary embedding of each text, and say which decode back exactly."""
@@ -83,14 +85,15 @@ def invert(
     if engine not in ("local", "ray"):
         raise InputError(f"engine {engine!r} is unknown; use local or ray")
     part, given = Shard.parse(shard), given_texts(text, texts, column)
-    space = Space.load(model, device, vectors, (before, after))
+    space = Space.load(model, device, vectors, (before, after), trust_remote_code=trust_remote_code)
     usual = space.default_inversion.model_dump()
     config = validated(InversionConfig, usual | asked | {"compiled": compiled}, "settings of the inversion")
     if engine == "ray":
         from experiments.commands.cluster import invert_on_ray
 
         source = {"texts": texts, "column": column, "run": run}
-        around = {"model": model, "device": device, "vectors": vectors, "context": (before, after), "config": config}
+        around = {"model": model, "device": device, "vectors": vectors, "context": (before, after), "config": config,
+                  "trust_remote_code": trust_remote_code}  # fmt: skip
         invert_on_ray(source, around, address, workers, as_json)
     elif run is None:
         _invert_now(space, given, config, _keep(database, pool, space.identity), out, as_json)
@@ -137,6 +140,7 @@ def decode(
     before: Before = "",
     after: After = "",
     device: DeviceName = "auto",
+    trust_remote_code: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Decode stored embeddings and say which give their text back."""
@@ -144,7 +148,7 @@ def decode(
     from embeddings.space import Space
 
     stored = load_embeddings(file)
-    space = Space.load(model, device, stored[0].space.vectors, (before, after))
+    space = Space.load(model, device, stored[0].space.vectors, (before, after), trust_remote_code=trust_remote_code)
     decoded = space.decode(stored)
     same = [found == embedding.text for found, embedding in zip(decoded, stored, strict=True)]
     if as_json:

@@ -13,7 +13,7 @@ from copyloom import InputError
 from embeddings.effort import Effort
 from embeddings.folders import is_special, keep_result, replacing
 from experiments.commands import console
-from experiments.commands.options import DeviceName, Json, Subject, Texts, Writer, output, writer_for
+from experiments.commands.options import DeviceName, Json, Subject, Texts, Trust, Writer, output, writer_for
 from experiments.commands.settings import takes
 from experiments.texts import read_table
 
@@ -45,6 +45,7 @@ def mix(
     asked: dict[str, Any],
     model: Writer = None,
     device: DeviceName = "auto",
+    trust_remote_code: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Write a new text from a mixture of others."""
@@ -56,7 +57,7 @@ def mix(
     if pairs is not None:
         if text or weights or more:
             raise InputError("--pairs brings its own texts and weights; give --pairs, or --text and --weights")
-        _mix_pairs(_read_pairs(pairs), record, effort, writer_for(model), device, out, as_json)
+        _mix_pairs(_read_pairs(pairs), record, effort, writer_for(model), device, trust_remote_code, out, as_json)
         return
     if out is not None:
         raise InputError("--out is for --pairs; one text is printed")
@@ -65,17 +66,17 @@ def mix(
         raise InputError(f"{len(parents)} texts were given; a mixture needs at least two: --text '...' --text '...'")
     chosen = [*(weights or []), *(more or [])] or [1 / len(parents)] * len(parents)
     check_weights(chosen, len(parents))
-    _mix_one(parents, chosen, record, effort, writer_for(model), device, as_json)
+    _mix_one(parents, chosen, record, effort, writer_for(model), device, trust_remote_code, as_json)
 
 
 def _mix_one(
     parents: list[str], weights: list[float], record: ProductRecord | None, effort: Effort, model: str, device: str,
-    as_json: bool,
+    trust_remote_code: bool, as_json: bool,
 ) -> None:  # fmt: skip
     from embeddings.inversion import check_texts
     from embeddings.space import Space
 
-    space = Space.load(model, device)
+    space = Space.load(model, device, trust_remote_code=trust_remote_code)
     _check_editor(space, effort)
     check_texts(space.model, parents, space.default_inversion, space.prefix)
     ends = [] if record else [text for text, weight in zip(parents, weights, strict=True) if weight == 1]
@@ -140,8 +141,8 @@ def _refusals(mixture: Mixture, parents: Sequence[str], record: ProductRecord | 
 
 
 def _mix_pairs(
-    rows: list[Pair], record: ProductRecord | None, effort: Effort, model: str, device: str, out: Path | None,
-    as_json: bool,
+    rows: list[Pair], record: ProductRecord | None, effort: Effort, model: str, device: str,
+    trust_remote_code: bool, out: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Mix all pairs; after each the file is written anew, and what it holds already is not mixed again."""
     from embeddings.space import Space
@@ -153,7 +154,7 @@ def _mix_pairs(
             f"{kept} of {len(rows)} pairs are in {out} already and stay as they are; delete a row to mix it again",
             markup=False,
         )
-    space = Space.load(model, device)
+    space = Space.load(model, device, trust_remote_code=trust_remote_code)
     _check_editor(space, effort)
     new = [pair for pair in rows if pair not in known]
     texts = list(dict.fromkeys(text for pair in new for text in pair[:2]))

@@ -15,6 +15,7 @@ Model = Annotated[str, typer.Option(help="copyloom-tiny, smollm2, a folder, or t
 Writer = Annotated[
     str | None, typer.Option("--model", help="smollm2, copyloom-tiny, a folder, or a hub id; smollm2 if it is here.")
 ]
+Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Run the code that a model brings with it.")]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps or neuron.")]
 Subject = Annotated[Path | None, typer.Option(help="YAML record of the product that new texts are about.")]
 Texts = Annotated[list[str] | None, typer.Option("--text", help="A text; give the option once for each.")]

@@ -13,7 +13,7 @@ from copyloom import InputError
 from embeddings.effort import Effort
 from embeddings.folders import keep_result
 from experiments.commands import console
-from experiments.commands.options import DeviceName, Json, Model, Subject, output
+from experiments.commands.options import DeviceName, Json, Model, Subject, Trust, output
 from experiments.commands.settings import takes
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def steer(
     asked: dict[str, Any],
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
+    trust_remote_code: Trust = False,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Rewrite a text: more emotional, shorter, in the style of another, or without a style."""
@@ -66,7 +67,7 @@ def steer(
     if examples and directions:
         raise InputError("directions come from --examples or from --directions; give one of them")
     record = ProductRecord.from_yaml(subject) if subject else None
-    space = Space.load(model, device)
+    space = Space.load(model, device, trust_remote_code=trust_remote_code)
     with console.progress() as show:
         show("finding directions", 0, 1)
         known = _directions(space, examples, column, label_column, directions)

@@ -74,7 +74,7 @@ def build(config: RunConfig, given: Given, ledger: Ledger, report: Report) -> Si
         If the model, the device, the texts or the subject cannot be used.
     """
     report("loading the model", 0, 1)
-    space = Space.load(config.model, config.device)
+    space = Space.load(config.model, config.device, trust_remote_code=config.trust_remote_code)
     space = replace(space, encoder=EncodedOnce(space.encoder))
     config = resolved(config, given, space.composes)
     writer = writer_of(config, given, space, Pool(ledger.engine, "study", space.identity), report)
