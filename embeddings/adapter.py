@@ -22,6 +22,7 @@ from generator.device import Device
 from generator.eight_bits import unpacked
 from generator.language_model import SHIPPED_FOLDER, LanguageModel, hash_of
 from generator.models import SHIPPED
+from generator.paths import expanded
 
 ADAPTER_FILE = "adapter.safetensors"
 ADAPTER_SETTINGS = "adapter.json"
@@ -195,7 +196,7 @@ def _read_adapters(folder: Path) -> tuple[AnyAdapter, SubjectAdapter | None]:
 
 def folder_of(name: str) -> Path:
     """Return the folder in which the adapter of a model lies, if it has one: those that are shipped go by name."""
-    return {SHIPPED: SHIPPED_FOLDER, models.WRITER: WRITER_FOLDER}.get(name) or Path(name).expanduser()
+    return {SHIPPED: SHIPPED_FOLDER, models.WRITER: WRITER_FOLDER}.get(name) or expanded(name)
 
 
 def load_language_model(

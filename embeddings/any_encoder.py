@@ -15,6 +15,7 @@ from copyloom import InputError
 from embeddings.adapter import AdapterSettings
 from embeddings.encoder import ENCODER_ID, Encoder, SentenceEncoder
 from generator.language_model import hash_of, own_code
+from generator.paths import expanded
 
 
 class AnyEncoder:
@@ -45,12 +46,12 @@ class AnyEncoder:
             raise InputError(
                 f"encoder {source!r} needs the package sentence-transformers: pip install 'copyloom[adapters]'"
             ) from error
-        if source.startswith((".", "/", "~")) and not Path(source).expanduser().is_dir():
+        if source.startswith((".", "/", "~")) and not expanded(source).is_dir():
             raise InputError(
                 f"no encoder folder at {source!r}; give {ENCODER_ID}, a folder, or the hub id of a "
                 "sentence-transformers model"
             )
-        folder = Path(source).expanduser()
+        folder = expanded(source)
         self.source = str(folder.resolve()) if folder.is_dir() else source
         if not trust_remote_code and (code := _own_parts(folder)):
             raise InputError(

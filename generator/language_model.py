@@ -22,6 +22,7 @@ from generator import models
 from generator.constant_shape import rows_apart
 from generator.device import Device
 from generator.models import SHIPPED
+from generator.paths import expanded
 
 SHIPPED_FOLDER = Path(__file__).parent / "copyloom_tiny"
 CRITIC = "critic"
@@ -134,7 +135,9 @@ class LanguageModel:
         source = str(SHIPPED_FOLDER) if name == SHIPPED else name
         if name in models.MODELS:
             source = str(models.path_of(name))
-        if source.startswith((".", "/", "~")) and not Path(source).expanduser().is_dir():
+        if (folder := expanded(source)).is_dir():
+            source = str(folder)
+        elif source.startswith((".", "/", "~")):
             raise InputError(f"no model folder at {name!r}; give {SHIPPED!r}, a folder or a hub id such as 'gpt2'")
         device = device or Device.choose()
         try:

@@ -53,6 +53,7 @@ from embeddings.training.loss import token_losses
 from embeddings.training.quality import Quality, measure
 from generator.device import Device
 from generator.models import SHIPPED
+from generator.paths import expanded
 
 Report = Callable[[str, int, int], None]
 """Called with a stage and what was found, the steps done and the steps in all."""
@@ -188,9 +189,9 @@ class _Training:
 
     def _settings(self, vectors: Tensor | None, vectors_of: str) -> AdapterSettings:
         config = self.config
-        named = load_settings(Path(config.model).expanduser())
+        named = load_settings(expanded(config.model))
         base = (named.base_model if named else "") or config.model
-        folder = Path(base).expanduser()
+        folder = expanded(base)
         encoder = self.encoder
         return AdapterSettings(
             sentence_size=encoder.size if vectors is None else vectors.shape[1],

@@ -93,5 +93,5 @@ def _show(found: Any) -> None:
     pairs = [list(pair) for pair in zip(found.held_out, quality.written, strict=True)][:_SHOWN]
     console.table("\nFor instance", ["held-out text", "decoded"], pairs)
     if found.left_out:
-        console.out.print(f"{found.left_out} texts were left out; {found.reason}", markup=False)
-    console.out.print(f"\nModel: {found.folder} (trained on {found.trained_on:,} texts)", markup=False)
+        console.out.print(f"{found.left_out} texts were left out; {found.reason}")
+    console.out.print(f"\nModel: {found.folder} (trained on {found.trained_on:,} texts)")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from copyloom import CopyloomError
+from copyloom import CopyloomError, __version__
 from embeddings.folders import check_output
 from experiments.commands import console
 from experiments.commands.adapter import train_adapter_command
@@ -20,7 +23,18 @@ from experiments.commands.evaluate import evaluate
 from experiments.commands.inversion import decode, invert, merge
 from experiments.commands.mix import mix
 from experiments.commands.models import models_app
-from experiments.commands.options import Column, DeviceName, File, Json, Model, Trust, Writer, output, writer_for
+from experiments.commands.options import (
+    Column,
+    Commands,
+    DeviceName,
+    File,
+    Json,
+    Model,
+    Trust,
+    Writer,
+    output,
+    writer_for,
+)
 from experiments.commands.plan import plan
 from experiments.commands.prior import prior
 from experiments.commands.probe import inversion, radius, transfer, vectors
@@ -36,31 +50,68 @@ Force = Annotated[bool, typer.Option("--force", help="Play a study anew that the
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
 
 
-class _Commands(TyperGroup):
+class _OneLineErrors(TyperGroup):
     """Turns errors that people can mend into one line, without a traceback."""
+
+    def main(self, *arguments: Any, **settings: Any) -> Any:
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # what a terminal cannot show is no reason to fail
+        return super().main(*arguments, **settings)
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except CopyloomError as error:
             typer.echo(f"error: {error}", err=True)
+            _drop_output()
+            raise typer.Exit(2) from error
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            typer.echo(f"error: something cannot be read or written ({error}); mend that, and give the command again",
+                       err=True)  # fmt: skip
+            _drop_output()
             raise typer.Exit(2) from error
         except KeyboardInterrupt:
             typer.echo("stopped; what has a run folder goes on from here with the same command", err=True)
             raise typer.Exit(130) from None
 
 
-app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+def _drop_output() -> None:
+    """Forget what standard output did not take, or the interpreter would try again, and complain, when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+app = Commands(cls=_OneLineErrors, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Writes new marketing copy from old, and learns from clicks what to write next.")  # fmt: skip
-train = typer.Typer(no_args_is_help=True, help="Train models.")
-study_app = typer.Typer(no_args_is_help=True, help="Measure.")
+train = Commands(no_args_is_help=True, help="Train models.")
+study_app = Commands(no_args_is_help=True, help="Measure.")
 app.add_typer(train, name="train")
-bench_app = typer.Typer(no_args_is_help=True, help="Measure speed, beside a baseline in the same run.")
+bench_app = Commands(no_args_is_help=True, help="Measure speed, beside a baseline in the same run.")
 app.add_typer(study_app, name="study")
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(document_app, name="document")
 app.add_typer(bench_app, name="bench")
 app.add_typer(models_app, name="models")
+
+
+@app.callback()
+def every_command(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take what all commands take."""
 
 
 @app.command()
@@ -319,5 +370,5 @@ def _study(config: Any, out: Path, as_json: bool, force: bool) -> None:
         f"{summary['seconds']:.0f} s on {summary['device']}"
     )
     for note in summary["notes"]:
-        console.out.print(f"Note: {note}", markup=False)
-    console.out.print(f"\nReport: {out / REPORT}", markup=False)
+        console.out.print(f"Note: {note}")
+    console.out.print(f"\nReport: {out / REPORT}")

@@ -10,9 +10,9 @@ import typer
 from copyloom import InputError
 from embeddings.folders import keep_result
 from experiments.commands import console
-from experiments.commands.options import DeviceName, Json, Model, Trust, output
+from experiments.commands.options import Commands, DeviceName, Json, Model, Trust, output
 
-document_app = typer.Typer(no_args_is_help=True, help="Invert and read texts of any length.")
+document_app = Commands(no_args_is_help=True, help="Invert and read texts of any length.")
 
 
 @document_app.command("invert")
@@ -50,7 +50,7 @@ def invert_command(
     ]
     console.table(f"Documents in {space.identity}", ["file", "characters", "spans", "exact"], cells)
     if out is not None:
-        console.out.print(f"Documents: {out}", markup=False)
+        console.out.print(f"Documents: {out}")
 
 
 @document_app.command("read")
@@ -83,7 +83,7 @@ def read_command(
     ]
     console.table(str(file), ["document", "characters", "exact"], cells)
     if out is not None:
-        console.out.print(f"Texts: {out}", markup=False)
+        console.out.print(f"Texts: {out}")
 
 
 def read_document_file(path: Path) -> str:

@@ -131,7 +131,7 @@ def merge(
     console.out.print(f"{texts:,} texts, each once; exact {exact_share:.2%}")
     _show_refused(refused)
     if out is not None:
-        console.out.print(f"Embeddings: {out}", markup=False)
+        console.out.print(f"Embeddings: {out}")
 
 
 def decode(
@@ -215,7 +215,7 @@ def _invert_now(
     )
     _show_refused(refused)
     if out is not None:
-        console.out.print(f"Embeddings: {out}", markup=False)
+        console.out.print(f"Embeddings: {out}")
 
 
 def _invert_job(
@@ -243,7 +243,7 @@ def _invert_job(
         f"{found['texts_per_second']:.1f} a second ({done.seconds:.0f} s, {done.precision})"
     )
     _show_refused(done.refused)
-    console.out.print(f"Folder: {folder}; `copyloom merge {folder}` checks it and puts shards together", markup=False)
+    console.out.print(f"Folder: {folder}; `copyloom merge {folder}` checks it and puts shards together")
 
 
 def _keep(database: str | None, pool: str, space: SpaceIdentity | None = None) -> Keep:
@@ -289,6 +289,6 @@ def _refusals(refused: Sequence[Any]) -> list[dict[str, Any]]:
 
 def _show_refused(refused: Sequence[Any]) -> None:
     for row in refused[:10]:
-        console.out.print(f"not inverted: text {row.index + 1} {row.reason}", markup=False)
+        console.out.print(f"not inverted: text {row.index + 1} {row.reason}")
     if len(refused) > 10:
         console.out.print(f"... and {len(refused) - 10} more; --json names all")

@@ -93,13 +93,13 @@ def _mix_one(
                                               for text, one in zip(parents, stored, strict=True)]})  # fmt: skip
         return
     for parent, weight in zip(stored, weights, strict=True):
-        console.out.print(f"{weight:+.2f}  {parent.text}", markup=False)
-    console.out.print(f"   ->  {mixture.text}", markup=False)
+        console.out.print(f"{weight:+.2f}  {parent.text}")
+    console.out.print(f"   ->  {mixture.text}")
     new = "new text" if mixture.new else "not new: a parent's text"
     likely = "" if mixture.printed is None else f", printed as it stands with probability {mixture.printed:.2f}"
     console.out.print(f"semantic consistency {mixture.semantic_consistency:.2f}, {new}{likely}")
     for reason in refusals:
-        console.out.print(f"a study would refuse it: {reason}", markup=False)
+        console.out.print(f"a study would refuse it: {reason}")
 
 
 def _stored(
@@ -152,7 +152,6 @@ def _mix_pairs(
     if kept := sum(pair in known for pair in rows):
         console.notes.print(
             f"{kept} of {len(rows)} pairs are in {out} already and stay as they are; delete a row to mix it again",
-            markup=False,
         )
     space = Space.load(model, device, trust_remote_code=trust_remote_code)
     _check_editor(space, effort)
@@ -192,9 +191,9 @@ def _mix_pairs(
         console.print_json({"model": model, "mixtures": found})
         return
     for row in found if out is None else []:
-        console.out.print(f"{row['a']}  +  {row['b']}\n   ->  {row['text'] or row['refusals'][0]}", markup=False)
+        console.out.print(f"{row['a']}  +  {row['b']}\n   ->  {row['text'] or row['refusals'][0]}")
     written = sum(bool(row["text"]) for row in found)
-    console.out.print(f"{written} of {len(found)} mixtures written{f' to {out}' if out else ''}", markup=False)
+    console.out.print(f"{written} of {len(found)} mixtures written{f' to {out}' if out else ''}")
 
 
 def _write(path: Path, found: Sequence[dict[str, Any]]) -> None:

@@ -101,7 +101,7 @@ def transfer(
     columns = ["vectors", "exact", "steps", "cosine to the old vectors"]
     console.table(f"{report.texts} texts from {stored[0].space.model} to {model}", columns, rows)
     if out is not None:
-        console.out.print(f"Embeddings: {out}", markup=False)
+        console.out.print(f"Embeddings: {out}")
 
 
 def inversion(

@@ -87,14 +87,14 @@ def steer(
                             "new": found.new, "along": along, "directions": [d.description for d in used],
                             "saved": None if save is None else str(save)})  # fmt: skip
         return
-    console.out.print(f"      {text}", markup=False)
-    console.out.print(f"  ->  {found.text}", markup=False)
+    console.out.print(f"      {text}")
+    console.out.print(f"  ->  {found.text}")
     console.out.print(f"point turned by {degrees:.0f} degrees; cosine of the new text to it "
                       f"{found.semantic_consistency:.2f}, to the old text {found.cosine_kept:.2f}")  # fmt: skip
     rows = [[d.name, f"{d.score:.2f} {d.measure}", *(f"{value:+.2f}" for value in along[d.name])] for d in used]
     console.table("Along the directions", ["direction", "cross-validated", "old text", "point", "new text"], rows)
     if save is not None:
-        console.out.print(f"Directions: {save}", markup=False)
+        console.out.print(f"Directions: {save}")
 
 
 @takes(Effort, "drafts", "rounds", drafts=5, rounds=1)
@@ -208,8 +208,8 @@ def _show_steering(found: dict[str, Any]) -> None:
         console.out.print(f"rank correlation of strength and effect, {dose['way']}: {dose['rank_correlation']:.2f} "
                           f"({low:.2f} to {high:.2f})")  # fmt: skip
     for sample in found["samples"][:4]:
-        console.out.print(f"\n{sample['text']}", markup=False)
-        console.out.print(f"    {sample['wanted_style']} -> {sample['towards a style']}", markup=False)
+        console.out.print(f"\n{sample['text']}")
+        console.out.print(f"    {sample['wanted_style']} -> {sample['towards a style']}")
 
 
 def _share(value: float | None) -> str:
@@ -243,4 +243,4 @@ def _show_styles(found: dict[str, Any]) -> None:
         "Silhouette: of the true styles. 1st component: share told right by its sign. Products out: k-means, each\n"
         "point less the mean of its product's two."
     )
-    console.out.print(f"Plot: {found['plot']}", markup=False)
+    console.out.print(f"Plot: {found['plot']}")
