@@ -42,12 +42,14 @@ from experiments.commands.settings import takes
 from experiments.commands.steering import steer, steering, styles
 from experiments.commands.writer import train_editor_command, train_writer_command
 from experiments.simulation.config import RunConfig
+from generator.threads import choose_threads
 
 DEFAULT_OUT = Path("runs")
 Force = Annotated[bool, typer.Option("--force", help="Play a study anew that the run folder holds already.")]
 
 # torch's CPU kernels keep code for each of the last 1,024 shapes: a gigabyte in a long inversion. They read this once.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
+choose_threads()
 
 
 class _OneLineErrors(TyperGroup):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from sqlalchemy import func, select
 
 from copyloom import CopyloomError
@@ -12,6 +13,7 @@ from embeddings.database import REVISION, EmbeddingRow, TextRow, open_database, 
 from embeddings.space import Space
 from experiments.versions import versions
 from generator.device import Device
+from generator.threads import processors, waiting
 
 
 def examine(model: str, device: str, database: Path | None, trust_remote_code: bool = False) -> dict[str, Any]:
@@ -24,6 +26,7 @@ def examine(model: str, device: str, database: Path | None, trust_remote_code: b
     """
     chosen = Device.choose(device)
     found: dict[str, Any] = {"device": f"{chosen.type}: {chosen.reason}", "versions": versions()}
+    found["threads"] = f"{torch.get_num_threads()} on {processors()} processors; they wait: {waiting()}"
     found["neuron"] = "untested: the code takes the device if it is there, but never ran on Trainium hardware"
     try:
         space = Space.load(model, device, trust_remote_code=trust_remote_code)
