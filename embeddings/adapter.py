@@ -22,6 +22,7 @@ from generator.device import Device
 from generator.eight_bits import unpacked
 from generator.language_model import SHIPPED_FOLDER, LanguageModel, hash_of
 from generator.models import SHIPPED
+from generator.paths import expanded
 
 ADAPTER_FILE = "adapter.safetensors"
 ADAPTER_SETTINGS = "adapter.json"
@@ -195,10 +196,12 @@ def _read_adapters(folder: Path) -> tuple[AnyAdapter, SubjectAdapter | None]:
 
 def folder_of(name: str) -> Path:
     """Return the folder in which the adapter of a model lies, if it has one: those that are shipped go by name."""
-    return {SHIPPED: SHIPPED_FOLDER, models.WRITER: WRITER_FOLDER}.get(name) or Path(name).expanduser()
+    return {SHIPPED: SHIPPED_FOLDER, models.WRITER: WRITER_FOLDER}.get(name) or expanded(name)
 
 
-def load_language_model(name: str, device: Device) -> tuple[LanguageModel, LanguageModel | None]:
+def load_language_model(
+    name: str, device: Device, trust_remote_code: bool = False
+) -> tuple[LanguageModel, LanguageModel | None]:
     """Return the language model that the adapter of `name` was trained for, or the one at a folder or hub id.
 
     Low-rank updates that lie beside the adapter are merged into it; the second model is then the one without them.
@@ -210,8 +213,8 @@ def load_language_model(name: str, device: Device) -> tuple[LanguageModel, Langu
     """
     settings = load_settings(folder := folder_of(name))
     if settings is None or not settings.base_model:
-        return LanguageModel.load(name, device), None
-    base = LanguageModel.load(settings.base_model, device)
+        return LanguageModel.load(name, device, trust_remote_code=trust_remote_code), None
+    base = LanguageModel.load(settings.base_model, device, trust_remote_code=trust_remote_code)
     if base.identity.parameters != settings.base_parameters:
         raise InputError(
             f"the adapter in {name} was trained for {settings.base_model!r} with parameters "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from torch.nn.functional import normalize
 from copyloom import InputError
 from embeddings.adapter import AdapterSettings
 from embeddings.encoder import ENCODER_ID, Encoder, SentenceEncoder
+from generator.language_model import hash_of, own_code
+from generator.paths import expanded
 
 
 class AnyEncoder:
@@ -24,37 +26,46 @@ class AnyEncoder:
     source : str
         A folder or hub id.
     device : torch.device or str
+    trust_remote_code : bool
+        Run the code that a model brings with it, where it does.
 
     Raises
     ------
     InputError
-        If there is no such model, or the package is not installed.
+        If there is no such model, the package is not installed, or the model brings code that is not trusted.
 
     Notes
     -----
     Texts are padded to the longest beside them: in the last digits a vector depends on its company.
     """
 
-    def __init__(self, source: str, device: torch.device | str = "cpu") -> None:
+    def __init__(self, source: str, device: torch.device | str = "cpu", trust_remote_code: bool = False) -> None:
         try:
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
             raise InputError(
                 f"encoder {source!r} needs the package sentence-transformers: pip install 'copyloom[adapters]'"
             ) from error
-        if source.startswith((".", "/", "~")) and not Path(source).expanduser().is_dir():
+        if source.startswith((".", "/", "~")) and not expanded(source).is_dir():
             raise InputError(
                 f"no encoder folder at {source!r}; give {ENCODER_ID}, a folder, or the hub id of a "
                 "sentence-transformers model"
             )
-        folder = Path(source).expanduser()
+        folder = expanded(source)
         self.source = str(folder.resolve()) if folder.is_dir() else source
+        if not trust_remote_code and (code := _own_parts(folder)):
+            raise InputError(
+                f"encoder {source!r} brings code of its own ({code[0]}), which would run on this machine with your "
+                "rights; read it, and if you trust it give --trust-remote-code, or choose another encoder"
+            )
         try:
-            self._model: Any = SentenceTransformer(self.source, device=str(device)).eval()
+            self._model: Any = SentenceTransformer(
+                self.source, device=str(device), trust_remote_code=trust_remote_code
+            ).eval()
         except Exception as error:  # any part of another's model may fail in its own way
             first = str(error).strip().partition("\n")[0]
             raise InputError(f"encoder {source!r} cannot be loaded: {first}") from error
-        self.parameters = _hash(self._model)
+        self.parameters = hash_of(self._model.state_dict()) + own_code(self._model)
         self.name = f"{Path(self.source).name if folder.is_dir() else source} (parameters {self.parameters})"
         self.size = len(self.encode(["."])[0])
 
@@ -109,7 +120,7 @@ class NoEncoder:
         )
 
 
-def load_encoder(name: str, device: torch.device | str = "cpu") -> Encoder:
+def load_encoder(name: str, device: torch.device | str = "cpu", trust_remote_code: bool = False) -> Encoder:
     """Return all-MiniLM-L6-v2, or the sentence-transformers model in a folder or of a hub id.
 
     Raises
@@ -117,10 +128,12 @@ def load_encoder(name: str, device: torch.device | str = "cpu") -> Encoder:
     InputError
         If it is not there.
     """
-    return SentenceEncoder(device) if name == ENCODER_ID else AnyEncoder(name, device)
+    return SentenceEncoder(device) if name == ENCODER_ID else AnyEncoder(name, device, trust_remote_code)
 
 
-def encoder_of(settings: AdapterSettings, device: torch.device | str = "cpu") -> Encoder:
+def encoder_of(
+    settings: AdapterSettings, device: torch.device | str = "cpu", trust_remote_code: bool = False
+) -> Encoder:
     """Return the encoder that an adapter was trained with, or a `NoEncoder`.
 
     Raises
@@ -130,7 +143,7 @@ def encoder_of(settings: AdapterSettings, device: torch.device | str = "cpu") ->
     """
     if settings.encoder is None:
         return NoEncoder(settings.vectors_of, settings.sentence_size)
-    encoder = load_encoder(settings.encoder, device)
+    encoder = load_encoder(settings.encoder, device, trust_remote_code)
     if isinstance(encoder, AnyEncoder) and encoder.parameters != settings.encoder_parameters:
         raise InputError(
             f"encoder {settings.encoder!r} has the parameters {encoder.parameters}, but the adapter was trained with "
@@ -139,9 +152,12 @@ def encoder_of(settings: AdapterSettings, device: torch.device | str = "cpu") ->
     return encoder
 
 
-def _hash(model: torch.nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:16]
+def _own_parts(folder: Path) -> list[str]:
+    """Return the classes of an encoder that are not sentence-transformers' own, which it would run unasked."""
+    try:
+        parts = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+        return [kind for part in parts if not (kind := str(part["type"])).startswith("sentence_transformers.")]
+    except FileNotFoundError:
+        return []  # a hub id, of which it runs none, or a plain model
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"modules.json in {folder} cannot be read ({error}); save the encoder again") from error

@@ -43,6 +43,7 @@ from torch import Tensor
 
 from copyloom import InputError, SpaceError
 from embeddings.migrations import upgrade
+from generator.paths import expanded
 
 Action = Literal["add", "promote"]
 
@@ -319,7 +320,7 @@ def _shown(engine: Engine) -> str:
 
 def _engine(path_or_url: str | Path) -> Engine:
     if isinstance(path_or_url, Path) or "://" not in path_or_url:
-        url = URL.create("sqlite", database=str(Path(path_or_url).expanduser()))
+        url = URL.create("sqlite", database=str(expanded(path_or_url)))
     else:
         try:
             url = make_url(path_or_url)

@@ -50,6 +50,8 @@ class InversionObjective:
         parameter_gradients: bool = False,
     ) -> None:
         _check_finite(model)
+        if compiled:
+            model.device.check_compiles()
         self.dtype, self._fixed = dtype, model.device.compiles_shapes
         self._model = _computing_copy(model, dtype, compiled, own=parameter_gradients)
         self._lead = torch.compile(_lead, dynamic=not self._fixed) if compiled else _lead

@@ -52,6 +52,8 @@ class RayJob:
         P, for models without an adapter.
     context : tuple of str
         Texts that always stand before and after the vectors.
+    trust_remote_code : bool
+        As for `Space.load`.
     config : InversionConfig, optional
         By default the space's own. `InversionConfig.rows` is the number of texts at a time.
     """
@@ -63,6 +65,7 @@ class RayJob:
     device: str = "auto"
     vectors: int = DEFAULT_VECTORS
     context: tuple[str, str] = ("", "")
+    trust_remote_code: bool = False
     config: InversionConfig | None = None
 
 
@@ -131,7 +134,7 @@ class ShardWorker:
 
     def __init__(self, job: RayJob) -> None:
         self._job = job
-        self._space = Space.load(job.model, job.device, job.vectors, job.context)
+        self._space = Space.load(job.model, job.device, job.vectors, job.context, job.trust_remote_code)
 
     def __call__(self, shard: dict[str, int]) -> dict[str, Any]:
         """Run the shard ``{"index": i}`` and write its Parquet file; return counts and the hash of the source."""

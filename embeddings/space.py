@@ -76,8 +76,11 @@ class Space:
         device: str = "auto",
         vectors: int = DEFAULT_VECTORS,
         context: tuple[str, str] = ("", ""),
+        trust_remote_code: bool = False,
     ) -> Space:
         """Return the space of the shipped model, or of the causal model at a path or hub id; see `Space`.
+
+        With `trust_remote_code`, code that model or encoder bring with them is run; its hash is part of the identity.
 
         Raises
         ------
@@ -88,7 +91,7 @@ class Space:
         settings = load_settings(folder)
         if settings is not None and settings.rank:  # a writer is asked for so many texts at a time
             chosen = replace(chosen, decode_rows=PROMPTS * Effort.each)
-        model, reference = load_language_model(name, chosen)
+        model, reference = load_language_model(name, chosen, trust_remote_code)
         if settings is None:
             return cls(model, SentenceEncoder(chosen.torch), vectors=vectors, context=context)
         adapter, subject_adapter = load_adapters(folder)
@@ -98,7 +101,7 @@ class Space:
         critic = None
         if (folder / CRITIC).is_dir():
             critic = LanguageModel.load(str(folder / CRITIC), chosen, model.tokenizer)
-        encoder = encoder_of(settings, chosen.torch)
+        encoder = encoder_of(settings, chosen.torch, trust_remote_code)
         return cls(model, encoder, adapter, subject_adapter, context=context, critic=critic, reference=reference)
 
     @cached_property

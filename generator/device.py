@@ -77,6 +77,17 @@ class Device:
             products *= 2
         return products * 2 * left.numel() * right.shape[1] / seconds
 
+    def check_compiles(self) -> None:
+        """Raise `DeviceError` unless `torch.compile` works, which needs a C++ compiler on CPUs; tried in seconds."""
+        try:
+            torch.compile(lambda values: values + 1)(torch.zeros(2, device=self.torch))
+        except Exception as error:  # of torch, of a compiler or of what it lacks: all mean the same
+            first = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise DeviceError(
+                f"nothing can be compiled for {self.type} here ({first}); install a C++ compiler such as g++, name one "
+                "in CXX, or leave --compile out: it only saves time"
+            ) from error
+
     @property
     def has_bfloat16(self) -> bool:
         """Whether it has units that multiply matrices in bfloat16, several times faster than in float32."""

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from copyloom import InputError
+from copyloom import CopyloomError, InputError
 from generator import models
 from generator.constant_shape import rows_apart
 from generator.device import Device
 from generator.models import SHIPPED
+from generator.paths import expanded
 
 SHIPPED_FOLDER = Path(__file__).parent / "copyloom_tiny"
 CRITIC = "critic"
@@ -104,14 +104,16 @@ class LanguageModel:
         self.model = model.to(device.torch).eval().requires_grad_(False)
         self._check_kind()
         table = model.get_input_embeddings()
-        self.hidden_size = int(table.weight.shape[1])
+        self._tokens, self.hidden_size = map(int, table.weight.shape)
         self.end = _end_of_text(model, tokenizer, len(table.weight), name)
         first = getattr(tokenizer, "bos_token_id", None)
         self.beginning = first if isinstance(first, int) and 0 <= first < len(table.weight) else self.end
         self._apart: dict[tuple[int, int], bool] = {}
 
     @classmethod
-    def load(cls, name: str = SHIPPED, device: Device | None = None, tokenizer: Any = None) -> LanguageModel:
+    def load(
+        cls, name: str = SHIPPED, device: Device | None = None, tokenizer: Any = None, trust_remote_code: bool = False
+    ) -> LanguageModel:
         """Return the shipped model, or the one at a path, or one from the hub (or its local cache).
 
         Parameters
@@ -120,36 +122,34 @@ class LanguageModel:
         device : Device, optional
         tokenizer : PreTrainedTokenizerBase, optional
             For a model that comes without.
+        trust_remote_code : bool
+            Run the code that a model brings with it, where it does. A hash of the code is then part of its identity.
 
         Raises
         ------
         InputError
             If there is no such model, or it is not a causal language model that reads vectors as it reads tokens, or
-            parts of it are missing.
+            parts of it are missing, or it brings code that is not trusted.
         """
         transformers_logging.disable_progress_bar()  # loading takes a moment; commands show their own progress
         source = str(SHIPPED_FOLDER) if name == SHIPPED else name
         if name in models.MODELS:
             source = str(models.path_of(name))
-        if source.startswith((".", "/", "~")) and not Path(source).expanduser().is_dir():
+        if (folder := expanded(source)).is_dir():
+            source = str(folder)
+        elif source.startswith((".", "/", "~")):
             raise InputError(f"no model folder at {name!r}; give {SHIPPED!r}, a folder or a hub id such as 'gpt2'")
+        device = device or Device.choose()
         try:
-            config = AutoConfig.from_pretrained(source)
-            if getattr(config, "is_encoder_decoder", False):  # of some, Transformers would load the decoder alone
-                raise _unfit(name, config, "it needs an encoder")
-            loading: Any = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, output_loading_info=True)
-            tokenizer = AutoTokenizer.from_pretrained(source) if tokenizer is None else tokenizer
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
-            first = str(error).strip().partition("\n")[0]
-            message = (
-                f"model {name!r} cannot be loaded: {first} Give {SHIPPED!r}, a folder with a causal model, or a hub id"
-            )
-            raise InputError(message) from error
-        model, report = loading
-        if missing := sorted(report["missing_keys"]):
-            raise InputError(f"model {name!r} lacks {len(missing)} of its tensors, such as {missing[0]}; save it whole")
-        loaded = cls(model, tokenizer, name, device or Device.choose())
-        loaded._check_reading()
+            model = _from_folder_or_hub(source, name, trust_remote_code)
+            if tokenizer is None:
+                tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
+            loaded = cls(model, tokenizer, name, device)
+            loaded._check_reading()
+        except CopyloomError:
+            raise
+        except Exception as error:  # any part of another's model may fail in its own way
+            raise _not_loaded(name, error) from error
         return loaded
 
     @cached_property
@@ -158,7 +158,7 @@ class LanguageModel:
         vocabulary = json.dumps(sorted(self.tokenizer.get_vocab().items())).encode()
         return ModelIdentity(
             self.name,
-            self._parameters or hash_of(self.model.state_dict()),
+            self._parameters or hash_of(self.model.state_dict()) + own_code(self.model),
             hashlib.sha256(vocabulary).hexdigest()[:16],
             self.hidden_size,
         )
@@ -175,14 +175,22 @@ class LanguageModel:
         Raises
         ------
         InputError
-            If `text` is not Unicode: half a surrogate pair.
+            If `text` is not Unicode: half a surrogate pair; or a token of it has no embedding.
         """
         if any("\ud800" <= letter <= "\udfff" for letter in text):
             raise InputError(
                 f"{text[:30]!r} holds half a surrogate pair, so it is not Unicode text; decode its bytes again"
             )
-        ids = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-        return [int(token) for token in ids]
+        found = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        ids = [int(token) for token in found]
+        if beyond := [token for token in ids if token >= self._tokens]:
+            token = self.tokenizer.convert_ids_to_tokens(beyond[0])
+            raise InputError(
+                f"{text[:30]!r} holds the token {token!r}, number {beyond[0]}, but model {self.name!r} has "
+                f"{self._tokens} embeddings only; resize them to its tokenizer and train "
+                "them, or leave the word out"
+            )
+        return ids
 
     def detokenize(self, ids: Sequence[int]) -> str:
         """Return the text of token ids, special tokens (the slots of copyloom-tiny) written out."""
@@ -286,8 +294,48 @@ def hash_of(tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for key, value in sorted(tensors.items()):
         digest.update(key.encode())
-        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
+
+
+def own_code(model: torch.nn.Module) -> str:
+    """Return " and code " with a hash of the code that a model brought with it, or "" where it brought none."""
+    own = {type(part) for part in model.modules() if type(part).__module__.startswith("transformers_modules")}
+    if not own:
+        return ""
+    digest = hashlib.sha256()
+    for file in sorted({file for kind in own for file in Path(inspect.getfile(kind)).parent.glob("*.py")}):
+        digest.update(file.name.encode() + file.read_bytes())
+    return f" and code {digest.hexdigest()[:16]}"
+
+
+def _from_folder_or_hub(source: str, name: str, trust_remote_code: bool) -> Any:
+    """Return a model in float32, whole."""
+    place: dict[str, Any] = {"pretrained_model_name_or_path": source, "trust_remote_code": trust_remote_code}
+    config = AutoConfig.from_pretrained(**place)
+    if getattr(config, "is_encoder_decoder", False):  # of some, Transformers would load the decoder alone
+        raise _unfit(name, config, "it needs an encoder")
+    loading: Any = AutoModelForCausalLM.from_pretrained(dtype=torch.float32, output_loading_info=True, **place)
+    model, report = loading
+    if missing := sorted(report["missing_keys"]):
+        raise InputError(f"model {name!r} lacks {len(missing)} of its tensors, such as {missing[0]}; save it whole")
+    return model
+
+
+def _not_loaded(name: str, error: Exception) -> InputError:
+    if "trust_remote_code" in str(error):
+        return InputError(
+            f"model {name!r} brings code of its own, which would run on this machine with your rights; read it, and if "
+            "you trust it give --trust-remote-code (trust_remote_code=True in Python), or choose another model"
+        )
+    first = str(error).strip().partition("\n")[0] or type(error).__name__
+    if isinstance(error, ImportError):
+        first += " (it is quantised, perhaps: give it unquantised, or install that package.)"
+    if "ignore_mismatched_sizes" in first:
+        first = "its weights have other shapes than its config.json says, vocab_size perhaps."
+    return InputError(
+        f"model {name!r} cannot be loaded: {first} Give {SHIPPED!r}, a folder with a causal model, or a hub id"
+    )
 
 
 def _unfit(name: str, config: Any, reason: str) -> InputError:

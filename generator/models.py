@@ -23,6 +23,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from copyloom import InputError, Report
+from generator.paths import expanded
 
 SHIPPED = "copyloom-tiny"
 """The model that comes with the package."""
@@ -119,8 +120,14 @@ def known(name: str) -> KnownModel:
 
 def models_folder() -> Path:
     """Return the folder of all models: ``$COPYLOOM_MODELS``, or ``copyloom/models`` in the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-    return Path(os.environ.get("COPYLOOM_MODELS") or cache / "copyloom" / "models").expanduser()
+    if named := os.environ.get("COPYLOOM_MODELS"):
+        return expanded(named)
+    try:
+        return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "copyloom" / "models"
+    except InputError as error:
+        raise InputError(
+            "models lie in the user's cache, and there is no home folder; name a folder in COPYLOOM_MODELS"
+        ) from error
 
 
 def is_there(name: str) -> bool:

@@ -34,6 +34,8 @@ class AdapterTraining(BaseModel):
         copyloom-tiny, a folder, or the hub id of a causal model.
     encoder : str
         all-MiniLM-L6-v2, or the folder or hub id of a sentence-transformers model; unused where vectors are given.
+    trust_remote_code : bool
+        Run the code that a model or an encoder brings with it.
     stage : {"adapter", "model", "lora"}
         How far: the adapter alone; then with the whole model; or with low-rank updates of it (LoRA, Hu et al. 2022),
         which are merged at the end.
@@ -74,6 +76,7 @@ class AdapterTraining(BaseModel):
     seed: NonNegativeInt = 0
     model: str = SHIPPED
     encoder: str = ENCODER_ID
+    trust_remote_code: bool = False
     stage: Stage = "model"
     per_text: PositiveInt = 8
     width: PositiveInt = 1536

@@ -53,6 +53,7 @@ from embeddings.training.loss import token_losses
 from embeddings.training.quality import Quality, measure
 from generator.device import Device
 from generator.models import SHIPPED
+from generator.paths import expanded
 
 MODEL = "model"
 """Folder of the result, inside that of the training."""
@@ -136,11 +137,11 @@ class _Training:
         device: Device, report: Report,
     ) -> None:  # fmt: skip
         self.config, self.out, self.report = config, out, report
-        self.model, _ = load_language_model(config.model, device)
+        self.model, _ = load_language_model(config.model, device, config.trust_remote_code)
         self.fit = fit_texts(self.model, texts, config)
         kept = [texts[row] for row in self.fit.rows]
         self.encoder: Encoder = SentenceEncoder(device.torch) if vectors is not None else load_encoder(
-            config.encoder, device.torch)  # fmt: skip
+            config.encoder, device.torch, config.trust_remote_code)  # fmt: skip
         self.settings = self._settings(vectors, vectors_of)
         precision = resolve_precision(self.model, InversionConfig(precision=config.precision)).precision
         run: dict[str, Any] = {
@@ -185,9 +186,9 @@ class _Training:
 
     def _settings(self, vectors: Tensor | None, vectors_of: str) -> AdapterSettings:
         config = self.config
-        named = load_settings(Path(config.model).expanduser())
+        named = load_settings(expanded(config.model))
         base = (named.base_model if named else "") or config.model
-        folder = Path(base).expanduser()
+        folder = expanded(base)
         encoder = self.encoder
         return AdapterSettings(
             sentence_size=encoder.size if vectors is None else vectors.shape[1],

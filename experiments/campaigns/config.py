@@ -255,6 +255,8 @@ class CampaignConfig(Strict):
         File of those stored texts that are about the subject, read like `texts`; those that name it unless given.
     model : str
         What writes: copyloom-tiny, smollm2, a folder, or the hub id of a causal model.
+    trust_remote_code : bool
+        Run the code that the model brings with it.
     device : str
         auto, cpu, cuda, mps or neuron.
     rules : BrandRules, optional
@@ -270,6 +272,7 @@ class CampaignConfig(Strict):
     subject: Path | None = None
     own: Path | None = None
     model: str = SHIPPED
+    trust_remote_code: bool = False
     device: str = "auto"
     policy: PolicyConfig = PolicyConfig()
     prior: PriorConfig = PriorConfig()

@@ -118,7 +118,7 @@ def hired(config: Settings, given: Given, engine: Engine, report: Report) -> tup
         If the model, the device, the texts or the subject cannot be used.
     """
     report("loading the model", 0, 1)
-    space = Space.load(config.model, config.device)
+    space = Space.load(config.model, config.device, trust_remote_code=config.trust_remote_code)
     space = replace(space, encoder=EncodedOnce(space.encoder))
     config, pool = _resolved(config, given, space.composes), Pool(engine, "study", space.identity)
     stored = _stored(config, given.texts, space, pool, report)

@@ -10,7 +10,7 @@ import typer
 
 from copyloom import InputError
 from experiments.commands import console
-from experiments.commands.options import Column, DeviceName, Json
+from experiments.commands.options import Column, DeviceName, Json, Trust
 
 _SHOWN = 5
 _HOW = {"rich_help_panel": "How it is trained; --config has the rest"}
@@ -35,6 +35,7 @@ def train_adapter_command(
     precision: Annotated[str | None, typer.Option(help="float32, bfloat16 or auto.", **_HOW)] = None,
     seed: Annotated[int | None, typer.Option(help="Of all random numbers.", **_HOW)] = None,
     device: DeviceName = "auto",
+    trust_remote_code: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Train an adapter for any model; the same command goes on with a run that was stopped."""
@@ -46,7 +47,7 @@ def train_adapter_command(
         raise InputError("--vectors stands in the place of an encoder's; give --encoder or --vectors, not both")
     chosen = {"model": model, "encoder": encoder, "stage": stage, "per_text": per_text, "rows": rows,
               "adapter_steps": adapter_steps, "joint_steps": joint_steps, "patience": patience,
-              "precision": precision, "seed": seed}  # fmt: skip
+              "precision": precision, "seed": seed, "trust_remote_code": trust_remote_code or None}  # fmt: skip
     settings = read_training(config, {name: value for name, value in chosen.items() if value is not None})
     given = None if vectors is None else read_rows(vectors)
     lines = _lines(texts, column, whole=given is not None)
@@ -92,5 +93,5 @@ def _show(found: Any) -> None:
     pairs = [list(pair) for pair in zip(found.held_out, quality.written, strict=True)][:_SHOWN]
     console.table("\nFor instance", ["held-out text", "decoded"], pairs)
     if found.left_out:
-        console.out.print(f"{found.left_out} texts were left out; {found.reason}", markup=False)
-    console.out.print(f"\nModel: {found.folder} (trained on {found.trained_on:,} texts)", markup=False)
+        console.out.print(f"{found.left_out} texts were left out; {found.reason}")
+    console.out.print(f"\nModel: {found.folder} (trained on {found.trained_on:,} texts)")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from copyloom import InputError
+from embeddings.folders import check_output
 from experiments.commands import console
 from experiments.commands.options import Json
 
@@ -40,6 +41,7 @@ def bench_bandits(
     if unknown:
         raise InputError(f"there is no cell {unknown[0]!r}; there are: {', '.join(CELLS)}")
     chosen, cores = [CELLS[name] for name in names], processes or os.cpu_count() or 1
+    check_output(out / "bandits.json")
     with console.progress() as report:
         if speed:
             console.deliver(throughput.measure(device=device), tables.show_speed, as_json, out / "speed.json")

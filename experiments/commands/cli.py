@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from copyloom import CopyloomError
+from copyloom import CopyloomError, __version__
+from embeddings.folders import check_output
 from experiments.commands import console
 from experiments.commands.adapter import train_adapter_command
 from experiments.commands.bandit import bench_bandits
@@ -19,7 +23,18 @@ from experiments.commands.evaluate import evaluate
 from experiments.commands.inversion import decode, invert, merge
 from experiments.commands.mix import mix
 from experiments.commands.models import models_app
-from experiments.commands.options import Column, DeviceName, File, Json, Model, Writer, writer_for
+from experiments.commands.options import (
+    Column,
+    Commands,
+    DeviceName,
+    File,
+    Json,
+    Model,
+    Trust,
+    Writer,
+    output,
+    writer_for,
+)
 from experiments.commands.plan import plan
 from experiments.commands.prior import prior
 from experiments.commands.probe import inversion, radius, transfer, vectors
@@ -28,6 +43,7 @@ from experiments.commands.settings import takes
 from experiments.commands.steering import steer, steering, styles
 from experiments.commands.writer import train_editor_command, train_writer_command
 from experiments.simulation.config import RunConfig
+from generator.threads import choose_threads
 
 DEFAULT_OUT = Path("runs")
 _FROM_SOURCE = (
@@ -39,16 +55,30 @@ Force = Annotated[bool, typer.Option("--force", help="Play a study anew that the
 
 # torch's CPU kernels keep code for each of the last 1,024 shapes: a gigabyte in a long inversion. They read this once.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
+choose_threads()
 
 
-class _Commands(TyperGroup):
+class _OneLineErrors(TyperGroup):
     """Turns errors that people can mend into one line, without a traceback."""
+
+    def main(self, *arguments: Any, **settings: Any) -> Any:
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # what a terminal cannot show is no reason to fail
+        return super().main(*arguments, **settings)
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except CopyloomError as error:
             typer.echo(f"error: {error}", err=True)
+            _drop_output()
+            raise typer.Exit(2) from error
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            typer.echo(f"error: something cannot be read or written ({error}); mend that, and give the command again",
+                       err=True)  # fmt: skip
+            _drop_output()
             raise typer.Exit(2) from error
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] != "experiments":
@@ -60,17 +90,41 @@ class _Commands(TyperGroup):
             raise typer.Exit(130) from None
 
 
-app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+def _drop_output() -> None:
+    """Forget what standard output did not take, or the interpreter would try again, and complain, when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+app = Commands(cls=_OneLineErrors, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Writes new marketing copy from old, and learns from clicks what to write next.")  # fmt: skip
-train = typer.Typer(no_args_is_help=True, help="Train models.")
-study_app = typer.Typer(no_args_is_help=True, help="Measure.")
+train = Commands(no_args_is_help=True, help="Train models.")
+study_app = Commands(no_args_is_help=True, help="Measure.")
 app.add_typer(train, name="train")
-bench_app = typer.Typer(no_args_is_help=True, help="Measure speed, beside a baseline in the same run.")
+bench_app = Commands(no_args_is_help=True, help="Measure speed, beside a baseline in the same run.")
 app.add_typer(study_app, name="study")
 app.add_typer(dataset_app, name="dataset")
 app.add_typer(document_app, name="document")
 app.add_typer(bench_app, name="bench")
 app.add_typer(models_app, name="models")
+
+
+@app.callback()
+def every_command(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take what all commands take."""
 
 
 @app.command()
@@ -80,11 +134,12 @@ def quickstart(
     asked: dict[str, Any],
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/quickstart, or runs/ and the file's name.")] = None,
     model: Writer = None,
+    trust_remote_code: Trust = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Run the main job: store texts, mix new ones, show them to simulated shoppers, learn, and report."""
-    config = RunConfig.checked(**asked, model=writer_for(model))
+    config = RunConfig.checked(**asked, model=writer_for(model), trust_remote_code=trust_remote_code)
     _study(config, out or DEFAULT_OUT / (config.texts.stem if config.texts else "quickstart"), as_json, force)
 
 
@@ -105,7 +160,7 @@ def report(
     campaign: Annotated[
         str | None, typer.Option(help="Report on one of its campaigns, finished or not: by its ledger alone.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Page of the campaign; campaign.html in the run folder.")] = None,
+    out: Annotated[Path | None, output("Page of the campaign; campaign.html in the run folder.")] = None,
     as_json: Json = False,
 ) -> None:
     """Draw the report of a finished run again, or of one of its campaigns."""
@@ -131,13 +186,14 @@ app.command()(steer)
 def doctor(
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
+    trust_remote_code: Trust = False,
     database: Annotated[Path | None, typer.Option(help="A study.sqlite to look at.")] = None,
     as_json: Json = False,
 ) -> None:
     """Say what this machine offers: device and why, versions, model, database."""
     from experiments.commands.doctor import examine
 
-    found = examine(model, device, database)
+    found = examine(model, device, database, trust_remote_code)
     if as_json:
         console.print_json(found)
         return
@@ -224,7 +280,7 @@ bench_app.command("bandits")(bench_bandits)
 def bench_inversion(
     quick: Annotated[bool, typer.Option("--quick", help="Fewer texts: within 10 minutes on 2 cores.")] = False,
     data: Annotated[Path | None, typer.Option(help="Folder of real texts; grammar claims where there is none.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the numbers to this JSON file.")] = None,
+    out: Annotated[Path | None, output("Write the numbers to this JSON file.")] = None,
     device: DeviceName = "auto",
     as_json: Json = False,
 ) -> None:
@@ -267,6 +323,7 @@ def bench_mix(
             found = measure_written(written, report)
         console.deliver(found, show_written, as_json, out / "written.json")
         return
+    check_output(out / "mix.json")
     given = None if texts is None else read_texts(texts, column)
     with console.progress() as report:
         found = measure(
@@ -328,5 +385,5 @@ def _study(config: Any, out: Path, as_json: bool, force: bool) -> None:
         f"{summary['seconds']:.0f} s on {summary['device']}"
     )
     for note in summary["notes"]:
-        console.out.print(f"Note: {note}", markup=False)
-    console.out.print(f"\nReport: {out / REPORT}", markup=False)
+        console.out.print(f"Note: {note}")
+    console.out.print(f"\nReport: {out / REPORT}")

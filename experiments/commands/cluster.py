@@ -57,7 +57,7 @@ def invert_on_ray(
         ray.shutdown()
     console.deliver(report, lambda found: console.out.print(
         f"{found['texts']:,} texts: {found['exact']:,} exact, {found['inexact']:,} not, {found['refused']:,} refused; "
-        f"{found['resumed']:,} were there already\nParquet: {found['parquet']}", markup=False), as_json)  # fmt: skip
+        f"{found['resumed']:,} were there already\nParquet: {found['parquet']}"), as_json)  # fmt: skip
 
 
 def _check_answers(address: str | None) -> None:

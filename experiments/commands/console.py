@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -26,11 +28,15 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from copyloom import Report
-from embeddings.folders import replacing
+from copyloom import InputError, Report
+from embeddings.folders import keep_result, replacing, spare_result
 
-out = Console(highlight=False)
-notes = Console(stderr=True, highlight=False)
+if not os.environ.get("COLUMNS", "").strip("0"):  # some shells say 0, and nothing would be shown
+    os.environ.pop("COLUMNS", None)
+
+# Letters are shown as people wrote them and models decoded them: no [markup], no :emoji:, no line ends of our own.
+out = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+notes = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 @contextmanager
@@ -39,7 +45,12 @@ def progress() -> Iterator[Report]:
     if not notes.is_terminal:
         yield _plain_lines()
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), _Speed())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        _Speed(),
+    )
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=notes, transient=True) as bars:
         tasks: dict[str, TaskID] = {}  # one a stage, each with its own pace, for stages take turns
         reached: dict[str, int] = {}
@@ -88,8 +99,21 @@ def _plain_lines() -> Report:
 
 
 def print_json(data: dict[str, Any]) -> None:
-    """Print one JSON object on standard output."""
-    typer.echo(json.dumps(data, ensure_ascii=False))
+    """Print one JSON object on standard output, in UTF-8 whatever the terminal's encoding.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written, to a full disk say; the message says where it is now.
+    """
+    whole = json.dumps(data, ensure_ascii=False).encode("utf-8", "backslashreplace")  # half a surrogate pair: \\udc80
+    try:
+        typer.echo(whole)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        spare = spare_result("result.json", lambda path: path.write_bytes(whole))
+        raise InputError(f"standard output cannot be written ({error.strerror}); the result is in {spare}") from error
 
 
 def deliver(
@@ -97,21 +121,26 @@ def deliver(
 ) -> None:
     """Write what was measured to a JSON file, if one is given, and print it: as JSON, or as `show` does."""
     if path is not None:
-        with replacing(path) as partial:
-            partial.write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
+        keep_result(path, lambda place: _write_json(found, place))
     print_json(found) if as_json else show(found)
+
+
+def _write_json(found: dict[str, Any], path: Path) -> None:
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     """Print a table; columns of numbers stand to the right."""
-    out.print(title, style="italic", markup=False)  # a title of its own would be folded to the table's width
-    drawn = Table(show_edge=False, pad_edge=False)
+    out.print(title, style="italic")  # a title of its own would be folded to the table's width
+    utf = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
+    drawn = Table(show_edge=False, pad_edge=False, box=box.HEAVY_HEAD if utf else box.ASCII_DOUBLE_HEAD)
     for i, column in enumerate(columns):
         numeric = bool(rows) and all(re.fullmatch(r"[-+]?[\d.,]+ ?%?", row[i]) for row in rows)
         drawn.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*map(escape, row))
-    out.print(drawn)
+        drawn.add_row(*row)
+    out.print(drawn, soft_wrap=False)
 
 
 def percent(value: float | None, signed: bool = False) -> str:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from experiments.commands import console
-from experiments.commands.options import After, Before, DeviceName, Json, Model
+from experiments.commands.options import After, Before, Commands, DeviceName, Json, Model, Trust
 
 if TYPE_CHECKING:
     from embeddings.inversion import Refused
     from embeddings.summary import SummaryEmbedding
 
-dataset_app = typer.Typer(no_args_is_help=True, help="Publish summary embeddings as a dataset, and check one.")
+dataset_app = Commands(no_args_is_help=True, help="Publish summary embeddings as a dataset, and check one.")
 
 
 @dataset_app.command("publish")
@@ -43,10 +43,10 @@ def publish_command(
         console.print_json({"folder": str(out), "texts": record.rows, "exact_share": share, "bytes": size,
                             "texts_included": record.texts_included, "refused": len(refused)})  # fmt: skip
         return
-    console.out.print(f"{record.rows:,} texts, {share:.1%} exact, in {record.space}", markup=False)
+    console.out.print(f"{record.rows:,} texts, {share:.1%} exact, in {record.space}")
     if refused:
         console.out.print(f"left out, because inversion refused them: {len(refused):,}")
-    console.out.print(f"Dataset: {out} ({size:,} bytes); read its README.md before you share it", markup=False)
+    console.out.print(f"Dataset: {out} ({size:,} bytes); read its README.md before you share it")
 
 
 @dataset_app.command("check")
@@ -58,6 +58,7 @@ def check_command(
     before: Before = "",
     after: After = "",
     device: DeviceName = "auto",
+    trust_remote_code: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Check files, hashes, shapes and values, and decode a sample; exit 1 if a text marked exact does not decode."""
@@ -68,7 +69,7 @@ def check_command(
     record = dataset.record
     decoded = None
     if sample:
-        space = Space.load(model, device, record.space.vectors, (before, after))
+        space = Space.load(model, device, record.space.vectors, (before, after), trust_remote_code=trust_remote_code)
         decoded = dataset.verify(space, sample, seed)
     if as_json:
         console.print_json({
@@ -77,7 +78,7 @@ def check_command(
             "decoded": decoded and {"texts": decoded.decoded, "exact": decoded.exact, "broken_rows": decoded.broken},
         })  # fmt: skip
     else:
-        console.out.print(f"{record.title} ({record.licence}): {record.rows:,} texts in {record.space}", markup=False)
+        console.out.print(f"{record.title} ({record.licence}): {record.rows:,} texts in {record.space}")
         console.out.print(f"files, hashes, shapes and values are sound; {record.exact:,} are marked exact")
         _show_decoded(decoded)
     if decoded and decoded.broken:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from sqlalchemy import func, select
 
 from copyloom import CopyloomError
@@ -12,9 +13,10 @@ from embeddings.database import REVISION, EmbeddingRow, TextRow, open_database, 
 from embeddings.space import Space
 from experiments.versions import versions
 from generator.device import Device
+from generator.threads import processors, waiting
 
 
-def examine(model: str, device: str, database: Path | None) -> dict[str, Any]:
+def examine(model: str, device: str, database: Path | None, trust_remote_code: bool = False) -> dict[str, Any]:
     """Return device and reason, versions, model and database, in words; what is wrong with one is its value.
 
     Raises
@@ -24,9 +26,10 @@ def examine(model: str, device: str, database: Path | None) -> dict[str, Any]:
     """
     chosen = Device.choose(device)
     found: dict[str, Any] = {"device": f"{chosen.type}: {chosen.reason}", "versions": versions()}
+    found["threads"] = f"{torch.get_num_threads()} on {processors()} processors; they wait: {waiting()}"
     found["neuron"] = "untested: the code takes the device if it is there, but never ran on Trainium hardware"
     try:
-        space = Space.load(model, device)
+        space = Space.load(model, device, trust_remote_code=trust_remote_code)
         parameters = sum(p.numel() for p in space.model.model.parameters())
         adapter = "with an adapter" if space.adapter else "without an adapter: start from the token mean"
         found["model"] = f"{space.identity}, {parameters:,} parameters, {adapter}"

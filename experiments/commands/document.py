@@ -8,19 +8,21 @@ from typing import Annotated
 import typer
 
 from copyloom import InputError
+from embeddings.folders import keep_result
 from experiments.commands import console
-from experiments.commands.options import DeviceName, Json, Model
+from experiments.commands.options import Commands, DeviceName, Json, Model, Trust, output
 
-document_app = typer.Typer(no_args_is_help=True, help="Invert and read texts of any length.")
+document_app = Commands(no_args_is_help=True, help="Invert and read texts of any length.")
 
 
 @document_app.command("invert")
 def invert_command(
     files: Annotated[list[Path], typer.Argument(help="Text files in UTF-8, one document each.")],
-    out: Annotated[Path | None, typer.Option(help="Write the documents to this safetensors file.")] = None,
+    out: Annotated[Path | None, output("Write the documents to this safetensors file.")] = None,
     span_tokens: Annotated[int | None, typer.Option(help="Most tokens of a span; 40 unless given.", min=1)] = None,
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
+    trust_remote_code: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Cut long texts into spans, find the summary embeddings of all, and say which documents are exact."""
@@ -28,13 +30,13 @@ def invert_command(
     from embeddings.space import Space
 
     texts = [read_document_file(file) for file in files]
-    space = Space.load(model, device)
+    space = Space.load(model, device, trust_remote_code=trust_remote_code)
     with console.progress() as show:
         found = invert_documents(
             space, texts, progress=lambda done, total: show("inverting spans", done, total), most=span_tokens
         )
     if out is not None:
-        save_documents(found, out)
+        keep_result(out, lambda path: save_documents(found, path))
     if as_json:
         rows = [
             {"file": str(file), "characters": len(document), "spans": len(document.embeddings), "exact": document.exact}
@@ -48,7 +50,7 @@ def invert_command(
     ]
     console.table(f"Documents in {space.identity}", ["file", "characters", "spans", "exact"], cells)
     if out is not None:
-        console.out.print(f"Documents: {out}", markup=False)
+        console.out.print(f"Documents: {out}")
 
 
 @document_app.command("read")
@@ -57,6 +59,7 @@ def read_command(
     out: Annotated[Path | None, typer.Option(help="Write what is decoded to 1.txt, 2.txt, ... in this folder.")] = None,
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
+    trust_remote_code: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Decode documents from their vectors, and say which are exact or where each first goes wrong."""
@@ -64,7 +67,7 @@ def read_command(
     from embeddings.space import Space
 
     documents = load_documents(file)
-    found = read_documents(Space.load(model, device), documents)
+    found = read_documents(Space.load(model, device, trust_remote_code=trust_remote_code), documents)
     if out is not None:
         _write_texts([read.text for read in found], out)
     if as_json:
@@ -80,7 +83,7 @@ def read_command(
     ]
     console.table(str(file), ["document", "characters", "exact"], cells)
     if out is not None:
-        console.out.print(f"Texts: {out}", markup=False)
+        console.out.print(f"Texts: {out}")
 
 
 def read_document_file(path: Path) -> str:

@@ -131,7 +131,7 @@ def _show(found: Evaluation, is_rate: bool) -> None:
     console.table("How much the log can say", ["measure", "value"], rows)
     console.out.print(f"\nVerdict: {support.verdict}")
     for reason in support.reasons:
-        console.out.print(f"- {reason}", markup=False)
+        console.out.print(f"- {reason}")
 
 
 def _show_check(log: LogTable, as_json: bool) -> None:
@@ -143,7 +143,7 @@ def _show_check(log: LogTable, as_json: bool) -> None:
     else:
         console.out.print(f"rounds {data['rounds']:,}, texts {data['texts']:,}, positions {data['positions']:,}")
         for problem in log.problems:
-            console.out.print(str(problem), markup=False)
+            console.out.print(str(problem))
         if not log.problems:
             console.out.print("every row can be used")
     if log.problems:

@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from copyloom import InputError
+from copyloom import CopyloomError, InputError
+from embeddings.folders import keep_result, spare_result
 from embeddings.inversion_config import InversionConfig
 from experiments.commands import console
 from experiments.commands.options import (
@@ -25,9 +26,14 @@ from experiments.commands.options import (
     Model,
     PoolName,
     Texts,
+    Trust,
+    output,
 )
 from experiments.commands.settings import takes
 from generator.settings import validated
+
+if TYPE_CHECKING:
+    from embeddings.summary import SpaceIdentity
 
 _SHOWN = 50
 _PART = 512
@@ -45,7 +51,7 @@ def invert(
     text: Texts = None,
     texts: File = None,
     column: Column = None,
-    out: Annotated[Path | None, typer.Option(help="Write the embeddings to this safetensors file.")] = None,
+    out: Annotated[Path | None, output("Write the embeddings to this safetensors file.")] = None,
     run: Annotated[Path | None, typer.Option(help="Folder of a long job; the same command goes on with it.")] = None,
     shard: Annotated[str, typer.Option(help="With --run: part i/n of the texts, i from 0 to n - 1.")] = "0/1",
     engine: Annotated[str, typer.Option(help="local, or ray: on a cluster, with --run.", **_CLUSTER)] = "local",
@@ -63,6 +69,7 @@ def invert(
     after: After = "",
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
+    trust_remote_code: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Find the summary embedding of each text, and say which decode back exactly."""
@@ -78,24 +85,25 @@ def invert(
     if engine not in ("local", "ray"):
         raise InputError(f"engine {engine!r} is unknown; use local or ray")
     part, given = Shard.parse(shard), given_texts(text, texts, column)
-    space = Space.load(model, device, vectors, (before, after))
+    space = Space.load(model, device, vectors, (before, after), trust_remote_code=trust_remote_code)
     usual = space.default_inversion.model_dump()
     config = validated(InversionConfig, usual | asked | {"compiled": compiled}, "settings of the inversion")
     if engine == "ray":
         from experiments.commands.cluster import invert_on_ray
 
         source = {"texts": texts, "column": column, "run": run}
-        around = {"model": model, "device": device, "vectors": vectors, "context": (before, after), "config": config}
+        around = {"model": model, "device": device, "vectors": vectors, "context": (before, after), "config": config,
+                  "trust_remote_code": trust_remote_code}  # fmt: skip
         invert_on_ray(source, around, address, workers, as_json)
     elif run is None:
-        _invert_now(space, given, config, _keep(database, pool), out, as_json)
+        _invert_now(space, given, config, _keep(database, pool, space.identity), out, as_json)
     else:
-        _invert_job(space, given, config, run, part, _keep(database, pool), as_json)
+        _invert_job(space, given, config, run, part, _keep(database, pool, space.identity), as_json)
 
 
 def merge(
     run: Annotated[Path, typer.Argument(help="Folder of a job whose shards are all finished.")],
-    out: Annotated[Path | None, typer.Option(help="Write the embeddings to this safetensors file.")] = None,
+    out: Annotated[Path | None, output("Write the embeddings to this safetensors file.")] = None,
     database: Database = None,
     pool: PoolName = "texts",
     as_json: Json = False,
@@ -115,7 +123,7 @@ def merge(
         found += embeddings if out is not None else []
     exact_share = exact / max(texts, 1)
     if out is not None:
-        save_embeddings(found, out)
+        keep_result(out, lambda path: save_embeddings(found, path))
     if as_json:
         console.print_json({"texts": texts, "exact_share": exact_share, "refused": _refusals(refused),
                             "out": None if out is None else str(out)})  # fmt: skip
@@ -123,7 +131,7 @@ def merge(
     console.out.print(f"{texts:,} texts, each once; exact {exact_share:.2%}")
     _show_refused(refused)
     if out is not None:
-        console.out.print(f"Embeddings: {out}", markup=False)
+        console.out.print(f"Embeddings: {out}")
 
 
 def decode(
@@ -132,6 +140,7 @@ def decode(
     before: Before = "",
     after: After = "",
     device: DeviceName = "auto",
+    trust_remote_code: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Decode stored embeddings and say which give their text back."""
@@ -139,7 +148,7 @@ def decode(
     from embeddings.space import Space
 
     stored = load_embeddings(file)
-    space = Space.load(model, device, stored[0].space.vectors, (before, after))
+    space = Space.load(model, device, stored[0].space.vectors, (before, after), trust_remote_code=trust_remote_code)
     decoded = space.decode(stored)
     same = [found == embedding.text for found, embedding in zip(decoded, stored, strict=True)]
     if as_json:
@@ -182,9 +191,13 @@ def _invert_now(
     found, refused = _parted(results[number] for number in range(len(texts)))
     if not found:
         raise InputError(f"text {refused[0].index + 1} {refused[0].reason}")
-    keep(found)
     if out is not None:
-        save_embeddings(found, out)
+        keep_result(out, lambda path: save_embeddings(found, path))
+    try:
+        keep(found)
+    except CopyloomError as error:
+        saved = out or spare_result("embeddings.safetensors", lambda path: save_embeddings(found, path))
+        raise type(error)(f"{error}; nothing is lost: the embeddings are in {saved}") from error
     not_exact = [embedding.text for embedding in found if not embedding.exact]
     exact_share = 1 - len(not_exact) / len(found)
     if as_json:
@@ -202,7 +215,7 @@ def _invert_now(
     )
     _show_refused(refused)
     if out is not None:
-        console.out.print(f"Embeddings: {out}", markup=False)
+        console.out.print(f"Embeddings: {out}")
 
 
 def _invert_job(
@@ -230,17 +243,27 @@ def _invert_job(
         f"{found['texts_per_second']:.1f} a second ({done.seconds:.0f} s, {done.precision})"
     )
     _show_refused(done.refused)
-    console.out.print(f"Folder: {folder}; `copyloom merge {folder}` checks it and puts shards together", markup=False)
+    console.out.print(f"Folder: {folder}; `copyloom merge {folder}` checks it and puts shards together")
 
 
-def _keep(database: str | None, pool: str) -> Keep:
-    """Return a function that adds embeddings to a pool, or one that does nothing."""
-    from embeddings.database import open_database
+def _keep(database: str | None, pool: str, space: SpaceIdentity | None = None) -> Keep:
+    """Return a function that adds embeddings to a pool, or one that does nothing.
+
+    Raises
+    ------
+    CopyloomError
+        If they cannot be added: that is known before there are any.
+    """
+    from embeddings.database import open_database, writing
     from embeddings.pool import Pool
 
     if database is None:
         return lambda embeddings: None
     engine = open_database(database)
+    with writing(engine):
+        pass
+    if space is not None:
+        Pool(engine, pool, space)
 
     def add(embeddings: Sequence[Any]) -> None:
         if embeddings:
@@ -266,6 +289,6 @@ def _refusals(refused: Sequence[Any]) -> list[dict[str, Any]]:
 
 def _show_refused(refused: Sequence[Any]) -> None:
     for row in refused[:10]:
-        console.out.print(f"not inverted: text {row.index + 1} {row.reason}", markup=False)
+        console.out.print(f"not inverted: text {row.index + 1} {row.reason}")
     if len(refused) > 10:
         console.out.print(f"... and {len(refused) - 10} more; --json names all")

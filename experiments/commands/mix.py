@@ -11,8 +11,9 @@ import typer
 
 from copyloom import InputError, Report
 from embeddings.effort import Effort
+from embeddings.folders import is_special, keep_result, replacing
 from experiments.commands import console
-from experiments.commands.options import DeviceName, Json, Subject, Texts, Writer, writer_for
+from experiments.commands.options import DeviceName, Json, Subject, Texts, Trust, Writer, output, writer_for
 from experiments.commands.settings import takes
 from experiments.texts import read_table
 
@@ -38,12 +39,13 @@ def mix(
     pairs: Annotated[
         Path | None, typer.Option(help="Instead: a CSV file with columns a, b and, of a, weight (0.5 unless given).")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="With --pairs: write a CSV file.")] = None,
+    out: Annotated[Path | None, output("With --pairs: write a CSV file.")] = None,
     subject: Subject = None,
     *,
     asked: dict[str, Any],
     model: Writer = None,
     device: DeviceName = "auto",
+    trust_remote_code: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Write a new text from a mixture of others."""
@@ -55,7 +57,7 @@ def mix(
     if pairs is not None:
         if text or weights or more:
             raise InputError("--pairs brings its own texts and weights; give --pairs, or --text and --weights")
-        _mix_pairs(_read_pairs(pairs), record, effort, writer_for(model), device, out, as_json)
+        _mix_pairs(_read_pairs(pairs), record, effort, writer_for(model), device, trust_remote_code, out, as_json)
         return
     if out is not None:
         raise InputError("--out is for --pairs; one text is printed")
@@ -64,17 +66,17 @@ def mix(
         raise InputError(f"{len(parents)} texts were given; a mixture needs at least two: --text '...' --text '...'")
     chosen = [*(weights or []), *(more or [])] or [1 / len(parents)] * len(parents)
     check_weights(chosen, len(parents))
-    _mix_one(parents, chosen, record, effort, writer_for(model), device, as_json)
+    _mix_one(parents, chosen, record, effort, writer_for(model), device, trust_remote_code, as_json)
 
 
 def _mix_one(
     parents: list[str], weights: list[float], record: ProductRecord | None, effort: Effort, model: str, device: str,
-    as_json: bool,
+    trust_remote_code: bool, as_json: bool,
 ) -> None:  # fmt: skip
     from embeddings.inversion import check_texts
     from embeddings.space import Space
 
-    space = Space.load(model, device)
+    space = Space.load(model, device, trust_remote_code=trust_remote_code)
     _check_editor(space, effort)
     check_texts(space.model, parents, space.default_inversion, space.prefix)
     ends = [] if record else [text for text, weight in zip(parents, weights, strict=True) if weight == 1]
@@ -91,13 +93,13 @@ def _mix_one(
                                               for text, one in zip(parents, stored, strict=True)]})  # fmt: skip
         return
     for parent, weight in zip(stored, weights, strict=True):
-        console.out.print(f"{weight:+.2f}  {parent.text}", markup=False)
-    console.out.print(f"   ->  {mixture.text}", markup=False)
+        console.out.print(f"{weight:+.2f}  {parent.text}")
+    console.out.print(f"   ->  {mixture.text}")
     new = "new text" if mixture.new else "not new: a parent's text"
     likely = "" if mixture.printed is None else f", printed as it stands with probability {mixture.printed:.2f}"
     console.out.print(f"semantic consistency {mixture.semantic_consistency:.2f}, {new}{likely}")
     for reason in refusals:
-        console.out.print(f"a study would refuse it: {reason}", markup=False)
+        console.out.print(f"a study would refuse it: {reason}")
 
 
 def _stored(
@@ -139,8 +141,8 @@ def _refusals(mixture: Mixture, parents: Sequence[str], record: ProductRecord | 
 
 
 def _mix_pairs(
-    rows: list[Pair], record: ProductRecord | None, effort: Effort, model: str, device: str, out: Path | None,
-    as_json: bool,
+    rows: list[Pair], record: ProductRecord | None, effort: Effort, model: str, device: str,
+    trust_remote_code: bool, out: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Mix all pairs; after each the file is written anew, and what it holds already is not mixed again."""
     from embeddings.space import Space
@@ -150,9 +152,8 @@ def _mix_pairs(
     if kept := sum(pair in known for pair in rows):
         console.notes.print(
             f"{kept} of {len(rows)} pairs are in {out} already and stay as they are; delete a row to mix it again",
-            markup=False,
         )
-    space = Space.load(model, device)
+    space = Space.load(model, device, trust_remote_code=trust_remote_code)
     _check_editor(space, effort)
     new = [pair for pair in rows if pair not in known]
     texts = list(dict.fromkeys(text for pair in new for text in pair[:2]))
@@ -181,21 +182,21 @@ def _mix_pairs(
                 except InputError as error:
                     line |= nothing | {"refusals": [str(error)]}
             found.append(line)
-            if out is not None:
+            if out is not None and not is_special(out):
                 _write(out, found)
         show("mixing", len(rows), len(rows))
+    if out is not None and is_special(out):  # what is written to a pipe cannot be written anew
+        keep_result(out, lambda path: _write(path, found))
     if as_json:
         console.print_json({"model": model, "mixtures": found})
         return
     for row in found if out is None else []:
-        console.out.print(f"{row['a']}  +  {row['b']}\n   ->  {row['text'] or row['refusals'][0]}", markup=False)
+        console.out.print(f"{row['a']}  +  {row['b']}\n   ->  {row['text'] or row['refusals'][0]}")
     written = sum(bool(row["text"]) for row in found)
-    console.out.print(f"{written} of {len(found)} mixtures written{f' to {out}' if out else ''}", markup=False)
+    console.out.print(f"{written} of {len(found)} mixtures written{f' to {out}' if out else ''}")
 
 
 def _write(path: Path, found: Sequence[dict[str, Any]]) -> None:
-    from embeddings.folders import replacing
-
     with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
         writer.writeheader()
@@ -203,15 +204,14 @@ def _write(path: Path, found: Sequence[dict[str, Any]]) -> None:
 
 
 def _written(path: Path) -> dict[Pair, dict[str, Any]]:
-    """Return the rows that an earlier call wrote to a file, by pair; and make sure that the file can be written.
+    """Return the rows that an earlier call wrote to a file, by pair.
 
     Raises
     ------
     InputError
-        If it cannot, or holds something else.
+        If it cannot be read, or holds something else.
     """
-    if not path.exists():
-        _write(path, [])
+    if not path.exists() or is_special(path):
         return {}
     try:
         with path.open(newline="", encoding="utf-8") as file:

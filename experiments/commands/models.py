@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from experiments.commands import console
-from experiments.commands.options import Json
+from experiments.commands.options import Commands, Json
 
-models_app = typer.Typer(no_args_is_help=True, help="Get pretrained models by name.")
+models_app = Commands(no_args_is_help=True, help="Get pretrained models by name.")
 Name = Annotated[str, typer.Argument(help="A name that `copyloom models list` shows.")]
 
 
@@ -39,7 +39,7 @@ def get_model(name: Name, as_json: Json = False) -> None:
     with console.progress() as show:
         path, done = get(name, show)
     found = {"name": name, "path": str(path), "done": done}
-    console.deliver(found, lambda found: console.out.print(f"{found['done']}: {path}", markup=False), as_json)
+    console.deliver(found, lambda found: console.out.print(f"{found['done']}: {path}"), as_json)
 
 
 @models_app.command("path")

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 import typer
 
+from embeddings.folders import check_output
 from experiments.commands import console
+from generator.paths import expanded
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Model = Annotated[str, typer.Option(help="copyloom-tiny, smollm2, a folder, or the hub id of a causal model.")]
 Writer = Annotated[
     str | None, typer.Option("--model", help="smollm2, copyloom-tiny, a folder, or a hub id; smollm2 if it is here.")
 ]
+Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Run the code that a model brings with it.")]
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps or neuron.")]
 Subject = Annotated[Path | None, typer.Option(help="YAML record of the product that new texts are about.")]
 Texts = Annotated[list[str] | None, typer.Option("--text", help="A text; give the option once for each.")]
@@ -26,6 +31,43 @@ Database = Annotated[str | None, typer.Option(help="Also add them to a pool: pat
 PoolName = Annotated[str, typer.Option("--pool", help="Name of that pool.")]
 
 
+class Commands(typer.Typer):
+    """Commands whose paths may begin with ``~``, which the shell leaves in ``--out=~/x``, and may not be empty."""
+
+    def command(  # type: ignore[override]
+        self, *names: str, **settings: Any
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Return a decorator that adds a command."""
+        add = super().command(*names, **settings)
+        return lambda command: add(_spelling_out_paths(command))
+
+
+def _spelling_out_paths(command: Callable[..., Any]) -> Callable[..., Any]:
+    signature = inspect.signature(command, eval_str=True)
+    for one in signature.parameters.values():
+        kind, *details = get_args(one.annotation) or [one.annotation]
+        for detail in details if _is_path(kind) else ():
+            detail.parser, detail.metavar = expanded, detail.metavar or "PATH"
+    command.__signature__ = signature  # type: ignore[attr-defined]
+    command.__annotations__ = {name: one.annotation for name, one in signature.parameters.items()}
+    return command
+
+
+def _is_path(kind: Any) -> bool:
+    return kind is Path or any(map(_is_path, get_args(kind)))
+
+
+def output(help: str, *names: str) -> Any:
+    """Return an option that names a file to write; whether it can be written is checked before any work is done."""
+    return typer.Option(*names, help=help, callback=_checked)
+
+
+def _checked(path: Path | None) -> Path | None:
+    if path is not None:
+        check_output(path)
+    return path
+
+
 def writer_for(model: str | None) -> str:
     """Return the model that was asked for; else the writer that people are shown, or the small one, which is said."""
     from generator.models import SHIPPED, WRITER, is_there
@@ -33,5 +75,5 @@ def writer_for(model: str | None) -> str:
     if model is not None or is_there(WRITER):
         return model or WRITER
     note = f"{SHIPPED} writes, a small model for tests; for better copy: copyloom models get {WRITER}"
-    console.notes.print(note, markup=False, soft_wrap=True)
+    console.notes.print(note)
     return SHIPPED

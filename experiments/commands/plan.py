@@ -57,7 +57,7 @@ def _show(campaign: PlannedCampaign, found: TrafficPlan) -> None:
         ["features", f"{campaign.features}", f"at most {found.learnable_features:,}"],
     ]
     console.table("The plan, and what would do with all else as planned", ["", "planned", "would do"], rows)
-    console.out.print(f"\nThe campaign {found.verdict}.", markup=False)
+    console.out.print(f"\nThe campaign {found.verdict}.")
     console.out.print(
         f"The reward model's prior weighs more than the clicks for {found.prior_impressions:,} impressions "
         f"(logit sd {found.prior_logit_sd:.2f}, {campaign.features} features)."

@@ -35,4 +35,4 @@ def _show(found: dict[str, Any]) -> None:
             for name, (low, high) in found["intervals"].items()]  # fmt: skip
     console.table(f"What {found['campaigns']} campaigns say", ["prior", "value", "95 % interval"], rows)
     settings = {"prior": {name: float(f"{value:.4g}") for name, value in found["prior"].items()}}
-    console.out.print(f"\nFor a file of settings:\n\n{yaml.safe_dump(settings, sort_keys=False)}", markup=False)
+    console.out.print(f"\nFor a file of settings:\n\n{yaml.safe_dump(settings, sort_keys=False)}")

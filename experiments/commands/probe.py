@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from copyloom import InputError
+from embeddings.folders import keep_result
 from experiments.commands import console
 from experiments.commands.inversion import given_texts
-from experiments.commands.options import After, Before, Column, DeviceName, File, Json, Model, Texts
+from experiments.commands.options import After, Before, Column, DeviceName, File, Json, Model, Texts, Trust, output
 
 _Start = Annotated[str | None, typer.Option(help="adapter, token_mean or random.")]
 
@@ -24,13 +25,14 @@ def radius(
     sample: Annotated[int, typer.Option(help="Texts to try, drawn from those given.", min=1)] = 24,
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
+    trust_remote_code: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Find the longest step with which inversion is fastest; what it moves is the price in mixing."""
     from embeddings.probe import probe_radius
 
     given = given_texts(text, texts, column)
-    space, config = _space_and_config(model, device, start)
+    space, config = _space_and_config(model, device, start, trust_remote_code)
     with console.progress() as show:
         found = probe_radius(space, given, config, sample=sample, progress=lambda *done: show("radius", *done))
     if as_json:
@@ -48,13 +50,14 @@ def vectors(
     column: Column = None,
     limit: Annotated[int, typer.Option(help="Most vectors to try.", min=1)] = 64,
     device: DeviceName = "auto",
+    trust_remote_code: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Find the fewest vectors a text with which all texts of a pool are exact."""
     from embeddings.probe import smallest_vectors
 
     given = given_texts(text, texts, column)
-    space, _ = _space_and_config(model, device, None)
+    space, _ = _space_and_config(model, device, None, trust_remote_code)
     with console.progress() as show:
         found = smallest_vectors(space, given, limit=limit, progress=lambda *done: show("vectors", *done))
     if as_json:
@@ -69,10 +72,11 @@ def vectors(
 def transfer(
     file: Annotated[Path, typer.Argument(help="Embeddings of the old version, from `copyloom invert --out`.")],
     model: Annotated[str, typer.Option(help="The new version: a folder or hub id.")],
-    out: Annotated[Path | None, typer.Option(help="Write the embeddings of the new version to this file.")] = None,
+    out: Annotated[Path | None, output("Write the embeddings of the new version to this file.")] = None,
     before: Before = "",
     after: After = "",
     device: DeviceName = "auto",
+    trust_remote_code: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Carry embeddings over to another version of their model, and say how well that went."""
@@ -81,11 +85,11 @@ def transfer(
     from embeddings.transfer import carry_over
 
     stored = load_embeddings(file)
-    space = Space.load(model, device, stored[0].space.vectors, (before, after))
+    space = Space.load(model, device, stored[0].space.vectors, (before, after), trust_remote_code=trust_remote_code)
     with console.progress() as show:
         carried, report = carry_over(space, stored, progress=lambda *done: show("carrying over", *done))
     if out is not None:
-        save_embeddings(carried, out)
+        keep_result(out, lambda path: save_embeddings(carried, path))
     if as_json:
         console.print_json({**asdict(report), "out": None if out is None else str(out)})
         return
@@ -97,12 +101,12 @@ def transfer(
     columns = ["vectors", "exact", "steps", "cosine to the old vectors"]
     console.table(f"{report.texts} texts from {stored[0].space.model} to {model}", columns, rows)
     if out is not None:
-        console.out.print(f"Embeddings: {out}", markup=False)
+        console.out.print(f"Embeddings: {out}")
 
 
 def inversion(
     data: Annotated[Path | None, typer.Option(help="Folder of real texts; grammar claims where there is none.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the numbers to this JSON file.")] = None,
+    out: Annotated[Path | None, output("Write the numbers to this JSON file.")] = None,
     device: DeviceName = "auto",
     as_json: Json = False,
 ) -> None:
@@ -125,12 +129,12 @@ def _shown(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _space_and_config(model: str, device: str, start: str | None) -> tuple[Any, Any]:
+def _space_and_config(model: str, device: str, start: str | None, trust_remote_code: bool) -> tuple[Any, Any]:
     from embeddings.inversion_config import InversionConfig
     from embeddings.space import Space
 
     if start not in (None, "adapter", "token_mean", "random"):
         raise InputError(f"start {start!r} is unknown; use adapter, token_mean or random")
-    space = Space.load(model, device)
+    space = Space.load(model, device, trust_remote_code=trust_remote_code)
     config = space.default_inversion if start is None else InversionConfig(start=start)
     return space, config.model_copy(update={"max_steps": 100, "precision": "auto"})

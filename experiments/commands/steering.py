@@ -11,15 +11,16 @@ import typer
 
 from copyloom import InputError
 from embeddings.effort import Effort
+from embeddings.folders import keep_result
 from experiments.commands import console
-from experiments.commands.options import DeviceName, Json, Model, Subject
+from experiments.commands.options import DeviceName, Json, Model, Subject, Trust, output
 from experiments.commands.settings import takes
 
 if TYPE_CHECKING:
     from embeddings.directions import Direction
     from embeddings.space import Space
 
-_Out = Annotated[Path | None, typer.Option(help="Write the numbers to this JSON file.")]
+_Out = Annotated[Path | None, output("Write the numbers to this JSON file.")]
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,13 @@ def steer(
     column: Annotated[str, typer.Option(help="Its column of texts.")] = "text",
     label_column: Annotated[str, typer.Option(help="Its column of labels, or of numbers.")] = "label",
     directions: Annotated[Path | None, typer.Option(help="Directions from an earlier --save.")] = None,
-    save: Annotated[Path | None, typer.Option(help="Write the directions to this file.")] = None,
+    save: Annotated[Path | None, output("Write the directions to this file.")] = None,
     subject: Subject = None,
     *,
     asked: dict[str, Any],
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
+    trust_remote_code: Trust = False,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Rewrite a text: more emotional, shorter, in the style of another, or without a style."""
@@ -65,7 +67,7 @@ def steer(
     if examples and directions:
         raise InputError("directions come from --examples or from --directions; give one of them")
     record = ProductRecord.from_yaml(subject) if subject else None
-    space = Space.load(model, device)
+    space = Space.load(model, device, trust_remote_code=trust_remote_code)
     with console.progress() as show:
         show("finding directions", 0, 1)
         known = _directions(space, examples, column, label_column, directions)
@@ -85,14 +87,14 @@ def steer(
                             "new": found.new, "along": along, "directions": [d.description for d in used],
                             "saved": None if save is None else str(save)})  # fmt: skip
         return
-    console.out.print(f"      {text}", markup=False)
-    console.out.print(f"  ->  {found.text}", markup=False)
+    console.out.print(f"      {text}")
+    console.out.print(f"  ->  {found.text}")
     console.out.print(f"point turned by {degrees:.0f} degrees; cosine of the new text to it "
                       f"{found.semantic_consistency:.2f}, to the old text {found.cosine_kept:.2f}")  # fmt: skip
     rows = [[d.name, f"{d.score:.2f} {d.measure}", *(f"{value:+.2f}" for value in along[d.name])] for d in used]
     console.table("Along the directions", ["direction", "cross-validated", "old text", "point", "new text"], rows)
     if save is not None:
-        console.out.print(f"Directions: {save}", markup=False)
+        console.out.print(f"Directions: {save}")
 
 
 @takes(Effort, "drafts", "rounds", drafts=5, rounds=1)
@@ -119,7 +121,7 @@ def styles(
     first: Annotated[str, typer.Option(help="A style of the grammar.")] = "factual",
     second: Annotated[str, typer.Option(help="Another.")] = "emotional",
     products: Annotated[int, typer.Option(help="Products; one held-out claim in each style about each.")] = 100,
-    plot: Annotated[Path, typer.Option(help="Where to write the plot, a PNG.")] = Path("runs/study-styles.png"),
+    plot: Annotated[Path, output("Where to write the plot, a PNG.")] = Path("runs/study-styles.png"),
     out: _Out = None,
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
@@ -131,7 +133,7 @@ def styles(
 
     with console.progress() as show:
         found, points = measure((first, second), products, model, device, show)
-    draw(found, points, plot)
+    keep_result(plot, lambda path: draw(found, points, path))
     found["plot"] = str(plot)
     console.deliver(found, _show_styles, as_json, out)
 
@@ -206,8 +208,8 @@ def _show_steering(found: dict[str, Any]) -> None:
         console.out.print(f"rank correlation of strength and effect, {dose['way']}: {dose['rank_correlation']:.2f} "
                           f"({low:.2f} to {high:.2f})")  # fmt: skip
     for sample in found["samples"][:4]:
-        console.out.print(f"\n{sample['text']}", markup=False)
-        console.out.print(f"    {sample['wanted_style']} -> {sample['towards a style']}", markup=False)
+        console.out.print(f"\n{sample['text']}")
+        console.out.print(f"    {sample['wanted_style']} -> {sample['towards a style']}")
 
 
 def _share(value: float | None) -> str:
@@ -241,4 +243,4 @@ def _show_styles(found: dict[str, Any]) -> None:
         "Silhouette: of the true styles. 1st component: share told right by its sign. Products out: k-means, each\n"
         "point less the mean of its product's two."
     )
-    console.out.print(f"Plot: {found['plot']}", markup=False)
+    console.out.print(f"Plot: {found['plot']}")

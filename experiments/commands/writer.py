@@ -38,7 +38,7 @@ def train_writer_command(
         found = train_to_package(settings, data or shared_data(), out, device, show, compiled)
     console.deliver(found, lambda found: console.out.print(
         f"Writer: {found['writer']} ({found['bytes']:,} bytes, {found['texts']:,} real texts); "
-        f"use it with --model {found['writer']}", markup=False), as_json)  # fmt: skip
+        f"use it with --model {found['writer']}"), as_json)  # fmt: skip
 
 
 def train_editor_command(
@@ -64,4 +64,4 @@ def train_editor_command(
         f"Editor: {found['editor']} ({found['bytes']:,} bytes). Of {found['groups']} held-out groups of drafts it "
         f"chooses one that readers would print and that belongs in {found['chosen']:.0%} (a draft at random: "
         f"{found['drafts']:.0%}; there is one in {found['best']:.0%}); AUC {found['auc']:.2f}. "
-        "It belongs beside a writer's adapter.", markup=False), as_json)  # fmt: skip
+        "It belongs beside a writer's adapter."), as_json)  # fmt: skip

@@ -174,8 +174,10 @@ def train_editor(
 ) -> dict[str, Any]:  # fmt: skip
     """Train an editor, or go on training it, in a folder; write it there and return how it does on held-out drafts."""
     out.mkdir(parents=True, exist_ok=True)
-    judged = judged_drafts()
-    model, _ = load_language_model(config.model, Device.choose(device))
+    judged, chosen = judged_drafts(), Device.choose(device)
+    if compiled:
+        chosen.check_compiles()
+    model, _ = load_language_model(config.model, chosen)
     check_branches(model)
     writer = model.identity.parameters
     check_same_run(out / RUN, {

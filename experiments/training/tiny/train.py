@@ -269,6 +269,8 @@ def train_tiny(
     compiled : bool
         Whether the model's layers are compiled first, a minute's work that makes long trainings a third shorter.
     """
+    if compiled:
+        Device(torch.device(device).type, "asked for", 1).check_compiles()
     out.mkdir(parents=True, exist_ok=True)
     corpus = Corpus(config, out, data, report)
     torch.manual_seed(config.seed)

@@ -17,6 +17,7 @@ from experiments.training.writer.train import train_writer
 from generator.device import Device
 from generator.eight_bits import packed
 from generator.language_model import LanguageModel
+from generator.paths import expanded
 
 
 def train_to_package(
@@ -34,7 +35,7 @@ def write_package(
 ) -> int:
     """Write an adapter and low-rank updates, in 8 bits, and their settings; return the size in bytes."""
     base = LanguageModel.load(config.model, Device.choose("cpu"))
-    given = Path(config.model).expanduser()
+    given = expanded(config.model)
     settings = AdapterSettings(
         sentence_size=adapter.sentence_size, vectors=adapter.vectors, hidden_size=adapter.hidden_size,
         width=adapter.width, base_model=str(given.resolve()) if given.is_dir() else config.model,

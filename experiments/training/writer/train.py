@@ -176,7 +176,10 @@ def train_writer(
     if config.preferred and not config.start_from:
         raise InputError("preferred needs start_from: only a writer that can write learns from what readers preferred")
     out.mkdir(parents=True, exist_ok=True)
-    model = LanguageModel.load(config.model, Device.choose(device))
+    chosen = Device.choose(device)
+    if compiled:
+        chosen.check_compiles()
+    model = LanguageModel.load(config.model, chosen)
     blends = written_blends()
     judged = [one for one in judged_drafts() if not one.held_out] if config.preferred else []
     corpus = load_corpus(data, out, config.seed, report)

@@ -57,7 +57,7 @@ def test_stage_one_trains_no_parameter_of_the_model_in_memory(config, texts, tmp
     """Nor does it compute gradients for one."""
     kept = {}
 
-    def remember(name, device):
+    def remember(name, device, trust_remote_code=False):
         kept["model"], reference = load(name, device)
         kept["before"] = {key: value.clone() for key, value in kept["model"].model.state_dict().items()}
         return kept["model"], reference

@@ -7,9 +7,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner, Result
 
 from experiments.commands.cli import app
+from generator.threads import processors
 
 
 def run(*arguments: str) -> Result:
@@ -163,3 +165,8 @@ def test_doctor_says_device_and_why() -> None:
 
 def test_report_of_nothing(tmp_path: Path) -> None:
     assert "no finished run" in fails("report", str(tmp_path))
+
+
+def test_doctor_says_how_many_threads_there_are_and_how_they_wait() -> None:
+    found = json.loads(run("doctor", "--device", "cpu", "--json").stdout)
+    assert found["threads"].startswith(f"{torch.get_num_threads()} on {processors()} processors; they wait: ")

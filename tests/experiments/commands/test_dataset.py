@@ -32,7 +32,7 @@ def fails(*arguments):
 @pytest.fixture(autouse=True)
 def loaded(space, monkeypatch):
     """The shipped model is loaded once for all commands."""
-    monkeypatch.setattr(Space, "load", lambda *arguments: space)
+    monkeypatch.setattr(Space, "load", lambda *arguments, **named: space)
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,13 @@
 """``copyloom invert``, ``merge`` and ``decode``: every text is inverted or refused with a reason, none is lost."""
 
 import json
+import tempfile
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from copyloom import InputError
 from embeddings.database import open_database
 from embeddings.exchange import load_embeddings
 from embeddings.pool import Pool
@@ -112,3 +114,40 @@ def test_what_a_cluster_needs_is_said(tmp_path: Path) -> None:
     assert "unknown; use local or ray" in fails("invert", "--engine", "spark", "--texts", str(texts))
     given = ["invert", "--engine", "ray", "--texts", str(texts), "--run", str(tmp_path / "job"), "--address"]
     assert "no Ray cluster answers at 127.0.0.1:1" in fails(*given, "127.0.0.1:1")
+
+
+def test_an_output_that_cannot_be_written_is_known_before_the_inversion(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    for out in (tmp_path, tmp_path / "file" / "e.safetensors"):
+        found = fails("invert", "--text", "A quiet kettle.", "--out", str(out), "--device", "cpu")
+        assert "cannot be written" in found
+        assert "inverting" not in found
+
+
+def test_a_database_that_cannot_take_the_texts_is_known_before_the_inversion(tmp_path: Path) -> None:
+    database = str(tmp_path / "pool.sqlite")
+    command = ("invert", "--text", "A quiet kettle.", "--device", "cpu", "--database", database)
+    data(*command)
+    found = fails(*command, "--before", "Of tea: ")
+    assert "texts" in found
+    assert "inverting" not in found
+
+
+def test_embeddings_that_a_pool_refuses_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise InputError("the database is locked")
+
+    monkeypatch.setattr(Pool, "add", refuse)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    command = ("invert", "--text", "A quiet kettle.", "--device", "cpu", "--database", str(tmp_path / "pool.sqlite"))
+    assert "nothing is lost" in fails(*command)
+    (kept,) = tmp_path.glob("copyloom-*/embeddings.safetensors")
+    assert [embedding.text for embedding in load_embeddings(kept)] == ["A quiet kettle."]
+    out = tmp_path / "mine.safetensors"
+    assert str(out) in fails(*command, "--out", str(out))
+    assert len(load_embeddings(out)) == 1
+
+
+def test_a_device_given_as_output_stays_a_device() -> None:
+    assert data("invert", "--text", "A quiet kettle.", "--out", "/dev/null", "--device", "cpu")["texts"] == 1
+    assert Path("/dev/null").is_char_device()
