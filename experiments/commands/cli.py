@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from copyloom import CopyloomError
+from copyloom.tables import Reading
 from experiments.commands import console
 from experiments.commands.adapter import train_adapter_command
 from experiments.commands.bandit import bench_bandits
@@ -19,10 +20,24 @@ from experiments.commands.evaluate import evaluate
 from experiments.commands.inversion import decode, invert, merge
 from experiments.commands.mix import mix
 from experiments.commands.models import models_app
-from experiments.commands.options import Column, DeviceName, File, Json, Model, Subject, Writer, writer_for
+from experiments.commands.options import (
+    Column,
+    Delimiter,
+    DeviceName,
+    Encoding,
+    File,
+    Header,
+    Html,
+    Json,
+    Model,
+    Subject,
+    Writer,
+    writer_for,
+)
 from experiments.commands.plan import plan
 from experiments.commands.prior import prior
 from experiments.commands.probe import inversion, radius, transfer, vectors
+from experiments.commands.read import read
 from experiments.commands.steering import steer, steering, styles
 from experiments.commands.writer import train_editor_command, train_writer_command
 
@@ -37,6 +52,7 @@ class _Commands(TyperGroup):
     """Turns errors that people can mend into one line, without a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
+        console.hear()
         try:
             return super().invoke(ctx)
         except CopyloomError as error:
@@ -72,6 +88,10 @@ def quickstart(
     seeds: Annotated[int | None, typer.Option(help="Simulated campaigns, each with a fresh taste.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Snapshots of a campaign.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of all random numbers.")] = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    header: Header = None,
+    html: Html = None,
     model: Writer = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, mps or neuron.")] = None,
     force: Force = False,
@@ -82,8 +102,9 @@ def quickstart(
 
     given: dict[str, Any] = {"texts": texts, "column": column, "subject": subject, "seeds": seeds, "rounds": rounds}
     given |= {"own": own, "seed": seed, "model": writer_for(model), "device": device}
+    given |= {"reading": Reading(delimiter, encoding, header, html)}
     config = RunConfig.checked(**{name: value for name, value in given.items() if value is not None})
-    _study(config, out or DEFAULT_OUT / (texts.stem if texts else "quickstart"), as_json, force)
+    _study(config, out or DEFAULT_OUT / (texts.stem if texts and texts.is_file() else "quickstart"), as_json, force)
 
 
 @app.command()
@@ -122,6 +143,7 @@ app.command(context_settings={"ignore_unknown_options": True})(mix)
 app.command()(evaluate)
 app.command()(plan)
 app.command()(prior)
+app.command()(read)
 app.command()(steer)
 
 
@@ -239,6 +261,10 @@ def bench_inversion(
 def bench_mix(
     texts: File = None,
     column: Column = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    header: Header = None,
+    html: Html = None,
     pairs: Annotated[int, typer.Option(help="Pairs of texts in each corpus.", min=4)] = 200,
     drift_pairs: Annotated[
         int, typer.Option(help="Pairs that are mixed at all weights, the others evenly.", min=1)
@@ -265,7 +291,7 @@ def bench_mix(
             found = measure_written(written, report)
         console.deliver(found, show_written, as_json, out / "written.json")
         return
-    given = None if texts is None else read_texts(texts, column)
+    given = None if texts is None else read_texts(texts, column, Reading(delimiter, encoding, header, html))
     with console.progress() as report:
         found = measure(
             given, pairs, out, data, device, report, plain and texts is None, drift_pairs=drift_pairs, model=model

@@ -12,6 +12,7 @@ import typer
 from pydantic import ValidationError
 
 from copyloom import InputError, in_words
+from copyloom.tables import Reading
 from experiments.commands import console
 from experiments.commands.options import (
     AROUND,
@@ -19,8 +20,12 @@ from experiments.commands.options import (
     Before,
     Column,
     Database,
+    Delimiter,
     DeviceName,
+    Encoding,
     File,
+    Header,
+    Html,
     Json,
     Model,
     PoolName,
@@ -39,6 +44,10 @@ def invert(
     text: Texts = None,
     texts: File = None,
     column: Column = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    header: Header = None,
+    html: Html = None,
     out: Annotated[Path | None, typer.Option(help="Write the embeddings to this safetensors file.")] = None,
     run: Annotated[Path | None, typer.Option(help="Folder of a long job; the same command goes on with it.")] = None,
     shard: Annotated[str, typer.Option(help="With --run: part i/n of the texts, i from 0 to n - 1.")] = "0/1",
@@ -75,7 +84,8 @@ def invert(
         raise InputError("start 'given' is for Python; use adapter, token_mean or random")
     if engine not in ("local", "ray"):
         raise InputError(f"engine {engine!r} is unknown; use local or ray")
-    part, given = Shard.parse(shard), given_texts(text, texts, column)
+    part, reading = Shard.parse(shard), Reading(delimiter, encoding, header, html)
+    given = given_texts(text, texts, column, reading)
     space = Space.load(model, device, vectors, (before, after))
     chosen = {"start": start, "margin": margin, "max_steps": max_steps, "steps_per_nat": steps_per_nat,
               "radius": radius, "rows": rows, "precision": precision, "compiled": compiled}  # fmt: skip
@@ -87,7 +97,7 @@ def invert(
     if engine == "ray":
         from experiments.commands.cluster import invert_on_ray
 
-        source = {"texts": texts, "column": column, "run": run}
+        source = {"texts": texts, "column": column, "reading": reading, "run": run}
         around = {"model": model, "device": device, "vectors": vectors, "context": (before, after), "config": config}
         invert_on_ray(source, around, address, workers, as_json)
     elif run is None:
@@ -151,7 +161,9 @@ def decode(
     console.table(str(file), ["exact", "text"], [["yes" if s else "NO", t] for s, t in zip(same, decoded, strict=True)])
 
 
-def given_texts(text: list[str] | None, file: Path | None, column: str | None) -> list[str]:
+def given_texts(
+    text: list[str] | None, file: Path | None, column: str | None, reading: Reading | None = None
+) -> list[str]:
     """Return the texts of ``--text`` and ``--texts``.
 
     Raises
@@ -161,7 +173,7 @@ def given_texts(text: list[str] | None, file: Path | None, column: str | None) -
     """
     from experiments.texts import read_lines
 
-    given = [*(text or []), *(read_lines(file, column) if file else [])]
+    given = [*(text or []), *(read_lines(file, column, reading) if file else [])]
     if not given:
         raise InputError("no text was given; use --text '...' or --texts FILE")
     return given

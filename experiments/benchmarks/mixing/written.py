@@ -15,7 +15,7 @@ from embeddings.mixing import is_new, wanted_point
 from experiments.benchmarks.mixing.inventions import invented_words
 from experiments.benchmarks.mixing.judge import Judge
 from experiments.benchmarks.mixing.measures import excess, interval, is_concatenation
-from experiments.texts import read_table
+from experiments.texts import read_cells
 from generator.readability import grammar_faults
 
 _COLUMNS = ("a", "b", "text")
@@ -80,10 +80,10 @@ def _share(flags: Any) -> float:
 
 
 def _read(path: Path) -> list[_Row]:
-    _, lines = read_table(path, _COLUMNS, _WANTED)
+    _, lines = read_cells(path, _COLUMNS, _WANTED, optional=["weight"])
     rows = []
     for number, line in enumerate(lines, start=1):
-        a, b, text = ((line[name] or "").strip() for name in _COLUMNS)
+        a, b, text = (line[name].strip() for name in _COLUMNS)
         try:
             weight = float(line.get("weight") or 0.5)
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""Copyloom's version and the root of its errors: the one module that every package may import."""
+"""Copyloom's version, the root of its errors, and its reader of files: what every package may import."""
 
 from __future__ import annotations
 
