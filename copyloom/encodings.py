@@ -20,9 +20,11 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
 )  # fmt: skip
 _BLOCK = 2**20
+_LATIN = "A-Za-zÀ-ÖØ-öø-ÿ"
 _ODD = re.compile(
-    r"[\x00-\x08\x0e-\x1f\x7f]|ÿ(?![a-z])|(?<=[a-z])[À-ÖØ-Þ](?=[a-z])"
-    r"|(?<=[A-Za-z])[‚ƒ„†‡ˆ‰‹‘“”•˜›¡¢£¤¥¦§¨ª«¬¯°±²³´µ¶¸¹º»¼½¾¿×÷](?=[A-Za-z])"
+    r"[\x00-\x08\x0e-\x1f\x7f]|ÿ(?![a-z])"
+    rf"|(?<=[a-zà-öø-ÿ])[À-ÖØ-ÞŠŒŽŸ](?=[a-zà-öø-ÿ])"
+    rf"|(?<=[{_LATIN}])[‚ƒ„†‡ˆ‰‹‘“”•˜›¡¢£¤¥¦§¨ª«¬¯°±²³´µ¶¸¹º»¼½¾¿×÷](?=[{_LATIN}])"
 )
 """What Western text hardly has: control characters, capitals and signs in the middle of words."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -188,7 +189,7 @@ def _refuse(table: TableFile, name: str, left: list[LeftOut]) -> None:
     cells = [one.cell for one in left if one.why == "identifier"]
     if not cells:
         raise InputError(f"{table.name} is empty; write one text a line")
-    plain = all(is_value(cell) and cell.strip()[0] != "0" for cell in cells)  # "00017" is an id
+    plain = all(is_value(cell) and not re.match(r"\s*0\d", cell) for cell in cells)  # "00017" is an id
     raise InputError(
         f"column {name!r} of {table.name} holds {'numbers' if plain else 'identifiers'} such as {cells[0][:40]!r}, not "
         "text; choose another with --column"

@@ -80,6 +80,8 @@ def evaluate(
         raise InputError("--target and --target-column both name the policy; give one of them")
     if bandwidth is not None and not embed:
         raise InputError("--bandwidth is the kernel's; give --embed with it")
+    if check and target != "uniform":
+        raise InputError("--check looks at the log alone; leave --target out")
     features = tuple(feature or ())
     main = {"text": text, "reward": reward, "propensity": propensity}
     more = [name for name in (position, decision, cluster, target_column, visitor, *features) if name is not None]
@@ -88,8 +90,6 @@ def evaluate(
     columns = Columns(names[0], names[1], names[2], position, decision, cluster, target_column, features, visitor)
     known = None if texts is None else _known(texts, columns.text)
     if check:
-        if target != "uniform":
-            raise InputError("--check looks at the log alone; leave --target out")
         _show_check(read_log(file, columns, reward_range=(least, most), texts=known), as_json)
         return
     with console.progress() as show:
