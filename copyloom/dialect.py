@@ -118,9 +118,8 @@ def _best(name: str, found: Sequence[Layout], wanted: Collection[str], usual: st
         return found[0]
     fit = [one for one in found if one.width > 1 and one.even >= 0.9 and len(one.first) == one.width]
 
-    def evidence(one: Layout) -> tuple[bool, ...]:
-        has = bool(wanted) and set(wanted) <= set(one.first)
-        return has, one.delimiter == usual, one.even == 1, bool(one.header)
+    def evidence(one: Layout) -> tuple[int, bool, bool, bool]:
+        return len(set(wanted) & set(one.first)), one.delimiter == usual, one.even == 1, bool(one.header)
 
     if fit:
         most = max(map(evidence, fit))
@@ -132,10 +131,15 @@ def _best(name: str, found: Sequence[Layout], wanted: Collection[str], usual: st
                 ".txt if every line is one text"
             )
         return best[0]
-    uneven = [one for one in found if one.width > 1 and one.header and any(map(is_known, one.first))]
-    if uneven:  # reading it says which row does not fit
-        return max(uneven, key=lambda one: one.even)
+    uneven = [one for one in found if one.width > 1 and (one.even >= 0.5 or _is_named(one, wanted))]
+    if uneven:  # what does not fit is said when it is read, for the cells of a row are not to pass as one text
+        return max(uneven, key=lambda one: (evidence(one), one.even))
     return next((one for one in found if one.delimiter is None), found[0])
+
+
+def _is_named(layout: Layout, wanted: Collection[str]) -> bool:
+    """Whether the first row has usual names, or those that are wanted."""
+    return layout.header is True and (any(map(is_known, layout.first)) or bool(set(wanted) & set(layout.first)))
 
 
 def _layout(sample: str, whole: bool, delimiter: str | None, header: bool | None, wanted: Collection[str]) -> Layout:
@@ -187,10 +191,8 @@ def find_header(
             if (wanted and set(wanted) <= set(names)) or sum(map(is_known, names)) >= least:
                 return number, True
     first = whole[0] if whole else 0
-    if header:
-        return first, True
     told = _is_header(rows[first], rows[first + 1 :], width)
-    return (first, told) if first == 0 or told else (0, None)
+    return (first if told else 0), header or (told if first == 0 or told else None)
 
 
 def _is_header(row: Sequence[str], below: Sequence[Sequence[str]], width: int) -> bool | None:

@@ -206,7 +206,7 @@ def open_table(
     reading : Reading, optional
         What a person says of it.
     wanted : collection of str
-        Names of columns that there must be; a row that has them is the header.
+        Names of columns that there must be; a row that has them is the header, and there is one.
     column : str, optional
         The column that a person asked for, by name or number.
 
@@ -216,6 +216,8 @@ def open_table(
         If it cannot be read, or in more than one way.
     """
     reading, source = reading or Reading(), find_source(path)
+    if column is not None and not column.isdigit():
+        wanted = {*wanted, column}
     with _said(source.name):
         with source.open() as raw:
             start = raw.read(8)
@@ -242,12 +244,11 @@ def _letters(source: Source, reading: Reading, wanted: Collection[str], column: 
         if not columns:
             raise InputError(f"{source.name} is empty; write one JSON object a line")
         return TableFile(source.name, "JSON lines", tuple(columns), encoding, source=source)
-    if column is not None and not column.isdigit():
-        wanted = {*wanted, column}
     asked = reading.delimiter or reading.header is not None or column
     delimiters = [_one_sign(reading.delimiter)] if reading.delimiter else DELIMITERS
     if source.suffix in _SEPARATED or asked:
-        layout = find_layout(source.name, sample, whole, delimiters=delimiters, header=reading.header, wanted=wanted,
+        header = True if wanted and reading.header is None else reading.header  # names need one
+        layout = find_layout(source.name, sample, whole, delimiters=delimiters, header=header, wanted=wanted,
                              usual=_SEPARATED.get(source.suffix))  # fmt: skip
         return _separated(source, encoding, layout)
     if (evident := _evident(source.name, sample, whole, wanted)) is not None:
@@ -263,8 +264,9 @@ def _evident(name: str, sample: str, whole: bool, wanted: Collection[str]) -> La
         return None
     if layout.width == 1 or layout.even < 1 or len(layout.rows) < 2:
         return None
-    has = bool(wanted) and set(wanted) <= set(layout.first)
-    return layout if layout.delimiter == "\t" or layout.names_text or has else None
+    if wanted:
+        return layout if set(wanted) <= set(layout.first) else None
+    return layout if layout.delimiter == "\t" or layout.names_text else None
 
 
 def _separated(source: Source, encoding: str, layout: Layout) -> TableFile:
@@ -273,7 +275,8 @@ def _separated(source: Source, encoding: str, layout: Layout) -> TableFile:
         shown = ", ".join(repr(cell[:40]) for cell in first)
         raise InputError(
             f"{source.name} cannot be read as a table: its first row has {len(first)} cells ({shown}), most others "
-            f"{layout.width}"
+            f"{layout.width}; put texts with {_NAMED.get(str(layout.delimiter), repr(layout.delimiter))} in quotes, or "
+            "name the file .txt if every line is one text"
         )
     header = _told(source.name, first, layout.header)
     before = tuple((layout.delimiter or "").join(row) for row in layout.rows[: layout.before])
@@ -286,8 +289,7 @@ def _excel(source: Source, reading: Reading, wanted: Collection[str], column: st
     rows = list(islice(excel_rows(source, sheet), _HEAD))
     width = max(map(len, rows))
     padded = [row + [""] * (width - len(row)) for row in rows]
-    wanted = wanted if column is None or column.isdigit() else {*wanted, column}
-    before, told = find_header(padded, width, wanted, reading.header)
+    before, told = find_header(padded, width, wanted, True if wanted and reading.header is None else reading.header)
     header = _told(source.name, padded[before], told)
     preamble = tuple("\t".join(row) for row in rows[:before])
     columns = _names([cell.strip() for cell in padded[before]], header)

@@ -15,6 +15,8 @@ from copyloom import InputError
 from copyloom.numbers import parse_numbers
 from copyloom.tables import Reading, TableFile, open_table
 
+_USUAL = ("text", "reward", "propensity")
+
 
 def read_table(
     source: Any, columns: Sequence[str], *, typed: Sequence[str] = (), optional: Sequence[str] = (),
@@ -68,7 +70,7 @@ def open_log(path: Path | str, wanted: Sequence[str], reading: Reading | None = 
     InputError
         If it cannot be read, or has no columns.
     """
-    file = open_table(path, reading, wanted)
+    file = open_table(path, reading, wanted or _USUAL)
     if file.format == "text":
         raise InputError(
             f"{file.name} is no table by its name or its columns; give a CSV, JSON lines, Parquet or Excel file with a "

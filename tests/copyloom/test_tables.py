@@ -28,16 +28,16 @@ def table_of(delimiter: str, *columns: list[str]) -> str:
 CLICKS = ["clicks", "1", "2", "3"]
 
 
-@pytest.mark.parametrize(("delimiter", "suffix"), [(";", "csv"), ("\t", "tsv"), ("\t", "csv"), ("|", "csv"), ("\t", "txt"),
-                                                   (";", "txt"), ("\t", "xls")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("delimiter", "suffix"),
+    [(";", "csv"), ("\t", "tsv"), ("\t", "csv"), ("|", "csv"), ("\t", "txt"), (";", "txt"), ("\t", "xls")],
+)
 def test_delimiters(tmp_path: Path, delimiter: str, suffix: str) -> None:
     path = write(tmp_path / f"a.{suffix}", table_of(delimiter, ["headline", *LINES], CLICKS))
     found = gather_texts(path)
     assert (found.texts, found.column, found.table.delimiter) == (LINES, "headline", delimiter)
-    assert (
-        f"from column 'headline' (by its name), delimiter {'tab' if delimiter == chr(9) else repr(delimiter)}"
-        in str(found)
-    )
+    shown = "tab" if delimiter == "\t" else repr(delimiter)
+    assert f"from column 'headline' (by its name), delimiter {shown}" in str(found)
 
 
 def test_decimal_commas_do_not_hide_semicolons(tmp_path: Path) -> None:
@@ -222,9 +222,13 @@ def test_json_lines(tmp_path: Path) -> None:
     assert (
         gather_texts(write(tmp_path / "a.json", '[{"text": "One mug"}, {"text": "Two mugs"}]')).texts[1] == "Two mugs"
     )
-    for bad, says in (('{"text": "a"}\n[1]', "line 2 .* no JSON object"), ('{"text": "a"}\n{"text"', "line 2"),
-                      ('{"text": "a", "text": "b"}', "names 'text' twice"), ('{"text": {"de": "a"}}', "'text' of object 1"),
-                      ('{"text": "\\ud800"}', "cannot be read")):  # fmt: skip
+    for bad, says in (
+        ('{"text": "a"}\n[1]', "line 2 .* no JSON object"),
+        ('{"text": "a"}\n{"text"', "line 2"),
+        ('{"text": "a", "text": "b"}', "names 'text' twice"),
+        ('{"text": {"de": "a"}}', "'text' of object 1"),
+        ('{"text": "\\ud800"}', "cannot be read"),
+    ):
         with pytest.raises(InputError, match=says):
             gather_texts(write(tmp_path / "b.jsonl", bad))
 
@@ -290,3 +294,18 @@ def test_what_is_binary_or_missing(tmp_path: Path) -> None:
     for name in ("a.csv", "a.txt", "a.jsonl"):
         with pytest.raises(InputError, match="is empty"):
             gather_texts(write(tmp_path / name, b""))
+
+
+def test_a_column_that_is_named_needs_a_header(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "a;b\nWarm, socks;x\nTea, time;y\n")
+    assert gather_texts(path, "a").texts == ["Warm, socks", "Tea, time"]
+    with pytest.raises(InputError, match="no column 'c'; it has a, b"):
+        gather_texts(path, "c")
+    titled = write(tmp_path / "b.csv", "Report\na;b\nWarm socks;x\nTea time;y\n")
+    assert gather_texts(titled, "a").table.preamble == ("Report",)
+    with pytest.raises(InputError, match=r"its first row has 1 cells \('Report'\), most others 2"):
+        gather_texts(titled, reading=Reading(header=True))
+    mixed = "headline\nPack lighter, walk further.\nWarm, soft.\nOne, two.\nTea.\n"
+    with pytest.raises(InputError, match=r"most others 2; put texts with ',' in quotes, or name the file \.txt"):
+        gather_texts(write(tmp_path / "c.csv", mixed))
+    assert len(gather_texts(write(tmp_path / "c.txt", mixed)).texts) == 5
