@@ -27,6 +27,7 @@ from bandits.evaluation.target_table import TargetTable
 from bandits.evaluation.tuning import candidates_by_quantile, tuned_cut
 from bandits.numbers import check_count
 from copyloom import InputError
+from copyloom.tables import Reading
 
 
 def evaluate_rounds(
@@ -141,14 +142,15 @@ def evaluate(
     bandwidth: float | None = None,
     interval: IntervalKind = "bootstrap",
     seed: int = 0,
+    reading: Reading | None = None,
 ) -> Evaluation:
     """Estimate a target policy's value from a table.
 
     Parameters
     ----------
     source : table or path
-        A data frame, pyarrow Table, dict of arrays, or the path of a .parquet, .csv or .csv.gz file: one round
-        a row.
+        A data frame, pyarrow Table, dict of arrays, or the path of a CSV, JSON lines, Parquet or Excel file: one
+        round a row.
     target : "uniform", mapping, table or path
         All texts alike; or a probability for each text, as `TargetTable.read` takes it. Not used if
         `columns.target` names a column.
@@ -166,6 +168,8 @@ def evaluate(
         As in `Estimate.interval`.
     seed : int
         Of folds and bootstrap.
+    reading : Reading, optional
+        What a person says of the log's file.
 
     Returns
     -------
@@ -185,7 +189,7 @@ def evaluate(
     """
     columns = columns or Columns()
     texts = None if texts is None else [str(text) for text in texts]
-    log = read_log(source, columns, reward_range=reward_range, texts=texts)
+    log = read_log(source, columns, reward_range=reward_range, texts=texts, reading=reading)
     known = set(texts or ()) | set(log.names)
     if columns.target is not None:
         policy = None

@@ -1,6 +1,7 @@
 """From a table to rounds: which column is what, and which rows cannot be used."""
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from bandits.evaluation.problems import Problem, problems_where, raise_if_any
 from bandits.evaluation.rounds import LoggedRounds, propensity_problems, reward_problems
 from bandits.evaluation.tables import ColumnReader, read_table
 from copyloom import InputError
+from copyloom.tables import Reading
 
 _MOST_FEATURE = 1e100  # its square is finite
 _MOST_NAMES = 1000
@@ -124,6 +126,7 @@ def read_log(
     *,
     reward_range: tuple[float, float] = (0.0, 1.0),
     texts: Sequence[str] | None = None,
+    reading: Reading | None = None,
 ) -> LogTable:
     """Read a log and list what is wrong with it, all rows and kinds at once.
 
@@ -136,6 +139,8 @@ def read_log(
         Least and most that a reward can be.
     texts : sequence of str, optional
         All texts that may stand in the log; any by default.
+    reading : Reading, optional
+        What a person says of the file.
 
     Raises
     ------
@@ -149,8 +154,9 @@ def read_log(
     column 'reward' is out of range in 1 row: row 2 (7.0); allowed: 0 to 1, as declared
     """
     columns = columns or Columns()
-    reader = ColumnReader(read_table(source, columns.but_features, typed=columns.features))
+    reader = ColumnReader(read_table(source, columns.but_features, typed=columns.features, reading=reading))
     names = reader.labels(columns.text)
+    _find_nearly_equal(reader, names, columns.text, texts or ())
     if texts is not None:
         unknown = pc.invert(pc.is_in(names, value_set=pa.array([*texts, None], pa.string()))).to_numpy()
         allowed = f"one of the {len(texts):,} texts given"
@@ -212,6 +218,28 @@ def _features(reader: ColumnReader, columns: Sequence[str]) -> np.ndarray:
                 )
             found.append((codes[:, None] == np.arange(len(names))).astype(np.float64))
     return np.hstack(found)
+
+
+def _find_nearly_equal(reader: ColumnReader, texts: pa.ChunkedArray, column: str, known: Collection[str]) -> None:
+    """Note every text that differs from another in spaces or stored accents alone: nobody means two texts by them."""
+    spellings: dict[str, list[str]] = {}
+    for name in texts.drop_null().unique().to_pylist():
+        spellings.setdefault(_spelling(name), []).append(name)
+    other: dict[str, str] = {}
+    for plain, names in spellings.items():
+        kept = min(names, key=lambda name: (name != plain, name))
+        other |= {name: kept for name in names if name != kept and not {name, kept} <= set(known)}
+    if not other:
+        return
+    bad = pc.fill_null(pc.is_in(texts, value_set=pa.array(list(other), pa.string())), False).to_numpy()
+    given = [f"{name!a} and {other[name]!a}" if name in other else "" for name in texts.to_pylist()]
+    allowed = "one spelling of a text"
+    reader.problems += problems_where(bad, given, column, "is nearly equal to another text", allowed)
+
+
+def _spelling(text: str) -> str:
+    """A text with white space made single and accents joined to their letters (NFC)."""
+    return unicodedata.normalize("NFC", " ".join(text.split()))
 
 
 def _find_repeated(reader: ColumnReader, columns: Columns, positions: np.ndarray) -> None:

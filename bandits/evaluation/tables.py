@@ -1,4 +1,4 @@
-"""Tables of any make, column by column: a data frame, a dict of arrays, a Parquet or CSV file."""
+"""Tables of any make, column by column: a data frame, a dict of arrays, or a file that `copyloom.tables` reads."""
 
 import textwrap
 from collections.abc import Sequence
@@ -8,54 +8,75 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from bandits.evaluation.problems import Problem, problems_where
 from bandits.evaluation.rounds import missing_problems
 from copyloom import InputError
+from copyloom.numbers import parse_numbers
+from copyloom.tables import Reading, TableFile, open_table
 
-_LINES = pacsv.ParseOptions(newlines_in_values=True)
+_USUAL = ("text", "reward", "propensity")
 
 
 def read_table(
-    source: Any, columns: Sequence[str], *, typed: Sequence[str] = (), optional: Sequence[str] = ()
-) -> pa.Table:
+    source: Any, columns: Sequence[str], *, typed: Sequence[str] = (), optional: Sequence[str] = (),
+    reading: Reading | None = None,
+) -> pa.Table:  # fmt: skip
     """The named columns of a table.
 
     Parameters
     ----------
     source : table or path
-        A pyarrow Table, a pandas, polars or other data frame that speaks Arrow, a dict of arrays; or the path
-        of a .parquet, .csv or .csv.gz file.
+        A pyarrow Table, a pandas, polars or other data frame that speaks Arrow, a dict of arrays; or a file as for
+        `copyloom.tables.open_table`, or its path.
     columns : sequence of str
-        Columns that must be there. Those of a CSV file come as strings, so that no id loses its zeros and bad
-        numbers can be pointed at.
+        Columns that must be there. Those of a file come as strings, so that no id loses its zeros and bad numbers
+        can be pointed at; those of a Parquet file come as they are.
     typed : sequence of str
-        More columns that must be there, numbers or strings as a CSV file's own values suggest.
+        More columns that must be there: numbers if every value is one, else strings.
     optional : sequence of str
         Columns that are read if they are there.
+    reading : Reading, optional
+        What a person says of the file.
 
     Raises
     ------
     InputError
         If the source cannot be read, lacks a column, or has no row.
     """
-    file = isinstance(source, (str, Path))
-    given = _schema(Path(source)) if file else _table(source)
     needed = [*columns, *typed]
-    missing = [column for column in needed if column not in given.column_names]
-    if missing:
-        lacks, has = (textwrap.shorten(", ".join(map(repr, names)), 400) for names in (missing, given.column_names))
+    if isinstance(source, (str, Path)):
+        source = open_log(source, needed, reading)
+    file = isinstance(source, TableFile)
+    given = None if file else _table(source)
+    names = list(source.columns if given is None else given.column_names)
+    if missing := [column for column in needed if column not in names]:
+        lacks, has = (textwrap.shorten(", ".join(map(repr, some)), 400) for some in (missing, names))
         raise InputError(f"the table has no column {lacks}; it has {has}: say which is which")
-    doubled = [column for column in needed if given.column_names.count(column) > 1]
-    if doubled:
+    wanted = list(dict.fromkeys([*needed, *(column for column in optional if column in names)]))
+    if doubled := [column for column in wanted if names.count(column) > 1]:
         raise InputError(f"the table has more than one column {doubled[0]!r}; leave one or rename the others")
-    wanted = list(dict.fromkeys([*needed, *(column for column in optional if column in given.column_names)]))
-    table = _read(Path(source), wanted, typed) if file else given.select(wanted)
+    table = source.table(wanted) if given is None else given.select(wanted)
     if table.num_rows == 0:
         raise InputError("the table is empty; it needs at least 2 rounds, one a row")
-    return table
+    return _typed(table, typed) if file else table
+
+
+def open_log(path: Path | str, wanted: Sequence[str], reading: Reading | None = None) -> TableFile:
+    """Return the file of a table, with what was found out about it.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or has no columns.
+    """
+    file = open_table(path, reading, wanted or _USUAL)
+    if file.format == "text":
+        raise InputError(
+            f"{file.name} is no table by its name or its columns; give a CSV, JSON lines, Parquet or Excel file with a "
+            "line of names"
+        )
+    return file
 
 
 class ColumnReader:
@@ -71,13 +92,16 @@ class ColumnReader:
         self.problems: list[Problem] = []
 
     def numbers(self, column: str) -> np.ndarray:
-        """A column as float64 of shape (n,), NaN where a value is missing or no number."""
+        """A column as float64 of shape (n,), NaN where a value is missing, no number, or could be two.
+
+        See `copyloom.numbers.parse_numbers` for percentages and separators.
+        """
         chosen = given = self.table[column]
         try:
             values = chosen.cast(pa.float64()).to_numpy()
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             given = chosen.to_pylist()
-            values = np.array([_number(value) for value in given])
+            values = np.array(parse_numbers([None if value is None else str(value) for value in given]))
         self.problems += missing_problems(values, column, given)
         return values
 
@@ -106,13 +130,6 @@ class ColumnReader:
         return pc.fill_null(found, -1).to_numpy().astype(np.int64), tuple(names)
 
 
-def _number(value: Any) -> float:
-    try:
-        return float({"true": 1, "false": 0}.get(str(value).strip().lower(), value))
-    except (TypeError, ValueError):
-        return np.nan
-
-
 def _table(source: Any) -> pa.Table:
     try:
         return source if isinstance(source, pa.Table) else pa.table(source)
@@ -123,27 +140,16 @@ def _table(source: Any) -> pa.Table:
         ) from error
 
 
-def _schema(path: Path) -> pa.Table:
-    """A file's columns, without rows."""
-    if not path.is_file():
-        raise InputError(f"there is no file {path}; give a .parquet, .csv or .csv.gz file")
-    try:
-        if path.suffix == ".parquet":
-            return pq.read_schema(path).empty_table()
-        if path.name.endswith((".csv", ".csv.gz")):
-            with pacsv.open_csv(path, parse_options=_LINES) as reader:
-                return reader.schema.empty_table()
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} cannot be read as a table: {error}") from error
-    raise InputError(f"{path.name} is no table by its name; give a .parquet, .csv or .csv.gz file")
-
-
-def _read(path: Path, columns: list[str], typed: Sequence[str]) -> pa.Table:
-    try:
-        if path.suffix == ".parquet":
-            return pq.read_table(path, columns=columns)
-        strings = {column: pa.string() for column in columns if column not in typed}
-        options = pacsv.ConvertOptions(include_columns=columns, column_types=strings)
-        return pacsv.read_csv(path, parse_options=_LINES, convert_options=options)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} cannot be read as a table: {error}") from error
+def _typed(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """A file's table with columns of strings as numbers where every value is one."""
+    for column in columns:
+        given = table[column]
+        if not pa.types.is_string(given.type):
+            continue
+        cells = given.to_pylist()
+        values = np.array(parse_numbers(cells))
+        blank = np.array([cell is None or not cell.strip() for cell in cells])
+        if not blank.all() and not np.isnan(values[~blank]).any():
+            place = table.column_names.index(column)
+            table = table.set_column(place, column, pa.array(values, mask=blank))
+    return table

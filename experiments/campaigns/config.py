@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
 from bandits.online.vowpal_wabbit_config import VowpalWabbitConfig
+from copyloom.tables import Reading
 from embeddings.effort import Effort
 from embeddings.inversion_config import InversionConfig
 from generator.checks import BrandRules
@@ -146,7 +147,7 @@ class TextPriorConfig(Strict):
     Parameters
     ----------
     past : Path
-        CSV or Parquet with the columns text, impressions and clicks.
+        A table with the columns text, impressions and clicks.
     trust, trust_sd, cap : float
         See `bandits.rewards.text_prior.TextPrior`.
     """
@@ -246,9 +247,12 @@ class CampaignConfig(Strict):
     features : int
         d, of the reward model.
     texts : Path, optional
-        Stored texts, one a line, or CSV or Parquet with `column`; the shipped claims unless given.
+        Stored texts, in any file that `copyloom.tables` reads, of a table those of `column`; the shipped claims unless
+        given.
     column : str, optional
-        Which column of `texts` and `own` holds the texts.
+        Which column of `texts` and `own` holds the texts: its name, or its number from 1.
+    reading : Reading
+        What is said of that file: delimiter, encoding, header, html; found out unless given.
     subject : Path, optional
         YAML product record that new texts are about; the shipped one with the shipped claims.
     own : Path, optional
@@ -269,6 +273,7 @@ class CampaignConfig(Strict):
     features: PositiveInt = 32
     texts: Path | None = None
     column: str | None = None
+    reading: Reading = Reading()
     subject: Path | None = None
     own: Path | None = None
     model: str = SHIPPED

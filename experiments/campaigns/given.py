@@ -48,7 +48,7 @@ def _given(config: CampaignConfig) -> Given:
             raise InputError("a subject needs texts about it; pass --texts as well")
         claims, product = shipped_claims()
         return Given(claims, product, name_subject(claims, product), [])
-    texts, notes = read_texts(config.texts, config.column), []
+    texts, notes = read_texts(config.texts, config.column, config.reading), []
     subject = ProductRecord.from_yaml(config.subject) if config.subject else None
     own = _own(config, texts, subject) if subject else []
     if len(texts) > MAX_TEXTS:
@@ -73,7 +73,7 @@ def _own(config: CampaignConfig, texts: Sequence[str], subject: ProductRecord) -
     if config.own is None:
         own, why = name_subject(texts, subject), f"name the subject {subject.name!r}"
     else:
-        marked = set(read_texts(config.own, config.column))
+        marked = set(read_texts(config.own, config.column, config.reading))
         own, why = [text for text in texts if text in marked], f"stand in {config.own}, which holds {len(marked)}"
     if len(own) < 2:
         raise InputError(f"{len(own)} of the {len(texts)} texts {why}; at least two must, so that there is something "

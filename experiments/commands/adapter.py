@@ -9,16 +9,23 @@ from typing import Annotated, Any
 import typer
 
 from copyloom import InputError
+from copyloom.tables import Reading
 from experiments.commands import console
-from experiments.commands.options import Column, DeviceName, Json, Trust
+from experiments.commands.options import Column, Delimiter, DeviceName, Encoding, Header, Html, Json, Trust
 
 _SHOWN = 5
 _HOW = {"rich_help_panel": "How it is trained; --config has the rest"}
 
 
 def train_adapter_command(
-    texts: Annotated[Path, typer.Option(help="One text a line, or a CSV or Parquet file.")],
+    texts: Annotated[
+        Path, typer.Option(help="One text a line, CSV, JSON lines, Parquet or Excel; - is standard input.")
+    ],
     column: Column = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    header: Header = None,
+    html: Html = None,
     model: Annotated[str | None, typer.Option(help="copyloom-tiny, a folder, or a causal model's hub id.")] = None,
     encoder: Annotated[str | None, typer.Option(help="Folder or hub id of a sentence-transformers model.")] = None,
     vectors: Annotated[
@@ -50,7 +57,7 @@ def train_adapter_command(
               "precision": precision, "seed": seed, "trust_remote_code": trust_remote_code or None}  # fmt: skip
     settings = read_training(config, {name: value for name, value in chosen.items() if value is not None})
     given = None if vectors is None else read_rows(vectors)
-    lines = _lines(texts, column, whole=given is not None)
+    lines = _lines(texts, column, Reading(delimiter, encoding, header, html), whole=given is not None)
     with console.progress() as show:
         found = train_adapter(settings, lines, out, given, vectors.name if vectors else "", device, show)
     if as_json:
@@ -59,14 +66,14 @@ def train_adapter_command(
     _show(found)
 
 
-def _lines(path: Path, column: str | None, whole: bool) -> list[str]:
+def _lines(path: Path, column: str | None, reading: Reading, whole: bool) -> list[str]:
     """Return the texts of a file: each once, or if `whole` every one, so that they stay beside their rows."""
     from embeddings.sources import stream_texts
     from experiments.texts import read_lines
 
     if not whole:
-        return list(dict.fromkeys(read_lines(path, column)))
-    texts = list(stream_texts(path, column or "text"))
+        return list(dict.fromkeys(read_lines(path, column, reading)))
+    texts = list(stream_texts(path, column or "text", reading))
     if empty := [number for number, text in enumerate(texts, start=1) if not text.strip()]:
         raise InputError(f"text {empty[0]} of {path} is empty; remove it, and its row of the vectors")
     return texts

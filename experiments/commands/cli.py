@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from copyloom import CopyloomError, __version__
+from copyloom.tables import Reading
 from embeddings.folders import check_output
 from experiments.commands import console
 from experiments.commands.adapter import train_adapter_command
@@ -26,8 +27,12 @@ from experiments.commands.models import models_app
 from experiments.commands.options import (
     Column,
     Commands,
+    Delimiter,
     DeviceName,
+    Encoding,
     File,
+    Header,
+    Html,
     Json,
     Model,
     Trust,
@@ -38,6 +43,7 @@ from experiments.commands.options import (
 from experiments.commands.plan import plan
 from experiments.commands.prior import prior
 from experiments.commands.probe import inversion, radius, transfer, vectors
+from experiments.commands.read import read
 from experiments.commands.runs import compare, export
 from experiments.commands.settings import takes
 from experiments.commands.steering import steer, steering, styles
@@ -67,6 +73,7 @@ class _OneLineErrors(TyperGroup):
         return super().main(*arguments, **settings)
 
     def invoke(self, ctx: Any) -> Any:
+        console.hear()
         try:
             return super().invoke(ctx)
         except CopyloomError as error:
@@ -133,14 +140,20 @@ def quickstart(
     *,
     asked: dict[str, Any],
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/quickstart, or runs/ and the file's name.")] = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    header: Header = None,
+    html: Html = None,
     model: Writer = None,
     trust_remote_code: Trust = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Run the main job: store texts, mix new ones, show them to simulated shoppers, learn, and report."""
-    config = RunConfig.checked(**asked, model=writer_for(model), trust_remote_code=trust_remote_code)
-    _study(config, out or DEFAULT_OUT / (config.texts.stem if config.texts else "quickstart"), as_json, force)
+    given: dict[str, Any] = {"reading": Reading(delimiter, encoding, header, html)}
+    config = RunConfig.checked(**asked, model=writer_for(model), trust_remote_code=trust_remote_code, **given)
+    name = config.texts.stem if config.texts and config.texts.is_file() else "quickstart"
+    _study(config, out or DEFAULT_OUT / name, as_json, force)
 
 
 @app.command()
@@ -179,6 +192,7 @@ app.command()(plan)
 app.command()(prior)
 app.command()(export)
 app.command()(compare)
+app.command()(read)
 app.command()(steer)
 
 
@@ -297,6 +311,10 @@ def bench_inversion(
 def bench_mix(
     texts: File = None,
     column: Column = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    header: Header = None,
+    html: Html = None,
     pairs: Annotated[int, typer.Option(help="Pairs of texts in each corpus.", min=4)] = 200,
     drift_pairs: Annotated[
         int, typer.Option(help="Pairs that are mixed at all weights, the others evenly.", min=1)
@@ -324,7 +342,7 @@ def bench_mix(
         console.deliver(found, show_written, as_json, out / "written.json")
         return
     check_output(out / "mix.json")
-    given = None if texts is None else read_texts(texts, column)
+    given = None if texts is None else read_texts(texts, column, Reading(delimiter, encoding, header, html))
     with console.progress() as report:
         found = measure(
             given, pairs, out, data, device, report, plain and texts is None, drift_pairs=drift_pairs, model=model

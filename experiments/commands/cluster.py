@@ -23,7 +23,7 @@ def invert_on_ray(
     Parameters
     ----------
     source : mapping
-        ``texts``, ``column`` and ``run``: the file, its column, the folder of the job.
+        ``texts``, ``column``, ``reading`` and ``run``: the file, its column, how it is read, the folder of the job.
     around : mapping
         What else a `embeddings.ray_data.RayJob` takes.
     address : str, optional
@@ -38,6 +38,8 @@ def invert_on_ray(
     """
     if source["texts"] is None or source["run"] is None:
         raise InputError("--engine ray needs --texts FILE and --run FOLDER, at the same place on all nodes")
+    if not source["texts"].is_file():
+        raise InputError(f"--engine ray reads --texts on all nodes; {source['texts']} is no file that they share")
     try:
         import ray
     except ImportError as error:
@@ -45,7 +47,7 @@ def invert_on_ray(
     from embeddings.ray_data import RayJob, invert_with_ray
     from experiments.texts import read_lines
 
-    texts = partial(read_lines, source["texts"].resolve(), source["column"])
+    texts = partial(read_lines, source["texts"].resolve(), source["column"], source["reading"])
     folder = source["run"].resolve()
     job = RayJob(texts=texts, folder=folder, shards=_SHARDS * workers, **around)
     _check_answers(address)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import sys
@@ -96,6 +97,21 @@ def _plain_lines() -> Report:
         notes.print(f"{stage}: {done} of {total}{pace}" if total > 1 else stage)
 
     return show
+
+
+class _Notes(logging.Handler):
+    """Prints what packages say while they work, as it stands."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        notes.print(record.getMessage(), markup=False, emoji=False, soft_wrap=True)
+
+
+def hear() -> None:
+    """From now on, show on standard error what was found out about files; see `copyloom.tables.say`."""
+    said = logging.getLogger("copyloom")
+    said.setLevel(logging.INFO)
+    if not any(isinstance(handler, _Notes) for handler in said.handlers):
+        said.addHandler(_Notes())
 
 
 def print_json(data: dict[str, Any]) -> None:

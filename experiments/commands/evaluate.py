@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,24 +11,47 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from copyloom import InputError, Report
+from copyloom.columns import plain_name
+from copyloom.tables import Reading, TableFile, say
 from experiments.commands import console
-from experiments.commands.options import File, Json
+from experiments.commands.options import Delimiter, Encoding, File, Json
 
 if TYPE_CHECKING:
     from bandits.evaluation import Evaluation, LogTable, Row
 
 _COLUMNS = {"rich_help_panel": "Columns of the log"}
 _ENCODED = 256  # texts embedded at a time
+_USUAL = {
+    "text": {
+        "texts",
+        "headline",
+        "claim",
+        "copy",
+        "variant",
+        "arm",
+        "action",
+        "item",
+        "item id",
+        "text id",
+        "ad",
+        "creative",
+    },
+    "reward": {"rewards", "click", "clicks", "clicked", "conversion", "converted", "outcome", "is click"},
+    "propensity": {"propensities", "propensity score", "pscore", "probability", "prob", "action prob", "p shown"},
+}
+"""Other names of the columns that a log must have, as `plain_name` writes them."""
 _SETTINGS = {"threshold": "Switch-DR: threshold", "shrinkage": "DRos: shrinkage", "bandwidth": "kernel: bandwidth"}
 
 
 def evaluate(
-    log: Annotated[Path, typer.Argument(help="A .parquet, .csv or .csv.gz file: one shown text a row.")],
+    log: Annotated[
+        Path, typer.Argument(help="CSV, JSON lines, Parquet or Excel: one shown text a row; - is standard input.")
+    ],
     target: Annotated[str, typer.Option(help="uniform, or a file of text and probability.")] = "uniform",
     texts: File = None,
-    text: Annotated[str, typer.Option(help="The text that was shown, or its id.", **_COLUMNS)] = "text",
-    reward: Annotated[str, typer.Option(help="What it earned.", **_COLUMNS)] = "reward",
-    propensity: Annotated[str, typer.Option(help="Probability of showing it.", **_COLUMNS)] = "propensity",
+    text: Annotated[str | None, typer.Option(help="The text that was shown, or its id.", **_COLUMNS)] = None,
+    reward: Annotated[str | None, typer.Option(help="What it earned.", **_COLUMNS)] = None,
+    propensity: Annotated[str | None, typer.Option(help="Probability of showing it.", **_COLUMNS)] = None,
     position: Annotated[str | None, typer.Option(help="Place on the page.", **_COLUMNS)] = None,
     decision: Annotated[str | None, typer.Option(help="Id: each once, or once a position.", **_COLUMNS)] = None,
     cluster: Annotated[str | None, typer.Option(help="Kind of text, for MIPS.", **_COLUMNS)] = None,
@@ -43,28 +66,35 @@ def evaluate(
     most: Annotated[float, typer.Option(help="Most that a reward can be.")] = 1.0,
     normal: Annotated[bool, typer.Option("--normal", help="Normal intervals instead of bootstrap ones.")] = False,
     seed: Annotated[int, typer.Option(help="Of folds and bootstrap.", min=0)] = 0,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     check: Annotated[bool, typer.Option("--check", help="Only look for rows that cannot be used.")] = False,
     as_json: Json = False,
 ) -> None:
     """Say from a log what another policy would have earned, and whether the log can tell."""
     from bandits.evaluation import Columns, read_log
     from bandits.evaluation import evaluate as evaluated
+    from bandits.evaluation.tables import open_log
 
     if target != "uniform" and target_column is not None:
         raise InputError("--target and --target-column both name the policy; give one of them")
     if bandwidth is not None and not embed:
         raise InputError("--bandwidth is the kernel's; give --embed with it")
+    if check and target != "uniform":
+        raise InputError("--check looks at the log alone; leave --target out")
     features = tuple(feature or ())
-    columns = Columns(text, reward, propensity, position, decision, cluster, target_column, features, visitor)
-    known = None if texts is None else _known(texts, text)
+    main = {"text": text, "reward": reward, "propensity": propensity}
+    more = [name for name in (position, decision, cluster, target_column, visitor, *features) if name is not None]
+    file = open_log(log, [*filter(None, main.values()), *more], Reading(delimiter, encoding))
+    names = _main_columns(file, main)
+    columns = Columns(names[0], names[1], names[2], position, decision, cluster, target_column, features, visitor)
+    known = None if texts is None else _known(texts, columns.text)
     if check:
-        if target != "uniform":
-            raise InputError("--check looks at the log alone; leave --target out")
-        _show_check(read_log(log, columns, reward_range=(least, most), texts=known), as_json)
+        _show_check(read_log(file, columns, reward_range=(least, most), texts=known), as_json)
         return
     with console.progress() as show:
         found = evaluated(
-            log, target, columns=columns, texts=known, reward_range=(least, most), bandwidth=bandwidth,
+            file, target, columns=columns, texts=known, reward_range=(least, most), bandwidth=bandwidth,
             embed=_embed(show) if embed else None, interval="normal" if normal else "bootstrap", seed=seed,
         )  # fmt: skip
     console.deliver(found.to_dict(), lambda _: _show(found, is_rate=(least, most) == (0, 1)), as_json)
@@ -73,11 +103,32 @@ def evaluate(
 def _known(path: Path, column: str) -> list[str]:
     """All texts there are: a column of a table, or the lines of a file."""
     from bandits.evaluation.tables import ColumnReader, read_table
+    from copyloom.tables import open_table
     from experiments.texts import read_lines
 
-    if path.suffix not in (".csv", ".parquet"):
+    file = open_table(path, wanted=[column])
+    if file.format == "text":
         return read_lines(path)
-    return list(ColumnReader(read_table(path, [column])).labels(column).drop_null().to_pylist())
+    return list(ColumnReader(read_table(file, [column])).labels(column).drop_null().to_pylist())
+
+
+def _main_columns(file: TableFile, given: Mapping[str, str | None]) -> list[str]:
+    """The columns of texts, rewards and propensities: those that are named, or have a usual name, which is said."""
+    found, missing = [], []
+    for role, name in given.items():
+        usual = [one for one in file.columns if plain_name(one) in _USUAL[role]]
+        if name is None and role not in file.columns and len(usual) == 1:
+            say(f"{role}: column {usual[0]!r} of {file.name}; --{role} names another")
+            name = usual[0]
+        if name is None and role not in file.columns:
+            missing.append((role, usual))
+        found.append(name or role)
+    if missing:
+        lacks = "; ".join(f"column {role!r}" + (f", it could be {' or '.join(usual)}" if usual else "")
+                          for role, usual in missing)  # fmt: skip
+        options = " and ".join(f"--{role}" for role, _ in missing)
+        raise InputError(f"the log has no {lacks}; it has {', '.join(file.columns)}: say which is which with {options}")
+    return found
 
 
 def _embed(show: Report) -> Callable[[Sequence[str]], Any]:

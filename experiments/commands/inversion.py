@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from copyloom import CopyloomError, InputError
+from copyloom.tables import Reading
 from embeddings.folders import keep_result, spare_result
 from embeddings.inversion_config import InversionConfig
 from experiments.commands import console
@@ -20,8 +21,12 @@ from experiments.commands.options import (
     Before,
     Column,
     Database,
+    Delimiter,
     DeviceName,
+    Encoding,
     File,
+    Header,
+    Html,
     Json,
     Model,
     PoolName,
@@ -51,6 +56,10 @@ def invert(
     text: Texts = None,
     texts: File = None,
     column: Column = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    header: Header = None,
+    html: Html = None,
     out: Annotated[Path | None, output("Write the embeddings to this safetensors file.")] = None,
     run: Annotated[Path | None, typer.Option(help="Folder of a long job; the same command goes on with it.")] = None,
     shard: Annotated[str, typer.Option(help="With --run: part i/n of the texts, i from 0 to n - 1.")] = "0/1",
@@ -84,14 +93,15 @@ def invert(
         raise InputError("start 'given' is for Python; use adapter, token_mean or random")
     if engine not in ("local", "ray"):
         raise InputError(f"engine {engine!r} is unknown; use local or ray")
-    part, given = Shard.parse(shard), given_texts(text, texts, column)
+    part, reading = Shard.parse(shard), Reading(delimiter, encoding, header, html)
+    given = given_texts(text, texts, column, reading)
     space = Space.load(model, device, vectors, (before, after), trust_remote_code=trust_remote_code)
     usual = space.default_inversion.model_dump()
     config = validated(InversionConfig, usual | asked | {"compiled": compiled}, "settings of the inversion")
     if engine == "ray":
         from experiments.commands.cluster import invert_on_ray
 
-        source = {"texts": texts, "column": column, "run": run}
+        source = {"texts": texts, "column": column, "reading": reading, "run": run}
         around = {"model": model, "device": device, "vectors": vectors, "context": (before, after), "config": config,
                   "trust_remote_code": trust_remote_code}  # fmt: skip
         invert_on_ray(source, around, address, workers, as_json)
@@ -157,7 +167,9 @@ def decode(
     console.table(str(file), ["exact", "text"], [["yes" if s else "NO", t] for s, t in zip(same, decoded, strict=True)])
 
 
-def given_texts(text: list[str] | None, file: Path | None, column: str | None) -> list[str]:
+def given_texts(
+    text: list[str] | None, file: Path | None, column: str | None, reading: Reading | None = None
+) -> list[str]:
     """Return the texts of ``--text`` and ``--texts``.
 
     Raises
@@ -167,7 +179,7 @@ def given_texts(text: list[str] | None, file: Path | None, column: str | None) -
     """
     from experiments.texts import read_lines
 
-    given = [*(text or []), *(read_lines(file, column) if file else [])]
+    given = [*(text or []), *(read_lines(file, column, reading) if file else [])]
     if not given:
         raise InputError("no text was given; use --text '...' or --texts FILE")
     return given

@@ -10,12 +10,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from copyloom import InputError, Report
+from copyloom.tables import Reading
 from embeddings.effort import Effort
 from embeddings.folders import is_special, keep_result, replacing
 from experiments.commands import console
-from experiments.commands.options import DeviceName, Json, Subject, Texts, Trust, Writer, output, writer_for
+from experiments.commands.options import (
+    Delimiter,
+    DeviceName,
+    Encoding,
+    Json,
+    Subject,
+    Texts,
+    Trust,
+    Writer,
+    output,
+    writer_for,
+)
 from experiments.commands.settings import takes
-from experiments.texts import read_table
+from experiments.texts import read_cells
 
 if TYPE_CHECKING:
     from embeddings.space import Space
@@ -37,9 +49,11 @@ def mix(
     weights: Annotated[list[float] | None, typer.Option(help="One a text, summing to 1: --weights 0.5 0.5")] = None,
     more: Annotated[list[float] | None, typer.Argument(hidden=True)] = None,
     pairs: Annotated[
-        Path | None, typer.Option(help="Instead: a CSV file with columns a, b and, of a, weight (0.5 unless given).")
+        Path | None, typer.Option(help="Instead: a table with columns a, b and, of a, weight (0.5 unless given).")
     ] = None,
     out: Annotated[Path | None, output("With --pairs: write a CSV file.")] = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     subject: Subject = None,
     *,
     asked: dict[str, Any],
@@ -57,7 +71,8 @@ def mix(
     if pairs is not None:
         if text or weights or more:
             raise InputError("--pairs brings its own texts and weights; give --pairs, or --text and --weights")
-        _mix_pairs(_read_pairs(pairs), record, effort, writer_for(model), device, trust_remote_code, out, as_json)
+        rows = _read_pairs(pairs, Reading(delimiter, encoding))
+        _mix_pairs(rows, record, effort, writer_for(model), device, trust_remote_code, out, as_json)
         return
     if out is not None:
         raise InputError("--out is for --pairs; one text is printed")
@@ -213,13 +228,8 @@ def _written(path: Path) -> dict[Pair, dict[str, Any]]:
     """
     if not path.exists() or is_special(path):
         return {}
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            lines, columns = list(reader), tuple(reader.fieldnames or ())
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read ({error}); choose another --out") from error
-    if columns != COLUMNS:
+    columns, lines = read_cells(path, (), "another --out", optional=COLUMNS)
+    if tuple(columns) != COLUMNS:
         raise InputError(f"{path} is there and holds something else than mixtures; choose another --out")
     return {
         (line["a"], line["b"], float(line["weight"])): {
@@ -232,22 +242,20 @@ def _written(path: Path) -> dict[Pair, dict[str, Any]]:
     }  # fmt: skip
 
 
-def _read_pairs(path: Path) -> list[Pair]:
-    """Return the pairs of a CSV file and the weight of each first text.
+def _read_pairs(path: Path, reading: Reading) -> list[Pair]:
+    """Return the pairs of a table and the weight of each first text.
 
     Raises
     ------
     InputError
         If the file cannot be read, lacks a column, or a row lacks a text or has a weight that is none.
     """
-    columns, lines = read_table(path, ("a", "b"), "a, b and weight")
+    columns, lines = read_cells(path, ("a", "b"), "a, b and weight", ["weight"], reading)
     if more := [name for name in columns if name not in ("a", "b", "weight")]:
         raise InputError(f"{path} has the column {more[0]!r}; there may be a, b and weight, and nothing else")
     rows = []
     for number, line in enumerate(lines, start=1):
-        if None in line:
-            raise InputError(f"row {number} of {path} has more cells than columns; put texts with commas in quotes")
-        a, b = (" ".join((line[name] or "").split()) for name in ("a", "b"))
+        a, b = (" ".join(line[name].split()) for name in ("a", "b"))
         try:
             weight = float(line.get("weight") or 0.5)
         except ValueError:

@@ -22,8 +22,18 @@ Trust = Annotated[bool, typer.Option("--trust-remote-code", help="Run the code t
 DeviceName = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, mps or neuron.")]
 Subject = Annotated[Path | None, typer.Option(help="YAML record of the product that new texts are about.")]
 Texts = Annotated[list[str] | None, typer.Option("--text", help="A text; give the option once for each.")]
-File = Annotated[Path | None, typer.Option("--texts", help="One text a line, or a CSV or Parquet file.")]
-Column = Annotated[str | None, typer.Option(help="Column of a CSV or Parquet file.")]
+File = Annotated[
+    Path | None,
+    typer.Option("--texts", help="One text a line, CSV, JSON lines, Parquet or Excel; - is standard input."),
+]
+Column = Annotated[str | None, typer.Option(help="Column of the texts: its name, or its number from 1.")]
+_READ = {"rich_help_panel": "How files are read; found out and said unless given"}
+Delimiter = Annotated[str | None, typer.Option(help="Between cells: one sign, or tab.", **_READ)]
+Encoding = Annotated[str | None, typer.Option(help="Such as utf-16 or cp1251.", **_READ)]
+Header = Annotated[
+    bool | None, typer.Option("--header/--no-header", help="Whether the first row names columns.", **_READ)
+]
+Html = Annotated[bool | None, typer.Option("--html/--no-html", help="Take tags and entities out of texts.", **_READ)]
 AROUND = {"rich_help_panel": "Models and contexts"}
 Before = Annotated[str, typer.Option(help="Text that stands before the vectors.", **AROUND)]
 After = Annotated[str, typer.Option(help="Text that stands after the vectors.", **AROUND)]

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from copyloom import InputError
+from copyloom.tables import Reading
 from embeddings.effort import Effort
 from embeddings.folders import keep_result
 from experiments.commands import console
-from experiments.commands.options import DeviceName, Json, Model, Subject, Trust, output
+from experiments.commands.options import Delimiter, DeviceName, Encoding, Header, Json, Model, Subject, Trust, output
 from experiments.commands.settings import takes
 
 if TYPE_CHECKING:
@@ -41,9 +42,12 @@ def steer(
     strength: Annotated[float, typer.Option(help="Share of the trust region, -1 to 1; with --like and --remove 1 is "
                                                  "the other's style exactly, and up to 5 exaggerates.")] = 1.0,
     trust: Annotated[float, typer.Option(help="The most that the text's point may turn, in degrees.")] = 60.0,
-    examples: Annotated[Path | None, typer.Option(help="CSV or Parquet file of your own labelled texts.")] = None,
+    examples: Annotated[Path | None, typer.Option(help="Table of your own labelled texts.")] = None,
     column: Annotated[str, typer.Option(help="Its column of texts.")] = "text",
     label_column: Annotated[str, typer.Option(help="Its column of labels, or of numbers.")] = "label",
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    header: Header = None,
     directions: Annotated[Path | None, typer.Option(help="Directions from an earlier --save.")] = None,
     save: Annotated[Path | None, output("Write the directions to this file.")] = None,
     subject: Subject = None,
@@ -70,7 +74,7 @@ def steer(
     space = Space.load(model, device, trust_remote_code=trust_remote_code)
     with console.progress() as show:
         show("finding directions", 0, 1)
-        known = _directions(space, examples, column, label_column, directions)
+        known = _directions(space, examples, (column, label_column), Reading(delimiter, encoding, header), directions)
         if save is not None:
             save_directions(known, save)
         stored = space.invert([text], None, lambda done, total: show("inverting", done, total))
@@ -139,7 +143,7 @@ def styles(
 
 
 def _directions(
-    space: Space, examples: Path | None, column: str, label_column: str, file: Path | None
+    space: Space, examples: Path | None, columns: tuple[str, str], reading: Reading, file: Path | None
 ) -> list[Direction]:
     """Return the directions of a person's file, of an earlier run, or else those that come with Copyloom."""
     from embeddings.directions import label_directions, load_directions, number_direction
@@ -150,11 +154,11 @@ def _directions(
         return load_directions(file)
     if examples is None:
         return style_directions(space.encoder.encode)
-    texts, labels = read_labelled(examples, column, label_column)
+    texts, labels = read_labelled(examples, *columns, reading)
     vectors = space.encoder.encode(texts)
     numbers = [label for label in labels if isinstance(label, float)]
     if numbers:
-        return [number_direction(vectors, numbers, label_column)]
+        return [number_direction(vectors, numbers, columns[1])]
     return label_directions(vectors, [str(label) for label in labels])
 
 

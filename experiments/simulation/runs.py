@@ -85,11 +85,14 @@ def _played(config: RunConfig, given: Given, ledger: Ledger, out: Path, report: 
 
 
 def _identity(config: RunConfig, given: Given) -> str:
-    """Return what makes a study this one."""
+    """Return what makes a study this one: of how its texts are read, only what they are."""
     held_texts = {"texts": given.texts, "own": given.own if config.own else None}
     past = {"past": given.past} if given.past else {}
     return json.dumps(
-        {"config": config.model_dump(mode="json"), "subject": given.subject and given.subject.model_dump()}
+        {
+            "config": config.model_dump(mode="json", exclude={"reading"}),
+            "subject": given.subject and given.subject.model_dump(),
+        }
         | held_texts
         | past,
         sort_keys=True,

@@ -16,7 +16,7 @@ from experiments.benchmarks.mixing.inventions import invented_words
 from experiments.benchmarks.mixing.judge import Judge
 from experiments.benchmarks.mixing.measures import excess, is_concatenation
 from experiments.bootstrap import interval
-from experiments.texts import read_table
+from experiments.texts import read_cells
 from generator.readability import grammar_faults
 
 _COLUMNS = ("a", "b", "text")
@@ -79,10 +79,10 @@ def _share(flags: Any) -> float:
 
 
 def _read(path: Path) -> list[_Row]:
-    _, lines = read_table(path, _COLUMNS, _WANTED)
+    _, lines = read_cells(path, _COLUMNS, _WANTED, optional=["weight"])
     rows = []
     for number, line in enumerate(lines, start=1):
-        a, b, text = ((line[name] or "").strip() for name in _COLUMNS)
+        a, b, text = (line[name].strip() for name in _COLUMNS)
         try:
             weight = float(line.get("weight") or 0.5)
         except ValueError as error:

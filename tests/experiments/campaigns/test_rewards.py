@@ -127,7 +127,7 @@ def test_earlier_texts_that_cannot_be_are_refused(tmp_path: Path, rows: str, say
     file.write_text(rows)
     with pytest.raises(InputError, match=says):
         read_past(file)
-    with pytest.raises(InputError, match="no CSV or Parquet file"):
+    with pytest.raises(InputError, match="there is no file"):
         read_past(tmp_path / "missing.csv")
 
 

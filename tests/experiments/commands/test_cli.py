@@ -96,7 +96,7 @@ def test_mix_refuses_pairs_that_do_not_fit(tmp_path: Path) -> None:
     assert "is empty" in fails("mix", "--pairs", str(file))
     file.write_bytes(b"a,b\n\xff\xfe,x\n")
     assert "UTF-8" in fails("mix", "--pairs", str(file))
-    assert "cannot be read" in fails("mix", "--pairs", str(tmp_path / "none.csv"))
+    assert "there is no file" in fails("mix", "--pairs", str(tmp_path / "none.csv"))
     assert "--pairs brings its own" in fails("mix", "--pairs", str(file), "--text", "A mug.")
     assert "is for --pairs" in fails("mix", "--text", "A mug.", "--text", "A kettle.", "--out", str(file))
 

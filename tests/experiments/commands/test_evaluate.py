@@ -112,7 +112,8 @@ def _listed(folder: Path, *texts: str) -> str:
 
 
 def test_it_says_what_does_not_fit(log: str) -> None:
-    assert "has no column 'text'" in fails("evaluate", log)
+    assert "no column 'propensity'; it has claim, click, p" in fails("evaluate", log)
+    assert "say which is which with --propensity" in fails("evaluate", log)
     assert "there is no file" in fails("evaluate", "nowhere.parquet")
     both = ("--target", "t.csv", "--target-column", "wanted")
     assert "give one of them" in fails("evaluate", log, *COLUMNS, *both)

@@ -93,7 +93,7 @@ def test_labels_are_words_or_numbers(tmp_path: Path) -> None:
     path.write_text("text,stars\na,1\nb,\nc,4\n")
     with pytest.raises(InputError, match=r"row 2 of .* no text or no label"):
         read_labelled(path, "text", "stars")
-    with pytest.raises(InputError, match="no CSV or Parquet file"):
+    with pytest.raises(InputError, match="there is no file"):
         read_labelled(tmp_path / "none.csv", "text", "stars")
 
 

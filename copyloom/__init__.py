@@ -1,4 +1,4 @@
-"""Copyloom's version, the root of its errors, and who hears of progress: what every package may import."""
+"""Copyloom's version, the root of its errors, its reader of files, and who hears of progress: for every package."""
 
 from __future__ import annotations
 
