@@ -80,7 +80,7 @@ class PolicyConfig(Strict):
         shoppers. Unless given, what a segment likes is shown to all alike.
     vowpal_wabbit : VowpalWabbitConfig, optional
         For vowpal-wabbit (extra ``vw``), which learns of its own from features and outcomes; a bag of ten unless given,
-        which did best of those in ``experiments/README.md``.
+        which did best of those in ``docs/measured/policies.md``.
     mixes : bool
         Whether vowpal-wabbit, through its slates, also chooses which texts to mix, with which weights. Unless it does,
         the reward model proposes mixtures for all policies alike.
