@@ -35,7 +35,7 @@ _ROWS = 4
 def mix(
     text: Texts = None,
     weights: Annotated[list[float] | None, typer.Option(help="One a text, summing to 1: --weights 0.5 0.5")] = None,
-    more: Annotated[list[float] | None, typer.Argument(hidden=True)] = None,
+    more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     pairs: Annotated[
         Path | None, typer.Option(help="Instead: a CSV file with columns a, b and, of a, weight (0.5 unless given).")
     ] = None,
@@ -49,7 +49,7 @@ def mix(
     as_json: Json = False,
 ) -> None:
     """Write a new text from a mixture of others."""
-    from embeddings.mixing import check_weights
+    from embeddings.mixing import whole_weights
     from generator.record import ProductRecord
 
     record = ProductRecord.from_yaml(subject) if subject else None
@@ -64,9 +64,17 @@ def mix(
     parents = text or []
     if len(parents) < 2:
         raise InputError(f"{len(parents)} texts were given; a mixture needs at least two: --text '...' --text '...'")
-    chosen = [*(weights or []), *(more or [])] or [1 / len(parents)] * len(parents)
-    check_weights(chosen, len(parents))
+    chosen = [*(weights or []), *map(_weight, more or [])] or [1 / len(parents)] * len(parents)
+    chosen = whole_weights(chosen, len(parents))
     _mix_one(parents, chosen, record, effort, writer_for(model), device, trust_remote_code, as_json)
+
+
+def _weight(given: str) -> float:
+    try:
+        return float(given)
+    except ValueError:
+        kind = "option" if given.startswith("-") else "weight"
+        raise InputError(f"{given!r} is no {kind} of mix; copyloom mix --help lists what can be given") from None
 
 
 def _mix_one(

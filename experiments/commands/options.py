@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
+from copyloom import InputError
 from embeddings.folders import check_output
 from experiments.commands import console
 from generator.paths import expanded
@@ -29,6 +30,17 @@ Before = Annotated[str, typer.Option(help="Text that stands before the vectors."
 After = Annotated[str, typer.Option(help="Text that stands after the vectors.", **AROUND)]
 Database = Annotated[str | None, typer.Option(help="Also add them to a pool: path of a SQLite file, or URL.")]
 PoolName = Annotated[str, typer.Option("--pool", help="Name of that pool.")]
+
+
+NEEDED: Any = None
+"""Default of an option that must be given, where `check_given` names all that are missing at once."""
+
+
+def check_given(**options: object) -> None:
+    """Raise `InputError` if one of the options, by their names in Python, was left out; the message names all."""
+    missing = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is None]
+    if missing:
+        raise InputError(f"{' and '.join(missing)} must be given; --help says what each is")
 
 
 class Commands(typer.Typer):

@@ -45,6 +45,25 @@ def test_mix_refuses_weights_that_do_not_fit() -> None:
     assert "at least two" in fails("mix", "--text", "A quiet kettle.")
 
 
+def test_a_misspelt_option_is_named() -> None:
+    pair = ("--text", "A quiet kettle.", "--text", "A loud mug.")
+    assert "'--wieghts' is no option of mix" in fails("mix", *pair, "--wieghts", "0.5", "0.5")
+    assert "'half' is no weight of mix" in fails("mix", *pair, "--weights", "0.5", "half")
+
+
+def test_all_options_that_are_missing_are_named_at_once(tmp_path: Path) -> None:
+    assert "--impressions-per-day and --texts and --base-rate and --lift (or --logit-sd) must be given" in fails("plan")
+    assert "error: --texts must be given" in fails(
+        "plan", "--impressions-per-day", "9", "--base-rate", "0.1", "--lift", "1"
+    )
+    assert "--title and --licence must be given" in fails("dataset", "publish", "e", "--out", "d", "--source", "us")
+
+
+def test_the_probability_of_plan_is_named_as_it_is_given() -> None:
+    plan = ("plan", "--impressions-per-day", "10000", "--texts", "5", "--base-rate", "0.02", "--lift", "0.3")
+    assert "alpha is 0.9" in fails(*plan, "--alpha", "0.9")
+
+
 def test_mix_of_many_pairs(tmp_path: Path) -> None:
     pairs, out = tmp_path / "pairs.csv", tmp_path / "out.csv"
     rows = [
