@@ -13,7 +13,17 @@ from copyloom import InputError
 from embeddings.effort import Effort
 from embeddings.folders import is_special, keep_result, replacing
 from experiments.commands import console
-from experiments.commands.options import DeviceName, Json, Subject, Texts, Trust, Writer, output, writer_for
+from experiments.commands.options import (
+    DeviceName,
+    Json,
+    Subject,
+    Texts,
+    Trust,
+    Writer,
+    note_scripts,
+    output,
+    writer_for,
+)
 from experiments.commands.settings import takes
 from experiments.texts import read_table
 
@@ -84,6 +94,7 @@ def _mix_one(
     from embeddings.inversion import check_texts
     from embeddings.space import Space
 
+    note_scripts(model, parents + _phrases(record))
     space = Space.load(model, device, trust_remote_code=trust_remote_code)
     _check_editor(space, effort)
     check_texts(space.model, parents, space.default_inversion, space.prefix)
@@ -108,6 +119,10 @@ def _mix_one(
     console.out.print(f"semantic consistency {mixture.semantic_consistency:.2f}, {new}{likely}")
     for reason in refusals:
         console.out.print(f"a study would refuse it: {reason}")
+
+
+def _phrases(record: ProductRecord | None) -> list[str]:
+    return list(record.phrases().values()) if record else []
 
 
 def _stored(
@@ -161,6 +176,7 @@ def _mix_pairs(
         console.notes.print(
             f"{kept} of {len(rows)} pairs are in {out} already and stay as they are; delete a row to mix it again",
         )
+    note_scripts(model, [text for a, b, _ in rows for text in (a, b)] + _phrases(record))
     space = Space.load(model, device, trust_remote_code=trust_remote_code)
     _check_editor(space, effort)
     new = [pair for pair in rows if pair not in known]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -78,6 +79,17 @@ def _checked(path: Path | None) -> Path | None:
     if path is not None:
         check_output(path)
     return path
+
+
+def note_scripts(model: str, texts: Sequence[str]) -> None:
+    """Say what to expect where most letters of texts are of a script that the models that come with Copyloom lack."""
+    letters = [letter for text in texts for letter in text if letter.isalpha()]
+    latin = sum(unicodedata.name(letter, "").startswith("LATIN") for letter in letters)
+    if model in ("copyloom-tiny", "smollm2") and 2 * latin < len(letters):
+        console.notes.print(
+            f"{model} learned English: texts in other scripts are stored and decoded exactly, but what it writes of "
+            "them is pieces side by side, seldom a sentence; the checks know English only, so read each"
+        )
 
 
 def writer_for(model: str | None) -> str:
