@@ -7,6 +7,9 @@ import numpy as np
 
 from copyloom import InputError
 
+ROUNDING = 0.001 + 1e-9
+"""How far from 1 a sum of probabilities or weights may be that somebody rounded; they are then made to sum to 1."""
+
 
 def check_number(name: str, value: Any, *, least: float, most: float = math.inf, above: bool = False) -> None:
     """Raise unless the value is a finite number in [least, most], or in (least, most] when `above`.

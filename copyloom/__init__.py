@@ -44,5 +44,10 @@ def in_words(error: ValidationError) -> str:
             what = "give a list, such as [leak-proof, light]"
         elif problem["type"] == "extra_forbidden":
             what = "there is no such setting"
+        elif problem["type"] in ("string_type", "path_type", "invalid_key"):
+            what = (
+                f"{problem['input']!r} is no text; put it in quotes, for without them YAML reads words such as no and "
+                "1:30 as truth values and numbers"
+            )
         found.append(f"{where}: {what}" if where else what)
     return "; ".join(found)

@@ -14,20 +14,24 @@ from generator.checks import normalised
 from generator.constant_shape import in_chunks
 
 MIX_ROWS = 64
+_ROUNDING = 0.001 + 1e-9
+"""How far from 1 a sum of weights may be that people rounded."""
 _JITTER, _POINT_JITTER = 0.15, 0.5
 
 
-def check_weights(weights: Sequence[float], parents: int) -> None:
-    """Raise unless there is one finite weight a parent and they sum to 1.
+def whole_weights(weights: Sequence[float], parents: int) -> list[float]:
+    """Return weights that sum to 1, one a parent: those given, which may be rounded to three digits.
 
     Raises
     ------
     InputError
-        With what was given and what is allowed.
+        If they are not one a parent, sum to anything else, or leave the trust region.
 
     Examples
     --------
-    >>> check_weights([0.5, 0.5], 3)
+    >>> whole_weights([0.333, 0.333, 0.333], 3)
+    [0.3333333333333333, 0.3333333333333333, 0.3333333333333333]
+    >>> whole_weights([0.5, 0.5], 3)
     Traceback (most recent call last):
     ...
     copyloom.InputError: 2 weights were given for 3 parents; pass one weight per parent
@@ -35,10 +39,11 @@ def check_weights(weights: Sequence[float], parents: int) -> None:
     if len(weights) != parents:
         raise InputError(f"{len(weights)} weights were given for {parents} parents; pass one weight per parent")
     total = sum(weights)
-    if not abs(total - 1.0) < 1e-6:
-        raise InputError(f"weights {list(weights)} sum to {total:g}; they must sum to 1")
+    if not abs(total - 1.0) <= _ROUNDING:
+        raise InputError(f"weights {list(weights)} sum to {total:.10g}; they must sum to 1")
     if min(weights) < -0.5 or max(weights) > 1.5:
         raise InputError(f"weights {list(weights)} leave the trust region; each must lie between -0.5 and 1.5")
+    return [weight / total for weight in weights] if abs(total - 1.0) > 1e-9 else list(weights)
 
 
 def wanted_point(sentence_vectors: Tensor, weights: Tensor) -> Tensor:

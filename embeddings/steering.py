@@ -19,6 +19,7 @@ from embeddings.directions import Direction, check_encoder
 from embeddings.effort import Effort
 from embeddings.mixed import Mixed
 from embeddings.mixing import adapt, around, is_new
+from embeddings.refusals import refusals_of
 from embeddings.space import Space
 from embeddings.summary import SummaryEmbedding
 from embeddings.writing import unfitness
@@ -31,6 +32,12 @@ TRUST_DEGREES = 60.0
 """The most that a point may turn."""
 MOST_EXAGGERATED = 5.0
 """The largest strength with which a part is removed or exchanged."""
+LEAST_REACHED = 0.05
+"""Share of the way below which a text has not been moved: without its first word it goes less far, with a phrase of the
+style before it farther."""
+_NEAR = {"copy", "concatenation"}
+_CLAIMED = {"urgent": ("urgency", "scarcity"), "social_proof": ("social proof",)}
+"""Kinds of claims that a style consists of."""
 _NOTHING = 1e-4
 """A part of a unit vector that is too small to have a direction."""
 
@@ -269,6 +276,36 @@ def _about(space: Space, subject: ProductRecord, drafts: Tensor, point: Tensor, 
 
 def _steered(text: str, parent: str, point: Tensor, here: Tensor, vector: Tensor) -> Steered:
     return Steered(text, parent, point, float(vector @ point), float(vector @ here), vector)
+
+
+def objections(found: Steered, subject: ProductRecord | None = None, asked: str = "") -> list[str]:
+    """Return why a text that was written at a moved point may not be shown; nothing where it may.
+
+    Form, grammar and truth beside the text that was moved, or beside a record. It may be near to that text, and make
+    the kind of claim that was `asked` for: urgency, say, when it was moved towards urgent.
+    """
+    mixture = Mixed(found.point, found.point, (found.parent,), subject)
+    claims = {f"({kind})" for kind in _CLAIMED.get(asked, ())}
+    return [
+        refusal.reason
+        for refusal in refusals_of(mixture, [found.text], uncounted=False)[0]
+        if refusal.code not in _NEAR and not any(claim in refusal.reason for claim in claims)
+    ]
+
+
+def share_reached(found: Steered, here: Tensor, used: Sequence[Direction]) -> float:
+    """Return how much of the way along the directions the text went that its point was moved; 1 where it was not.
+
+    Parameters
+    ----------
+    found : Steered
+    here : Tensor of shape (S,)
+        Sentence vector of the stored text.
+    used : sequence of Direction
+    """
+    normals = torch.stack([direction.normal for direction in used]).to(here.dtype)
+    asked, went = normals @ (found.point - here), normals @ (found.sentence_vector - here)
+    return float(went @ asked / asked.square().sum()) if float(asked.norm()) > _NOTHING else 1.0
 
 
 def _points(stored: Sequence[SummaryEmbedding], directions: Sequence[Direction]) -> Tensor:

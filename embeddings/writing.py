@@ -17,7 +17,7 @@ from embeddings.context import in_context
 from embeddings.effort import Effort
 from embeddings.encoder import ENCODER_ID, SentenceEncoder
 from embeddings.mixed import Mixed
-from embeddings.mixing import adapt, around, check_weights, is_new, mix, wanted_point
+from embeddings.mixing import adapt, around, is_new, mix, wanted_point, whole_weights
 from embeddings.rows import unit_rows
 from embeddings.search import Case, Means, search
 from embeddings.subject import SUBJECT_SLOTS, present_slots, subject_phrases
@@ -127,12 +127,12 @@ class MixtureWriter:
             If a parent is of another space, or weights do not fit.
         """
         self.space.check_mine(parents)
-        check_weights(weights, len(parents))
+        weights = whole_weights(weights, len(parents))
         effort = effort or Effort()
         texts = tuple(parent.text for parent in parents)
         stacked = torch.stack([parent.vectors for parent in parents])[None]
         sentence_vectors = torch.stack([parent.sentence_vector for parent in parents])[None]
-        row = torch.tensor(list(weights))[None]
+        row = torch.tensor(weights)[None]
         if subject is None:
             ((written, consistency),) = self.write_nearest(stacked, sentence_vectors, row, [texts], effort)
         else:

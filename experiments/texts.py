@@ -8,6 +8,8 @@ from importlib import resources
 from math import isnan
 from pathlib import Path
 
+import regex
+
 from copyloom import InputError
 from copyloom.columns import is_missing
 from copyloom.numbers import parse_numbers
@@ -18,6 +20,8 @@ from generator.settings import read_yaml
 
 MAX_TEXTS = 200
 """Texts of one pool in a study; more are sampled, and the study says so."""
+_UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
+"""Letters of languages in which a word may follow another, or an ending a name, without a space."""
 
 
 def shipped_claims() -> tuple[list[str], ProductRecord]:
@@ -122,12 +126,16 @@ def read_past(path: Path) -> tuple[tuple[str, int, int], ...]:
 
 
 def name_subject(texts: Sequence[str], record: ProductRecord) -> list[str]:
-    """Return those of `texts` that name the record's product."""
-    names = [f" {' '.join(_plain(name).split())} " for name in (record.name, record.plural)]
-    padded = ((text, f" {' '.join(_plain(text).split())} ") for text in texts)
-    return [text for text, words in padded if any(name in words for name in names)]
+    """Return those of `texts` that name the record's product.
+
+    As whole words; in scripts that put no space between words, or endings after a name, anywhere.
+    """
+    names = [_plain(name).strip() if _UNSPACED.search(name) else _plain(name) for name in (record.name, record.plural)]
+    return [text for text in texts if any(name in _plain(text) for name in names)]
 
 
 def _plain(text: str) -> str:
-    joined = unicodedata.normalize("NFC", text).lower()
-    return "".join(letter if letter.isalnum() or letter in "-'" else " " for letter in joined)
+    """Return the words of a text in small letters, with a space around each; letters and their accents are one."""
+    letters = unicodedata.normalize("NFKC", text.lower())
+    words = "".join(letter if letter.isalnum() or letter in "-'" else " " for letter in letters)
+    return f" {' '.join(words.split())} "

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from bandits.mixtures.proposals import MixtureKey, Proposals, mixture_key
 from bandits.mixtures.realised_bound import RealisedBound
+from bandits.numbers import ROUNDING
 from copyloom import InputError
 
 _CHUNK = 512  # mixtures scored at once: small arrays stay in cache
@@ -70,9 +71,11 @@ def both_ways(weightings: Sequence[Sequence[float]]) -> tuple[tuple[float, float
     """
     seen: dict[tuple[float, ...], tuple[float, float]] = {}
     for pair in weightings:
-        if len(pair) != 2 or not abs(sum(pair) - 1) <= 1e-9:
+        total = float(sum(pair))
+        if len(pair) != 2 or not abs(total - 1) <= ROUNDING:
             raise InputError(f"weighting {tuple(pair)} is not a pair that sums to 1")
-        for w in ((float(pair[0]), float(pair[1])), (float(pair[1]), float(pair[0]))):
+        first, second = (float(weight) / (1 if abs(total - 1) <= 1e-9 else total) for weight in pair)
+        for w in ((first, second), (second, first)):
             seen.setdefault(mixture_key((0, 1), w)[1], w)
     if not seen:
         raise InputError("no weighting was given; pass at least one pair that sums to 1")

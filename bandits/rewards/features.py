@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from bandits.inputs import as_tensor, finite_tensor
-from bandits.numbers import check_count, check_number
+from bandits.numbers import ROUNDING, check_count, check_number
 from copyloom import InputError
 
 
@@ -223,11 +223,11 @@ def segment_context(segments: Any, shares: Sequence[float]) -> Tensor:
     """
     share, chosen = finite_tensor("shares", shares), as_tensor("segments", segments)
     k = len(share)
-    if k < 2 or not bool((share > 0).all()) or abs(share.sum().item() - 1) > 1e-6:
+    if k < 2 or not bool((share > 0).all()) or abs(share.sum().item() - 1) > ROUNDING:
         raise InputError(f"shares are {share.tolist()}; pass at least two above 0 that sum to 1")
     if chosen.is_floating_point() or chosen.dtype == torch.bool or not bool(((chosen >= 0) & (chosen < k)).all()):
         raise InputError(f"segments are not numbers from 0 to {k - 1}; pass integers of that range")
-    share = share.to(chosen.device)
+    share = (share / share.sum()).to(chosen.device)
     one_hot = torch.nn.functional.one_hot(chosen.long(), k).to(torch.float64)
     return (one_hot - share) / share.sqrt() * math.sqrt(k / (k - 1))
 

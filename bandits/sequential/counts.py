@@ -5,7 +5,11 @@ from typing import Any
 import numpy as np
 
 from bandits.inputs import Array, finite_tensor
+from bandits.numbers import ROUNDING
 from copyloom import InputError
+
+MOST = 1e13
+"""The largest count: likelihoods of larger ones differ by less than float64 resolves."""
 
 
 def whole_counts(name: str, values: Any) -> Array:
@@ -14,15 +18,15 @@ def whole_counts(name: str, values: Any) -> Array:
     Raises
     ------
     InputError
-        If a value is not a whole number of at least 0, or so large that float64 skips numbers.
+        If a value is not a whole number of at least 0, or so large that float64 cannot tell intervals any more.
     """
     counts: Array = finite_tensor(name, values).cpu().numpy()
-    bad = (counts < 0) | (counts > 2**53) | (counts != np.floor(counts))
+    bad = (counts < 0) | (counts > MOST) | (counts != np.floor(counts))
     if bad.any():
         where = tuple(int(i) for i in np.argwhere(bad)[0])
         raise InputError(
-            f"{name} {where} is {counts[where]:g}; pass whole counts of at least 0 (guarantees do not hold for "
-            "discounted ones)"
+            f"{name} {where} is {counts[where]:g}; pass whole counts of at least 0 and at most {MOST:g} (guarantees do "
+            "not hold for discounted ones)"
         )
     return counts
 
@@ -62,6 +66,6 @@ def snapshot_probabilities(probabilities: Any, shape: tuple[int, ...]) -> Array:
     values: Array = finite_tensor("probabilities", probabilities).cpu().numpy()
     if values.shape != shape:
         raise InputError(f"probabilities have shape {values.shape}; pass one for each count, {shape}")
-    if (values < 0).any() or (values.sum(-1) > 1 + 1e-6).any():
+    if (values < 0).any() or (values.sum(-1) > 1 + ROUNDING).any():
         raise InputError("probabilities are negative or sum to more than 1; pass those of one snapshot in each row")
     return values

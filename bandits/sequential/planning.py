@@ -42,8 +42,8 @@ class PlannedCampaign:
         expected to lie. In every second campaign the two best are closer together than that.
     features : int
         Features of the reward model.
-    delta : float
-        Probability that the stopping rule ever errs, as in `identify_best`.
+    alpha : float
+        Probability that the stopping rule ever errs: `delta` of `identify_best`.
     power : float
         Probability with which the best text should be named in time.
     margin : float
@@ -62,7 +62,7 @@ class PlannedCampaign:
     lift: float | None = None
     logit_sd: float | None = None
     features: int = 16
-    delta: float = 0.05
+    alpha: float = 0.05
     power: float = 0.8
     margin: float = 0.0
 
@@ -77,7 +77,7 @@ class PlannedCampaign:
         if self.texts > MOST_TEXTS:
             raise InputError(f"texts is {self.texts}; pass at most {MOST_TEXTS}")
         check_count("features", self.features)
-        check_number("delta", self.delta, least=1e-9, most=0.5)
+        check_number("alpha", self.alpha, least=1e-9, most=0.5)
         check_number("power", self.power, least=0.01, most=0.99)
         check_number("margin", self.margin, least=0, most=1e6)
         if (self.lift is None) == (self.logit_sd is None):
@@ -169,7 +169,7 @@ def plan_traffic(campaign: PlannedCampaign) -> TrafficPlan:
     """
     rates = campaign.rates(campaign.effect, campaign.texts)
     per_text = campaign.impressions // campaign.texts
-    chance = chance_to_name_best(per_text, rates, campaign.delta, campaign.margin)
+    chance = chance_to_name_best(per_text, rates, campaign.alpha, campaign.margin)
     each, most_texts, least = _impressions_needed(rates, campaign), _most_texts(campaign), _least_effect(campaign)
     needed = None if each is None else each * campaign.texts
     sd = campaign.logit_sd or math.log1p(campaign.effect) / float(_normal_scores(campaign.texts)[0])
@@ -291,7 +291,7 @@ def _impressions_needed(rates: Array, campaign: PlannedCampaign) -> int | None:
 
     def surplus(log_impressions: float) -> float:
         count = math.ceil(math.exp(log_impressions))
-        return chance_to_name_best(count, rates, campaign.delta, campaign.margin) - campaign.power
+        return chance_to_name_best(count, rates, campaign.alpha, campaign.margin) - campaign.power
 
     most = math.log(_MOST_IMPRESSIONS)
     return None if surplus(most) < 0 else math.ceil(math.exp(brentq(surplus, 0, most, xtol=1e-4)))
@@ -302,7 +302,7 @@ def _most_texts(campaign: PlannedCampaign) -> int:
 
     def enough(texts: int) -> bool:
         rates = campaign.rates(campaign.effect, texts)
-        chance = chance_to_name_best(campaign.impressions // texts, rates, campaign.delta, campaign.margin)
+        chance = chance_to_name_best(campaign.impressions // texts, rates, campaign.alpha, campaign.margin)
         return chance >= campaign.power
 
     fits, fails = 1, 2
@@ -321,7 +321,7 @@ def _least_effect(campaign: PlannedCampaign) -> float | None:
     def surplus(log_effect: float) -> float:
         rates = campaign.rates(math.exp(log_effect), campaign.texts)
         per_text = campaign.impressions // campaign.texts
-        return chance_to_name_best(per_text, rates, campaign.delta, campaign.margin) - campaign.power
+        return chance_to_name_best(per_text, rates, campaign.alpha, campaign.margin) - campaign.power
 
     high = math.log(3.0 if campaign.logit_sd else min(10.0, 0.9 / campaign.base_rate - 1))
     grid = np.linspace(math.log(0.01), high, _EFFECTS)  # a large logit sd makes the best rates alike, near 1

@@ -16,7 +16,7 @@ from scipy.special import gammaln, xlogy
 from scipy.stats import chi2
 
 from bandits.inputs import Array
-from bandits.numbers import check_number
+from bandits.numbers import ROUNDING, check_number
 from bandits.sequential.counts import snapshot_probabilities, whole_counts
 from copyloom import InputError
 
@@ -102,8 +102,9 @@ def check_sample_ratio(
     if counts.ndim < 2 or 0 in counts.shape[-2:]:
         raise InputError(f"impressions have shape {counts.shape}; pass (..., T, N) with at least one snapshot and text")
     shares = snapshot_probabilities(probabilities, counts.shape)
-    if (np.abs(shares.sum(-1) - 1) > 1e-6).any():
-        raise InputError("a row of probabilities does not sum to 1; pass those of all texts of the snapshot")
+    if (wrong := np.abs(shares.sum(-1) - 1) > ROUNDING).any():
+        total = shares.sum(-1)[wrong][0]
+        raise InputError(f"a row of probabilities sums to {total:.10g}; pass those of all texts of the snapshot")
     shares = shares / shares.sum(-1, keepdims=True)  # rounding would look like a mismatch in large counts
     return _compared(counts, shares, math.log(1 / alpha), prior_impressions)
 

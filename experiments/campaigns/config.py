@@ -102,7 +102,10 @@ class PolicyConfig(Strict):
     @model_validator(mode="before")
     @classmethod
     def _of_a_name(cls, given: Any) -> Any:
-        return {"name": given} if isinstance(given, str) else given
+        named = {"name": given} if isinstance(given, str) else given
+        if isinstance(named, dict) and isinstance(named.get("name"), str):  # Python's modules have other names
+            return {**named, "name": named["name"].replace("_", "-")}
+        return named
 
     @model_validator(mode="after")
     def _remembers(self) -> Self:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from experiments.commands import console
-from experiments.commands.options import After, Before, Commands, DeviceName, Json, Model, Trust
+from experiments.commands.options import NEEDED, After, Before, Commands, DeviceName, Json, Model, Trust, check_given
 
 if TYPE_CHECKING:
     from embeddings.inversion import Refused
@@ -21,10 +21,12 @@ dataset_app = Commands(no_args_is_help=True, help="Publish summary embeddings as
 @dataset_app.command("publish")
 def publish_command(
     stored: Annotated[Path, typer.Argument(help="File of `copyloom invert --out`, or folder of `invert --run`.")],
-    out: Annotated[Path, typer.Option(help="Folder of the dataset; a new one.")],
-    title: Annotated[str, typer.Option(help="What the texts are.")],
-    licence: Annotated[str, typer.Option("--licence", "--license", help="Of the texts, such as CC-BY-4.0.")],
-    source: Annotated[str, typer.Option(help="Where the texts come from, and whose they are.")],
+    out: Annotated[Path, typer.Option(help="Folder of the dataset, a new one; needed.")] = NEEDED,
+    title: Annotated[str, typer.Option(help="What the texts are; needed.")] = NEEDED,
+    licence: Annotated[
+        str, typer.Option("--licence", "--license", help="Of the texts, such as CC-BY-4.0; needed.")
+    ] = NEEDED,
+    source: Annotated[str, typer.Option(help="Where the texts come from, and whose they are; needed.")] = NEEDED,
     revision: Annotated[str | None, typer.Option(help="Of the language model, such as a commit of the hub.")] = None,
     without_texts: Annotated[bool, typer.Option("--without-texts", help="Write only the texts' SHA-256.")] = False,
     as_json: Json = False,
@@ -32,6 +34,7 @@ def publish_command(
     """Write embeddings as a folder: safetensors, Parquet and a card."""
     from embeddings.publishing import publish
 
+    check_given(out=out, title=title, licence=licence, source=source)
     refused: list[Refused] = []
     record = publish(
         _read(stored, refused), out, title=title, licence=licence, source=source, revision=revision,

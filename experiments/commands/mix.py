@@ -23,6 +23,7 @@ from experiments.commands.options import (
     Texts,
     Trust,
     Writer,
+    note_scripts,
     output,
     writer_for,
 )
@@ -47,7 +48,7 @@ _ROWS = 4
 def mix(
     text: Texts = None,
     weights: Annotated[list[float] | None, typer.Option(help="One a text, summing to 1: --weights 0.5 0.5")] = None,
-    more: Annotated[list[float] | None, typer.Argument(hidden=True)] = None,
+    more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     pairs: Annotated[
         Path | None, typer.Option(help="Instead: a table with columns a, b and, of a, weight (0.5 unless given).")
     ] = None,
@@ -63,7 +64,7 @@ def mix(
     as_json: Json = False,
 ) -> None:
     """Write a new text from a mixture of others."""
-    from embeddings.mixing import check_weights
+    from embeddings.mixing import whole_weights
     from generator.record import ProductRecord
 
     record = ProductRecord.from_yaml(subject) if subject else None
@@ -79,9 +80,17 @@ def mix(
     parents = text or []
     if len(parents) < 2:
         raise InputError(f"{len(parents)} texts were given; a mixture needs at least two: --text '...' --text '...'")
-    chosen = [*(weights or []), *(more or [])] or [1 / len(parents)] * len(parents)
-    check_weights(chosen, len(parents))
+    chosen = [*(weights or []), *map(_weight, more or [])] or [1 / len(parents)] * len(parents)
+    chosen = whole_weights(chosen, len(parents))
     _mix_one(parents, chosen, record, effort, writer_for(model), device, trust_remote_code, as_json)
+
+
+def _weight(given: str) -> float:
+    try:
+        return float(given)
+    except ValueError:
+        kind = "option" if given.startswith("-") else "weight"
+        raise InputError(f"{given!r} is no {kind} of mix; copyloom mix --help lists what can be given") from None
 
 
 def _mix_one(
@@ -91,6 +100,7 @@ def _mix_one(
     from embeddings.inversion import check_texts
     from embeddings.space import Space
 
+    note_scripts(model, parents + _phrases(record))
     space = Space.load(model, device, trust_remote_code=trust_remote_code)
     _check_editor(space, effort)
     check_texts(space.model, parents, space.default_inversion, space.prefix)
@@ -115,6 +125,10 @@ def _mix_one(
     console.out.print(f"semantic consistency {mixture.semantic_consistency:.2f}, {new}{likely}")
     for reason in refusals:
         console.out.print(f"a study would refuse it: {reason}")
+
+
+def _phrases(record: ProductRecord | None) -> list[str]:
+    return list(record.phrases().values()) if record else []
 
 
 def _stored(
@@ -168,6 +182,7 @@ def _mix_pairs(
         console.notes.print(
             f"{kept} of {len(rows)} pairs are in {out} already and stay as they are; delete a row to mix it again",
         )
+    note_scripts(model, [text for a, b, _ in rows for text in (a, b)] + _phrases(record))
     space = Space.load(model, device, trust_remote_code=trust_remote_code)
     _check_editor(space, effort)
     new = [pair for pair in rows if pair not in known]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
 
+from copyloom import InputError
 from embeddings.folders import check_output
 from experiments.commands import console
 from generator.paths import expanded
@@ -39,6 +41,17 @@ Before = Annotated[str, typer.Option(help="Text that stands before the vectors."
 After = Annotated[str, typer.Option(help="Text that stands after the vectors.", **AROUND)]
 Database = Annotated[str | None, typer.Option(help="Also add them to a pool: path of a SQLite file, or URL.")]
 PoolName = Annotated[str, typer.Option("--pool", help="Name of that pool.")]
+
+
+NEEDED: Any = None
+"""Default of an option that must be given, where `check_given` names all that are missing at once."""
+
+
+def check_given(**options: object) -> None:
+    """Raise `InputError` if one of the options, by their names in Python, was left out; the message names all."""
+    missing = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is None]
+    if missing:
+        raise InputError(f"{' and '.join(missing)} must be given; --help says what each is")
 
 
 class Commands(typer.Typer):
@@ -76,6 +89,17 @@ def _checked(path: Path | None) -> Path | None:
     if path is not None:
         check_output(path)
     return path
+
+
+def note_scripts(model: str, texts: Sequence[str]) -> None:
+    """Say what to expect where most letters of texts are of a script that the models that come with Copyloom lack."""
+    letters = [letter for text in texts for letter in text if letter.isalpha()]
+    latin = sum(unicodedata.name(letter, "").startswith("LATIN") for letter in letters)
+    if model in ("copyloom-tiny", "smollm2") and 2 * latin < len(letters):
+        console.notes.print(
+            f"{model} learned English: texts in other scripts are stored and decoded exactly, but what it writes of "
+            "them is pieces side by side, seldom a sentence; the checks know English only, so read each"
+        )
 
 
 def writer_for(model: str | None) -> str:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from experiments.commands import console
-from experiments.commands.options import Json
+from experiments.commands.options import NEEDED, Json, check_given
 
 if TYPE_CHECKING:
     from bandits.sequential.planning import PlannedCampaign, TrafficPlan
 
 
 def plan(
-    impressions_per_day: Annotated[int, typer.Option(help="Of all texts together.", min=1)],
-    texts: Annotated[int, typer.Option(help="Texts in the slate.", min=2)],
-    base_rate: Annotated[float, typer.Option(help="Click rate of an average text: 0.02 for 2 %.")],
+    impressions_per_day: Annotated[int, typer.Option(help="Of all texts together; needed.", min=1)] = NEEDED,
+    texts: Annotated[int, typer.Option(help="Texts in the slate; needed.", min=2)] = NEEDED,
+    base_rate: Annotated[float, typer.Option(help="Click rate of an average text: 0.02 for 2 %; needed.")] = NEEDED,
     days: Annotated[float, typer.Option(help="How long the campaign runs.")] = 14,
     lift: Annotated[float | None, typer.Option(help="Lead of the best text over all others: 0.2 for 20 %.")] = None,
     logit_sd: Annotated[float | None, typer.Option(help="Instead: spread of the texts' logits, such as 0.29.")] = None,
@@ -30,6 +30,8 @@ def plan(
     """Say whether a traffic can tell texts apart, and what to change if not; exit status 1 if it cannot."""
     from bandits.sequential.planning import PlannedCampaign, plan_traffic
 
+    effect = {"lift (or --logit-sd)": lift if lift is not None else logit_sd}
+    check_given(impressions_per_day=impressions_per_day, texts=texts, base_rate=base_rate, **effect)
     campaign = PlannedCampaign(
         impressions_per_day, days, base_rate, texts, lift, logit_sd, features, alpha, power, margin
     )

@@ -14,14 +14,30 @@ from copyloom.tables import Reading
 from embeddings.effort import Effort
 from embeddings.folders import keep_result
 from experiments.commands import console
-from experiments.commands.options import Delimiter, DeviceName, Encoding, Header, Json, Model, Subject, Trust, output
+from experiments.commands.options import (
+    Delimiter,
+    DeviceName,
+    Encoding,
+    Header,
+    Json,
+    Model,
+    Subject,
+    Trust,
+    note_scripts,
+    output,
+)
 from experiments.commands.settings import takes
 
 if TYPE_CHECKING:
     from embeddings.directions import Direction
     from embeddings.space import Space
+    from embeddings.steering import Steered
 
 _Out = Annotated[Path | None, output("Write the numbers to this JSON file.")]
+
+
+_LEAST_WORDS, _LEAST_LONGER = 2, 0.15
+"""By how many words, and by what share of them, a text must be longer or shorter to count as such."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +77,7 @@ def steer(
     """Rewrite a text: more emotional, shorter, in the style of another, or without a style."""
     from embeddings.directions import save_directions
     from embeddings.space import Space
-    from embeddings.steering import angles_between
+    from embeddings.steering import angles_between, objections, share_reached
     from embeddings.steering import steer as write
     from generator.record import ProductRecord
 
@@ -71,6 +87,7 @@ def steer(
     if examples and directions:
         raise InputError("directions come from --examples or from --directions; give one of them")
     record = ProductRecord.from_yaml(subject) if subject else None
+    note_scripts(model, [text, *(record.phrases().values() if record else ())])
     space = Space.load(model, device, trust_remote_code=trust_remote_code)
     with console.progress() as show:
         show("finding directions", 0, 1)
@@ -82,23 +99,51 @@ def steer(
         (found,) = write(space, stored, points, Effort(**asked), record)
     if found is None:
         raise InputError("no acceptable text was found at the moved point; try another strength, or more --rounds")
-    degrees = float(angles_between(points, stored[0].sentence_vector[None]))
-    along = {d.name: [float(v @ d.normal) for v in (stored[0].sentence_vector, points[0], found.sentence_vector)]
-             for d in used}  # fmt: skip
-    if as_json:
-        console.print_json({"text": found.text, "parent": text, "strength": strength, "degrees": degrees,
-                            "semantic_consistency": found.semantic_consistency, "cosine_kept": found.cosine_kept,
-                            "new": found.new, "along": along, "directions": [d.description for d in used],
-                            "saved": None if save is None else str(save)})  # fmt: skip
-        return
-    console.out.print(f"      {text}")
-    console.out.print(f"  ->  {found.text}")
-    console.out.print(f"point turned by {degrees:.0f} degrees; cosine of the new text to it "
-                      f"{found.semantic_consistency:.2f}, to the old text {found.cosine_kept:.2f}")  # fmt: skip
-    rows = [[d.name, f"{d.score:.2f} {d.measure}", *(f"{value:+.2f}" for value in along[d.name])] for d in used]
+    if against := objections(found, record, towards or ""):
+        raise InputError(
+            f"no text fit to print was found at the moved point: of the nearest, {'; '.join(against)}; try another "
+            "strength, more --rounds, or another model"
+        )
+    here = stored[0].sentence_vector
+    along = {d.name: [float(v @ d.normal) for v in (here, points[0], found.sentence_vector)] for d in used}
+    data = {
+        "text": found.text, "parent": text, "strength": strength, "degrees": float(angles_between(points, here[None])),
+        "semantic_consistency": found.semantic_consistency, "cosine_kept": found.cosine_kept, "new": found.new,
+        "along": along, "share_reached": (reached := share_reached(found, here, used)),
+        "failed": _failed(found, reached, used, strength, towards), "directions": [d.description for d in used],
+        "saved": None if save is None else str(save),
+    }  # fmt: skip
+    console.print_json(data) if as_json else _show_steered(data)
+
+
+def _failed(found: Steered, reached: float, used: Sequence[Direction], strength: float, towards: str | None) -> bool:
+    """Say whether a text hardly went the way that was asked; of length words tell, for its direction is a weak one."""
+    from embeddings.steering import LEAST_REACHED
+    from experiments.styles import LENGTH, OPPOSITES
+    from generator.reader import words_of
+
+    if [direction.name for direction in used] != [LENGTH] or towards not in OPPOSITES:
+        return reached < LEAST_REACHED
+    words = len(words_of(found.parent))
+    more = (len(words_of(found.text)) - words) * OPPOSITES[towards][1] * (1 if strength > 0 else -1)
+    return strength != 0 and more < max(_LEAST_WORDS, _LEAST_LONGER * words)
+
+
+def _show_steered(data: dict[str, Any]) -> None:
+    console.out.print(f"      {data['parent']}\n  ->  {data['text']}")
+    console.out.print(
+        f"point turned by {data['degrees']:.0f} degrees; cosine of the new text to it "
+        f"{data['semantic_consistency']:.2f}, to the old text {data['cosine_kept']:.2f}"
+    )
+    if data["failed"]:
+        console.out.print("steering failed: the new text says hardly more of what was asked for than the old one")
+    rows = [
+        [d["name"], f"{d['score']:.2f} {d['measure']}", *(f"{value:+.2f}" for value in data["along"][d["name"]])]
+        for d in data["directions"]
+    ]
     console.table("Along the directions", ["direction", "cross-validated", "old text", "point", "new text"], rows)
-    if save is not None:
-        console.out.print(f"Directions: {save}")
+    if data["saved"] is not None:
+        console.out.print(f"Directions: {data['saved']}")
 
 
 @takes(Effort, "drafts", "rounds", drafts=5, rounds=1)

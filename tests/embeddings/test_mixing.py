@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from copyloom import InputError
 from embeddings.adapter import Adapter
-from embeddings.mixing import adapt, check_weights, mix, wanted_point
+from embeddings.mixing import adapt, mix, wanted_point, whole_weights
 
 torch.manual_seed(0)
 ADAPTER = Adapter(sentence_size=6, vectors=3, hidden_size=4, width=5).requires_grad_(False)
@@ -90,7 +90,14 @@ def test_the_wanted_point_is_the_normalised_sum():
 
 @pytest.mark.parametrize("weights", [[1.0], [0.5, 0.5], [1.5, -0.5], [0.1] * 10, [1 / 3] * 3])
 def test_weights_that_sum_to_one_fit(weights):
-    check_weights(weights, len(weights))
+    assert whole_weights(weights, len(weights)) == weights
+
+
+@pytest.mark.parametrize("weights", [[0.5000006, 0.5000006], [0.333333] * 3, [0.333] * 3, [1.1504, -0.1500]])
+def test_rounded_weights_are_made_whole(weights):
+    found = whole_weights(weights, len(weights))
+    assert sum(found) == pytest.approx(1, abs=1e-15)
+    assert found == pytest.approx(weights, abs=0.001)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +106,7 @@ def test_weights_that_sum_to_one_fit(weights):
         ([0.5, 0.5], 3, "2 weights were given for 3 parents; pass one weight per parent"),
         ([1.0], 0, "1 weights were given for 0 parents"),
         ([], 0, "sum to 0; they must sum to 1"),
+        ([0.5, 0.498], 2, r"weights \[0.5, 0.498\] sum to 0.998; they must sum to 1"),
         ([0.5, 0.6], 2, r"weights \[0.5, 0.6\] sum to 1.1; they must sum to 1"),
         ([float("nan"), 1.0], 2, "sum to nan"),
         ([float("inf"), float("-inf")], 2, "sum to nan"),
@@ -108,4 +116,4 @@ def test_weights_that_sum_to_one_fit(weights):
 )
 def test_weights_that_do_not_fit_are_refused(weights, parents, message):
     with pytest.raises(InputError, match=message):
-        check_weights(weights, parents)
+        whole_weights(weights, parents)

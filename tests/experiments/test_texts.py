@@ -66,6 +66,20 @@ def test_subject_is_named_as_words_not_letters() -> None:
     assert name_subject(["A mug!", "Our Mugs.", "A smug look", "Tea"], record) == ["A mug!", "Our Mugs."]
 
 
+@pytest.mark.parametrize(
+    ("name", "texts", "named"),
+    [
+        ("Café-Kanne", ["Die CAFE\u0301-KANNE kocht.", "Die Caf\u00e9-Kanne.", "Cafe-Kanne"], 2),
+        ("Cafe\u0301-Kanne", ["Die Caf\u00e9-Kanne.", "Café Kanne"], 1),
+        ("水筒", ["この水筒は漏れない。", "早起きの人の水筒", "マグカップ"], 2),
+        ("マグ カップ", ["漏れないマグ カップです。", "水筒"], 1),
+        ("주전자", ["조용한 주전자는 차를 데운다.", "머그"], 1),
+    ],
+)
+def test_names_are_found_however_their_letters_are_put_together(name: str, texts: list[str], named: int) -> None:
+    assert name_subject(texts, ProductRecord(name=name)) == texts[:named]
+
+
 def test_shipped_claims_are_about_sixty_distinct_and_twenty_name_the_subject() -> None:
     texts, subject = shipped_claims()
     assert len(texts) == len(set(texts)) == 60

@@ -199,3 +199,16 @@ def test_one_phrase_needs_no_list_and_nothing_is_an_empty_one(tmp_path):
     path.write_text("name: mug\nquality: light\nfeature:\n")
     record = ProductRecord.from_yaml(path)
     assert (record.quality, record.feature) == (("light",), ())
+
+
+@pytest.mark.parametrize(
+    ("content", "given"),
+    [("name: no\n", "name: False"), ("name: mug\nproof: [1:30]\n", "proof.0: 90"), ("name: 12\n", "name: 12"),
+     ("name: mug\nuse: [2024-01-02]\n", "use.0: datetime.date"), ("name: mug\nno: [a]\n", "False")],
+)  # fmt: skip
+def test_what_yaml_takes_for_no_text_is_told_so(tmp_path, content, given):
+    (tmp_path / "record.yaml").write_text(content)
+    with pytest.raises(InputError) as caught:
+        ProductRecord.from_yaml(tmp_path / "record.yaml")
+    assert given in str(caught.value)
+    assert "is no text; put it in quotes, for without them YAML reads" in str(caught.value)

@@ -173,7 +173,7 @@ def _widths(n: int) -> dict[str, float]:
 
 def _verdicts(streams: int, rng: np.random.Generator) -> list[dict[str, Any]]:
     """Impressions until the best of eight texts is named, with equal shares and with two that adapt."""
-    campaign = PlannedCampaign(10_000, 60, RATE, _SLATE, logit_sd=_LOGIT_SD, delta=ALPHA)
+    campaign = PlannedCampaign(10_000, 60, RATE, _SLATE, logit_sd=_LOGIT_SD, alpha=ALPHA)
     plan = plan_traffic(campaign)
     rates, batches, batch = campaign.rates(_LOGIT_SD, _SLATE), 60, campaign.impressions_per_day
     rows: list[dict[str, Any]] = [{"allocation": "equal shares, as planned", "median": None,

@@ -192,3 +192,11 @@ def test_unusable_slates_and_rates_are_refused():
         log_martingale(1, 2, 1.5)
     with pytest.raises(InputError, match="logit_sd is 9"):
         matched_beta(0.02, 9)
+
+
+def test_the_largest_counts_have_the_normal_limits_width_and_larger_ones_are_refused():
+    lower, upper = rate_interval([10**13 // 50], [10**13])
+    allowed = math.log(1 / 0.05) + 0.5 * math.log(2e11 * 0.98) + 1  # what evidence grows to, roughly
+    assert float(upper[0] - lower[0]) == pytest.approx(2 * math.sqrt(2 * allowed * 0.02 * 0.98 / 1e13), rel=0.1)
+    with pytest.raises(InputError, match=r"is 8e\+15; pass whole counts of at least 0 and at most 1e\+13"):
+        rate_interval([10**12], [8 * 10**15])

@@ -18,7 +18,7 @@ TWO = PlannedCampaign(impressions_per_day=10_000, days=14, base_rate=0.02, texts
     [
         PlannedCampaign(10_000, 14, 0.02, 2, lift=0.2),
         PlannedCampaign(10_000, 14, 0.02, 8, lift=0.3, margin=0.1),
-        PlannedCampaign(10_000, 14, 0.05, 5, logit_sd=0.4, power=0.6, delta=0.1),
+        PlannedCampaign(10_000, 14, 0.05, 5, logit_sd=0.4, power=0.6, alpha=0.1),
         PlannedCampaign(10_000, 14, 0.003, 3, lift=0.5),
     ],
 )
@@ -31,13 +31,13 @@ def test_what_is_needed_gives_the_power(campaign):
     rates = campaign.rates(campaign.effect, campaign.texts)
     batch = math.ceil(plan.needed_per_text / 15)
     clicks = rng.binomial(batch, rates, size=(1000, 15, len(rates)))
-    options = {"delta": campaign.delta, "margin": campaign.margin}
+    options = {"delta": campaign.alpha, "margin": campaign.margin}
     once = identify_best(np.full((1000, 1, len(rates)), 15 * batch), clicks.sum(1, keepdims=True), **options)
     peeked = identify_best(np.full(clicks.shape, batch), clicks, **options)
     error = math.sqrt(campaign.power * (1 - campaign.power) / 1000)
     assert_allclose((once.best == 0).mean(), campaign.power, atol=3.3 * error + 0.005)
     assert campaign.power - 3.3 * error < (peeked.best == 0).mean() < campaign.power + 0.12
-    assert (peeked.best > 0).mean() < campaign.delta
+    assert (peeked.best > 0).mean() < campaign.alpha
 
 
 def test_two_texts_by_enumeration():
@@ -131,7 +131,7 @@ def test_near_ties_need_a_margin():
         ({"impressions_per_day": 0}, "impressions_per_day is 0"),
         ({"days": -1}, "days is -1"),
         ({"features": 0}, "features is 0"),
-        ({"delta": 0.9}, "delta is 0.9"),
+        ({"alpha": 0.9}, "alpha is 0.9"),
         ({"power": 1.0}, "power is 1.0"),
         ({"margin": -1}, "margin is -1"),
     ],

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from copyloom import InputError
+from experiments.campaigns.config import PolicyConfig
 from experiments.simulation.config import RunConfig
 
 
@@ -36,3 +37,8 @@ def test_bad_settings_are_named(tmp_path: Path, content: str, says: str) -> None
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a readable YAML"):
         RunConfig.from_yaml(tmp_path / "none.yaml")
+
+
+def test_a_policy_may_be_named_as_its_module_is() -> None:
+    assert PolicyConfig.model_validate("epsilon_greedy") == PolicyConfig(name="epsilon-greedy")
+    assert PolicyConfig.model_validate({"name": "top_two"}).name == "top-two"

@@ -10,6 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
+from embeddings.database import open_database
 from experiments.commands.cli import app
 from generator.threads import processors
 
@@ -43,6 +44,25 @@ def test_mix_refuses_weights_that_do_not_fit() -> None:
     assert "pass one weight per parent" in fails("mix", *pair, "--weights", "1.0")
     assert "must sum to 1" in fails("mix", *pair, "--weights", "0.5", "0.6")
     assert "at least two" in fails("mix", "--text", "A quiet kettle.")
+
+
+def test_a_misspelt_option_is_named() -> None:
+    pair = ("--text", "A quiet kettle.", "--text", "A loud mug.")
+    assert "'--wieghts' is no option of mix" in fails("mix", *pair, "--wieghts", "0.5", "0.5")
+    assert "'half' is no weight of mix" in fails("mix", *pair, "--weights", "0.5", "half")
+
+
+def test_all_options_that_are_missing_are_named_at_once(tmp_path: Path) -> None:
+    assert "--impressions-per-day and --texts and --base-rate and --lift (or --logit-sd) must be given" in fails("plan")
+    assert "error: --texts must be given" in fails(
+        "plan", "--impressions-per-day", "9", "--base-rate", "0.1", "--lift", "1"
+    )
+    assert "--title and --licence must be given" in fails("dataset", "publish", "e", "--out", "d", "--source", "us")
+
+
+def test_the_probability_of_plan_is_named_as_it_is_given() -> None:
+    plan = ("plan", "--impressions-per-day", "10000", "--texts", "5", "--base-rate", "0.02", "--lift", "0.3")
+    assert "alpha is 0.9" in fails(*plan, "--alpha", "0.9")
 
 
 def test_mix_of_many_pairs(tmp_path: Path) -> None:
@@ -161,6 +181,17 @@ def test_doctor_says_device_and_why() -> None:
     found = json.loads(run("doctor", "--device", "cpu", "--json").stdout)
     assert found["device"] == "cpu: asked for"
     assert "copyloom-tiny" in found["model"]
+
+
+def test_doctor_takes_a_path_or_a_url_of_a_database(tmp_path: Path) -> None:
+    open_database(tmp_path / "pool.sqlite").dispose()
+    for given in (str(tmp_path / "pool.sqlite"), f"sqlite:///{tmp_path}/pool.sqlite"):
+        found = json.loads(run("doctor", "--device", "cpu", "--database", given, "--json").stdout)["database"]
+        assert found.endswith("pool.sqlite': schema version 2, 0 texts, 0 embeddings")
+    away = run("doctor", "--device", "cpu", "--database", "postgresql://me:secret@localhost:1/name", "--json").stdout
+    assert "cannot be used" in json.loads(away)["database"]
+    assert "there is no database" not in away
+    assert "secret" not in away
 
 
 def test_report_of_nothing(tmp_path: Path) -> None:

@@ -43,4 +43,5 @@ def test_a_plan_that_cannot_finish_is_refused_in_words():
 def test_a_scenario_must_be_chosen(options):
     result = run(*options)
     assert isinstance(result.exception, InputError)
-    assert "exactly one" in str(result.exception)
+    wanted = "exactly one" if "--lift" in options else "--lift (or --logit-sd) must be given"
+    assert wanted in str(result.exception)

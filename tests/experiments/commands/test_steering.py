@@ -154,3 +154,36 @@ def test_study_styles_writes_numbers_and_a_plot(tmp_path: Path) -> None:
     assert plot.read_bytes().startswith(b"\x89PNG")
     assert "give two different ones of factual" in fails("study", "styles", "--second", "factual")
     assert "at least 10" in fails("study", "styles", "--products", "3")
+
+
+def test_a_text_that_the_checks_refuse_is_not_returned(directions: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(monkeypatch, "A quiet kettle, free for 40 days.")
+    given = ("steer", "--text", TEXT, "--directions", directions, "--towards", "urgent", "--device", "cpu")
+    found = fails(*given)
+    assert "'40' stands in none of its sources; 'free' (offer) stands in none of its sources" in found
+
+
+@pytest.mark.parametrize(
+    ("towards", "new", "failed"),
+    [("shorter", TEXT.partition(" ")[2], True), ("emotional", TEXT.partition(" ")[2], True),
+     ("urgent", f"Hurry, last chance: {TEXT[0].lower()}{TEXT[1:]}", False)],
+)  # fmt: skip
+def test_a_text_that_hardly_moved_is_called_a_failure(
+    directions: str, monkeypatch: pytest.MonkeyPatch, towards: str, new: str, failed: bool
+) -> None:
+    written(monkeypatch, new[0].upper() + new[1:])
+    given = ("steer", "--text", TEXT, "--directions", directions, "--towards", towards, "--device", "cpu")
+    assert json.loads(run(*given, "--json").stdout)["failed"] is failed
+    assert ("steering failed" in run(*given).stdout) is failed
+
+
+def written(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Let a search find `text`."""
+    monkeypatch.setattr("embeddings.writing.MixtureWriter.nearest", lambda *_, **__: [text])
+
+
+def test_other_scripts_are_told_what_to_expect(directions: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(monkeypatch, "静かなやかん、早起きの人。")
+    given = ("steer", "--directions", directions, "--towards", "urgent", "--device", "cpu", "--text")
+    assert "pieces side by side, seldom a sentence" in run(*given, "静かなやかんで寒い日も温かい。").stderr
+    assert "pieces side by side" not in run(*given, "Ein stiller Kessel für kühle Tage.").stderr
