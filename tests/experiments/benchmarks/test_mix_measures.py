@@ -160,7 +160,8 @@ def test_written_texts_are_measured_at_their_pairs(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "why"),
     [("a,b\nA fan.,A mug.", "no column 'text'"), ("a,b,text\nA fan.,A mug.,", "holds no text"), ("", "it is empty"),
-     ("a,b,text\nA fan.", "row 1 has 1 cells, fewer cells than columns"), ("a,b,text\nA fan.,,A mug.", "row 1 .* lacks a text"),
+     ("a,b,text\nA fan.", "row 1 has 1 cells, fewer cells than columns"),
+     ("a,b,text\nA fan.,,A mug.", "row 1 .* lacks a text"),
      ("a,b,text,weight\nA fan.,A mug.,A fan and a mug.,much", "weight that is none")],
 )  # fmt: skip
 def test_files_without_texts_are_refused(tmp_path, lines, why):
