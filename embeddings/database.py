@@ -266,14 +266,14 @@ def open_database(path_or_url: str | Path, *, create: bool = True) -> Engine:
         with reading(engine) as connection:
             present, found = _revision(connection)
         if not present and not create:
-            raise InputError(f"the database {_shown(engine)} is empty; check the path")
+            raise InputError(f"the database {shown(engine)} is empty; check the path")
         if is_sqlite:
             _write_ahead(engine)
         if found != REVISION or not present >= set(Base.metadata.tables):
             _bring_up_to_date(engine)
     except OperationalError as error:  # a server that does not answer, say
         engine.dispose()
-        raise InputError(f"the database {_shown(engine)} cannot be opened: {error.orig}") from error
+        raise InputError(f"the database {shown(engine)} cannot be opened: {error.orig}") from error
     except Exception:
         engine.dispose()
         raise
@@ -310,10 +310,10 @@ def _explained(engine: Engine) -> Iterator[None]:
         code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # the higher bytes are details
         if code not in _ADVICE:
             raise
-        raise InputError(f"the database {_shown(engine)} cannot be used ({error.orig}); {_ADVICE[code]}") from error
+        raise InputError(f"the database {shown(engine)} cannot be used ({error.orig}); {_ADVICE[code]}") from error
 
 
-def _shown(engine: Engine) -> str:
+def shown(engine: Engine) -> str:
     """Return what to call the database in messages; passwords stay out."""
     return repr(engine.url.database) if engine.dialect.name == "sqlite" else repr(engine.url)
 
@@ -326,14 +326,17 @@ def _engine(path_or_url: str | Path) -> Engine:
             url = make_url(path_or_url)
         except (ArgumentError, ValueError):
             raise InputError(
-                "the database's URL cannot be read; write a path, or postgresql+psycopg://user:password@host/name"
+                "the database's URL cannot be read; write a path, or postgresql://user:password@host/name"
             ) from None
+        if url.drivername in ("postgresql", "postgres"):  # SQLAlchemy would take the older driver
+            url = url.set(drivername="postgresql+psycopg")
     is_sqlite = url.get_backend_name() == "sqlite"
     try:
         engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS} if is_sqlite else {})
     except (NoSuchModuleError, ImportError) as error:
         raise InputError(
-            f"{url!r} needs a driver that is not installed ({error}); install it, or give a path"
+            f"{url!r} needs a driver that is not installed ({error}); install it, PostgreSQL's with pip install "
+            "'copyloom[postgres]', or give a path"
         ) from None
     if is_sqlite:
         event.listen(engine, "connect", _configure)
@@ -386,7 +389,7 @@ def _revision(connection: Connection) -> tuple[set[str], str]:
     SpaceError
         If it is of a newer Copyloom.
     """
-    inspector, shown = inspect(connection), _shown(connection.engine)
+    inspector, where = inspect(connection), shown(connection.engine)
     tables = set(inspector.get_table_names())
     if not tables:
         return tables, ""
@@ -395,11 +398,11 @@ def _revision(connection: Connection) -> tuple[set[str], str]:
     else:  # the first Copyloom's own way of saying it
         columns = inspector.get_columns("meta") if "meta" in tables else []
         if {column["name"] for column in columns} != {"key", "value"}:
-            raise InputError(f"the database {shown} is another program's; give the path of a new file")
+            raise InputError(f"the database {where} is another program's; give the path of a new file")
         found = connection.exec_driver_sql("SELECT value FROM meta WHERE key = 'schema_version'").scalar()
     if found not in _KNOWN:
         raise SpaceError(
-            f"the database {shown} has schema version {found}, this Copyloom knows {', '.join(_KNOWN)}; "
+            f"the database {where} has schema version {found}, this Copyloom knows {', '.join(_KNOWN)}; "
             "open it with the Copyloom that wrote it, or give the path of a new database"
         )
     return tables, str(found)
@@ -417,7 +420,7 @@ def _bring_up_to_date(engine: Engine) -> None:
     with writing(engine) as connection:
         present, found = _revision(connection)  # another process may have been first
         if found and found != REVISION:
-            _log.info("upgrading the database %s from revision %s to %s", _shown(engine), found, REVISION)
+            _log.info("upgrading the database %s from revision %s to %s", shown(engine), found, REVISION)
             upgrade(connection, found)
         Base.metadata.create_all(connection)
         if not present:

@@ -174,7 +174,7 @@ def doctor(
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
     trust_remote_code: Trust = False,
-    database: Annotated[Path | None, typer.Option(help="A study.sqlite to look at.")] = None,
+    database: Annotated[str | None, typer.Option(help="A study.sqlite to look at, or a database's URL.")] = None,
     as_json: Json = False,
 ) -> None:
     """Say what this machine offers: device and why, versions, model, database."""
@@ -367,7 +367,8 @@ def _study(config: Any, out: Path, as_json: bool, force: bool) -> None:
         console.out.print(f"Loss where mixing cannot help: {loss} (95 % interval {bounds})")
     console.out.print(
         f"{summary['texts_stored']} texts stored ({summary['exact_share']:.1%} exact), "
-        f"{summary['texts_written']} written by {summary['writer']}, {summary['texts_refused']} refused, "
+        f"{summary['texts_written'] + summary['texts_refused']} written by {summary['writer']}, "
+        f"{summary['texts_refused']} refused, "
         f"{summary['mixtures_without_text']} of {summary['mixtures']} mixtures without a text fit to print, "
         f"{summary['seconds']:.0f} s on {summary['device']}"
     )

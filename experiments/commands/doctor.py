@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from sqlalchemy import func, select
 
 from copyloom import CopyloomError
-from embeddings.database import REVISION, EmbeddingRow, TextRow, open_database, reading
+from embeddings.database import REVISION, EmbeddingRow, TextRow, open_database, reading, shown
 from embeddings.space import Space
 from experiments.versions import versions
 from generator.device import Device
 from generator.threads import processors, waiting
 
 
-def examine(model: str, device: str, database: Path | None, trust_remote_code: bool = False) -> dict[str, Any]:
+def examine(model: str, device: str, database: str | None, trust_remote_code: bool = False) -> dict[str, Any]:
     """Return device and reason, versions, model and database, in words; what is wrong with one is its value.
 
     Raises
@@ -39,7 +38,7 @@ def examine(model: str, device: str, database: Path | None, trust_remote_code: b
     return found
 
 
-def _database(path: Path | None) -> str:
+def _database(path: str | None) -> str:
     if path is None:
         return f"SQLite, schema version {REVISION}; look at one with --database runs/quickstart/study.sqlite"
     try:
@@ -49,4 +48,4 @@ def _database(path: Path | None) -> str:
             embeddings = connection.scalar(select(func.count()).select_from(EmbeddingRow))
     except CopyloomError as error:
         return f"cannot be used: {error}"
-    return f"{path}: schema version {REVISION}, {texts} texts, {embeddings} embeddings"
+    return f"{shown(engine)}: schema version {REVISION}, {texts} texts, {embeddings} embeddings"

@@ -2,6 +2,7 @@ import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -129,6 +130,15 @@ def test_urls_that_cannot_be_used_are_refused_without_their_password():
         with pytest.raises(InputError) as error:
             open_database(url)
         assert "secret" not in str(error.value)
+
+
+@pytest.mark.skipif(find_spec("psycopg") is not None, reason="the driver is there")
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
+def test_without_postgresqls_driver_the_extra_is_named(scheme):
+    with pytest.raises(InputError, match=r"pip install 'copyloom\[postgres\]'") as error:
+        open_database(f"{scheme}://me:secret@host/name")
+    assert "psycopg'" in str(error.value)
+    assert "secret" not in str(error.value)
 
 
 def test_a_locked_database_says_so(tmp_path, monkeypatch):

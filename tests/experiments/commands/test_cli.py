@@ -10,6 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
+from embeddings.database import open_database
 from experiments.commands.cli import app
 from generator.threads import processors
 
@@ -180,6 +181,17 @@ def test_doctor_says_device_and_why() -> None:
     found = json.loads(run("doctor", "--device", "cpu", "--json").stdout)
     assert found["device"] == "cpu: asked for"
     assert "copyloom-tiny" in found["model"]
+
+
+def test_doctor_takes_a_path_or_a_url_of_a_database(tmp_path: Path) -> None:
+    open_database(tmp_path / "pool.sqlite").dispose()
+    for given in (str(tmp_path / "pool.sqlite"), f"sqlite:///{tmp_path}/pool.sqlite"):
+        found = json.loads(run("doctor", "--device", "cpu", "--database", given, "--json").stdout)["database"]
+        assert found.endswith("pool.sqlite': schema version 2, 0 texts, 0 embeddings")
+    away = run("doctor", "--device", "cpu", "--database", "postgresql://me:secret@localhost:1/name", "--json").stdout
+    assert "cannot be used" in json.loads(away)["database"]
+    assert "there is no database" not in away
+    assert "secret" not in away
 
 
 def test_report_of_nothing(tmp_path: Path) -> None:

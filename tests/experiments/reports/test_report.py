@@ -233,6 +233,7 @@ def test_a_full_report_has_every_section_and_its_numbers():
         "95 % interval over 24 seeds: 5 % to 17 %",
         "2.84 %",
         "Of 1,642 texts written, 402 were refused (24 %)",
+        "New texts written1,642",
         "cost 0.6 % of the clicks",
         "< 0.1 %",
         "52 %",

@@ -20,7 +20,7 @@ from experiments.campaigns.ledger import Ledger
 from experiments.campaigns.state import State, replay
 from experiments.campaigns.workshop import Report
 from experiments.simulation.config import RunConfig
-from experiments.simulation.runs import DATABASE, REPORT, SUMMARY, render, render_campaign, run_study
+from experiments.simulation.runs import DATABASE, REPORT, REPORT_DATA, SUMMARY, render, render_campaign, run_study
 from experiments.texts import shipped_claims
 
 SMALL: dict[str, Any] = {
@@ -68,6 +68,8 @@ def test_summary_has_the_promised_keys(finished: Path) -> None:
     assert set(f"{promised} seconds device versions config".split()) <= set(summary)
     assert summary["ctr_uniform"] <= summary["ctr_best_stored"] <= summary["best_possible_ctr"]
     assert summary["exact_share"] == 1.0
+    counted = json.loads((finished / REPORT_DATA).read_text())["refused"]["written"]
+    assert summary["texts_written"] + summary["texts_refused"] == counted
     assert "<svg" in (finished / REPORT).read_text()
 
 
