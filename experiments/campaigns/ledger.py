@@ -51,8 +51,7 @@ class Ledger:
 
     def _claim(self, config: str) -> None:
         """Make the database that of a configuration, unless it belongs to another."""
-        with reading(self.engine) as connection:
-            known = connection.scalar(select(RunRow.config))
+        known = self.config
         if known == config:
             return
         if known is not None and self.begun:
@@ -62,6 +61,12 @@ class Ledger:
         change = insert(RunRow).values(id=1, config=config) if known is None else update(RunRow).values(config=config)
         with writing(self.engine) as connection:
             connection.execute(change)
+
+    @property
+    def config(self) -> str | None:
+        """The configuration that the database belongs to; None before it belongs to any."""
+        with reading(self.engine) as connection:
+            return connection.scalar(select(RunRow.config))
 
     @property
     def begun(self) -> bool:

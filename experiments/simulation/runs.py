@@ -48,8 +48,9 @@ def run_study(config: RunConfig, out: Path, report: Report, force: bool = False)
     """
     with held(out, "run", "--out"):
         given = given_texts(config)
-        engine, identity = open_database(out / DATABASE), _identity(config, given)
+        engine = open_database(out / DATABASE)
         try:
+            identity = _known_as(_identity(config, given), Ledger(engine).config)
             ledger = Ledger(engine, identity)  # refuses other settings before anything is deleted
             if not force and (out / SUMMARY).exists():
                 if not ledger.begun:
@@ -98,6 +99,18 @@ def _identity(config: RunConfig, given: Given) -> str:
         sort_keys=True,
         ensure_ascii=False,
     )
+
+
+def _known_as(identity: str, known: str | None) -> str:
+    """Return the identity under which a study is known already, where settings that are newer than it are as usual."""
+    if known is None:
+        return identity
+    try:
+        old = json.loads(known)
+        old["config"] = RunConfig.checked(**old["config"]).model_dump(mode="json", exclude={"reading"})
+    except (ValueError, KeyError, TypeError, InputError):  # of an older Copyloom
+        return identity
+    return known if old == json.loads(identity) else identity
 
 
 def _delete(out: Path) -> None:

@@ -25,10 +25,10 @@ def test_a_containers_quota_limits_the_processors(tmp_path, monkeypatch, files, 
 
 @pytest.mark.parametrize(
     ("given", "chosen"),
-    [({}, "OMP_WAIT_POLICY=passive"), ({"OMP_WAIT_POLICY": "active"}, "OMP_WAIT_POLICY=active"),
+    [({}, "GOMP_SPINCOUNT=2000"), ({"OMP_WAIT_POLICY": "active"}, "OMP_WAIT_POLICY=active"),
      ({"GOMP_SPINCOUNT": "1000"}, "GOMP_SPINCOUNT=1000")],
 )  # fmt: skip
-def test_a_command_lets_waiting_threads_sleep_before_torch_is_there(given, chosen):
+def test_a_command_soon_lets_waiting_threads_sleep_before_torch_is_there(given, chosen):
     clean = {name: value for name, value in os.environ.items() if name not in threads._WAITING} | given
     asked = (
         "import sys, experiments.commands.cli\nfrom generator.threads import waiting\n"

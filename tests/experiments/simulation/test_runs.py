@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,20 @@ def test_other_settings_in_the_same_folder_are_refused(finished: Path) -> None:
     with pytest.raises(InputError, match="other settings"):
         run_study(RunConfig(**{**SMALL, "seeds": 3}), finished, quiet)
     assert numbers(finished) == before
+
+
+def test_settings_that_are_newer_than_a_run_and_as_usual_are_no_others(finished: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished, tmp_path / "run")
+    engine = open_database(folder / DATABASE)
+    with engine.begin() as connection:
+        (known,) = connection.exec_driver_sql("SELECT config FROM runs").one()
+        older = json.loads(known)
+        del older["config"]["trust_remote_code"], older["config"]["policy"]["segments"]
+        connection.exec_driver_sql("UPDATE runs SET config = ?", (json.dumps(older),))
+    engine.dispose()
+    assert run_study(RunConfig(**SMALL), folder, quiet)["summary"] == json.loads((folder / SUMMARY).read_text())
+    with pytest.raises(InputError, match="other settings or texts"):
+        run_study(RunConfig(**{**SMALL, "policy": {"segments": {}}}), folder, quiet)
 
 
 def test_report_can_be_drawn_again(finished: Path, tmp_path: Path) -> None:
