@@ -59,8 +59,8 @@ class Layout:
 
     @property
     def names_text(self) -> bool:
-        """Whether there is a header that names a column of texts."""
-        return self.header is True and any(plain_name(cell) in TEXT_NAMES for cell in self.first)
+        """Whether there is a header of usual names, one of which is that of a column of texts."""
+        return all(map(is_known, self.first)) and any(plain_name(cell) in TEXT_NAMES for cell in self.first)
 
 
 def read_rows(letters: TextIO, delimiter: str | None, escapes: bool) -> Iterator[list[str]]:

@@ -13,6 +13,9 @@ from bandits.rewards.forgetting import Discount, Forgetting, SlidingWindow, reme
 from experiments.campaigns.config import ForgettingConfig
 from experiments.campaigns.state import State
 
+_BELIEVED = 200.0
+"""Impressions that a segment's own rate counts beside those of a text in it."""
+
 
 @dataclass(eq=False)
 class Campaign:
@@ -50,6 +53,8 @@ class Slates:
     features : Tensor of shape (S, N, d)
     impressions, clicks : Tensor of shape (S, N, G)
         Of each segment: what they still count, where a campaign forgets.
+    for_all : tuple of Tensors of shape (S, N)
+        The impressions and clicks that speak for all shoppers: see `standardised`.
     present : Tensor of shape (S, N)
         bool; False where a row is padding.
     """
@@ -57,6 +62,7 @@ class Slates:
     features: Tensor
     impressions: Tensor
     clicks: Tensor
+    for_all: tuple[Tensor, Tensor]
     present: Tensor
 
     @classmethod
@@ -66,11 +72,38 @@ class Slates:
         stacked, present = padded(slates, features)
         most = max((len(campaign.state.opening.segments) for campaign in campaigns), default=0)
         impressions, clicks = (torch.zeros(*present.shape, most, dtype=torch.float64) for _ in range(2))
+        for_all = tuple(torch.zeros(present.shape, dtype=torch.float64) for _ in range(2))
         for row, campaign in enumerate(campaigns):
             shown, clicked = counted(campaign.state)
             place = (row, slice(shown.shape[0]), slice(shown.shape[1]))
             impressions[place], clicks[place] = shown, clicked
-        return cls(stacked, impressions, clicks, present)
+            apart = campaign.state.opening.policy.segments is not None
+            pair = standardised(shown, clicked) if apart else (shown.sum(1), clicked.sum(1))
+            for_all[0][row, : len(shown)], for_all[1][row, : len(shown)] = pair
+        return cls(stacked, impressions, clicks, (for_all[0], for_all[1]), present)
+
+
+def standardised(impressions: Tensor, clicks: Tensor) -> tuple[Tensor, Tensor]:
+    """Return impressions and clicks of each text as if every segment had been shown it alike, (N,) each.
+
+    A policy that tells segments apart shows each of them other texts: a text that a keen segment sees most would look
+    good for all. So a text's rate is the mean of its segments' rates, by their shares of all impressions (direct
+    standardisation; Fleiss et al. 2003, chapter 19), each drawn to the segment's own rate with the weight of
+    `_BELIEVED` impressions; and it counts as many impressions as a fair sample of that precision would have (Kish
+    1965), at most its own.
+
+    Parameters
+    ----------
+    impressions, clicks : Tensor of shape (N, G)
+    """
+    seen = impressions.sum(0)
+    shares = seen / seen.sum().clamp(min=1)
+    usual = clicks.sum(0) / seen.clamp(min=1)
+    rates = (clicks + _BELIEVED * usual) / (impressions + _BELIEVED)
+    spread = (shares.square() * impressions / (impressions + _BELIEVED).square()).sum(1)
+    own = impressions.sum(1)
+    count = torch.where(spread > 0, torch.minimum(own, 1 / spread.clamp(min=1e-300)), 0.0)
+    return count, count * (rates @ shares)
 
 
 def counted(state: State) -> tuple[Tensor, ...]:

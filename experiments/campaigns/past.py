@@ -65,6 +65,6 @@ def _padded(slates: Slates, texts: int, features: int) -> tuple[Tensor, ...]:
     more, wider = texts - slates.present.shape[1], features - slates.features.shape[2]
     return (
         torch.nn.functional.pad(slates.features, (0, wider, 0, more)),
-        *(torch.nn.functional.pad(counts, (0, more)) for counts in (slates.impressions.sum(-1), slates.clicks.sum(-1))),
+        *(torch.nn.functional.pad(counts, (0, more)) for counts in slates.for_all),
         torch.nn.functional.pad(slates.present, (0, more)),
     )

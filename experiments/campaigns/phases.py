@@ -50,7 +50,7 @@ def write(writer: Writer, lineages: Sequence[Lineage], campaigns: Sequence[Campa
 def learn(shop: Workshop, campaigns: Sequence[Campaign]) -> Posterior:
     """Return what all closed outcomes say about each text of each slate."""
     slates = Slates.of(campaigns, shop.features)
-    return shop.rewards.fit(slates.features, slates.impressions.sum(-1), slates.clicks.sum(-1), slates.present)
+    return shop.rewards.fit(slates.features, *slates.for_all, slates.present)
 
 
 def propose(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) -> Happened:

@@ -32,7 +32,6 @@ from experiments.texts import read_cells
 
 if TYPE_CHECKING:
     from embeddings.space import Space
-    from embeddings.writing import Mixture
     from generator.record import ProductRecord
 
 COLUMNS = ("a", "b", "weight", "text", "semantic_consistency", "new", "refusals")
@@ -109,7 +108,7 @@ def _mix_one(
         loose, exact = _stored(space, parents, ends, max(len(parents), _ROWS), show)
     stored = [(exact if text in ends else loose)[text] for text in parents]
     mixture = space.mix(stored, weights, record, effort)
-    refusals = _refusals(mixture, parents, record)
+    refusals = study_refusals(mixture.text, parents, record)
     if as_json:
         console.print_json({"text": mixture.text, "parents": list(mixture.lineage.parents), "weights": weights,
                             "semantic_consistency": mixture.semantic_consistency, "new": mixture.new,
@@ -160,13 +159,14 @@ def _check_editor(space: Space, effort: Effort) -> None:
         )
 
 
-def _refusals(mixture: Mixture, parents: Sequence[str], record: ProductRecord | None) -> list[str]:
+def study_refusals(text: str, parents: Sequence[str], record: ProductRecord | None) -> list[str]:
+    """Return why a study would refuse a text, by the rules that its parents keep and by the record."""
     from generator.checks import BrandRules, Checker
     from generator.grammar import Grammar
     from generator.reader import GrammarReader
 
     reader = GrammarReader(Grammar.load(), record) if record else None
-    return [one.reason for one in Checker(BrandRules.like(parents), parents, reader).refusals(mixture.text)]
+    return [one.reason for one in Checker(BrandRules.like(parents), parents, reader).refusals(text)]
 
 
 def _mix_pairs(
@@ -208,7 +208,7 @@ def _mix_pairs(
                     mixture = space.mix(stored, [weight, 1 - weight], record, effort)
                     line |= {"text": mixture.text, "semantic_consistency": round(mixture.semantic_consistency, 4),
                              "new": mixture.new, "printed": mixture.printed,
-                             "refusals": _refusals(mixture, (a, b), record)}  # fmt: skip
+                             "refusals": study_refusals(mixture.text, (a, b), record)}  # fmt: skip
                 except InputError as error:
                     line |= nothing | {"refusals": [str(error)]}
             found.append(line)

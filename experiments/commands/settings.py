@@ -34,7 +34,8 @@ def takes(kind: type, *names: str, panel: str | None = None, **instead: Any) -> 
         Defaults of a command where it has others than the settings.
     """
     meanings, defaults, hints = _meanings(kind), _defaults(kind), get_type_hints(kind)
-    options = [_option(name, hints[name], meanings[name], instead.get(name, defaults[name]), panel) for name in names]
+    options = [_option(name, hints[name], meanings.get(name, ""), instead.get(name, defaults[name]), panel)
+               for name in names]  # fmt: skip
 
     def decorate(command: Command) -> Command:
         signature = inspect.signature(command, eval_str=True)

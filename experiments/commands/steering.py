@@ -14,6 +14,7 @@ from copyloom.tables import Reading
 from embeddings.effort import Effort
 from embeddings.folders import keep_result
 from experiments.commands import console
+from experiments.commands.mix import study_refusals
 from experiments.commands.options import (
     Delimiter,
     DeviceName,
@@ -99,7 +100,8 @@ def steer(
         (found,) = write(space, stored, points, Effort(**asked), record)
     if found is None:
         raise InputError("no acceptable text was found at the moved point; try another strength, or more --rounds")
-    if against := objections(found, record, towards or ""):
+    searched = record is not None and not space.composes  # by a grammar that has words of its own for each style
+    if against := study_refusals(found.text, [text], record) if searched else objections(found, record, towards or ""):
         raise InputError(
             f"no text fit to print was found at the moved point: of the nearest, {'; '.join(against)}; try another "
             "strength, more --rounds, or another model"

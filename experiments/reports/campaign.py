@@ -51,6 +51,7 @@ def campaign_data(name: str, events: Sequence[Event], true_rates: TrueRates | No
     if not events:
         raise InputError(f"nothing is on record of a campaign {name!r}")
     state = replay(event.what for event in events)
+    apart = state.opening.policy.segments is not None
     shown, clicked = state.totals
     answered = {event.snapshot for event in state.closed.values()}
     return {
@@ -63,7 +64,8 @@ def campaign_data(name: str, events: Sequence[Event], true_rates: TrueRates | No
         "clicks": int(clicked.sum()),
         "snapshots": len(state.snapshots),
         "snapshots_closed": len(answered),
-        "texts": text_rows(state, true_rates),
+        "apart": apart,
+        "texts": text_rows(state, None if apart else true_rates),
         "segments": _segments(state),
         "drifted_at": _drifted_at(state),
         "curves": _curves(state),
@@ -152,10 +154,13 @@ def _segments(state: State) -> list[dict[str, Any]]:
 def _drifted_at(state: State) -> int | None:
     """Return the snapshot by which clicks said that rates move; None as long as they may stand still.
 
-    The features of texts are not on record: each has a rate of its own, about one that all share.
+    The features of texts are not on record: each has a rate of its own, about one that all share; in each segment,
+    where the policy tells them apart and so moves the rates over all of them.
     """
-    impressions, clicks = state.histories.sum(-1).astype(float)  # (T, N) each
-    features = np.zeros((len(state.slate), 1))
+    histories = state.histories.astype(float)  # (2, T, N, G)
+    apart = state.opening.policy.segments is not None
+    impressions, clicks = histories.reshape(*histories.shape[:2], -1) if apart else histories.sum(-1)
+    features = np.zeros((impressions.shape[1], 1))
     model = LogisticRewardModel(RewardPrior(0.02, text_effect_sd=0.5, intercept_sd=2.0))
     alarm = DriftAlarm(model=model, recent=Discount(half_life=_RECENT, clock="rounds"), false_alarm_rate=_ALPHA)
     if not state.snapshots:
@@ -199,6 +204,8 @@ def _floats(values: Sequence[Any]) -> list[float | None]:
 
 def _new_beside_stored(state: State) -> dict[str, Any] | None:
     """Return the most shown new text beside the most shown stored one, for every pair that might have been it."""
+    if state.opening.policy.segments is not None:
+        return None  # each text is shown to shoppers of its own
     shown, clicked = state.totals
     new = [place for place, text in enumerate(state.slate) if text in state.written and shown[place]]
     stored = [place for place, text in enumerate(state.slate) if text not in state.written and shown[place]]
@@ -214,7 +221,7 @@ def _new_beside_stored(state: State) -> dict[str, Any] | None:
 def _control(state: State) -> dict[str, Any] | None:
     """Return all other impressions beside those of the text that a holdout shows, in the same snapshots."""
     holdout = state.opening.policy.holdout
-    if holdout is None:
+    if holdout is None or state.opening.policy.segments is not None:
         return None
     text = holdout.text or state.slate[0]
     place, (shown, clicked) = state.slate.index(text), state.totals

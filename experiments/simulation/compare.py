@@ -17,6 +17,8 @@ from experiments.simulation.runs import finished, true_campaigns
 
 _SAME_SHOPPERS = ("seed", "shoppers", "texts", "subject", "own", "column")
 """Settings that must be alike so that a seed's shoppers are the same ones."""
+_WRITES_FIRST = ("rules", "inversion", "device", "proposer.warm_up", "proposer.effort")
+"""Settings that change what is written before the first impression."""
 
 
 def compare(first: Path, second: Path) -> dict[str, Any]:
@@ -72,12 +74,14 @@ def _not_paired(runs: list[dict[str, Any]], differ: Mapping[str, Any], common: s
     other = [name for name in differ if name.split(".")[0] in _SAME_SHOPPERS]
     if other:
         return f"{other[0]} differs, so the shoppers do"
-    worlds = [run["summary"]["world"] for run in runs]
-    stored = [[row["text"] for row in run["stored"]] for run in runs]
-    if worlds[0] != worlds[1] or stored[0] != stored[1]:
-        return "the stored texts differ, so the shoppers' tastes do"
-    if worlds[0] != "grammar" and {"model", "proposer.warm_up"} & set(differ):
-        return "tastes are scaled over what was written first, which differs"
+    given = [(run["summary"]["world"], run["summary"]["subject"], run["stored"]) for run in runs]
+    if given[0] != given[1]:
+        return "the stored texts or the subject differ, so the shoppers' tastes do"
+    if "model" in differ:
+        return "the model differs, and with it what shoppers can read"
+    written = [name for name in differ if name.startswith(_WRITES_FIRST)]
+    if given[0][0] != "grammar" and written:
+        return f"{written[0]} differs, and with it what was written first, over which tastes are scaled"
     return None if common else "they have no seed in common"
 
 

@@ -24,6 +24,20 @@ from experiments.simulation.runs import DATABASE, SUMMARY, finished, true_campai
 _LOOP, _OFF, _REFERENCE = "#0072b2", "#d55e00", "#555555"
 """Colours that people who do not see red and green tell apart."""
 _UNTRUE = {"seed": None, "world": None}
+_ABOUT = [("campaign", pa.string()), ("policy", pa.string()), ("mixing", pa.bool_()), ("seed", pa.int64()),
+          ("world", pa.string())]  # fmt: skip
+_SCHEMAS = {
+    "rounds": pa.schema([
+        *_ABOUT, ("round", pa.int64()), ("texts", pa.int64()), ("impressions", pa.int64()), ("clicks", pa.int64()),
+        ("expected_ctr", pa.float64()),
+    ]),
+    "texts": pa.schema([
+        *_ABOUT, ("text", pa.string()), ("kind", pa.string()), ("impressions", pa.int64()), ("clicks", pa.int64()),
+        ("ctr", pa.float64()), ("low", pa.float64()), ("high", pa.float64()), ("probability", pa.float64()),
+        ("retired", pa.bool_()), ("ctr_true", pa.float64()), ("parents", pa.list_(pa.string())),
+        ("weights", pa.list_(pa.float64())),
+    ]),
+}  # fmt: skip
 
 
 def export(run: Path, out: Path) -> dict[str, Any]:
@@ -45,15 +59,21 @@ def export(run: Path, out: Path) -> dict[str, Any]:
         states = {name: replay(event.what for event in ledger.events(name)) for name in ledger.names()}
     finally:
         engine.dispose()
+    if not states:
+        raise InputError(f"{run} holds no campaign on record; it was begun by an older Copyloom, play it with --force")
     known = true_campaigns(run)
     out.mkdir(parents=True, exist_ok=True)
     tables = {
         "rounds": [row for name, state in states.items() for row in _rounds(name, state, known.get(name))],
         "texts": [row for name, state in states.items() for row in _texts(name, state, known.get(name))],
     }
-    paths = [path for name, rows in tables.items() for path in _written(rows, out / name)]
+    paths = [path for name, rows in tables.items() for path in _written(rows, _SCHEMAS[name], out / name)]
     if (run / SUMMARY).exists():
-        paths += _figures(finished(run), out)
+        try:
+            paths += _figures(finished(run), out)
+        except (KeyError, TypeError) as error:
+            why = f"the report of {run} is damaged ({error!r} is missing or wrong); the tables are in {out}"
+            raise InputError(f"{why}; for figures, play the study again with --force") from error
     return {"rows": {name: len(rows) for name, rows in tables.items()}, "files": [str(path) for path in paths]}
 
 
@@ -89,13 +109,13 @@ def _texts(name: str, state: State, known: Mapping[str, Any] | None) -> list[dic
     ]
 
 
-def _written(rows: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
+def _written(rows: Sequence[Mapping[str, Any]], schema: pa.Schema, path: Path) -> list[Path]:
     """Write rows as Parquet, and as CSV with lists as texts between bars."""
-    table = pa.Table.from_pylist(list(rows))
+    table = pa.Table.from_pylist(list(rows), schema)
     flat = pa.Table.from_pylist([
         {key: " | ".join(map(str, value)) if isinstance(value, list) else value for key, value in row.items()}
         for row in rows
-    ])  # fmt: skip
+    ], pa.schema([(one.name, pa.string() if pa.types.is_list(one.type) else one.type) for one in schema]))  # fmt: skip
     files = path.with_suffix(".parquet"), path.with_suffix(".csv")
     with replacing(files[0]) as partial:
         pq.write_table(table, partial)

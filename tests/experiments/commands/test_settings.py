@@ -89,6 +89,13 @@ def test_help_says_what_the_docstring_says() -> None:
     assert "Another sentence" not in said
 
 
-def test_a_field_without_meaning_or_of_no_settings_is_refused() -> None:
+def test_settings_without_docstrings_have_options_too() -> None:
+    bare = dataclass(frozen=True)(
+        type("Bare", (), {"__annotations__": {"share": float}, "share": 0.5, "__doc__": None})
+    )
+    assert called(bare, ("share",), [])[0]["share"] == 0.5
+
+
+def test_a_field_of_no_settings_is_refused() -> None:
     with pytest.raises(KeyError, match="colour"):
         called(Study, ("colour",), [])

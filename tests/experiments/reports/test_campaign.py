@@ -91,6 +91,28 @@ def test_rates_that_move_are_noticed_and_others_are_not(tmp_path: Path) -> None:
     assert "rates move" not in page(still, tmp_path)
 
 
+def test_a_policy_that_sorts_texts_by_segment_moves_no_rates_and_compares_no_texts(tmp_path: Path) -> None:
+    """Each of two segments likes one text; from the seventh snapshot on each is shown its own."""
+    rates, happened = ((0.03, 0.06), (0.06, 0.03)), list[Happening]()
+    for number in range(1, 16):
+        chances = ((0.5, 0.5), (0.5, 0.5)) if number < 7 else ((0.05, 0.95), (0.95, 0.05))
+        counts = tuple((place, segment, n := round(3000 * chances[segment][place]), round(n * rates[place][segment]))
+                       for place in range(2) for segment in range(2))  # fmt: skip
+        happened += [Published(snapshot=number, probabilities=(0.5, 0.5), impressions=6000, by_segment=chances),
+                     Closed(id=str(number), snapshot=number, counts=counts)]  # fmt: skip
+    policy = PolicyConfig.model_validate({"segments": {}, "holdout": {"share": 0.05}})
+    begun = events(policy=policy)[:2]
+    first = [Published(snapshot=0, probabilities=(0.5, 0.5), impressions=9)]
+    at = begun[0].at
+    every = [*begun, *(Event("shop", number, at, what) for number, what in enumerate([*first, *happened], start=2))]
+    data = campaign_data("shop", every, lambda texts: np.full(len(texts), 0.045))
+    assert data["drifted_at"] is None
+    assert data["control"] is data["new_beside_stored"] is data["texts"][0]["ctr_true"] is None
+    html = page(data, tmp_path)
+    assert "shows each segment what it likes" in html
+    assert "fair experiment" not in html
+
+
 def test_true_rates_stand_beside_where_they_are_known(tmp_path: Path) -> None:
     data = campaign_data("shop", events(*JOINED), lambda texts: np.full(len(texts), 0.04))
     assert {row["ctr_true"] for row in data["texts"]} == {0.04}

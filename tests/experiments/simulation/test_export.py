@@ -1,5 +1,7 @@
 """A run as tables and figures, and beside another run."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from copyloom import InputError
 from experiments.simulation.compare import compare
 from experiments.simulation.config import RunConfig
 from experiments.simulation.export import export
-from experiments.simulation.runs import run_study
+from experiments.simulation.runs import REPORT_DATA, run_study
 
 SMALL: dict[str, Any] = {
     "seeds": 3,
@@ -74,6 +76,22 @@ def test_a_run_that_was_stopped_is_exported_without_what_only_its_end_knows(tmp_
         export(tmp_path, tmp_path / "export")
     with pytest.raises(InputError, match="holds no finished run"):
         compare(tmp_path / "run", tmp_path / "run")
+
+
+def test_schemas_are_the_same_whatever_is_known(run: Any, tmp_path: Path) -> None:
+    folder, _ = run
+    broken = shutil.copytree(folder, tmp_path / "broken")
+    data = json.loads((broken / REPORT_DATA).read_text())
+    del data["curves"], data["campaigns"]
+    (broken / REPORT_DATA).write_text(json.dumps(data))
+    with pytest.raises(InputError, match="is damaged"):
+        export(broken, tmp_path / "export")
+    export(folder, tmp_path / "whole")
+    for name in ("rounds", "texts"):
+        schemas = [pq.read_schema(tmp_path / where / f"{name}.parquet") for where in ("export", "whole")]
+        assert schemas[0] == schemas[1]
+    with pytest.raises(InputError, match="older Copyloom"):
+        compare(broken, folder)
 
 
 def test_runs_with_the_same_shoppers_are_compared_seed_by_seed(run: Any, other: Path) -> None:
