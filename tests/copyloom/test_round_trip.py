@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from copyloom.tables import open_table
+from copyloom import InputError
+from copyloom.tables import Reading, open_table
 
 SPECIAL = [
     *'",;\t|\n\r\\\'<>&', "\r\n", '""', "\u2028", "\u2029", "\x0b", "\x0c", "\x85", "\ufeff", "é", "e\u0301",
@@ -36,21 +37,27 @@ def written(rows: list[tuple[str, str]], delimiter: str, encoding: str) -> bytes
     return text.getvalue().encode(encoding)
 
 
-def read_back(name: str, content: bytes | pa.Table) -> list[str]:
+def read_back(name: str, content: bytes | pa.Table, reading: Reading | None = None) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         pq.write_table(content, path) if isinstance(content, pa.Table) else path.write_bytes(content)
-        return open_table(path).table(["text"])["text"].to_pylist()
+        return open_table(path, reading).table(["text"])["text"].to_pylist()
 
 
 @pytest.mark.parametrize("form", FORMS)
 @settings(max_examples=60, deadline=None)
 @given(TEXTS)
 @example(HARD)
+@example([":,", "0,"])
 def test_separated_cells(form: str, texts: list[str]) -> None:
+    """As they are; where texts hold another delimiter so that both fit, refused until one is named."""
     suffix, delimiter, encoding = FORMS[form]
-    rows = [(text, str(number)) for number, text in enumerate(texts)]
-    assert read_back(f"a{suffix}", written(rows, delimiter, encoding)) == texts
+    content = written([(text, str(number)) for number, text in enumerate(texts)], delimiter, encoding)
+    try:
+        assert read_back(f"a{suffix}", content) == texts
+    except InputError as error:
+        assert "could be separated by" in str(error)
+        assert read_back(f"a{suffix}", content, Reading(delimiter=delimiter)) == texts
 
 
 @settings(max_examples=60, deadline=None)
