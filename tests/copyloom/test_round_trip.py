@@ -56,7 +56,8 @@ def test_separated_cells(form: str, texts: list[str]) -> None:
     try:
         assert read_back(f"a{suffix}", content) == texts
     except InputError as error:
-        assert "could be separated by" in str(error)
+        if "could be separated by" not in str(error):
+            raise
         assert read_back(f"a{suffix}", content, Reading(delimiter=delimiter)) == texts
 
 
