@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = ("experiments/benchmarks/", "experiments/corpora/", "experiments/training/",
             "experiments/studies/inversion/", "experiments/studies/tiny/", "tests/", "docs/", "runs/")  # fmt: skip
-SHIPPED = {"copyloom.py", "generator", "embeddings", "bandits", "simulator", "experiments"}
+SHIPPED = {"copyloom", "generator", "embeddings", "bandits", "simulator", "experiments"}
 
 
 @pytest.fixture(scope="module")
