@@ -13,9 +13,6 @@ from bandits.rewards.forgetting import Discount, Forgetting, SlidingWindow, reme
 from experiments.campaigns.config import ForgettingConfig
 from experiments.campaigns.state import State
 
-_BELIEVED = 200.0
-"""Impressions that a segment's own rate counts beside those of a text in it."""
-
 
 @dataclass(eq=False)
 class Campaign:
@@ -84,26 +81,23 @@ class Slates:
 
 
 def standardised(impressions: Tensor, clicks: Tensor) -> tuple[Tensor, Tensor]:
-    """Return impressions and clicks of each text as if every segment had been shown it alike, (N,) each.
+    """Return impressions and clicks of each text as if it had been shown to every segment by its share, (N,) each.
 
     A policy that tells segments apart shows each of them other texts: a text that a keen segment sees most would look
-    good for all. So a text's rate is the mean of its segments' rates, by their shares of all impressions (direct
-    standardisation; Fleiss et al. 2003, chapter 19), each drawn to the segment's own rate with the weight of
-    `_BELIEVED` impressions; and it counts as many impressions as a fair sample of that precision would have (Kish
-    1965), at most its own.
+    good for all. So its clicks are divided by what is usual among those who saw it, and multiplied by what is usual
+    among all (indirect standardisation; Fleiss et al. 2003, chapter 19). What a segment likes of it in particular
+    stays.
 
     Parameters
     ----------
     impressions, clicks : Tensor of shape (N, G)
     """
-    seen = impressions.sum(0)
-    shares = seen / seen.sum().clamp(min=1)
-    usual = clicks.sum(0) / seen.clamp(min=1)
-    rates = (clicks + _BELIEVED * usual) / (impressions + _BELIEVED)
-    spread = (shares.square() * impressions / (impressions + _BELIEVED).square()).sum(1)
-    own = impressions.sum(1)
-    count = torch.where(spread > 0, torch.minimum(own, 1 / spread.clamp(min=1e-300)), 0.0)
-    return count, count * (rates @ shares)
+    seen, own = impressions.sum(0), impressions.sum(1)
+    usual = (clicks.sum(0) + 1) / (seen + 2)
+    expected = (impressions @ usual) / own.clamp(min=1)
+    overall = seen @ usual / seen.sum().clamp(min=1)
+    factor = torch.where(own > 0, overall / expected.clamp(min=1e-12), 0.0)
+    return own, torch.minimum(clicks.sum(1) * factor, own)
 
 
 def counted(state: State) -> tuple[Tensor, ...]:
