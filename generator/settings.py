@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Mapping
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -52,3 +54,28 @@ def validated(kind: type[Settings], values: Mapping[str, Any], what: str) -> Set
         return kind.model_validate(dict(values))
     except ValidationError as error:
         raise InputError(f"{what}: {in_words(error)}. Allowed: {', '.join(kind.model_fields)}") from error
+
+
+def meanings(kind: type) -> dict[str, str]:
+    """Return what the docstring of settings, and of those that they extend, says of each parameter.
+
+    Examples
+    --------
+    >>> class Settings:
+    ...     '''Some.
+    ...
+    ...     Parameters
+    ...     ----------
+    ...     rounds, turns : int
+    ...         At most,
+    ...         of each.
+    ...     '''
+    >>> meanings(Settings)
+    {'rounds': 'At most, of each.', 'turns': 'At most, of each.'}
+    """
+    found: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        told = inspect.cleandoc(base.__dict__.get("__doc__") or "").partition("Parameters\n----------\n")[2]
+        for names, text in re.findall(r"^(\w[\w, ]*) : .*\n((?:    .*\n?)+)", told + "\n", re.MULTILINE):
+            found.update(dict.fromkeys(names.split(", "), " ".join(text.split())))
+    return found

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
+import re
 import typing
 from collections.abc import Iterator
 from typing import Any
 
-import griffe
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from pydantic import BaseModel, TypeAdapter
@@ -21,6 +22,7 @@ from experiments.training.editor import EditorTraining
 from experiments.training.tiny.train import TinyConfig
 from experiments.training.writer.config import WriterTraining
 from generator.record import ProductRecord
+from generator.settings import meanings
 
 PAGE = "settings.md"
 _INTRODUCTION = """# Settings
@@ -94,20 +96,18 @@ def _section(model: type) -> str:
     schema = TypeAdapter(model).json_schema()
     definitions = schema.get("$defs", {})
     schema = definitions.get(model.__name__, schema)
-    summary, meanings = _documented(model)
-    if other := _EXPLAINED_BY.get(model):
-        meanings = _documented(other)[1] | meanings
+    said = (meanings(other) if (other := _EXPLAINED_BY.get(model)) else {}) | meanings(model)
     required = schema.get("required", ())
     told = dict[str, str]()
     rows = ["| setting | type | default | allowed | meaning |", "|---|---|---|---|---|"]
     for name, field in schema["properties"].items():
         default = "must be given" if name in required else _default(field, definitions)
-        meaning = meanings.get(name) or field.get("description") or _inner_summary(field, definitions)
+        meaning = said.get(name) or field.get("description") or _inner_summary(field, definitions)
         first = told.setdefault(meaning, name)
         meaning = meaning if first == name or not meaning else f"see `{first}`"
         cells = [f"`{name}`", _kind(field), default, _allowed(field), meaning]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return f"### {model.__name__}\n\n{summary}\n\n" + "\n".join(rows) + "\n"
+    return f"### {model.__name__}\n\n{_summary(model)}\n\n" + "\n".join(rows) + "\n"
 
 
 def _inner_summary(field: dict[str, Any], definitions: dict[str, Any]) -> str:
@@ -119,16 +119,9 @@ def _inner_summary(field: dict[str, Any], definitions: dict[str, Any]) -> str:
     return ""
 
 
-def _documented(model: type) -> tuple[str, dict[str, str]]:
-    """Return the text of a docstring before its sections, and the meaning of each parameter, inherited ones too."""
-    summary, meanings = "", dict[str, str]()
-    for base in model.__mro__:
-        for section in griffe.Docstring(base.__dict__.get("__doc__") or "").parse("numpy", warnings=False):
-            if section.kind is griffe.DocstringSectionKind.text:
-                summary = summary or section.value.strip()
-            if section.kind is griffe.DocstringSectionKind.parameters:
-                meanings = {each.name: " ".join(each.description.split()) for each in section.value} | meanings
-    return summary, meanings
+def _summary(model: type) -> str:
+    """Return the text of a docstring before its sections."""
+    return re.split(r"\n\n\w+\n-+\n", inspect.getdoc(model) or "")[0]
 
 
 def _kind(field: dict[str, Any]) -> str:

@@ -50,8 +50,8 @@ class Slates:
     features : Tensor of shape (S, N, d)
     impressions, clicks : Tensor of shape (S, N, G)
         Of each segment: what they still count, where a campaign forgets.
-    for_all : tuple of Tensors of shape (S, N)
-        The impressions and clicks that speak for all shoppers: see `standardised`.
+    for_all : Tensor of shape (2, S, N)
+        Impressions and clicks that speak for all shoppers: see `counted_for_all`.
     present : Tensor of shape (S, N)
         bool; False where a row is padding.
     """
@@ -59,7 +59,7 @@ class Slates:
     features: Tensor
     impressions: Tensor
     clicks: Tensor
-    for_all: tuple[Tensor, Tensor]
+    for_all: Tensor
     present: Tensor
 
     @classmethod
@@ -69,15 +69,13 @@ class Slates:
         stacked, present = padded(slates, features)
         most = max((len(campaign.state.opening.segments) for campaign in campaigns), default=0)
         impressions, clicks = (torch.zeros(*present.shape, most, dtype=torch.float64) for _ in range(2))
-        for_all = tuple(torch.zeros(present.shape, dtype=torch.float64) for _ in range(2))
+        for_all = torch.zeros(2, *present.shape, dtype=torch.float64)
         for row, campaign in enumerate(campaigns):
             shown, clicked = counted(campaign.state)
             place = (row, slice(shown.shape[0]), slice(shown.shape[1]))
             impressions[place], clicks[place] = shown, clicked
-            apart = campaign.state.opening.policy.segments is not None
-            pair = standardised(shown, clicked) if apart else (shown.sum(1), clicked.sum(1))
-            for_all[0][row, : len(shown)], for_all[1][row, : len(shown)] = pair
-        return cls(stacked, impressions, clicks, (for_all[0], for_all[1]), present)
+            for_all[:, row, : len(shown)] = torch.stack(counted_for_all(campaign.state))
+        return cls(stacked, impressions, clicks, for_all, present)
 
 
 def standardised(impressions: Tensor, clicks: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,6 +96,12 @@ def standardised(impressions: Tensor, clicks: Tensor) -> tuple[Tensor, Tensor]:
     overall = seen @ usual / seen.sum().clamp(min=1)
     factor = torch.where(own > 0, overall / expected.clamp(min=1e-12), 0.0)
     return own, torch.minimum(clicks.sum(1) * factor, own)
+
+
+def counted_for_all(state: State) -> tuple[Tensor, Tensor]:
+    """Return impressions and clicks of each text that speak for all shoppers, (N,) each: see `standardised`."""
+    shown, clicked = counted(state)
+    return standardised(shown, clicked) if state.tells_apart else (shown.sum(1), clicked.sum(1))
 
 
 def counted(state: State) -> tuple[Tensor, ...]:

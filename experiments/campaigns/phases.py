@@ -50,7 +50,8 @@ def write(writer: Writer, lineages: Sequence[Lineage], campaigns: Sequence[Campa
 def learn(shop: Workshop, campaigns: Sequence[Campaign]) -> Posterior:
     """Return what all closed outcomes say about each text of each slate."""
     slates = Slates.of(campaigns, shop.features)
-    return shop.rewards.fit(slates.features, *slates.for_all, slates.present)
+    impressions, clicks = slates.for_all
+    return shop.rewards.fit(slates.features, impressions, clicks, slates.present)
 
 
 def propose(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) -> Happened:
@@ -214,15 +215,15 @@ def _shown(campaigns: Sequence[Campaign], belief: Posterior, segments: int) -> T
 
 def _published(state: State, chances: Tensor, impressions: int) -> Published:
     """Return the next snapshot, of probabilities in each segment (G, N), or of those for all (1, N)."""
-    overall, apart = chances[0], state.opening.policy.segments is not None
-    if apart:
+    overall = chances[0]
+    if state.tells_apart:
         seen = torch.from_numpy(state.by_segment[0].sum(0) + 1.0)  # as if each had been seen once
         overall = seen / seen.sum() @ chances
     return Published(
         snapshot=len(state.snapshots),
         probabilities=tuple(overall.tolist()),
         impressions=impressions,
-        by_segment=tuple(map(tuple, chances.tolist())) if apart else (),
+        by_segment=tuple(map(tuple, chances.tolist())) if state.tells_apart else (),
     )
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from bandits.online.bandit import Decision
 from bandits.online.vowpal_wabbit import VowpalWabbitSlates
 from embeddings.summary import Lineage
-from experiments.campaigns.campaign import Campaign, standardised
+from experiments.campaigns.campaign import Campaign, counted_for_all
 
 _TRIES, _PASSES = 40, 3
 """Draws for each mixture, as a text cannot be mixed with itself or as before; passes over what was learned."""
@@ -44,9 +44,7 @@ def choose_mixtures(
     seed = int(np.random.SeedSequence((*campaign.seeds, len(state.snapshots))).generate_state(1)[0] >> 1)
     bandit = VowpalWabbitSlates([parents, parents, torch.eye(len(weights))], seed=seed)
     uniform = (1 / len(parents), 1 / len(parents), 1 / len(weights))
-    counts = torch.from_numpy(state.by_segment).double()
-    told_apart = state.opening.policy.segments is not None
-    shown, clicks = (part.tolist() for part in (standardised(*counts) if told_apart else counts.sum(-1)))
+    shown, clicks = (counts.tolist() for counts in counted_for_all(state))
     rates = {text: c / n for text, n, c in zip(state.slate, shown, clicks, strict=True) if n}
     learned = []
     for text, lineage in state.written.items():

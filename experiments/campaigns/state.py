@@ -90,6 +90,11 @@ class State:
         return {text: self.usable[text].lineage for text in self.slate[len(self.opening.slate) :]}
 
     @property
+    def tells_apart(self) -> bool:
+        """Whether its policy gives each segment probabilities of its own."""
+        return self.opening.policy.segments is not None
+
+    @property
     def control(self) -> str | None:
         """The text that a holdout shows; None where nothing is held out."""
         holdout = self.opening.policy.holdout
@@ -148,8 +153,8 @@ def apply(state: State, event: Happening) -> State:
             _need(0 < len(event.slate) == len(set(event.slate)), event, "its slate is empty, or holds a text twice")
             opened = State(event, event.slate, event.parents)
             _need(opened.control in (None, *event.slate), event, f"its slate does not hold {opened.control!r}")
-            apart = event.policy.segments is not None
-            _need(not apart or len(event.segments) > 1, event, "its policy tells segments apart, and there is one only")
+            enough = len(event.segments) > 1 or not opened.tells_apart
+            _need(enough, event, "its policy tells segments apart, and there is one only")
             return opened
         case _ if state.opening is _UNOPENED:
             raise InputError(f"{event.kind} cannot have happened to this campaign: it was never opened")

@@ -11,21 +11,18 @@ import typer
 from copyloom import InputError
 from copyloom.tables import Reading
 from experiments.commands import console
-from experiments.commands.options import Column, Delimiter, DeviceName, Encoding, Header, Html, Json, Trust
+from experiments.commands.options import Column, DeviceName, Json, Trust, reads
 
 _SHOWN = 5
 _HOW = {"rich_help_panel": "How it is trained; --config has the rest"}
 
 
+@reads("delimiter", "encoding", "header", "html")
 def train_adapter_command(
     texts: Annotated[
         Path, typer.Option(help="One text a line, CSV, JSON lines, Parquet or Excel; - is standard input.")
     ],
     column: Column = None,
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
-    header: Header = None,
-    html: Html = None,
     model: Annotated[str | None, typer.Option(help="copyloom-tiny, a folder, or a causal model's hub id.")] = None,
     encoder: Annotated[str | None, typer.Option(help="Folder or hub id of a sentence-transformers model.")] = None,
     vectors: Annotated[
@@ -41,6 +38,8 @@ def train_adapter_command(
     patience: Annotated[int | None, typer.Option(help="Looks without gain that end a stage.", **_HOW)] = None,
     precision: Annotated[str | None, typer.Option(help="float32, bfloat16 or auto.", **_HOW)] = None,
     seed: Annotated[int | None, typer.Option(help="Of all random numbers.", **_HOW)] = None,
+    *,
+    reading: Reading,
     device: DeviceName = "auto",
     trust_remote_code: Trust = False,
     as_json: Json = False,
@@ -57,7 +56,7 @@ def train_adapter_command(
               "precision": precision, "seed": seed, "trust_remote_code": trust_remote_code or None}  # fmt: skip
     settings = read_training(config, {name: value for name, value in chosen.items() if value is not None})
     given = None if vectors is None else read_rows(vectors)
-    lines = _lines(texts, column, Reading(delimiter, encoding, header, html), whole=given is not None)
+    lines = _lines(texts, column, reading, whole=given is not None)
     with console.progress() as show:
         found = train_adapter(settings, lines, out, given, vectors.name if vectors else "", device, show)
     if as_json:

@@ -27,17 +27,14 @@ from experiments.commands.models import models_app
 from experiments.commands.options import (
     Column,
     Commands,
-    Delimiter,
     DeviceName,
-    Encoding,
     File,
-    Header,
-    Html,
     Json,
     Model,
     Trust,
     Writer,
     output,
+    reads,
     writer_for,
 )
 from experiments.commands.plan import plan
@@ -136,22 +133,19 @@ def every_command(
 
 @app.command()
 @takes(RunConfig, "texts", "column", "subject", "own", "seeds", "rounds", "seed", "device")
+@reads("delimiter", "encoding", "header", "html")
 def quickstart(
     *,
     asked: dict[str, Any],
+    reading: Reading,
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/quickstart, or runs/ and the file's name.")] = None,
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
-    header: Header = None,
-    html: Html = None,
     model: Writer = None,
     trust_remote_code: Trust = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Run the main job: store texts, mix new ones, show them to simulated shoppers, learn, and report."""
-    given: dict[str, Any] = {"reading": Reading(delimiter, encoding, header, html)}
-    config = RunConfig.checked(**asked, model=writer_for(model), trust_remote_code=trust_remote_code, **given)
+    config = RunConfig.checked(**asked, reading=reading, model=writer_for(model), trust_remote_code=trust_remote_code)
     name = config.texts.stem if config.texts and config.texts.is_file() else "quickstart"
     _study(config, out or DEFAULT_OUT / name, as_json, force)
 
@@ -308,13 +302,12 @@ def bench_inversion(
 
 
 @bench_app.command("mix")
+@reads("delimiter", "encoding", "header", "html")
 def bench_mix(
     texts: File = None,
     column: Column = None,
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
-    header: Header = None,
-    html: Html = None,
+    *,
+    reading: Reading,
     pairs: Annotated[int, typer.Option(help="Pairs of texts in each corpus.", min=4)] = 200,
     drift_pairs: Annotated[
         int, typer.Option(help="Pairs that are mixed at all weights, the others evenly.", min=1)
@@ -342,7 +335,7 @@ def bench_mix(
         console.deliver(found, show_written, as_json, out / "written.json")
         return
     check_output(out / "mix.json")
-    given = None if texts is None else read_texts(texts, column, Reading(delimiter, encoding, header, html))
+    given = None if texts is None else read_texts(texts, column, reading)
     with console.progress() as report:
         found = measure(
             given, pairs, out, data, device, report, plain and texts is None, drift_pairs=drift_pairs, model=model

@@ -14,7 +14,7 @@ from copyloom import InputError, Report
 from copyloom.columns import plain_name
 from copyloom.tables import Reading, TableFile, say
 from experiments.commands import console
-from experiments.commands.options import Delimiter, Encoding, File, Json
+from experiments.commands.options import File, Json, reads
 
 if TYPE_CHECKING:
     from bandits.evaluation import Evaluation, LogTable, Row
@@ -43,6 +43,7 @@ _USUAL = {
 _SETTINGS = {"threshold": "Switch-DR: threshold", "shrinkage": "DRos: shrinkage", "bandwidth": "kernel: bandwidth"}
 
 
+@reads("delimiter", "encoding")
 def evaluate(
     log: Annotated[
         Path, typer.Argument(help="CSV, JSON lines, Parquet or Excel: one shown text a row; - is standard input.")
@@ -66,9 +67,9 @@ def evaluate(
     most: Annotated[float, typer.Option(help="Most that a reward can be.")] = 1.0,
     normal: Annotated[bool, typer.Option("--normal", help="Normal intervals instead of bootstrap ones.")] = False,
     seed: Annotated[int, typer.Option(help="Of folds and bootstrap.", min=0)] = 0,
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
     check: Annotated[bool, typer.Option("--check", help="Only look for rows that cannot be used.")] = False,
+    *,
+    reading: Reading,
     as_json: Json = False,
 ) -> None:
     """Say from a log what another policy would have earned, and whether the log can tell."""
@@ -85,7 +86,7 @@ def evaluate(
     features = tuple(feature or ())
     main = {"text": text, "reward": reward, "propensity": propensity}
     more = [name for name in (position, decision, cluster, target_column, visitor, *features) if name is not None]
-    file = open_log(log, [*filter(None, main.values()), *more], Reading(delimiter, encoding))
+    file = open_log(log, [*filter(None, main.values()), *more], reading)
     names = _main_columns(file, main)
     columns = Columns(names[0], names[1], names[2], position, decision, cluster, target_column, features, visitor)
     known = None if texts is None else _known(texts, columns.text)

@@ -21,18 +21,15 @@ from experiments.commands.options import (
     Before,
     Column,
     Database,
-    Delimiter,
     DeviceName,
-    Encoding,
     File,
-    Header,
-    Html,
     Json,
     Model,
     PoolName,
     Texts,
     Trust,
     output,
+    reads,
 )
 from experiments.commands.settings import takes
 from generator.settings import validated
@@ -52,14 +49,11 @@ Keep = Callable[[Sequence[Any]], object]
     InversionConfig, "start", "margin", "max_steps", "steps_per_nat", "radius", "rows", "precision",
     panel=_SEARCH, start=None, precision="auto",
 )  # fmt: skip
+@reads("delimiter", "encoding", "header", "html")
 def invert(
     text: Texts = None,
     texts: File = None,
     column: Column = None,
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
-    header: Header = None,
-    html: Html = None,
     out: Annotated[Path | None, output("Write the embeddings to this safetensors file.")] = None,
     run: Annotated[Path | None, typer.Option(help="Folder of a long job; the same command goes on with it.")] = None,
     shard: Annotated[str, typer.Option(help="With --run: part i/n of the texts, i from 0 to n - 1.")] = "0/1",
@@ -70,6 +64,7 @@ def invert(
     pool: PoolName = "texts",
     *,
     asked: dict[str, Any],
+    reading: Reading,
     compiled: Annotated[
         bool, typer.Option("--compile", help="For many thousand texts.", rich_help_panel=_SEARCH)
     ] = False,
@@ -93,7 +88,7 @@ def invert(
         raise InputError("start 'given' is for Python; use adapter, token_mean or random")
     if engine not in ("local", "ray"):
         raise InputError(f"engine {engine!r} is unknown; use local or ray")
-    part, reading = Shard.parse(shard), Reading(delimiter, encoding, header, html)
+    part = Shard.parse(shard)
     given = given_texts(text, texts, column, reading)
     space = Space.load(model, device, vectors, (before, after), trust_remote_code=trust_remote_code)
     usual = space.default_inversion.model_dump()

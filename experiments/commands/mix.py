@@ -15,9 +15,7 @@ from embeddings.effort import Effort
 from embeddings.folders import is_special, keep_result, replacing
 from experiments.commands import console
 from experiments.commands.options import (
-    Delimiter,
     DeviceName,
-    Encoding,
     Json,
     Subject,
     Texts,
@@ -25,6 +23,7 @@ from experiments.commands.options import (
     Writer,
     note_scripts,
     output,
+    reads,
     writer_for,
 )
 from experiments.commands.settings import takes
@@ -43,7 +42,8 @@ _ROWS = 4
 """Texts that are inverted at a time, at least: as many rows are computed, whether they hold a text or not."""
 
 
-@takes(Effort, "drafts", "rounds", "turns", "printed", panel="How hard to try")
+@takes(Effort, "drafts", "rounds", "turns", "printed", panel="How hard to try", into="effort")
+@reads("delimiter", "encoding")
 def mix(
     text: Texts = None,
     weights: Annotated[list[float] | None, typer.Option(help="One a text, summing to 1: --weights 0.5 0.5")] = None,
@@ -52,11 +52,10 @@ def mix(
         Path | None, typer.Option(help="Instead: a table with columns a, b and, of a, weight (0.5 unless given).")
     ] = None,
     out: Annotated[Path | None, output("With --pairs: write a CSV file.")] = None,
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
     subject: Subject = None,
     *,
-    asked: dict[str, Any],
+    effort: Effort,
+    reading: Reading,
     model: Writer = None,
     device: DeviceName = "auto",
     trust_remote_code: Trust = False,
@@ -67,11 +66,10 @@ def mix(
     from generator.record import ProductRecord
 
     record = ProductRecord.from_yaml(subject) if subject else None
-    effort = Effort(**asked)
     if pairs is not None:
         if text or weights or more:
             raise InputError("--pairs brings its own texts and weights; give --pairs, or --text and --weights")
-        rows = _read_pairs(pairs, Reading(delimiter, encoding))
+        rows = _read_pairs(pairs, reading)
         _mix_pairs(rows, record, effort, writer_for(model), device, trust_remote_code, out, as_json)
         return
     if out is not None:

@@ -11,8 +11,10 @@ from typing import Annotated, Any, get_args
 import typer
 
 from copyloom import InputError
+from copyloom.tables import Reading
 from embeddings.folders import check_output
 from experiments.commands import console
+from experiments.commands.settings import takes
 from generator.paths import expanded
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
@@ -29,13 +31,6 @@ File = Annotated[
     typer.Option("--texts", help="One text a line, CSV, JSON lines, Parquet or Excel; - is standard input."),
 ]
 Column = Annotated[str | None, typer.Option(help="Column of the texts: its name, or its number from 1.")]
-_READ = {"rich_help_panel": "How files are read; found out and said unless given"}
-Delimiter = Annotated[str | None, typer.Option(help="Between cells: one sign, or tab.", **_READ)]
-Encoding = Annotated[str | None, typer.Option(help="Such as utf-16 or cp1251.", **_READ)]
-Header = Annotated[
-    bool | None, typer.Option("--header/--no-header", help="Whether the first row names columns.", **_READ)
-]
-Html = Annotated[bool | None, typer.Option("--html/--no-html", help="Take tags and entities out of texts.", **_READ)]
 AROUND = {"rich_help_panel": "Models and contexts"}
 Before = Annotated[str, typer.Option(help="Text that stands before the vectors.", **AROUND)]
 After = Annotated[str, typer.Option(help="Text that stands after the vectors.", **AROUND)]
@@ -52,6 +47,11 @@ def check_given(**options: object) -> None:
     missing = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is None]
     if missing:
         raise InputError(f"{' and '.join(missing)} must be given; --help says what each is")
+
+
+def reads(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the options of how a file is read: its parameter ``reading`` takes them as a `Reading`."""
+    return takes(Reading, *names, panel="How files are read; found out and said unless given", into="reading")
 
 
 class Commands(typer.Typer):

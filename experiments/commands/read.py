@@ -13,24 +13,22 @@ from copyloom.encodings import named
 from copyloom.tables import Reading, TableFile, open_table
 from copyloom.texts import Texts, gather_texts
 from experiments.commands import console
-from experiments.commands.options import Column, Delimiter, Encoding, Header, Html, Json
+from experiments.commands.options import Column, Json, reads
 
 _CELLS = 3
 _TEXTS = 5
 _LETTERS = 60
 
 
+@reads("delimiter", "encoding", "header", "html")
 def read(
     file: Annotated[Path, typer.Argument(help="Text, CSV, JSON lines, Parquet or Excel; - is standard input.")],
     column: Column = None,
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
-    header: Header = None,
-    html: Html = None,
+    *,
+    reading: Reading,
     as_json: Json = False,
 ) -> None:
     """Say what would be read from a file, columns, texts, what is left out and why; exit 1 if it cannot tell."""
-    reading = Reading(delimiter, encoding, header, html)
     table = open_table(file, reading, column=column)
     found, heads = _described(table), table.head()
     found["columns"] = [{"name": name, "holds": kind_of(head), "first": list(head[:_CELLS])}

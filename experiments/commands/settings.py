@@ -13,12 +13,16 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import typer
 from pydantic import BaseModel
 
+from generator.settings import meanings
+
 Command = Callable[..., None]
 ASKED = "asked"
 """The parameter of a command that takes the values of its settings, by name; those that are None are left out."""
 
 
-def takes(kind: type, *names: str, panel: str | None = None, **instead: Any) -> Callable[[Command], Command]:
+def takes(
+    kind: type, *names: str, panel: str | None = None, into: str = ASKED, **instead: Any
+) -> Callable[[Command], Command]:
     """Give a command an option for each named field of settings; their values come to it as ``asked``.
 
     Values are checked by the settings themselves, so that a YAML file and the command line refuse the same.
@@ -30,23 +34,25 @@ def takes(kind: type, *names: str, panel: str | None = None, **instead: Any) -> 
     *names : str
     panel : str, optional
         Heading under which ``--help`` lists them.
+    into : str
+        Another parameter takes the settings themselves, made of these values.
     **instead
         Defaults of a command where it has others than the settings.
     """
-    meanings, defaults, hints = _meanings(kind), _defaults(kind), get_type_hints(kind)
-    options = [_option(name, hints[name], meanings.get(name, ""), instead.get(name, defaults[name]), panel)
+    said, defaults, hints = meanings(kind), _defaults(kind), get_type_hints(kind)
+    options = [_option(name, hints[name], said.get(name, ""), instead.get(name, defaults[name]), panel)
                for name in names]  # fmt: skip
 
     def decorate(command: Command) -> Command:
         signature = inspect.signature(command, eval_str=True)
         own = list(signature.parameters.values())
-        place = next(number for number, one in enumerate(own) if one.name == ASKED)
+        place = next(number for number, one in enumerate(own) if one.name == into)
         parameters = [*own[:place], *options, *own[place + 1 :]]
 
         @wraps(command)
         def called(**given: Any) -> None:
-            asked = {name: given.pop(name) for name in names}
-            command(**given, asked={name: value for name, value in asked.items() if value is not None})
+            asked = {name: value for name in names if (value := given.pop(name)) is not None}
+            command(**given, **{into: asked if into == ASKED else kind(**asked)})
 
         called.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         called.__annotations__ = {one.name: one.annotation for one in parameters}
@@ -58,7 +64,8 @@ def takes(kind: type, *names: str, panel: str | None = None, **instead: Any) -> 
 def _option(name: str, hint: Any, meaning: str, default: Any, panel: str | None) -> inspect.Parameter:
     kinds = [one for one in get_args(hint) if one is not NoneType] if NoneType in get_args(hint) else [hint]
     kind, choices = _plain(kinds[0])
-    said = " ".join(filter(None, [meaning, f"One of {', '.join(choices)}." if choices else ""]))
+    sentence = re.split(r"(?<=\.)\s", meaning)[0].replace("`", "")
+    said = " ".join(filter(None, [sentence, f"One of {', '.join(choices)}." if choices else ""]))
     annotation = Annotated[kind | None, typer.Option(help=said, rich_help_panel=panel)]  # type: ignore[valid-type]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
@@ -75,14 +82,3 @@ def _defaults(kind: type) -> dict[str, Any]:
         return {field.name: None if field.default is MISSING else field.default for field in fields(kind)}
     assert issubclass(kind, BaseModel)
     return {name: None if field.is_required() else field.default for name, field in kind.model_fields.items()}
-
-
-def _meanings(kind: type) -> dict[str, str]:
-    """Return the first sentence about each parameter in the docstring of settings, and of those that they extend."""
-    found: dict[str, str] = {}
-    for base in reversed(kind.__mro__):
-        lines = inspect.cleandoc(base.__dict__.get("__doc__") or "").partition("Parameters\n----------\n")[2]
-        for names, text in re.findall(r"^(\w[\w, ]*) : .*\n((?:    .*\n?)+)", lines + "\n", re.MULTILINE):
-            sentence = re.split(r"(?<=\.)\s", " ".join(text.split()))[0].replace("`", "")
-            found.update(dict.fromkeys(names.split(", "), sentence))
-    return found

@@ -16,16 +16,14 @@ from embeddings.folders import keep_result
 from experiments.commands import console
 from experiments.commands.mix import study_refusals
 from experiments.commands.options import (
-    Delimiter,
     DeviceName,
-    Encoding,
-    Header,
     Json,
     Model,
     Subject,
     Trust,
     note_scripts,
     output,
+    reads,
 )
 from experiments.commands.settings import takes
 
@@ -50,7 +48,8 @@ class _Move:
     like: tuple[str, ...]
 
 
-@takes(Effort, "drafts", "rounds")
+@takes(Effort, "drafts", "rounds", into="effort")
+@reads("delimiter", "encoding", "header")
 def steer(
     text: Annotated[str, typer.Option(help="The text to rewrite.")],
     towards: Annotated[str | None, typer.Option(help="A style, longer, shorter, or a label of your examples.")] = None,
@@ -62,14 +61,12 @@ def steer(
     examples: Annotated[Path | None, typer.Option(help="Table of your own labelled texts.")] = None,
     column: Annotated[str, typer.Option(help="Its column of texts.")] = "text",
     label_column: Annotated[str, typer.Option(help="Its column of labels, or of numbers.")] = "label",
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
-    header: Header = None,
     directions: Annotated[Path | None, typer.Option(help="Directions from an earlier --save.")] = None,
     save: Annotated[Path | None, output("Write the directions to this file.")] = None,
     subject: Subject = None,
     *,
-    asked: dict[str, Any],
+    effort: Effort,
+    reading: Reading,
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
     trust_remote_code: Trust = False,
@@ -92,12 +89,12 @@ def steer(
     space = Space.load(model, device, trust_remote_code=trust_remote_code)
     with console.progress() as show:
         show("finding directions", 0, 1)
-        known = _directions(space, examples, (column, label_column), Reading(delimiter, encoding, header), directions)
+        known = _directions(space, examples, (column, label_column), reading, directions)
         if save is not None:
             save_directions(known, save)
         stored = space.invert([text], None, lambda done, total: show("inverting", done, total))
         points, used = _moved(space, stored, move, known, strength, trust)
-        (found,) = write(space, stored, points, Effort(**asked), record)
+        (found,) = write(space, stored, points, effort, record)
     if found is None:
         raise InputError("no acceptable text was found at the moved point; try another strength, or more --rounds")
     searched = record is not None and not space.composes  # by a grammar that has words of its own for each style
@@ -148,13 +145,13 @@ def _show_steered(data: dict[str, Any]) -> None:
         console.out.print(f"Directions: {data['saved']}")
 
 
-@takes(Effort, "drafts", "rounds", drafts=5, rounds=1)
+@takes(Effort, "drafts", "rounds", into="effort", drafts=5, rounds=1)
 def steering(
     claims: Annotated[int, typer.Option(help="Held-out claims to steer.", min=2)] = 8,
     strength: Annotated[list[float] | None, typer.Option(help="Give the option once for each strength.")] = None,
     library: Annotated[int, typer.Option(help="Products of the stored texts that are compared with.", min=1)] = 200,
     *,
-    asked: dict[str, Any],
+    effort: Effort,
     out: _Out = None,
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
@@ -164,7 +161,7 @@ def steering(
     from experiments.studies.steering.study import STRENGTHS, measure
 
     with console.progress() as show:
-        found = measure(claims, strength or STRENGTHS, Effort(**asked), library, model, device, show)
+        found = measure(claims, strength or STRENGTHS, effort, library, model, device, show)
     console.deliver(found, _show_steering, as_json, out)
 
 

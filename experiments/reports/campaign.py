@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,13 @@ from experiments.campaigns.events import Event, Happening
 from experiments.campaigns.state import State, replay
 from experiments.reports.report import REASONS, environment, write_page
 
-TrueRates = Callable[[Sequence[str]], NDArray[np.float64]]
-"""From n texts to their true click rates (n,), where somebody knows them."""
 _BINS, _EXAMPLES, _LAST = 30, 12, 15
 _ALPHA = 0.05
 _RECENT = 5.0
 """Snapshots after which the recent past counts half, for the alarm that rates move."""
 
 
-def campaign_data(name: str, events: Sequence[Event], true_rates: TrueRates | None = None) -> dict[str, Any]:
+def campaign_data(name: str, events: Sequence[Event], true_rates: NDArray[np.float64] | None = None) -> dict[str, Any]:
     """Return what the report of a campaign shows.
 
     Rates of texts come with confidence sequences (`rate_interval`): they hold whenever one looks, whatever the
@@ -40,8 +38,8 @@ def campaign_data(name: str, events: Sequence[Event], true_rates: TrueRates | No
     name : str
     events : sequence of Event
         All that happened to it.
-    true_rates : callable, optional
-        Of simulated shoppers.
+    true_rates : array of shape (N,), optional
+        Of its slate's texts, where shoppers are simulated.
 
     Raises
     ------
@@ -51,7 +49,6 @@ def campaign_data(name: str, events: Sequence[Event], true_rates: TrueRates | No
     if not events:
         raise InputError(f"nothing is on record of a campaign {name!r}")
     state = replay(event.what for event in events)
-    apart = state.opening.policy.segments is not None
     shown, clicked = state.totals
     answered = {event.snapshot for event in state.closed.values()}
     return {
@@ -64,8 +61,8 @@ def campaign_data(name: str, events: Sequence[Event], true_rates: TrueRates | No
         "clicks": int(clicked.sum()),
         "snapshots": len(state.snapshots),
         "snapshots_closed": len(answered),
-        "apart": apart,
-        "texts": text_rows(state, None if apart else true_rates),
+        "apart": state.tells_apart,
+        "texts": text_rows(state, None if state.tells_apart else true_rates),
         "segments": _segments(state),
         "drifted_at": _drifted_at(state),
         "curves": _curves(state),
@@ -107,12 +104,11 @@ def in_words(what: Happening) -> str:
             return f"{what.kind}: {len(what.texts)} texts"
 
 
-def text_rows(state: State, true_rates: TrueRates | None) -> list[dict[str, Any]]:
+def text_rows(state: State, true_rates: NDArray[np.float64] | None) -> list[dict[str, Any]]:
     """Return each text of the slate with what is known of it: the most shown first."""
     shown, clicked = state.totals
     low, high = rate_interval(clicked, shown, _ALPHA / max(len(state.slate), 1))
     now = state.snapshots[-1].probabilities if state.snapshots else ()
-    truth = None if true_rates is None else true_rates(state.slate)
     rows = [
         {
             "text": text,
@@ -125,7 +121,7 @@ def text_rows(state: State, true_rates: TrueRates | None) -> list[dict[str, Any]
             "high": float(high[place]),
             "probability": float(now[place]) if place < len(now) else None,
             "retired": text in state.retired,
-            "ctr_true": None if truth is None else float(truth[place]),
+            "ctr_true": None if true_rates is None else float(true_rates[place]),
         }
         for place, text in enumerate(state.slate)
     ]
@@ -158,8 +154,7 @@ def _drifted_at(state: State) -> int | None:
     where the policy tells them apart and so moves the rates over all of them.
     """
     histories = state.histories.astype(float)  # (2, T, N, G)
-    apart = state.opening.policy.segments is not None
-    impressions, clicks = histories.reshape(*histories.shape[:2], -1) if apart else histories.sum(-1)
+    impressions, clicks = histories.reshape(*histories.shape[:2], -1) if state.tells_apart else histories.sum(-1)
     features = np.zeros((impressions.shape[1], 1))
     model = LogisticRewardModel(RewardPrior(0.02, text_effect_sd=0.5, intercept_sd=2.0))
     alarm = DriftAlarm(model=model, recent=Discount(half_life=_RECENT, clock="rounds"), false_alarm_rate=_ALPHA)
@@ -204,7 +199,7 @@ def _floats(values: Sequence[Any]) -> list[float | None]:
 
 def _new_beside_stored(state: State) -> dict[str, Any] | None:
     """Return the most shown new text beside the most shown stored one, for every pair that might have been it."""
-    if state.opening.policy.segments is not None:
+    if state.tells_apart:
         return None  # each text is shown to shoppers of its own
     shown, clicked = state.totals
     new = [place for place, text in enumerate(state.slate) if text in state.written and shown[place]]
@@ -221,7 +216,7 @@ def _new_beside_stored(state: State) -> dict[str, Any] | None:
 def _control(state: State) -> dict[str, Any] | None:
     """Return all other impressions beside those of the text that a holdout shows, in the same snapshots."""
     holdout = state.opening.policy.holdout
-    if holdout is None or state.opening.policy.segments is not None:
+    if holdout is None or state.tells_apart:
         return None
     text = holdout.text or state.slate[0]
     place, (shown, clicked) = state.slate.index(text), state.totals

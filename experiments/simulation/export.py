@@ -14,12 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from copyloom import InputError
-from embeddings.database import open_database
 from embeddings.folders import replacing
-from experiments.campaigns.ledger import Ledger
 from experiments.campaigns.state import State, replay
 from experiments.reports.campaign import text_rows
-from experiments.simulation.runs import DATABASE, SUMMARY, finished, true_campaigns
+from experiments.simulation.runs import SUMMARY, finished, recorded, true_campaigns
 
 _LOOP, _OFF, _REFERENCE = "#0072b2", "#d55e00", "#555555"
 """Colours that people who do not see red and green tell apart."""
@@ -51,14 +49,8 @@ def export(run: Path, out: Path) -> dict[str, Any]:
     InputError
         If the folder holds no run.
     """
-    if not (run / DATABASE).is_file():
-        raise InputError(f"{run} holds no run ({DATABASE} is missing); give a folder such as runs/quickstart")
-    engine = open_database(run / DATABASE, create=False)
-    try:
-        ledger = Ledger(engine)
+    with recorded(run) as ledger:
         states = {name: replay(event.what for event in ledger.events(name)) for name in ledger.names()}
-    finally:
-        engine.dispose()
     if not states:
         raise InputError(f"{run} holds no campaign on record; it was begun by an older Copyloom, play it with --force")
     known = true_campaigns(run)
@@ -99,8 +91,7 @@ def _rounds(name: str, state: State, known: Mapping[str, Any] | None) -> list[di
 
 def _texts(name: str, state: State, known: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     about = _about(name, state, known)
-    rates = None if known is None else np.array(known["true_rates"])
-    rows = text_rows(state, None if rates is None else lambda texts: rates)
+    rows = text_rows(state, np.array(known["true_rates"]) if known else None)
     return [
         about
         | {key: value for key, value in row.items() if key != "parents"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -154,23 +156,35 @@ def render_campaign(out: Path, name: str, page: Path | None = None) -> Path:
     InputError
         If the folder holds no run, or no such campaign.
     """
-    if not (out / DATABASE).is_file():
-        raise InputError(f"{out} holds no run ({DATABASE} is missing); give a folder such as runs/quickstart")
-    engine = open_database(out / DATABASE, create=False)
-    try:
-        ledger = Ledger(engine)
+    with recorded(out) as ledger:
         names = ledger.names()
         if name not in names:
             near = get_close_matches(name, names, _NAMED, cutoff=0) or ["none"]
             raise InputError(f"there is no campaign {name!r} among the {len(names)} of {out}; it has {'; '.join(near)}")
         events = ledger.events(name)
-    finally:
-        engine.dispose()
     known = true_campaigns(out).get(name)
     path = page or out / CAMPAIGN
-    rates = None if known is None else np.array(known["true_rates"])
-    write_campaign_report(campaign_data(name, events, None if rates is None else lambda texts: rates), path)
+    rates = np.array(known["true_rates"]) if known else None
+    write_campaign_report(campaign_data(name, events, rates), path)
     return path
+
+
+@contextmanager
+def recorded(out: Path) -> Iterator[Ledger]:
+    """Open the ledger of a run, finished or not, to read.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no run.
+    """
+    if not (out / DATABASE).is_file():
+        raise InputError(f"{out} holds no run ({DATABASE} is missing); give a folder such as runs/quickstart")
+    engine = open_database(out / DATABASE, create=False)
+    try:
+        yield Ledger(engine)
+    finally:
+        engine.dispose()
 
 
 def true_campaigns(out: Path) -> dict[str, dict[str, Any]]:

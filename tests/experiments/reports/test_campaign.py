@@ -105,7 +105,7 @@ def test_a_policy_that_sorts_texts_by_segment_moves_no_rates_and_compares_no_tex
     first = [Published(snapshot=0, probabilities=(0.5, 0.5), impressions=9)]
     at = begun[0].at
     every = [*begun, *(Event("shop", number, at, what) for number, what in enumerate([*first, *happened], start=2))]
-    data = campaign_data("shop", every, lambda texts: np.full(len(texts), 0.045))
+    data = campaign_data("shop", every, np.full(2, 0.045))
     assert data["drifted_at"] is None
     assert data["control"] is data["new_beside_stored"] is data["texts"][0]["ctr_true"] is None
     html = page(data, tmp_path)
@@ -114,7 +114,7 @@ def test_a_policy_that_sorts_texts_by_segment_moves_no_rates_and_compares_no_tex
 
 
 def test_true_rates_stand_beside_where_they_are_known(tmp_path: Path) -> None:
-    data = campaign_data("shop", events(*JOINED), lambda texts: np.full(len(texts), 0.04))
+    data = campaign_data("shop", events(*JOINED), np.full(3, 0.04))
     assert {row["ctr_true"] for row in data["texts"]} == {0.04}
     assert "True CTR" in page(data, tmp_path)
 
