@@ -36,6 +36,7 @@ LEAST_REACHED = 0.05
 """Share of the way below which a text has not been moved: without its first word it goes less far, with a phrase of the
 style before it farther."""
 _NEAR = {"copy", "concatenation"}
+_WORDS = {"unknown word", "invented"}
 _CLAIMED = {"urgent": ("urgency", "scarcity"), "social_proof": ("social proof",)}
 """Kinds of claims that a style consists of."""
 _NOTHING = 1e-4
@@ -278,18 +279,22 @@ def _steered(text: str, parent: str, point: Tensor, here: Tensor, vector: Tensor
     return Steered(text, parent, point, float(vector @ point), float(vector @ here), vector)
 
 
-def objections(found: Steered, subject: ProductRecord | None = None, asked: str = "") -> list[str]:
+def objections(
+    found: Steered, subject: ProductRecord | None = None, asked: str = "", own_words: bool = False
+) -> list[str]:
     """Return why a text that was written at a moved point may not be shown; nothing where it may.
 
     Form, grammar and truth beside the text that was moved, or beside a record. It may be near to that text, and make
-    the kind of claim that was `asked` for: urgency, say, when it was moved towards urgent.
+    the kind of claim that was `asked` for: urgency, say, when it was moved towards urgent. A writer that learned a
+    grammar has `own_words` for each style, which no record holds.
     """
+    let = _NEAR | (_WORDS if own_words else set())
     mixture = Mixed(found.point, found.point, (found.parent,), subject)
     claims = {f"({kind})" for kind in _CLAIMED.get(asked, ())}
     return [
         refusal.reason
         for refusal in refusals_of(mixture, [found.text], uncounted=False)[0]
-        if refusal.code not in _NEAR and not any(claim in refusal.reason for claim in claims)
+        if refusal.code not in let and not any(claim in refusal.reason for claim in claims)
     ]
 
 

@@ -97,8 +97,11 @@ def steer(
         (found,) = write(space, stored, points, effort, record)
     if found is None:
         raise InputError("no acceptable text was found at the moved point; try another strength, or more --rounds")
-    searched = record is not None and not space.composes  # by a grammar that has words of its own for each style
-    if against := study_refusals(found.text, [text], record) if searched else objections(found, record, towards or ""):
+    own_words = record is not None and not space.composes
+    against = objections(found, record, towards or "", own_words)
+    if own_words:  # the record's truth is then the grammar's to check
+        against += study_refusals(found.text, [text], record)
+    if against:
         raise InputError(
             f"no text fit to print was found at the moved point: of the nearest, {'; '.join(against)}; try another "
             "strength, more --rounds, or another model"

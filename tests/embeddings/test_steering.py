@@ -16,7 +16,18 @@ from embeddings.directions import Direction
 from embeddings.effort import Effort
 from embeddings.encoder import ENCODER_ID
 from embeddings.space import Space
-from embeddings.steering import angles_between, basis, exchanged, like, steer, towards, turned, without
+from embeddings.steering import (
+    Steered,
+    angles_between,
+    basis,
+    exchanged,
+    like,
+    objections,
+    steer,
+    towards,
+    turned,
+    without,
+)
 from embeddings.summary import SpaceIdentity, SummaryEmbedding
 from generator.record import ProductRecord
 
@@ -173,3 +184,17 @@ def test_points_and_models_that_do_not_do(space: Space, random_model: Any) -> No
     plain = replace(here[0], space=bare.identity)
     with pytest.raises(InputError, match="has no adapter"):
         steer(bare, [plain], plain.sentence_vector[None])
+
+
+def test_words_of_a_style_may_be_the_writers_own_but_numbers_agree() -> None:
+    shears = ProductRecord(name="garden shears", material=["carbon steel"], quality=["well balanced"])
+    point, parent = torch.ones(4), "Give travelers the drone that says you care."
+
+    def against(text: str, own_words: bool) -> list[str]:
+        return objections(Steered(text, parent, point, 1.0, 0.0, point), shears, "luxury", own_words)
+
+    fit = "The garden shears of uncommon beauty."
+    assert against(fit, own_words=True) == []
+    assert any("'uncommon'" in why for why in against(fit, own_words=False))
+    for own_words in (True, False):
+        assert any("do not agree in number" in why for why in against("Allow yourself a garden shears.", own_words))
