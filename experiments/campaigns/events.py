@@ -80,11 +80,14 @@ class Written(_Happening):
     drafts : tuple of Draft
     chances : tuple of tuples of float
         With which first parent, second parent and weights of each draft were drawn, where a policy draws them.
+    by : str
+        Who wrote them, where a person did; "" for the campaign's own writer.
     """
 
     kind: Literal["written"] = "written"
     drafts: tuple[Draft, ...]
     chances: tuple[tuple[float, ...], ...] = ()
+    by: str = ""
 
 
 class Reviewed(_Happening):
@@ -165,9 +168,20 @@ class Retired(_Happening):
     kind: Literal["retired"] = "retired"
     texts: tuple[str, ...]
     reason: str
+    by: str = ""
 
 
-Happening = Opened | Written | Reviewed | Admitted | Promoted | Published | Closed | Retired
+class Paused(_Happening):
+    """Texts are not shown for a while, from the next snapshot on, or may be shown again."""
+
+    kind: Literal["paused"] = "paused"
+    texts: tuple[str, ...]
+    paused: bool
+    by: str
+    reason: str = ""
+
+
+Happening = Opened | Written | Reviewed | Admitted | Promoted | Published | Closed | Retired | Paused
 HAPPENING: TypeAdapter[Happening] = TypeAdapter(Annotated[Happening, Field(discriminator="kind")])
 """Reads what `Happening.model_dump_json` wrote."""
 

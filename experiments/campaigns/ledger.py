@@ -18,7 +18,7 @@ from copyloom import InputError
 from embeddings.database import matching, reading, writing
 from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import HAPPENING, SCHEMA_VERSION, Event, Happening
-from experiments.campaigns.state import replay
+from experiments.campaigns.state import State, replay
 from experiments.campaigns.tables import CampaignRow, EventRow, RunRow
 
 Happened = Sequence[Sequence[Happening]]
@@ -38,14 +38,18 @@ class Ledger:
         What makes the run this one: settings, texts and subject; a database with events of another is refused. Without
         it, to read, any will do.
 
+    shared : bool
+        Whether other processes may record events of the same campaigns meanwhile. Then those come first, and what
+        happened is applied to what they made of it; else a step that was overtaken is refused.
+
     Raises
     ------
     InputError
         If the database belongs to another configuration.
     """
 
-    def __init__(self, engine: Engine, config: str | None = None) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, config: str | None = None, shared: bool = False) -> None:
+        self.engine, self.shared = engine, shared
         if config is not None:
             self._claim(config)
 
@@ -96,6 +100,13 @@ class Ledger:
             events = found[campaign.name]
             campaign.state, campaign.recorded = replay(event.what for event in events), len(events)
 
+    def refresh(self, campaign: Campaign) -> bool:
+        """Bring a campaign up to what other processes have recorded since; say whether there was anything."""
+        with reading(self.engine) as connection:
+            events = _since(connection, campaign)
+        campaign.state, campaign.recorded = replay(events, campaign.state), campaign.recorded + len(events)
+        return bool(events)
+
     @contextmanager
     def step(self, campaigns: Sequence[Campaign], keep: Keep | None = None) -> Iterator[Callable[[Happened], None]]:
         """Give a function that applies what happens to `campaigns`; record it all at the end: after an error, nothing.
@@ -103,7 +114,8 @@ class Ledger:
         Raises
         ------
         InputError
-            If another process has recorded events of these campaigns meanwhile.
+            If another process has recorded events of these campaigns meanwhile; of a shared ledger, if what happened
+            cannot have happened after them.
         """
         before = [campaign.state for campaign in campaigns]
         fresh: list[list[Happening]] = [[] for _ in campaigns]
@@ -115,23 +127,27 @@ class Ledger:
 
         try:
             yield record
-            self._append(campaigns, fresh, keep)
+            self._append(campaigns, fresh, keep, before if self.shared else None)
         except BaseException:
             for campaign, state in zip(campaigns, before, strict=True):
                 campaign.state = state
             raise
 
-    def _append(self, campaigns: Sequence[Campaign], fresh: Happened, keep: Keep | None) -> None:
-        now = datetime.now(UTC)
-        events = [
-            Event(campaign.name, campaign.recorded + place, now, what)
-            for campaign, new in zip(campaigns, fresh, strict=True)
-            for place, what in enumerate(new)
-        ]
-        if not events:
+    def _append(
+        self, campaigns: Sequence[Campaign], fresh: Happened, keep: Keep | None, before: Sequence[State] | None
+    ) -> None:
+        """Record events; after those of others, which are applied to the states of `before`, where that is given."""
+        if not any(fresh):
             return
         with writing(self.engine) as connection:
             numbers = _numbers(connection, [campaign.name for campaign in campaigns])
+            first = [campaign.recorded for campaign in campaigns]
+            if before is not None:
+                first = _after_others(connection, campaigns, fresh, before)
+            now = datetime.now(UTC)
+            events = [Event(campaign.name, start + place, now, what)
+                      for campaign, start, new in zip(campaigns, first, fresh, strict=True)
+                      for place, what in enumerate(new)]  # fmt: skip
             try:
                 connection.execute(insert(EventRow), [_row(numbers[event.campaign], event) for event in events])
             except IntegrityError as error:
@@ -140,8 +156,8 @@ class Ledger:
                 ) from error
             if keep is not None:
                 keep(connection, [event.what for event in events])
-        for campaign, new in zip(campaigns, fresh, strict=True):
-            campaign.recorded += len(new)
+        for campaign, start, new in zip(campaigns, first, fresh, strict=True):
+            campaign.recorded = start + len(new)
 
     def _read(self, names: set[str]) -> dict[str, list[Event]]:
         """Return the events of campaigns by name."""
@@ -170,6 +186,29 @@ def _numbers(connection: Connection, names: Sequence[str]) -> dict[str, int]:
         connection.execute(insert(CampaignRow), rows)
         known.update((name, first + place) for place, name in enumerate(fresh))
     return known
+
+
+def _since(connection: Connection, campaign: Campaign) -> list[Happening]:
+    """Return what was recorded of a campaign since it was read or recorded last."""
+    query = select(EventRow.body).join(CampaignRow, EventRow.campaign_id == CampaignRow.id)
+    query = query.where(CampaignRow.name == campaign.name, EventRow.sequence >= campaign.recorded)
+    return [HAPPENING.validate_json(body) for body in connection.scalars(query.order_by(EventRow.sequence))]
+
+
+def _after_others(
+    connection: Connection, campaigns: Sequence[Campaign], fresh: Happened, before: Sequence[State]
+) -> list[int]:
+    """Apply what others recorded meanwhile, then what happened; return the numbers of the first events of each."""
+    names = [campaign.name for campaign in campaigns]
+    connection.execute(select(CampaignRow.id).where(CampaignRow.name.in_(names)).order_by(CampaignRow.id)
+                       .with_for_update())  # fmt: skip
+    first = []
+    for campaign, new, state in zip(campaigns, fresh, before, strict=True):
+        others = _since(connection, campaign)
+        if others:
+            campaign.state = replay(new, replay(others, state))
+        first.append(campaign.recorded + len(others))
+    return first
 
 
 def _row(campaign: int, event: Event) -> dict[str, object]:

@@ -26,8 +26,6 @@ from experiments.campaigns.events import (
     Happening,
     Promoted,
     Published,
-    Retired,
-    Reviewed,
     Written,
 )
 from experiments.campaigns.ledger import Happened
@@ -95,10 +93,11 @@ def _most_hopeful(
 
 
 def admit(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) -> Happened:
-    """Let the unseen texts with the best upper bounds join each slate."""
+    """Let the unseen texts with the best upper bounds join each slate; of those that a person approved, all."""
     happened: list[list[Happening]] = [[] for _ in campaigns]
-    rows = [row for row, campaign in enumerate(campaigns) if shop.proposes(campaign.state)]
-    waiting = [campaigns[row].state.waiting for row in rows]
+    states = [campaign.state for campaign in campaigns]
+    rows = [row for row, state in enumerate(states) if state.opening.review or shop.proposes(state)]
+    waiting = [states[row].waiting for row in rows]
     if not any(waiting):
         return happened
     features, present = padded(waiting, shop.features)
@@ -106,7 +105,9 @@ def admit(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) -> H
     bounds = torch.where(present, mean + shop.config.proposer.exploration * variance.sqrt(), -torch.inf)
     best = bounds.argsort(dim=1, descending=True, stable=True).tolist()
     for number, row in enumerate(rows):
-        most = min(shop.config.proposer.admit, _room(campaigns[row].state))
+        most = _room(states[row])
+        if not states[row].opening.review:
+            most = min(most, shop.config.proposer.admit)
         texts = tuple(waiting[number][place] for place in best[number][:most] if present[number, place])
         happened[row] = [Admitted(texts=texts)] if texts else []
     return happened
@@ -163,37 +164,6 @@ def close(campaigns: Sequence[Campaign], feeds: Sequence[RewardFeed]) -> tuple[H
             for campaign, feed in zip(campaigns, feeds, strict=True)], refused  # fmt: skip
 
 
-def review(campaign: Campaign, texts: Sequence[str], approved: bool, by: str, reason: str = "") -> list[Happening]:
-    """Let written texts of a campaign be shown, or not, in a person's name.
-
-    Raises
-    ------
-    InputError
-        If one was never written for the campaign.
-    """
-    if unknown := [text for text in texts if text not in campaign.state.usable]:
-        raise InputError(f"{unknown[0]!r} was not written for {campaign.name}, or was refused; review what waits")
-    return [Reviewed(texts=tuple(texts), approved=approved, by=by, reason=reason)]
-
-
-def retire(campaign: Campaign, texts: Sequence[str], reason: str) -> list[Happening]:
-    """Show texts of a campaign no more.
-
-    Raises
-    ------
-    InputError
-        If one is not shown or a holdout's, or none would be left.
-    """
-    shown = [text for text in campaign.state.slate if text not in campaign.state.retired]
-    if unknown := [text for text in texts if text not in shown]:
-        raise InputError(f"{unknown[0]!r} is not shown by {campaign.name}; retire only texts of its slate")
-    if campaign.state.control in texts:
-        raise InputError(f"{campaign.state.control!r} is the holdout's text of {campaign.name}; it must stay")
-    if not set(shown) - set(texts):
-        raise InputError(f"{campaign.name} would have nothing left to show; leave one text at least")
-    return [Retired(texts=tuple(texts), reason=reason)]
-
-
 def _joined(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) -> tuple[Posterior, Tensor]:
     """Return the belief after texts have joined the slates since, and what describes all of them, (S, N, p)."""
     known = belief.present.sum(-1).tolist()
@@ -205,10 +175,11 @@ def _joined(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) ->
 
 
 def _shown(campaigns: Sequence[Campaign], belief: Posterior, segments: int) -> Tensor:
-    """Return which rows of a belief may be shown, (S, R): those of texts that are not retired."""
+    """Return which rows of a belief may be shown, (S, R): those of texts that are neither retired nor paused."""
     shown = belief.present.clone()
     for row, state in enumerate(campaign.state for campaign in campaigns):
-        allowed = torch.tensor([text not in state.retired for text in state.slate])
+        may = set(state.shown)
+        allowed = torch.tensor([text in may for text in state.slate])
         shown[row, belief.present[row]] = allowed.repeat_interleave(segments)
     return shown
 
@@ -246,8 +217,8 @@ def _written(
 
 def _room(state: State) -> int:
     """Return how many more texts may be shown, each with the policy's least probability."""
-    shown, floor = len(state.slate) - len(state.retired), state.opening.policy.floor
-    return max(int(1 / floor) - shown, 0) if floor else sys.maxsize
+    many, floor = len(state.slate) - len(state.retired), state.opening.policy.floor
+    return max(int(1 / floor) - many, 0) if floor else sys.maxsize
 
 
 def _worth_mixing(state: State, least: float) -> tuple[str, ...]:

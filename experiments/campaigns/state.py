@@ -18,6 +18,7 @@ from experiments.campaigns.events import (
     Draft,
     Happening,
     Opened,
+    Paused,
     Promoted,
     Published,
     Retired,
@@ -50,13 +51,19 @@ class State:
         With which parents and weights of a mixture were drawn, where a policy drew them.
     reviews : mapping of str to bool
         Whether a person lets a text be shown.
-    retired : frozenset of str
-        Texts of the slate that are shown no more.
+    retired, paused : frozenset of str
+        Texts of the slate that are shown no more, or not for now.
+    authors : mapping of str to str
+        Who wrote a text, where a person did.
     snapshots : tuple of Published
     counts : mapping of Cell to (int, int)
         Impressions and clicks.
     closed : mapping of str to Closed
         Outcomes that are in the counts, by id, in the order in which they came.
+    fresh : int
+        Impressions that closed since the last snapshot.
+    stale : bool
+        Whether a person has approved or resumed texts since, so that there is a new snapshot to publish.
     """
 
     opening: Opened = _UNOPENED
@@ -66,9 +73,13 @@ class State:
     chances: Mapping[Lineage, tuple[float, ...]] = field(default_factory=dict)
     reviews: Mapping[str, bool] = field(default_factory=dict)
     retired: frozenset[str] = frozenset()
+    paused: frozenset[str] = frozenset()
+    authors: Mapping[str, str] = field(default_factory=dict)
     snapshots: tuple[Published, ...] = ()
     counts: Mapping[Cell, tuple[int, int]] = field(default_factory=dict)
     closed: Mapping[str, Closed] = field(default_factory=dict)
+    fresh: int = 0
+    stale: bool = False
 
     @cached_property
     def tried(self) -> frozenset[Lineage]:
@@ -88,6 +99,11 @@ class State:
     def written(self) -> dict[str, Lineage]:
         """The texts of the slate that were written, and their lineages."""
         return {text: self.usable[text].lineage for text in self.slate[len(self.opening.slate) :]}
+
+    @property
+    def shown(self) -> list[str]:
+        """The texts of the slate that may be shown."""
+        return [text for text in self.slate if text not in self.retired and text not in self.paused]
 
     @property
     def tells_apart(self) -> bool:
@@ -161,9 +177,12 @@ def apply(state: State, event: Happening) -> State:
         case Written():
             _need(len(event.chances) in (0, len(event.drafts)), event, "its chances are not one for each draft")
             drawn = {draft.lineage: chances for draft, chances in zip(event.drafts, event.chances, strict=False)}
-            return replace(state, drafts=state.drafts + event.drafts, chances={**state.chances, **drawn})
+            authors = {**state.authors, **({draft.text: event.by for draft in event.drafts} if event.by else {})}
+            chances = {**state.chances, **drawn}
+            return replace(state, drafts=state.drafts + event.drafts, chances=chances, authors=authors)
         case Reviewed():
-            return replace(state, reviews={**state.reviews, **dict.fromkeys(event.texts, event.approved)})
+            reviews = {**state.reviews, **dict.fromkeys(event.texts, event.approved)}
+            return replace(state, reviews=reviews, stale=state.stale or event.approved)
         case Admitted():
             _need(_once(event.texts) <= set(state.waiting), event, "they were not written, were refused or are shown")
             return replace(state, slate=state.slate + event.texts)
@@ -177,14 +196,22 @@ def apply(state: State, event: Happening) -> State:
             shape = {len(chances) for chances in event.by_segment}, len(event.by_segment)
             _need(shape in [(set(), 0), ({len(state.slate)}, len(state.opening.segments))], event,
                   "its probabilities by segment are not those of its texts and segments")  # fmt: skip
-            return replace(state, snapshots=(*state.snapshots, event))
+            shown = set(state.shown)
+            hidden = [text for text, *said in zip(state.slate, event.probabilities, *event.by_segment, strict=True)
+                      if text not in shown and max(said) > 0]  # fmt: skip
+            _need(not hidden, event, "it would show a text that is retired or paused")
+            return replace(state, snapshots=(*state.snapshots, event), fresh=0, stale=False)
         case Closed():
             return _counted(state, [event])
         case Retired():
-            left = set(state.slate) - state.retired
-            _need(set(event.texts) < left, event, "they are not shown, or nothing would be left")
-            _need(state.control not in event.texts, event, "the holdout's text must stay")
-            return replace(state, retired=state.retired | set(event.texts))
+            _need_left(state, event)
+            return replace(state, retired=state.retired | set(event.texts), paused=state.paused - set(event.texts))
+        case Paused(paused=True):
+            _need_left(state, event)
+            return replace(state, paused=state.paused | set(event.texts))
+        case Paused():
+            _need(set(event.texts) <= state.paused, event, "they are not paused")
+            return replace(state, paused=state.paused - set(event.texts), stale=True)
 
 
 def replay(events: Iterable[Happening], state: State | None = None) -> State:
@@ -200,7 +227,7 @@ def replay(events: Iterable[Happening], state: State | None = None) -> State:
 
 def _counted(state: State, events: Sequence[Closed]) -> State:
     """Return the state with outcomes in its counts, each once; many at a time, as the counts are copied."""
-    counts, closed = dict(state.counts), dict(state.closed)
+    counts, closed, fresh = dict(state.counts), dict(state.closed), state.fresh
     for event in events:
         if event.id in closed:
             continue
@@ -211,8 +238,17 @@ def _counted(state: State, events: Sequence[Closed]) -> State:
             _need(known, event, f"{(place, segment, impressions, clicks)} is of no text, segment or number of clicks")
             before = counts.get((place, segment, event.context), (0, 0))
             counts[place, segment, event.context] = (before[0] + impressions, before[1] + clicks)
+            fresh += impressions
         closed[event.id] = event
-    return state if len(closed) == len(state.closed) else replace(state, counts=counts, closed=closed)
+    return state if len(closed) == len(state.closed) else replace(state, counts=counts, closed=closed, fresh=fresh)
+
+
+def _need_left(state: State, event: Retired | Paused) -> None:
+    """Raise unless the texts of an event may be taken from the slate, and some that are shown would be left."""
+    texts = set(event.texts)
+    _need(texts <= set(state.slate) - state.retired, event, "they are not on the slate")
+    _need(bool(set(state.shown) - texts), event, "nothing would be left to show")
+    _need(state.control not in texts, event, "the holdout's text must stay")
 
 
 def _once(texts: tuple[str, ...]) -> set[str | None]:

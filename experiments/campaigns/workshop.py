@@ -107,10 +107,12 @@ class Workshop:
         return self._wanted[lineage]
 
 
-def hired(config: Settings, given: Given, engine: Engine, report: Report) -> tuple[Settings, Writer]:
+def hired(
+    config: Settings, given: Given, engine: Engine, report: Report, pool_name: str = "study"
+) -> tuple[Settings, Writer]:
     """Return a writer of texts such as the given ones, and the settings as they hold for it.
 
-    The given texts are inverted into the database's pool where they are not in it.
+    The given texts are inverted into a pool of the database where they are not in it.
 
     Raises
     ------
@@ -120,7 +122,7 @@ def hired(config: Settings, given: Given, engine: Engine, report: Report) -> tup
     report("loading the model", 0, 1)
     space = Space.load(config.model, config.device, trust_remote_code=config.trust_remote_code)
     space = replace(space, encoder=EncodedOnce(space.encoder))
-    config, pool = _resolved(config, given, space.composes), Pool(engine, "study", space.identity)
+    config, pool = _resolved(config, given, space.composes), Pool(engine, pool_name, space.identity)
     stored = _stored(config, given.texts, space, pool, report)
     reader = GrammarReader(Grammar.load(), given.subject) if given.subject else None
     checker = Checker(config.rules or BrandRules(), given.texts, reader)

@@ -1,0 +1,102 @@
+"""Settings of a slot: those that its campaign is opened with, and those that may change while it runs."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from experiments.campaigns.config import CampaignConfig, PolicyConfig, Strict
+
+OTHER = "other"
+"""The segment of shoppers of whom nothing, or something unknown, is said."""
+ALL = ("all",)
+
+Mode = Literal["online", "shadow", "frozen", "off"]
+
+
+class SlotSettings(Strict):
+    """What may change while a slot runs; every version is kept.
+
+    Parameters
+    ----------
+    mode : str
+        online; shadow: everyone sees the baseline, the policy's choice is only logged; frozen: nothing is learned or
+        written; off: everyone sees the baseline (the kill switch).
+    baseline : str, optional
+        The text of the holdout, of shadow and off, and where anything fails; the first stored one that is shown, unless
+        given.
+    holdout : float
+        Share of units (of events, where there is none) that always see the baseline: what the bandit is compared with.
+    sticky_days : float
+        How long a unit sees the text that it saw first; 0: each event is drawn anew.
+    window_seconds : float
+        How long after a text is shown a reward counts for it.
+    grace_seconds : float
+        How much longer rewards are waited for that come late from a queue or a phone.
+    activation_seconds : float
+        How long a deferred decision waits to be exposed; after that it is void, and teaches nothing.
+    default_reward : float
+        Of an event without a reward.
+    aggregation : str
+        What several rewards of one event are worth: the earliest, their sum (1 at most), or the largest.
+    click_above : float
+        An event whose reward is above it counts as a click, which is what is learned from.
+    auto_approve : bool
+        Show written texts that pass the checks without a person's approval.
+    """
+
+    mode: Mode = "online"
+    baseline: str | None = None
+    holdout: float = Field(0.05, ge=0, lt=1)
+    sticky_days: float = Field(0, ge=0)
+    window_seconds: float = Field(1800, gt=0)
+    grace_seconds: float = Field(5, ge=0)
+    activation_seconds: float = Field(3600, gt=0)
+    default_reward: float = Field(0, ge=0, le=1)
+    aggregation: Literal["earliest", "sum", "max"] = "earliest"
+    click_above: float = Field(0, ge=0, lt=1)
+    auto_approve: bool = False
+
+
+class SlotConfig(CampaignConfig):
+    """What the campaign of a slot is opened with.
+
+    Parameters
+    ----------
+    rounds : int
+        Without end unless given.
+    impressions : int
+        Closed ones from one snapshot to the next, at least.
+    segment_by : str, optional
+        Key of the context whose value tells segments of shoppers apart.
+    segments : tuple of str
+        Its values; shoppers with any other are "other".
+    """
+
+    rounds: PositiveInt = 10**9
+    impressions: PositiveInt = 1000
+    policy: PolicyConfig = PolicyConfig(floor=0.002)
+    segment_by: str | None = None
+    segments: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.policy.holdout is not None:
+            raise ValueError("a slot holds units out by its own setting `holdout`; leave it out of the policy")
+        if (self.segment_by is None) != (not self.segments):
+            raise ValueError("give segment_by (a key of the context) and segments (its values) together")
+        if len({*self.segments, OTHER}) <= len(self.segments):
+            raise ValueError(f"segments holds a value twice, or {OTHER!r}, which stands for all others")
+        return self
+
+    @property
+    def all_segments(self) -> tuple[str, ...]:
+        """Names of the G segments that outcomes tell apart."""
+        return (*self.segments, OTHER) if self.segments else ALL
+
+    def segment_of(self, context: dict[str, object]) -> int:
+        """Return the number of the segment of a context."""
+        value = context.get(self.segment_by) if self.segment_by else None
+        names = self.all_segments
+        return names.index(value) if isinstance(value, str) and value in names else len(names) - 1

@@ -1,0 +1,124 @@
+"""What a slot's shoppers did, as a campaign reads it: windows close, and each event counts once.
+
+Closing writes one row an event, which never changes. The rows of one call are a batch, and a batch and snapshot are one
+outcome of the campaign: it may be told any number of times, and counts once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, Engine, delete, func, insert, select
+
+from embeddings.database import matching, reading, writing
+from experiments.campaigns.campaign import Campaign
+from experiments.storefront.config import SlotSettings
+from experiments.storefront.decide import Slot
+from experiments.storefront.journal import Clock, now
+from experiments.storefront.tables import DecisionRow, ExposureRow, OutcomeRow, PendingRow, RewardRow, SlotRow
+from simulator import Outcome, Snapshot
+
+_AT_ONCE = 5000
+"""Events that close in one transaction, at most."""
+
+
+class StorefrontFeed:
+    """The feed of a slot: a `simulator.RewardFeed`.
+
+    Parameters
+    ----------
+    engine : Engine
+    slot : callable
+        Returns the slot as it is now.
+    campaign : Campaign
+        Its own: outcomes that are on its record are not told again.
+    clock : callable, optional
+    """
+
+    def __init__(self, engine: Engine, slot: Callable[[], Slot], campaign: Campaign, clock: Clock = now) -> None:
+        self.engine, self._slot, self.campaign, self.clock = engine, slot, campaign, clock
+        self.segments = slot().config.all_segments
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Do nothing: services read the snapshot from the ledger."""
+
+    def closed(self) -> Sequence[Outcome]:
+        """Close the windows that have ended, and return the outcomes that are not on the campaign's record."""
+        slot = self._slot()
+        while close_due(self.engine, slot, self.clock()) == _AT_ONCE:
+            pass
+        known = {outcome.split("/")[0] for outcome in self.campaign.state.closed}
+        with reading(self.engine) as connection:
+            return outcomes(connection, slot, max(map(int, known), default=0))
+
+
+def close_due(engine: Engine, slot: Slot, at: datetime) -> int:
+    """Close the events of a slot whose windows have ended, in one transaction, and return how many there were."""
+    with writing(engine) as connection:
+        connection.execute(select(SlotRow.id).where(SlotRow.id == slot.id).with_for_update())  # one batch at a time
+        due = select(PendingRow.key).where(PendingRow.slot_id == slot.id, PendingRow.due_at <= at)
+        due = due.order_by(PendingRow.due_at, PendingRow.key).limit(_AT_ONCE).with_for_update(skip_locked=True)
+        keys = list(connection.scalars(due))
+        if keys:
+            last = connection.scalar(select(func.max(OutcomeRow.batch)).where(OutcomeRow.slot_id == slot.id)) or 0
+            connection.execute(insert(OutcomeRow), _closed(connection, slot, keys, last + 1, at))
+            for first in range(0, len(keys), 500):
+                connection.execute(delete(PendingRow).where(PendingRow.key.in_(keys[first : first + 500])))
+    return len(keys)
+
+
+def outcomes(connection: Connection, slot: Slot, after: int) -> list[Outcome]:
+    """Return the outcomes of a slot's batches after one: one of each batch and snapshot."""
+    query = select(OutcomeRow.batch, DecisionRow.snapshot, DecisionRow.place, DecisionRow.segment, OutcomeRow.clicked,
+                   func.count().label("many"))  # fmt: skip
+    query = query.join(DecisionRow, DecisionRow.key == OutcomeRow.key)
+    query = query.where(OutcomeRow.slot_id == slot.id, OutcomeRow.batch > after, OutcomeRow.why != "void")
+    query = query.group_by(OutcomeRow.batch, DecisionRow.snapshot, DecisionRow.place, DecisionRow.segment,
+                           OutcomeRow.clicked)  # fmt: skip
+    groups: dict[tuple[int, int], list[Any]] = defaultdict(list)
+    for row in connection.execute(query):
+        groups[row.batch, row.snapshot].append(row)
+    return [_outcome(slot, batch, snapshot, rows) for (batch, snapshot), rows in sorted(groups.items())]
+
+
+def _outcome(slot: Slot, batch: int, snapshot: int, rows: Sequence[Any]) -> Outcome:
+    places = sorted({row.place for row in rows})
+    counts = np.zeros((2, len(places), len(slot.state.opening.segments)), np.int64)
+    for row in rows:
+        cell = places.index(row.place), row.segment
+        counts[0][cell] += row.many
+        counts[1][cell] += row.many * bool(row.clicked)
+    texts = tuple(slot.state.slate[place] for place in places)
+    return Outcome(f"{batch}/{snapshot}", snapshot, texts, counts[0], counts[1])
+
+
+def _closed(connection: Connection, slot: Slot, keys: Sequence[str], batch: int, at: datetime) -> list[dict[str, Any]]:
+    """Return the outcomes of events, as rows."""
+    exposed = {row.key for row in matching(connection, select(ExposureRow.key), ExposureRow.key, keys)}
+    deferred = select(DecisionRow.key).where(DecisionRow.deferred)
+    void = {row.key for row in matching(connection, deferred, DecisionRow.key, keys)} - exposed
+    rewards: dict[str, list[Any]] = defaultdict(list)
+    query = select(RewardRow).where(RewardRow.late.is_(False)).order_by(RewardRow.at, RewardRow.reward_id)
+    for row in matching(connection, query, RewardRow.key, keys):
+        rewards[row.key].append(row.value)
+    return [_row(key, slot, batch, at, None if key in void else rewards[key]) for key in keys]
+
+
+def _row(key: str, slot: Slot, batch: int, at: datetime, rewards: Sequence[float] | None) -> dict[str, Any]:
+    why = "void" if rewards is None else "reward" if rewards else "default"
+    value = aggregated(slot.settings, rewards or ())
+    clicked = why != "void" and value > slot.settings.click_above
+    return {"key": key, "slot_id": slot.id, "batch": batch, "why": why, "value": value, "clicked": clicked, "at": at}
+
+
+def aggregated(settings: SlotSettings, rewards: Sequence[float]) -> float:
+    """Return what the rewards of one event are worth together, in the order in which they came."""
+    if not rewards:
+        return settings.default_reward
+    if settings.aggregation == "earliest":
+        return rewards[0]
+    return min(sum(rewards), 1.0) if settings.aggregation == "sum" else max(rewards)

@@ -1,0 +1,301 @@
+"""Writes what shoppers do: decisions, exposures and rewards, many in one durable transaction.
+
+What is acknowledged is on disk. What comes twice counts once, whatever the order in which it comes: a unique key of the
+database sees to it, not the sender. See section 6 of the rules in ``docs/concepts/accounting.md``.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Engine, Table, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import OperationalError
+
+from copyloom import CopyloomError, InputError
+from embeddings.database import matching, writing
+from experiments.storefront.config import SlotSettings
+from experiments.storefront.decide import Choice, Question, Slot
+from experiments.storefront.tables import (
+    DecisionRow,
+    ExposureRow,
+    OutcomeRow,
+    PendingRow,
+    RewardRow,
+    event_key,
+)
+
+Clock = Callable[[], datetime]
+Joined = Literal["joined", "dangling", "late", "duplicate"]
+_TOGETHER = 256
+"""Entries of one transaction, at most."""
+
+
+class ConflictError(InputError):
+    """An event or reward id was used before, for something else."""
+
+
+@dataclass(frozen=True)
+class Decide:
+    """An event was given a text."""
+
+    slot: Slot
+    question: Question
+    choice: Choice
+
+
+@dataclass(frozen=True)
+class Expose:
+    """A page showed the text of an event, at `shown_at`."""
+
+    tenant: str
+    event_id: str
+    shown_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Reward:
+    """A shopper did something with the text of an event.
+
+    Parameters
+    ----------
+    tenant, event_id, reward_id : str
+        A reward id that comes twice for an event counts once.
+    value : float
+        From 0 to 1.
+    kind : str
+        What the shopper did: click, order.
+    happened_at : datetime, optional
+    """
+
+    tenant: str
+    event_id: str
+    reward_id: str
+    value: float
+    kind: str = ""
+    happened_at: datetime | None = None
+
+
+Entry = Decide | Expose | Reward
+
+
+def now() -> datetime:
+    """Return the time of this machine, UTC."""
+    return datetime.now(UTC)
+
+
+class Journal:
+    """Takes entries from any thread, and writes all that wait in one transaction.
+
+    Parameters
+    ----------
+    engine : Engine
+    settings : callable
+        From the id of a slot to its settings as they are now.
+    clock : callable, optional
+    """
+
+    def __init__(self, engine: Engine, settings: Callable[[int], SlotSettings], clock: Clock = now) -> None:
+        self.engine, self.clock, self._settings = engine, clock, settings
+        self._waiting: queue.SimpleQueue[tuple[Entry, Future[Any]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="copyloom journal", daemon=True)
+        self._thread.start()
+
+    def submit(self, entry: Entry) -> Future[Any]:
+        """Return what will become of an entry once it is on disk: a Choice, None, or how a reward was joined.
+
+        The future fails with `ConflictError` where an id was used for something else, and with another `CopyloomError`
+        where the database cannot be written; then nothing is on record, and the entry may be given again.
+        """
+        future: Future[Any] = Future()
+        self._waiting.put((entry, future))
+        return future
+
+    def close(self) -> None:
+        """Write what waits, and stop."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        open_ = True
+        while open_:
+            batch = [self._waiting.get()]
+            while len(batch) < _TOGETHER and not self._waiting.empty():
+                batch.append(self._waiting.get())
+            open_ = None not in batch
+            if some := [pair for pair in batch if pair is not None]:
+                self._write(some)
+
+    def _write(self, batch: Sequence[tuple[Entry, Future[Any]]]) -> None:
+        """Write entries together; one by one where together they fail, so that a bad one harms no other."""
+        try:
+            with writing(self.engine) as connection:
+                found = record(connection, [entry for entry, _ in batch], self._settings, self.clock())
+        except Exception as error:
+            if len(batch) > 1 and not isinstance(error, OperationalError | InputError):
+                for pair in batch:
+                    self._write([pair])
+                return
+            for _, future in batch:
+                _fail(future, error)
+            return
+        for (_, future), said in zip(batch, found, strict=True):
+            _fail(future, said) if isinstance(said, Exception) else future.set_result(said)
+
+
+def _fail(future: Future[Any], error: Exception) -> None:
+    if not isinstance(error, CopyloomError):
+        error = InputError(f"the database could not be written ({error}); nothing of this is on record, try again")
+    future.set_exception(error)
+
+
+def record(
+    connection: Connection, entries: Sequence[Entry], settings: Callable[[int], SlotSettings], at: datetime
+) -> list[Any]:
+    """Write entries in a transaction, and return what became of each: see `Journal.submit`."""
+    found: dict[int, Any] = {}
+    decides = {number: entry for number, entry in enumerate(entries) if isinstance(entry, Decide)}
+    exposes = {number: entry for number, entry in enumerate(entries) if isinstance(entry, Expose)}
+    rewards = {number: entry for number, entry in enumerate(entries) if isinstance(entry, Reward)}
+    found.update(zip(decides, _decide(connection, list(decides.values()), at), strict=True))
+    _expose(connection, list(exposes.values()), settings, at)
+    found.update(zip(rewards, _reward(connection, list(rewards.values()), at), strict=True))
+    return [found.get(number) for number in range(len(entries))]
+
+
+def _decide(connection: Connection, entries: Sequence[Decide], at: datetime) -> list[Choice | ConflictError]:
+    """Record decisions; of an event that has one, that one is returned."""
+    asked = {entry.choice.key: entry for entry in reversed(entries)}  # of those in one batch, the first
+    known = _decisions(connection, asked)
+    fresh = _sticky(connection, {key: entry for key, entry in asked.items() if key not in known}, at)
+    if fresh:
+        insert_new(connection, DecisionRow, [_decision(entry, at) for entry in fresh.values()])
+        exposed = _keys(connection, ExposureRow.key, [key for key, entry in fresh.items() if entry.question.deferred])
+        insert_new(connection, PendingRow, [{"key": key, "slot_id": entry.slot.id,
+                                             "due_at": at + _wait(entry.slot.settings,
+                                                                  entry.question.deferred and key not in exposed)}
+                                            for key, entry in fresh.items()])  # fmt: skip
+        known |= _decisions(connection, fresh)  # another process may have been first
+    found: list[Choice | ConflictError] = []
+    for entry in entries:
+        row = known[entry.choice.key]
+        same = row.request == entry.question.fingerprint(entry.slot.name)
+        found.append(_choice(row) if same else ConflictError(
+            f"the event id {entry.question.event_id!r} was used for another question; give every event an id of its own"
+        ))  # fmt: skip
+    return found
+
+
+def _sticky(connection: Connection, fresh: Mapping[str, Decide], at: datetime) -> dict[str, Decide]:
+    """Return decisions with the text that their unit saw first, where the slot is sticky and still shows it."""
+    found = dict(fresh)
+    sticky = {(e.slot.id, e.choice.unit): e.slot for e in fresh.values()
+              if e.slot.settings.sticky_days and e.choice.unit and e.choice.reason == "bandit"}  # fmt: skip
+    first: dict[tuple[int, str], Any] = {}
+    for (slot_id, unit), slot in sticky.items():
+        since = at - timedelta(days=slot.settings.sticky_days)
+        query = select(DecisionRow).where(DecisionRow.slot_id == slot_id, DecisionRow.unit == unit)
+        query = query.where(DecisionRow.at >= since, DecisionRow.reason == "bandit").order_by(DecisionRow.at).limit(1)
+        row = connection.execute(query).first()
+        if row is not None and slot.state.slate[row.place] in slot.state.shown:
+            first[slot_id, unit] = row
+    for key, entry in fresh.items():
+        row = first.get((entry.slot.id, entry.choice.unit))
+        if row is not None and entry.choice.reason == "bandit":
+            choice = replace(entry.choice, place=row.place, reason="sticky", propensity=row.propensity)
+            found[key] = replace(entry, choice=choice)
+    return found
+
+
+def _expose(
+    connection: Connection, entries: Sequence[Expose], settings: Callable[[int], SlotSettings], at: datetime
+) -> None:
+    """Record that texts were shown, each event once; the windows of deferred decisions begin."""
+    asked = {event_key(entry.tenant, entry.event_id): entry for entry in reversed(entries)}
+    known = _keys(connection, ExposureRow.key, list(asked))
+    fresh = sorted(set(asked) - known)
+    if not fresh:
+        return
+    rows = [{"key": key, "shown_at": asked[key].shown_at or at, "at": at} for key in fresh]
+    insert_new(connection, ExposureRow, rows)
+    query = select(PendingRow.key, PendingRow.slot_id).join(DecisionRow, DecisionRow.key == PendingRow.key)
+    query = query.where(DecisionRow.deferred).order_by(PendingRow.key).with_for_update(of=PendingRow)
+    for row in list(matching(connection, query, PendingRow.key, fresh)):
+        due = at + _wait(settings(row.slot_id), unexposed=False)
+        connection.execute(update(PendingRow).where(PendingRow.key == row.key).values(due_at=due))
+
+
+def _reward(connection: Connection, entries: Sequence[Reward], at: datetime) -> list[Joined | ConflictError]:
+    """Record rewards, each reward id of an event once, and say what became of each."""
+    keys = [event_key(entry.tenant, entry.event_id) for entry in entries]
+    distinct = sorted(set(keys))
+    open_query = select(PendingRow.key).order_by(PendingRow.key).with_for_update(read=True)
+    pending = {row.key for row in matching(connection, open_query, PendingRow.key, distinct)}  # stays open till we end
+    decided = _keys(connection, DecisionRow.key, distinct)
+    closed = _keys(connection, OutcomeRow.key, distinct)
+    query = select(RewardRow.key, RewardRow.reward_id, RewardRow.value)
+    known = {(row.key, row.reward_id): row.value for row in matching(connection, query, RewardRow.key, distinct)}
+    found: list[Joined | ConflictError] = []
+    rows = []
+    for key, entry in zip(keys, entries, strict=True):
+        before = known.get((key, entry.reward_id))
+        if before is not None:
+            found.append("duplicate" if before == entry.value else ConflictError(
+                f"the reward id {entry.reward_id!r} of event {entry.event_id!r} was used for the value {before:g}; "
+                "give every reward an id of its own"
+            ))  # fmt: skip
+            continue
+        known[key, entry.reward_id] = entry.value
+        late = key in closed or (key in decided and key not in pending)
+        rows.append({"key": key, "reward_id": entry.reward_id, "value": entry.value, "kind": entry.kind,
+                     "happened_at": entry.happened_at or at, "at": at, "late": late})  # fmt: skip
+        found.append("late" if late else "joined" if key in pending else "dangling")
+    insert_new(connection, RewardRow, rows)
+    return found
+
+
+def _wait(settings: SlotSettings, unexposed: bool) -> timedelta:
+    """Return how long an event stays open: till it is shown, or for what may come of it."""
+    seconds = settings.activation_seconds if unexposed else settings.window_seconds
+    return timedelta(seconds=seconds + settings.grace_seconds)
+
+
+def _decision(entry: Decide, at: datetime) -> dict[str, Any]:
+    slot, question, choice = entry.slot, entry.question, entry.choice
+    return {
+        "key": choice.key, "tenant": slot.tenant, "event_id": question.event_id, "slot_id": slot.id,
+        "snapshot": choice.snapshot, "place": choice.place, "drawn": choice.drawn, "segment": choice.segment,
+        "reason": choice.reason, "propensity": choice.propensity, "unit": choice.unit,
+        "context": question.context_json, "product": question.product, "deferred": question.deferred,
+        "request": question.fingerprint(slot.name), "at": at,
+    }  # fmt: skip
+
+
+def _choice(row: Any) -> Choice:
+    return Choice(row.key, row.snapshot, row.place, row.drawn, row.segment, row.reason, row.propensity, row.unit)
+
+
+def _decisions(connection: Connection, keys: Iterable[str]) -> dict[str, Any]:
+    table = DecisionRow.__table__
+    return {row.key: row for row in matching(connection, select(table), table.c.key, list(keys))}
+
+
+def _keys(connection: Connection, column: Any, keys: Sequence[str]) -> set[str]:
+    return {row[0] for row in matching(connection, select(column), column, keys)}
+
+
+def insert_new(connection: Connection, row: type[Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert the rows whose key the table does not hold, in the order of their keys, so that none waits for another."""
+    if not rows:
+        return
+    table: Table = row.__table__
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    names = [column.name for column in table.primary_key]
+    ordered = sorted(rows, key=lambda one: tuple(one[name] for name in names))
+    connection.execute(dialect.insert(table).on_conflict_do_nothing(), ordered)

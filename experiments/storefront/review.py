@@ -1,0 +1,151 @@
+"""What people do to the texts of a slot, in their names: approve, reject, rewrite, pause, resume, retire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import Connection, Engine
+
+from embeddings.summary import Lineage
+from experiments.campaigns import people
+from experiments.campaigns.campaign import Campaign
+from experiments.campaigns.events import Happening
+from experiments.campaigns.ledger import Ledger
+from experiments.campaigns.state import State
+from experiments.storefront.journal import Clock, now
+from experiments.storefront.slots import Slots, audit
+
+TextState = Literal["screened", "in review", "approved", "live", "paused", "retired", "rejected"]
+Action = Literal["approve", "reject", "pause", "resume", "retire"]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A text of a slot, and where it stands.
+
+    Parameters
+    ----------
+    text : str
+    state : str
+        screened (refused by the checks), in review, approved (joins with the next snapshot), live, paused, retired,
+        rejected.
+    lineage : Lineage, optional
+        Its parents and their weights; None of a text that was given.
+    refusals : tuple of str
+        What the checks have against it.
+    author : str
+        Who wrote it, where a person did.
+    """
+
+    text: str
+    state: TextState
+    lineage: Lineage | None = None
+    refusals: tuple[str, ...] = ()
+    author: str = ""
+
+
+def texts(state: State) -> list[Draft]:
+    """Return all texts of a campaign and where they stand: the slate first, then what was written, newest first."""
+    refused = {draft.text: draft for draft in state.drafts if draft.refusals and draft.text not in state.usable}
+    written = [*reversed(state.usable.values()), *reversed(refused.values())]
+    slate = set(state.slate)
+    found = [Draft(text, _on_slate(state, text), _lineage(state, text), (), state.authors.get(text, ""))
+             for text in state.slate]  # fmt: skip
+    return found + [
+        Draft(one.text, _written(state, one.text), one.lineage, tuple(str(why) for why in one.refusals),
+              state.authors.get(one.text, ""))
+        for one in written if one.text and one.text not in slate
+    ]  # fmt: skip
+
+
+def waiting(state: State) -> list[Draft]:
+    """Return what waits for a person, newest first."""
+    return [draft for draft in texts(state) if draft.state == "in review"]
+
+
+def decide(
+    engine: Engine, slots: Slots, tenant: str, name: str, action: Action, which: Sequence[str], by: str, reason: str,
+    clock: Clock = now,
+) -> None:  # fmt: skip
+    """Do something to texts of a slot in a person's name; what may not be shown is out of the snapshot at once.
+
+    Raises
+    ------
+    InputError
+        If it cannot be done to one of them; then nothing is done.
+    """
+
+    def happen(campaign: Campaign) -> list[Happening]:
+        match action:
+            case "approve" | "reject":
+                return people.review(campaign, which, action == "approve", by, reason)
+            case "pause":
+                return people.pause(campaign, which, by, reason)
+            case "resume":
+                return people.resume(campaign, which, by, reason)
+            case "retire":
+                return people.retire(campaign, which, reason, by)
+
+    _record(engine, slots, tenant, name, happen, action, list(which), by, reason, clock)
+
+
+def write(
+    engine: Engine, slots: Slots, tenant: str, name: str, text: str, by: str, instead_of: str | None = None,
+    reason: str = "", clock: Clock = now,
+) -> None:  # fmt: skip
+    """Add a text that a person wrote, to be approved by another; the text that it replaces is rejected if it waits.
+
+    Raises
+    ------
+    InputError
+        If the slot has the text already, or not the one that it replaces.
+    """
+
+    def happen(campaign: Campaign) -> list[Happening]:
+        happened = people.write(campaign, text, by, instead_of)
+        state = campaign.state
+        if instead_of in state.usable and instead_of not in state.slate and instead_of not in state.reviews:
+            happened += people.review(campaign, [instead_of], False, by, f"rewritten: {text}")
+        return happened
+
+    _record(engine, slots, tenant, name, happen, "write", [text], by, reason, clock)
+
+
+def _record(engine, slots, tenant, name, happen, action, which, by, reason, clock):  # type: ignore[no-untyped-def]
+    slot = slots.get(tenant, name)
+    campaign = Campaign(slot.campaign, seeds=())
+    ledger = Ledger(engine, shared=True)
+    ledger.resume([campaign])
+    before = {draft.text: draft.state for draft in texts(campaign.state)}
+
+    def keep(connection: Connection, events: Sequence[Happening]) -> None:
+        after = {draft.text: draft.state for draft in texts(campaign.state)}
+        for text in which:
+            audit(connection, tenant, by, action, f"{name}: {text}", before.get(text), after.get(text), reason, clock())
+
+    with ledger.step([campaign], keep) as record:
+        record([happen(campaign)])
+        if action in ("pause", "retire"):
+            record([[people.without_hidden(campaign.state)]])
+    slots.refresh()
+
+
+def _on_slate(state: State, text: str) -> TextState:
+    if text in state.retired:
+        return "retired"
+    if text in state.paused:
+        return "paused"
+    return "live" if state.slate.index(text) < len(state.snapshots[-1].probabilities) else "approved"
+
+
+def _written(state: State, text: str) -> TextState:
+    if text not in state.usable:
+        return "screened"
+    said = state.reviews.get(text)
+    return "in review" if said is None else "approved" if said else "rejected"
+
+
+def _lineage(state: State, text: str) -> Lineage | None:
+    return state.usable[text].lineage if text in state.usable else None

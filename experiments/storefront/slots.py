@@ -1,0 +1,247 @@
+"""The slots of a database: opened, set, and kept in memory as every process must see them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import secrets
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import Connection, Engine, func, insert, select
+
+from copyloom import InputError
+from embeddings.database import open_database, reading, writing
+from experiments.campaigns import people
+from experiments.campaigns.campaign import Campaign
+from experiments.campaigns.events import Opened
+from experiments.campaigns.given import Given
+from experiments.campaigns.ledger import Ledger
+from experiments.storefront.config import SlotConfig, SlotSettings
+from experiments.storefront.decide import Slot, campaign_name
+from experiments.storefront.journal import Clock, now
+from experiments.storefront.tables import AuditRow, SettingsRow, SlotRow, TenantRow, event_key
+
+DEFAULT_TENANT = "default"
+_NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
+_log = logging.getLogger(__name__)
+
+
+def open_storefront(path_or_url: str, *, create: bool = True) -> Engine:
+    """Return the opened database of a storefront; see `embeddings.database.open_database`."""
+    return open_database(path_or_url, create=create)
+
+
+def open_slot(
+    engine: Engine, tenant: str, name: str, config: SlotConfig, given: Given, settings: SlotSettings, by: str,
+    clock: Clock = now,
+) -> None:  # fmt: skip
+    """Open a campaign for a slot, of the given texts, and publish its first snapshot: all texts alike.
+
+    Nothing happens where the slot is open already, with the same texts and settings of its campaign.
+
+    Raises
+    ------
+    InputError
+        If a name or setting is wrong, or the slot is open with others.
+    """
+    for what, value in (("tenant", tenant), ("slot", name)):
+        if not re.fullmatch(_NAME, value):
+            raise InputError(f"{value!r} is no name of a {what}: use 1 to 63 small letters, digits, '.', '_' and '-'")
+    if not given.own:
+        raise InputError(f"slot {name!r} has no text to show; give at least one")
+    _check_baseline(settings, given.own)
+    kept = config.model_dump_json()
+    subject = json.dumps({"subject": given.subject and given.subject.model_dump(), "past": given.past})
+    campaign = Campaign(campaign_name(tenant, name), seeds=(config.seed, int(event_key(tenant, name)[:8], 16)))
+    with writing(engine) as connection:
+        _make_tenant(connection, tenant, clock())
+        row = connection.execute(select(SlotRow).where(SlotRow.tenant == tenant, SlotRow.name == name)).first()
+    ledger = Ledger(engine)
+    ledger.resume([campaign])
+    if row is not None:
+        if (row.config, row.subject) != (kept, subject) or campaign.state.opening.parents != tuple(given.texts):
+            raise InputError(f"slot {name!r} of {tenant!r} is open with other texts or settings; choose another name")
+        return
+    opening = Opened(
+        slate=tuple(given.own), parents=tuple(given.texts), segments=config.all_segments, review=True,
+        policy=config.policy,
+    )  # fmt: skip
+
+    def keep(connection: Connection, events: Any) -> None:
+        row = {"tenant": tenant, "name": name, "config": kept, "subject": subject, "created_at": clock()}
+        number = connection.execute(insert(SlotRow).returning(SlotRow.id), row).scalar_one()
+        _set(connection, number, 1, settings, by, "opened", clock())
+        audit(connection, tenant, by, "slot opened", name, None, settings.model_dump(), "", clock())
+
+    with ledger.step([campaign], keep) as record:
+        record([[opening]])
+        record([[people.first_snapshot(campaign.state, config.impressions)]])
+
+
+class Slots:
+    """The slots of a database in memory, as `refresh` found them last; `follow` does that again and again.
+
+    Parameters
+    ----------
+    engine : Engine
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.ledger = engine, Ledger(engine)
+        self._slots: dict[tuple[str, str], Slot] = {}
+        self._campaigns: dict[str, Campaign] = {}
+        self._by_id: dict[int, Slot] = {}
+        self._lock, self._stop = threading.Lock(), threading.Event()
+        self.failed: str | None = None
+        self.refresh()
+
+    def follow(self, every: float) -> None:
+        """Look at the database in the background from now on, every so many seconds."""
+        threading.Thread(target=self._follow, args=(every,), name="copyloom slots", daemon=True).start()
+
+    def get(self, tenant: str, name: str) -> Slot:
+        """Return a slot as it was last seen.
+
+        Raises
+        ------
+        InputError
+            If the tenant has no slot of this name.
+        """
+        slot = self._slots.get((tenant, name))
+        if slot is None:
+            known = sorted(mine for whose, mine in self._slots if whose == tenant)
+            raise InputError(f"there is no slot {name!r}; the slots are: {', '.join(known) or 'none'}")
+        return slot
+
+    def of(self, tenant: str) -> list[Slot]:
+        """Return the slots of a tenant, by name."""
+        return [self._slots[key] for key in sorted(self._slots) if key[0] == tenant]
+
+    def all(self) -> list[Slot]:
+        """Return the slots of all tenants, by tenant and name."""
+        return [self._slots[key] for key in sorted(self._slots)]
+
+    def settings(self, slot_id: int) -> SlotSettings:
+        """Return the settings of a slot as they were last seen."""
+        return self._by_id[slot_id].settings
+
+    def campaign(self, slot: Slot) -> Campaign:
+        """Return the campaign of a slot, which `refresh` keeps up to date."""
+        return self._campaigns[slot.campaign]
+
+    def refresh(self) -> None:
+        """Read what changed since: new slots, settings, and what happened to campaigns."""
+        with self._lock:
+            with reading(self.engine) as connection:
+                rows = list(
+                    connection.execute(
+                        select(SlotRow.__table__, TenantRow.secret).join(TenantRow, TenantRow.name == SlotRow.tenant)
+                    )
+                )
+                newest = select(SettingsRow.slot_id, func.max(SettingsRow.version).label("version"))
+                latest = newest.group_by(SettingsRow.slot_id).subquery()
+                query = select(SettingsRow.slot_id, SettingsRow.version, SettingsRow.body)
+                query = query.join(latest, (SettingsRow.slot_id == latest.c.slot_id)
+                                   & (SettingsRow.version == latest.c.version))  # fmt: skip
+                settings = {row.slot_id: (row.version, row.body) for row in connection.execute(query)}
+            for row in rows:
+                self._update(row, *settings[row.id])
+
+    def close(self) -> None:
+        """Stop looking."""
+        self._stop.set()
+
+    def _update(self, row: Any, version: int, body: str) -> None:
+        name = campaign_name(row.tenant, row.name)
+        known = self._slots.get((row.tenant, row.name))
+        if known is None:
+            config = SlotConfig.model_validate_json(row.config)
+            seeds = (config.seed, int(event_key(row.tenant, row.name)[:8], 16))
+            self._campaigns[name] = Campaign(name, seeds)
+            self.ledger.resume([self._campaigns[name]])
+        else:
+            config = known.config
+            if not self.ledger.refresh(self._campaigns[name]) and known.version == version:
+                return
+        slot = Slot(row.id, row.tenant, row.name, row.secret, config, row.subject,
+                    SlotSettings.model_validate_json(body), version, self._campaigns[name].state)  # fmt: skip
+        self._slots[row.tenant, row.name] = self._by_id[row.id] = slot
+
+    def _follow(self, every: float) -> None:
+        while not self._stop.wait(every):
+            try:
+                self.refresh()
+                self.failed = None
+            except Exception as error:  # it goes on with what it knows; health and metrics tell
+                if self.failed is None:
+                    _log.exception("the slots could not be read again; what was read last holds")
+                self.failed = str(error)
+
+
+def change_settings(
+    engine: Engine, slot: Slot, changes: dict[str, Any], by: str, reason: str, clock: Clock = now
+) -> SlotSettings:
+    """Record a new version of a slot's settings, with `changes` on top of the last, and return it.
+
+    Raises
+    ------
+    InputError
+        If a setting is unknown or wrong.
+    """
+    with writing(engine) as connection:
+        query = select(SettingsRow).where(SettingsRow.slot_id == slot.id).order_by(SettingsRow.version.desc()).limit(1)
+        last = connection.execute(query.with_for_update()).one()
+        old = json.loads(last.body)
+        try:
+            settings = SlotSettings.model_validate({**old, **changes})
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise InputError(
+                f"{'.'.join(map(str, first['loc']))}: {first['msg']}; the settings stay as they were"
+            ) from None
+        _check_baseline(settings, slot.state.shown)
+        _set(connection, slot.id, last.version + 1, settings, by, reason, clock())
+        audit(connection, slot.tenant, by, "settings changed", slot.name,
+              {key: old.get(key) for key in changes}, changes, reason, clock())  # fmt: skip
+    return settings
+
+
+def make_tenant(engine: Engine, tenant: str, clock: Clock = now) -> None:
+    """Make a tenant, unless it is there."""
+    with writing(engine) as connection:
+        _make_tenant(connection, tenant, clock())
+
+
+def audit(
+    connection: Connection, tenant: str, by: str, what: str, subject: str, before: Any, after: Any, reason: str,
+    at: datetime,
+) -> None:  # fmt: skip
+    """Write down who changed what, and why; rows are only ever added."""
+    connection.execute(insert(AuditRow), {
+        "tenant": tenant, "at": at, "by": by, "what": what, "subject": subject, "reason": reason,
+        "before": json.dumps(before, ensure_ascii=False), "after": json.dumps(after, ensure_ascii=False)})  # fmt: skip
+
+
+def _make_tenant(connection: Connection, tenant: str, at: datetime) -> None:
+    if connection.scalar(select(TenantRow.name).where(TenantRow.name == tenant)) is None:
+        row = {"name": tenant, "secret": secrets.token_bytes(32), "created_at": at}
+        connection.execute(insert(TenantRow), row)
+
+
+def _set(
+    connection: Connection, slot_id: int, version: int, settings: SlotSettings, by: str, reason: str, at: datetime
+) -> None:
+    connection.execute(insert(SettingsRow), {"slot_id": slot_id, "version": version, "by": by, "reason": reason,
+                                             "body": settings.model_dump_json(), "at": at})  # fmt: skip
+
+
+def _check_baseline(settings: SlotSettings, texts: Sequence[str]) -> None:
+    if settings.baseline is not None and settings.baseline not in texts:
+        raise InputError(
+            f"the baseline {settings.baseline!r} is none of the texts that may be shown; choose one of them"
+        )

@@ -1,0 +1,154 @@
+"""What a storefront writes beside the events of its campaigns.
+
+Rows are only ever added, but for the queue of those that wait for their window to close.
+
+An event (one text shown once to one person) is known by `event_key`: its tenant's name and its id, hashed. So rewards
+that arrive before their decision have a key already, and no tenant can name another's events.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from hashlib import sha256
+
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from embeddings.database import Base
+
+
+def event_key(tenant: str, event_id: str) -> str:
+    """Return the key of an event: 32 hexadecimal digits."""
+    return sha256(f"{tenant}\0{event_id}".encode()).hexdigest()[:32]
+
+
+class TenantRow(Base):
+    """A shop, whose slots, keys and events no other sees; unit ids are hashed with its secret."""
+
+    __tablename__ = "tenants"
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    secret: Mapped[bytes]
+    created_at: Mapped[datetime]
+
+
+class SlotRow(Base):
+    """A place of a page: the campaign of its name, what that was opened with, and what it is about."""
+
+    __tablename__ = "slots"
+    __table_args__ = (UniqueConstraint("tenant", "name"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.name"))
+    name: Mapped[str] = mapped_column(String(64))
+    config: Mapped[str] = mapped_column(Text)
+    subject: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+
+
+class SettingsRow(Base):
+    """A version of a slot's settings; the highest holds."""
+
+    __tablename__ = "slot_settings"
+    slot_id: Mapped[int] = mapped_column(ForeignKey("slots.id"), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    body: Mapped[str] = mapped_column(Text)
+    by: Mapped[str] = mapped_column(String(200))
+    reason: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime]
+
+
+class DecisionRow(Base):
+    """Which text an event was given, from which snapshot, with which probability."""
+
+    __tablename__ = "decisions"
+    __table_args__ = (Index("decisions_by_unit", "slot_id", "unit", "at"),)
+    key: Mapped[str] = mapped_column(String(32), primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(64))
+    event_id: Mapped[str] = mapped_column(String(256))
+    slot_id: Mapped[int] = mapped_column(ForeignKey("slots.id"))
+    snapshot: Mapped[int]
+    place: Mapped[int]  # of the text on the slate
+    drawn: Mapped[int]  # the place that the policy drew: another one in shadow mode and for the holdout
+    segment: Mapped[int]
+    reason: Mapped[str] = mapped_column(String(16))
+    propensity: Mapped[float]
+    unit: Mapped[str] = mapped_column(String(32))  # hashed; "" where none was given
+    context: Mapped[str] = mapped_column(Text)
+    product: Mapped[str] = mapped_column(String(256))
+    deferred: Mapped[bool]
+    request: Mapped[str] = mapped_column(String(32))  # hash of what was asked, so that another question is refused
+    at: Mapped[datetime]
+
+
+class ExposureRow(Base):
+    """The page showed the text."""
+
+    __tablename__ = "exposures"
+    key: Mapped[str] = mapped_column(String(32), primary_key=True)
+    shown_at: Mapped[datetime]
+    at: Mapped[datetime]
+
+
+class RewardRow(Base):
+    """A shopper did something; `late` where the event had closed, so that it is kept but not learned."""
+
+    __tablename__ = "rewards"
+    key: Mapped[str] = mapped_column(String(32), primary_key=True)
+    reward_id: Mapped[str] = mapped_column(String(256), primary_key=True)
+    value: Mapped[float]
+    kind: Mapped[str] = mapped_column(String(64))
+    happened_at: Mapped[datetime]
+    at: Mapped[datetime]
+    late: Mapped[bool]
+
+
+class PendingRow(Base):
+    """An event that is open, and when its window closes: a queue, which decisions and outcomes alone make up."""
+
+    __tablename__ = "pending"
+    __table_args__ = (Index("pending_by_due", "slot_id", "due_at"),)
+    key: Mapped[str] = mapped_column(String(32), primary_key=True)
+    slot_id: Mapped[int] = mapped_column(ForeignKey("slots.id"))
+    due_at: Mapped[datetime]
+
+
+class OutcomeRow(Base):
+    """An event closed: once, with the others of its slot's batch."""
+
+    __tablename__ = "outcomes"
+    __table_args__ = (Index("outcomes_by_batch", "slot_id", "batch"),)
+    key: Mapped[str] = mapped_column(String(32), primary_key=True)
+    slot_id: Mapped[int] = mapped_column(ForeignKey("slots.id"))
+    batch: Mapped[int]
+    why: Mapped[str] = mapped_column(String(8))  # reward, default or void: never shown
+    value: Mapped[float]
+    clicked: Mapped[bool]
+    at: Mapped[datetime]
+
+
+class KeyRow(Base):
+    """A key of the service: only its hash is kept."""
+
+    __tablename__ = "api_keys"
+    prefix: Mapped[str] = mapped_column(String(16), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.name"))
+    name: Mapped[str] = mapped_column(String(200))
+    scopes: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class AuditRow(Base):
+    """Who changed what, and why."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("audit_by_tenant", "tenant", "id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    tenant: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime]
+    by: Mapped[str] = mapped_column(String(200))
+    what: Mapped[str] = mapped_column(String(64))
+    subject: Mapped[str] = mapped_column(Text)
+    before: Mapped[str] = mapped_column(Text)
+    after: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)

@@ -1,0 +1,174 @@
+"""The slow clock of a storefront: closes windows, learns, writes, publishes. It may die at any moment and start again.
+
+Services only read what it publishes. Several workers do no harm: each step is one transaction that begins after
+whatever others have recorded; but one does the work.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from copyloom import CopyloomError, Report
+from experiments import loop
+from experiments.campaigns import phases
+from experiments.campaigns.campaign import Campaign
+from experiments.campaigns.events import Reviewed
+from experiments.campaigns.given import Given
+from experiments.campaigns.ledger import Ledger
+from experiments.campaigns.workshop import Workshop, hired
+from experiments.storefront.decide import Slot
+from experiments.storefront.feeds import StorefrontFeed
+from experiments.storefront.journal import Clock, now
+from experiments.storefront.slots import Slots
+from generator.record import ProductRecord
+
+AUTOMATIC = "automatic approval"
+"""In whose name texts are approved where a slot's settings say that nobody needs to."""
+_JUMP_SECONDS = 2.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a worker did for a slot in one round.
+
+    Parameters
+    ----------
+    closed : int
+        Outcomes that were taken.
+    published : int, optional
+        The number of the snapshot, where there was a new one.
+    written : int
+        Texts that were written.
+    """
+
+    closed: int = 0
+    published: int | None = None
+    written: int = 0
+
+
+class Worker:
+    """Works for all slots of a database.
+
+    Parameters
+    ----------
+    engine : Engine
+    report : callable, optional
+        Hears of long work.
+    clock : callable, optional
+    write : bool
+        Whether it loads models, learns and writes; without it, windows are closed and outcomes recorded.
+    """
+
+    def __init__(
+        self, engine: Engine, report: Report = lambda what, done, total: None, clock: Clock = now, write: bool = True
+    ) -> None:
+        self.engine, self.report, self.clock, self.write = engine, report, clock, write
+        self.slots, self.ledger = Slots(engine), Ledger(engine, shared=True)
+        self._shops: dict[str, Workshop] = {}
+        self._feeds: dict[str, StorefrontFeed] = {}
+        self._clocks = time.monotonic(), clock()
+
+    def run(self, every: float, stop: threading.Event) -> None:
+        """Work until told to stop; what fails is logged, and tried again in the next round."""
+        while not stop.is_set():
+            self.watch_clock()
+            for name, failed in self.round().items():
+                if isinstance(failed, Exception):
+                    _log.error("slot %s: %s", name, failed)
+            stop.wait(every)
+
+    def round(self) -> dict[str, Done | Exception]:
+        """Do what is due for each slot, and return it by the names of their campaigns; or why it failed."""
+        try:
+            self.slots.refresh()
+        except CopyloomError as error:
+            return {"all": error}
+        found: dict[str, Done | Exception] = {}
+        for slot in self.slots.all():
+            try:
+                found[slot.campaign] = self.work(slot)
+            except Exception as error:  # one slot must not stop the others
+                _log.debug("slot %s", slot.campaign, exc_info=error)
+                found[slot.campaign] = error
+                self._forget(slot)
+        return found
+
+    def work(self, slot: Slot) -> Done:
+        """Do what is due for a slot."""
+        campaign = self.slots.campaign(slot)
+        feed = self._feeds.setdefault(
+            slot.campaign, StorefrontFeed(self.engine, lambda: self.slots.get(slot.tenant, slot.name), campaign,
+                                          self.clock)
+        )  # fmt: skip
+        before = len(campaign.state.closed)
+        loop.collect([campaign], [feed], self.ledger)
+        closed = len(campaign.state.closed) - before
+        if not self.write or slot.settings.mode in ("off", "frozen"):
+            return Done(closed)
+        shop = self._shops.get(slot.campaign) or self._opened(slot, campaign)
+        drafts = len(campaign.state.drafts)
+        published = self._decide(shop, slot, campaign) if self._due(slot, campaign) else None
+        return Done(closed, published, len(campaign.state.drafts) - drafts)
+
+    def watch_clock(self) -> None:
+        """Log that the clock jumped, since windows that it jumped over close too early or too late."""
+        steady, wall = time.monotonic(), self.clock()
+        jump = (wall - self._clocks[1]).total_seconds() - (steady - self._clocks[0])
+        if abs(jump) > _JUMP_SECONDS:
+            _log.error("the clock jumped by %+.0f seconds; windows that were open close %s", jump,
+                       "too early" if jump > 0 else "too late")  # fmt: skip
+        self._clocks = steady, wall
+
+    def _due(self, slot: Slot, campaign: Campaign) -> bool:
+        return campaign.state.stale or campaign.state.fresh >= slot.config.impressions
+
+    def _decide(self, shop: Workshop, slot: Slot, campaign: Campaign) -> int:
+        """Write what is due, then admit, promote and publish; two steps, so that what was written is not lost."""
+        some = [campaign]
+        belief = phases.learn(shop, some)
+        if shop.proposes(campaign.state):
+            with self.ledger.step(some, shop.writer.keep) as record:
+                record(phases.propose(shop, some, belief))
+            self._approve(slot, campaign)
+        with self.ledger.step(some, shop.writer.keep) as record:
+            record(phases.admit(shop, some, belief))
+            record(phases.promote(shop, some))
+            record(phases.publish(shop, some, belief))
+        return len(campaign.state.snapshots) - 1
+
+    def _approve(self, slot: Slot, campaign: Campaign) -> None:
+        """Approve what was written in nobody's name, where the slot's settings say so."""
+        state = campaign.state
+        texts = [text for text in state.usable if text not in state.reviews and not state.authors.get(text)]
+        if slot.settings.auto_approve and texts:
+            with self.ledger.step([campaign]) as record:
+                record([[Reviewed(texts=tuple(texts), approved=True, by=AUTOMATIC, reason="setting auto_approve")]])
+
+    def _opened(self, slot: Slot, campaign: Campaign) -> Workshop:
+        """Load what writes for a slot, and write its first mixtures unless they are on record."""
+        told = json.loads(slot.subject)
+        subject = ProductRecord.model_validate(told["subject"]) if told["subject"] else None
+        opening = campaign.state.opening
+        past = tuple((text, shown, clicked) for text, shown, clicked in told["past"])
+        given = Given(list(opening.parents), subject, list(opening.slate), [], past)
+        config, writer = hired(slot.config, given, self.engine, self.report, slot.campaign)
+        shop = loop.opened(config, given, writer, [campaign], [opening], self.ledger, self.report)
+        self._shops[slot.campaign] = shop
+        self._approve(slot, campaign)
+        return shop
+
+    def _forget(self, slot: Slot) -> None:
+        """Begin anew with a slot after an error: what is not on record may be wrong."""
+        self._shops.pop(slot.campaign, None)
+        campaign = self.slots.campaign(slot)
+        try:
+            self.ledger.resume([campaign])
+        except CopyloomError:
+            return
