@@ -106,8 +106,9 @@ def _snapshot(state: State, chances: Sequence[Sequence[float]], impressions: int
         seen = state.by_segment[0].sum(0) + 1.0
         overall = tuple((seen / seen.sum() @ rows).tolist())
     by_segment = tuple(rows) if state.tells_apart else ()
-    number = len(state.snapshots)
-    return Published(snapshot=number, probabilities=overall, impressions=impressions, by_segment=by_segment)
+    learned = state.snapshots[-1].learned if state.snapshots else 0
+    return Published(snapshot=len(state.snapshots), probabilities=overall, impressions=impressions,
+                     by_segment=by_segment, learned=learned)  # fmt: skip
 
 
 def _paired(state: State, chances: Sequence[float]) -> list[tuple[str, float]]:
