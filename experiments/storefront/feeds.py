@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select
 
 from embeddings.database import matching, reading, writing
 from experiments.campaigns.campaign import Campaign
+from experiments.campaigns.state import State
 from experiments.storefront.config import SlotSettings
 from experiments.storefront.decide import Slot
 from experiments.storefront.journal import Clock, now
@@ -53,7 +54,7 @@ class StorefrontFeed:
             pass
         known = {outcome.split("/")[0] for outcome in self.campaign.state.closed}
         with reading(self.engine) as connection:
-            return outcomes(connection, slot, max(map(int, known), default=0))
+            return outcomes(connection, slot.id, self.campaign.state, max(map(int, known), default=0))
 
 
 def close_due(engine: Engine, slot: Slot, at: datetime) -> int:
@@ -71,28 +72,28 @@ def close_due(engine: Engine, slot: Slot, at: datetime) -> int:
     return len(keys)
 
 
-def outcomes(connection: Connection, slot: Slot, after: int) -> list[Outcome]:
+def outcomes(connection: Connection, slot_id: int, state: State, after: int) -> list[Outcome]:
     """Return the outcomes of a slot's batches after one: one of each batch and snapshot."""
     query = select(OutcomeRow.batch, DecisionRow.snapshot, DecisionRow.place, DecisionRow.segment, OutcomeRow.clicked,
                    func.count().label("many"))  # fmt: skip
     query = query.join(DecisionRow, DecisionRow.key == OutcomeRow.key)
-    query = query.where(OutcomeRow.slot_id == slot.id, OutcomeRow.batch > after, OutcomeRow.why != "void")
+    query = query.where(OutcomeRow.slot_id == slot_id, OutcomeRow.batch > after, OutcomeRow.why != "void")
     query = query.group_by(OutcomeRow.batch, DecisionRow.snapshot, DecisionRow.place, DecisionRow.segment,
                            OutcomeRow.clicked)  # fmt: skip
     groups: dict[tuple[int, int], list[Any]] = defaultdict(list)
     for row in connection.execute(query):
         groups[row.batch, row.snapshot].append(row)
-    return [_outcome(slot, batch, snapshot, rows) for (batch, snapshot), rows in sorted(groups.items())]
+    return [_outcome(state, batch, snapshot, rows) for (batch, snapshot), rows in sorted(groups.items())]
 
 
-def _outcome(slot: Slot, batch: int, snapshot: int, rows: Sequence[Any]) -> Outcome:
+def _outcome(state: State, batch: int, snapshot: int, rows: Sequence[Any]) -> Outcome:
     places = sorted({row.place for row in rows})
-    counts = np.zeros((2, len(places), len(slot.state.opening.segments)), np.int64)
+    counts = np.zeros((2, len(places), len(state.opening.segments)), np.int64)
     for row in rows:
         cell = places.index(row.place), row.segment
         counts[0][cell] += row.many
         counts[1][cell] += row.many * bool(row.clicked)
-    texts = tuple(slot.state.slate[place] for place in places)
+    texts = tuple(state.slate[place] for place in places)
     return Outcome(f"{batch}/{snapshot}", snapshot, texts, counts[0], counts[1])
 
 

@@ -166,7 +166,8 @@ class Slots:
             self.ledger.resume([self._campaigns[name]])
         else:
             config = known.config
-            if not self.ledger.refresh(self._campaigns[name]) and known.version == version:
+            self.ledger.refresh(self._campaigns[name])
+            if known.state is self._campaigns[name].state and known.version == version:
                 return
         slot = Slot(row.id, row.tenant, row.name, row.secret, config, row.subject,
                     SlotSettings.model_validate_json(body), version, self._campaigns[name].state)  # fmt: skip
