@@ -15,9 +15,8 @@ from pydantic import (
     PositiveInt,
 )
 
-from embeddings.encoder import ENCODER_ID
 from embeddings.inversion_config import Precision
-from generator.models import SHIPPED
+from generator.models import ENCODER_ID, SHIPPED
 from generator.settings import Settings, read_mapping, validated
 
 Stage = Literal["adapter", "model", "lora"]
@@ -30,6 +29,8 @@ class AdapterTraining(BaseModel):
 
     Parameters
     ----------
+    seed : int
+        Of all random numbers.
     model : str
         copyloom-tiny, a folder, or the hub id of a causal model.
     encoder : str
@@ -37,10 +38,10 @@ class AdapterTraining(BaseModel):
     trust_remote_code : bool
         Run the code that a model or an encoder brings with it.
     stage : {"adapter", "model", "lora"}
-        How far: the adapter alone; then with the whole model; or with low-rank updates of it (LoRA, Hu et al. 2022),
-        which are merged at the end.
+        What is trained last. The adapter alone; then the whole model with it; or low-rank updates of the model (LoRA,
+        Hu et al. 2022), which are merged at the end.
     per_text : int
-        P.
+        Vectors of a text, P.
     width : int
         Of the adapter's hidden layer.
     held_out : float
@@ -51,13 +52,18 @@ class AdapterTraining(BaseModel):
         Texts of a step.
     noise : float
         Most that is added to the unit vectors, as a share of their length: what lies between texts is then decoded too.
-    adapter_steps, joint_steps : int
-        Steps of the two stages.
+    adapter_steps : int
+        Most steps of the adapter alone.
+    joint_steps : int
+        Most steps together with the model.
     adapter_rate, joint_adapter_rate, model_rate, lora_rate : float
         Peak learning rates of the adapter alone, of the adapter beside the model, and of what trains beside it.
     lora_rank : int
+        Of the low-rank updates.
     warmup : int
+        Steps over which the learning rate rises.
     cooldown : float
+        Share of a stage's steps, its last, over which it falls.
     evaluate_every : int
         Steps between looks at the held-out texts.
     judged : int
@@ -69,6 +75,7 @@ class AdapterTraining(BaseModel):
         In which the model computes; parameters are float32. "auto" is bfloat16 where the device multiplies matrices at
         least three times faster in it.
     checkpoint_seconds : float
+        From one checkpoint to the next.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -115,11 +122,6 @@ def share_of_rate(step: int, steps: int, warmup: int, cooldown: float) -> float:
     [0.1, 1.0, 0.5]
     """
     return min((step + 1) / warmup, (steps - step) / (cooldown * steps), 1.0)
-
-
-def read_training(path: Path | None, changes: dict[str, Any]) -> AdapterTraining:
-    """Return the settings of an adapter's training; see `read_settings`."""
-    return read_settings(AdapterTraining, path, changes)
 
 
 def read_settings(kind: type[Settings], path: Path | None, changes: dict[str, Any]) -> Settings:
