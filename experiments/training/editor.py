@@ -66,6 +66,7 @@ class EditorTraining(BaseModel):
     Parameters
     ----------
     seed : int
+        Of all random numbers.
     model : str
         The writer whose drafts it is to judge, in a folder or by name: it begins as that writer.
     start_from : str, optional
@@ -74,12 +75,16 @@ class EditorTraining(BaseModel):
         Of the low-rank updates.
     groups : int
         Groups of drafts of a step.
-    steps, warmup : int
+    steps : int
+        Of the training.
+    warmup : int
+        Steps over which the rate rises.
     cooldown : float
-        Share of the steps over which the rate falls.
+        Share of the steps, the last, over which it falls.
     rate : float
         Peak learning rate.
     checkpoint_seconds : float
+        From one checkpoint to the next.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -48,8 +48,49 @@ _LENGTHS = 8
 class TinyConfig(BaseModel):
     """What copyloom-tiny is and how it is trained. The defaults take about two hours on 2 cores.
 
-    The learning rate rises over `warmup` steps, stays, and falls over the last `cooldown` of all steps. So a run that
-    has not begun to cool down may go on with another number of steps.
+    The learning rate rises, stays, and falls. So a run in which it does not fall yet may go on with another number of
+    steps.
+
+    Parameters
+    ----------
+    seed : int
+        Of all random numbers.
+    vocabulary : int
+        Tokens.
+    hidden_size, layers, heads : int
+        Of the language model.
+    feed_forward : int
+        Width of its layers' inner part.
+    vectors : int
+        Of a text, P.
+    adapter_width : int
+        Of the adapter's hidden layer.
+    grammar_texts : int
+        Texts of the grammar to train on.
+    mixed_pairs : int
+        Pairs of them whose mixtures have a target.
+    steps : int
+        Of the training.
+    real_rows : int
+        Real texts of a step.
+    neighbour_share : float
+        Share of these that come from a mixture of their neighbours, where that is near enough.
+    plain_rows, mixture_rows : int
+        Texts of the grammar of a step, each from its own vector, and targets of mixtures.
+    subject_rows, subject_mixture_rows : int
+        The same, to be written about a subject.
+    descriptions_every : int
+        One step in so many is of descriptions alone.
+    noise : float
+        Most that is added to the unit vectors, as a share of their length.
+    matrix_rate, other_rate : float
+        Peak learning rates of the matrices of the layers (Muon), and of all else (AdamW).
+    warmup : int
+        Steps over which the learning rate rises.
+    cooldown : float
+        Share of the steps, the last, over which it falls.
+    checkpoint_seconds : float
+        From one checkpoint to the next.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

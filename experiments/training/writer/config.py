@@ -14,26 +14,31 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class WriterTraining(BaseModel):
     """What a writer is and how it is trained. The defaults take about two hours on 2 cores with bfloat16 units.
 
-    The learning rate rises over `warmup` steps, stays, and falls over the last `cooldown` of all steps (Hu et al. 2024,
-    MiniCPM); hand-written examples join at `written_from`, so that the best data is seen while the rate falls.
+    The learning rate rises, stays, and falls (Hu et al. 2024, MiniCPM); hand-written examples join late, so that the
+    best data is seen while it falls.
 
     Parameters
     ----------
     seed : int
+        Of all random numbers.
     model : str
         A model of the registry, a folder, or the hub id of a causal model.
     start_from : str, optional
         A writer of the same sizes to go on from, instead of from nothing: its folder, or the name of a shipped one.
     vectors : int
-        P.
+        Of a text, P.
     width : int
         Of the adapter's residual network.
     rank : int
         Of the low-rank updates of all linear layers.
     rows : int
         Texts of a step.
-    steps, warmup : int
+    steps : int
+        Of the training.
+    warmup : int
+        Steps over which the learning rate rises.
     cooldown : float
+        Share of the steps, the last, over which it falls.
     adapter_rate, low_rank_rate : float
         Peak learning rates.
     own, null_prefix, neighbours, grammar : float
@@ -41,6 +46,8 @@ class WriterTraining(BaseModel):
         the grammar. They are brought to sum to 1.
     written : float
         Share of hand-written examples from step `written_from` on; the others shrink.
+    written_from : int
+        Step at which they join.
     about : float
         Share of them that are about a record.
     context : float
@@ -63,6 +70,7 @@ class WriterTraining(BaseModel):
     longest : int
         Tokens and vectors of an example; what is longer is left out. Memory grows with it.
     checkpoint_seconds : float
+        From one checkpoint to the next.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
