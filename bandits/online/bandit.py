@@ -131,13 +131,7 @@ def share_left(count: int, floor: float) -> float:
 
 
 def check_outcome(decision: Decision, reward: float, slate: Slate) -> None:
-    """Raise unless the decision is about a known text and the reward lies in [0, 1].
-
-    Raises
-    ------
-    InputError
-        If not.
-    """
+    """Raise unless the decision is about a known text and the reward lies in [0, 1]."""
     if type(decision.text) is not int or not 0 <= decision.text < len(slate.features):  # arrays cost: only to refuse
         slate.known([decision.text])
     check_number("propensity", decision.propensity, least=0, most=1, above=True)

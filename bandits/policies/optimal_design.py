@@ -116,11 +116,6 @@ class OptimalDesign:
         See `optimal_design`.
     floor : float
         Least probability of every present text.
-
-    Raises
-    ------
-    InputError
-        If a value is out of range.
     """
 
     tolerance: float = 0.01

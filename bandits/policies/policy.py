@@ -85,10 +85,6 @@ class Policy(Protocol):
         generator : torch.Generator or sequence of them
             One per campaign; policies that do not draw leave them untouched.
 
-        Returns
-        -------
-        Allocation
-
         Raises
         ------
         InputError
@@ -162,13 +158,7 @@ def error_of_shares(counts: Tensor, draws: int) -> Tensor:
 
 
 def check_floor(floor: float) -> None:
-    """Raise unless the floor is a probability.
-
-    Raises
-    ------
-    InputError
-        If it is not.
-    """
+    """Raise unless the floor is a probability."""
     check_number("floor", floor, least=0, most=1)
 
 

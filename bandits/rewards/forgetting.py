@@ -51,11 +51,6 @@ class Discount:
     half_life : float
         In units of the clock.
     clock : {"impressions", "rounds"}
-
-    Raises
-    ------
-    InputError
-        If a value is out of range.
     """
 
     half_life: float
@@ -79,11 +74,6 @@ class SlidingWindow:
     length : float
         In units of the clock. A snapshot that lies across the edge counts by the share inside it.
     clock : {"impressions", "rounds"}
-
-    Raises
-    ------
-    InputError
-        If a value is out of range.
     """
 
     length: float
@@ -114,11 +104,6 @@ def remembered(forgetting: Forgetting, impressions: Any, *others: Any) -> tuple[
     tuple of Tensor of shape (..., N)
         Impressions first, then the others; not whole in general. Clicks are at most impressions
         if those of every snapshot are.
-
-    Raises
-    ------
-    InputError
-        If shapes differ, a value is not finite or impressions are negative.
 
     Examples
     --------

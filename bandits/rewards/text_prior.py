@@ -39,11 +39,6 @@ class TextPrior:
     cap : float
         No text is moved by more than trust * cap logits: the column ends at -cap and cap.
 
-    Raises
-    ------
-    InputError
-        If a value is out of range.
-
     Examples
     --------
     A predictor that has it the wrong way round, found out:
@@ -82,11 +77,6 @@ class TextPrior:
         Returns
         -------
         Tensor of shape (..., N, d + 1)
-
-        Raises
-        ------
-        InputError
-            If shapes do not fit or a centre is not finite.
         """
         features, said = as_tensor("features", features), as_tensor("prior_logits", prior_logits)
         middle = finite_tensor("centre", centre)[..., None].to(said.device)
