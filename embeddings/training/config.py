@@ -22,15 +22,36 @@ from generator.settings import Settings, read_mapping, validated
 Stage = Literal["adapter", "model", "lora"]
 
 
-class AdapterTraining(BaseModel):
-    """How an adapter is trained: alone, then together with its language model (ELM, Tennenholtz et al., ICLR 2024).
-
-    The learning rate rises over `warmup` steps, stays, and falls over the last `cooldown` of a stage's steps.
+class Schedule(BaseModel):
+    """When the learning rate of a training rises, stays and falls (Hu et al. 2024, MiniCPM), and what is kept of it.
 
     Parameters
     ----------
     seed : int
         Of all random numbers.
+    warmup : int
+        Steps over which the learning rate rises.
+    cooldown : float
+        Share of the steps, the last, over which it falls.
+    checkpoint_seconds : float
+        From one checkpoint to the next.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: NonNegativeInt = 0
+    warmup: PositiveInt = 60
+    cooldown: float = Field(0.4, gt=0, le=1)
+    checkpoint_seconds: NonNegativeFloat = 120.0
+
+
+class AdapterTraining(Schedule):
+    """How an adapter is trained: alone, then together with its language model (ELM, Tennenholtz et al., ICLR 2024).
+
+    The learning rate rises and falls anew at each stage.
+
+    Parameters
+    ----------
     model : str
         copyloom-tiny, a folder, or the hub id of a causal model.
     encoder : str
@@ -60,10 +81,6 @@ class AdapterTraining(BaseModel):
         Peak learning rates of the adapter alone, of the adapter beside the model, and of what trains beside it.
     lora_rank : int
         Of the low-rank updates.
-    warmup : int
-        Steps over which the learning rate rises.
-    cooldown : float
-        Share of a stage's steps, its last, over which it falls.
     evaluate_every : int
         Steps between looks at the held-out texts.
     judged : int
@@ -74,13 +91,8 @@ class AdapterTraining(BaseModel):
     precision : {"auto", "float32", "bfloat16"}
         In which the model computes; parameters are float32. "auto" is bfloat16 where the device multiplies matrices at
         least three times faster in it.
-    checkpoint_seconds : float
-        From one checkpoint to the next.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    seed: NonNegativeInt = 0
     model: str = SHIPPED
     encoder: str = ENCODER_ID
     trust_remote_code: bool = False
@@ -98,13 +110,10 @@ class AdapterTraining(BaseModel):
     model_rate: PositiveFloat = 1e-4
     lora_rate: PositiveFloat = 1e-3
     lora_rank: PositiveInt = 16
-    warmup: PositiveInt = 60
-    cooldown: float = Field(0.4, gt=0, le=1)
     evaluate_every: PositiveInt = 100
     judged: PositiveInt = 64
     patience: PositiveInt | None = 8
     precision: Precision = "float32"
-    checkpoint_seconds: NonNegativeFloat = 120.0
 
     @property
     def stages(self) -> tuple[tuple[Stage, int], ...]:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, linear, logsigmoid
@@ -32,6 +32,7 @@ from embeddings.adapter import folder_of, load_language_model
 from embeddings.folders import replacing
 from embeddings.prompt import prompt
 from embeddings.training.checkpoint import RUN, check_same_run
+from embeddings.training.config import Schedule
 from experiments.training.steps import take_steps
 from experiments.training.writer.corpus import hash_of_texts
 from experiments.versions import versions
@@ -60,13 +61,11 @@ _HELD_OUT = 10
 _LOG_EVERY = 10
 
 
-class EditorTraining(BaseModel):
+class EditorTraining(Schedule):
     """How an editor is trained. The defaults take half an hour on 2 cores with bfloat16 units.
 
     Parameters
     ----------
-    seed : int
-        Of all random numbers.
     model : str
         The writer whose drafts it is to judge, in a folder or by name: it begins as that writer.
     start_from : str, optional
@@ -77,28 +76,19 @@ class EditorTraining(BaseModel):
         Groups of drafts of a step.
     steps : int
         Of the training.
-    warmup : int
-        Steps over which the rate rises.
-    cooldown : float
-        Share of the steps, the last, over which it falls.
     rate : float
         Peak learning rate.
-    checkpoint_seconds : float
-        From one checkpoint to the next.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    seed: NonNegativeInt = 0
     model: str = WRITER
     start_from: str | None = None
     rank: PositiveInt = 8
     groups: PositiveInt = 8
     steps: PositiveInt = 1250
     warmup: PositiveInt = 30
-    cooldown: float = 0.6
+    cooldown: float = Field(0.6, gt=0, le=1)
     rate: PositiveFloat = 1e-3
-    checkpoint_seconds: float = 60.0
+    checkpoint_seconds: NonNegativeFloat = 60.0
 
 
 @dataclass(frozen=True)
@@ -243,7 +233,7 @@ class _Training:
         """Take all steps that are left; return the updates and the head by name."""
         config, named = self.config, self._parameters()
         optimiser = torch.optim.AdamW(named.values(), lr=config.rate, betas=(0.9, 0.98), weight_decay=0.01)
-        take_steps(config, self.out, named, optimiser, self._loss, self._log, _LOG_EVERY)
+        take_steps(config, config.steps, self.out, named, optimiser, self._loss, self._log, _LOG_EVERY)
         return low_rank.updates_of(self.reader.model) | {
             f"{HEAD}.weight": self.head.weight.detach(), f"{HEAD}.bias": self.head.bias.detach()
         }  # fmt: skip

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,31 +13,11 @@ from torch.nn.utils import clip_grad_norm_
 
 from copyloom import InputError
 from embeddings.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
-from embeddings.training.config import share_of_rate
-
-
-class Schedule(Protocol):
-    """What settings say of steps: how many, over which the rate rises and falls, and how often they are kept."""
-
-    @property
-    def steps(self) -> int:
-        """Number of steps."""
-
-    @property
-    def warmup(self) -> int:
-        """Steps over which the rate rises."""
-
-    @property
-    def cooldown(self) -> float:
-        """Share of the steps over which the rate falls."""
-
-    @property
-    def checkpoint_seconds(self) -> float:
-        """Seconds from one checkpoint to the next."""
+from embeddings.training.config import Schedule, share_of_rate
 
 
 def take_steps(
-    schedule: Schedule, out: Path, named: Mapping[str, nn.Parameter], optimiser: torch.optim.Optimizer,
+    schedule: Schedule, steps: int, out: Path, named: Mapping[str, nn.Parameter], optimiser: torch.optim.Optimizer,
     loss_of: Callable[[int], Tensor], log: Callable[[int, float], None], log_every: int,
 ) -> None:  # fmt: skip
     """Take all steps that are left of a training in a folder.
@@ -46,6 +25,8 @@ def take_steps(
     Parameters
     ----------
     schedule : Schedule
+    steps : int
+        All there are.
     out : Path
         Holds the checkpoint.
     named : mapping of str to Parameter
@@ -71,8 +52,8 @@ def take_steps(
     if kept:
         optimiser.load_state_dict({**optimiser.state_dict(), "state": kept})
     saved_at = time.monotonic()
-    while state.step < schedule.steps:
-        share = share_of_rate(state.step, schedule.steps, schedule.warmup, schedule.cooldown)
+    while state.step < steps:
+        share = share_of_rate(state.step, steps, schedule.warmup, schedule.cooldown)
         for group, peak in zip(optimiser.param_groups, peaks, strict=True):
             group["lr"] = peak * share
         loss = loss_of(state.step)
@@ -82,13 +63,13 @@ def take_steps(
         optimiser.zero_grad()
         state.losses.append(float(loss.detach()))
         state.step += 1
-        if state.step % log_every == 0 or state.step == schedule.steps:
+        if state.step % log_every == 0 or state.step == steps:
             mean, state.losses = sum(state.losses) / len(state.losses), []
             if not math.isfinite(mean):
                 raise InputError(
                     f"the loss is {mean} after {state.step} steps; train into an empty folder at lower rates"
                 )
             log(state.step, mean)
-        if time.monotonic() - saved_at > schedule.checkpoint_seconds or state.step == schedule.steps:
+        if time.monotonic() - saved_at > schedule.checkpoint_seconds or state.step == steps:
             save_checkpoint(out / CHECKPOINT, state, named, optimiser)
             saved_at = time.monotonic()

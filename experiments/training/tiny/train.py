@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import PositiveInt
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
@@ -27,7 +27,7 @@ from embeddings.adapter import Adapter
 from embeddings.encoder import SentenceEncoder
 from embeddings.folders import replacing
 from embeddings.subject import SubjectAdapter, present_slots
-from embeddings.training.config import read_settings, share_of_rate
+from embeddings.training.config import Schedule, read_settings, share_of_rate
 from embeddings.training.examples import noisy
 from experiments.corpora.real_texts import real_texts, sentences, shared_data, training_share
 from experiments.held_out import is_held_out
@@ -45,16 +45,13 @@ _LENGTHS = 8
 """Batches are padded to a multiple of this."""
 
 
-class TinyConfig(BaseModel):
+class TinyConfig(Schedule):
     """What copyloom-tiny is and how it is trained. The defaults take about two hours on 2 cores.
 
-    The learning rate rises, stays, and falls. So a run in which it does not fall yet may go on with another number of
-    steps.
+    A run in which the learning rate does not fall yet may go on with another number of steps.
 
     Parameters
     ----------
-    seed : int
-        Of all random numbers.
     vocabulary : int
         Tokens.
     hidden_size, layers, heads : int
@@ -85,17 +82,8 @@ class TinyConfig(BaseModel):
         Most that is added to the unit vectors, as a share of their length.
     matrix_rate, other_rate : float
         Peak learning rates of the matrices of the layers (Muon), and of all else (AdamW).
-    warmup : int
-        Steps over which the learning rate rises.
-    cooldown : float
-        Share of the steps, the last, over which it falls.
-    checkpoint_seconds : float
-        From one checkpoint to the next.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    seed: int = 0
     vocabulary: PositiveInt = 4096
     hidden_size: PositiveInt = 256
     layers: PositiveInt = 6
@@ -116,9 +104,6 @@ class TinyConfig(BaseModel):
     noise: float = 0.25
     matrix_rate: float = 0.01
     other_rate: float = 0.003
-    warmup: PositiveInt = 60
-    cooldown: float = 0.4
-    checkpoint_seconds: float = 120.0
 
 
 class TinyModel(nn.Module):

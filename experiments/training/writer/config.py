@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
+from embeddings.training.config import Schedule
 from generator.models import WRITER
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class WriterTraining(BaseModel):
+class WriterTraining(Schedule):
     """What a writer is and how it is trained. The defaults take about two hours on 2 cores with bfloat16 units.
 
-    The learning rate rises, stays, and falls (Hu et al. 2024, MiniCPM); hand-written examples join late, so that the
-    best data is seen while it falls.
+    Hand-written examples join late, so that the best data is seen while the learning rate falls.
 
     Parameters
     ----------
-    seed : int
-        Of all random numbers.
     model : str
         A model of the registry, a folder, or the hub id of a causal model.
     start_from : str, optional
@@ -35,10 +33,6 @@ class WriterTraining(BaseModel):
         Texts of a step.
     steps : int
         Of the training.
-    warmup : int
-        Steps over which the learning rate rises.
-    cooldown : float
-        Share of the steps, the last, over which it falls.
     adapter_rate, low_rank_rate : float
         Peak learning rates.
     own, null_prefix, neighbours, grammar : float
@@ -69,13 +63,8 @@ class WriterTraining(BaseModel):
         cross-entropy for the better text.
     longest : int
         Tokens and vectors of an example; what is longer is left out. Memory grows with it.
-    checkpoint_seconds : float
-        From one checkpoint to the next.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    seed: NonNegativeInt = 0
     model: str = WRITER
     start_from: str | None = None
     vectors: PositiveInt = 8
@@ -83,7 +72,6 @@ class WriterTraining(BaseModel):
     rank: PositiveInt = 16
     rows: PositiveInt = 64
     steps: PositiveInt = 1050
-    warmup: PositiveInt = 60
     cooldown: float = Field(0.5, gt=0, le=1)
     adapter_rate: PositiveFloat = 2e-3
     low_rank_rate: PositiveFloat = 1e-3
@@ -104,4 +92,3 @@ class WriterTraining(BaseModel):
     beta: PositiveFloat = 0.1
     anchor: NonNegativeFloat = 0.1
     longest: PositiveInt = 112
-    checkpoint_seconds: float = 120.0

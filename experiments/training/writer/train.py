@@ -240,7 +240,7 @@ class _Training:
               "lr": config.low_rank_rate}],
             betas=(0.9, 0.98), weight_decay=0.0,
         )  # fmt: skip
-        take_steps(config, self.out, named, optimiser, self._loss, self._log, _LOG_EVERY)
+        take_steps(config, config.steps, self.out, named, optimiser, self._loss, self._log, _LOG_EVERY)
         return self.adapter, low_rank.updates_of(self.model)
 
     def _take_over(self, writer: str, parameters: str) -> None:
