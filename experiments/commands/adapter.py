@@ -53,10 +53,7 @@ def train_adapter_command(
     lines = _lines(texts, column, reading, whole=given is not None)
     with console.progress() as show:
         found = train_adapter(settings, lines, out, given, vectors.name if vectors else "", device, show)
-    if as_json:
-        console.print_json(_as_json(found))
-        return
-    _show(found)
+    console.deliver(_as_json(found), lambda _: _show(found), as_json)
 
 
 def _lines(path: Path, column: str | None, reading: Reading, whole: bool) -> list[str]:
