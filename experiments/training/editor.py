@@ -33,7 +33,7 @@ from embeddings.folders import replacing
 from embeddings.prompt import prompt
 from embeddings.training.checkpoint import RUN, check_same_run
 from embeddings.training.config import Schedule
-from experiments.training.steps import take_steps
+from experiments.training.steps import put_updates_in, take_steps, trained_in
 from experiments.training.writer.corpus import hash_of_texts
 from experiments.versions import versions
 from generator import low_rank
@@ -216,16 +216,10 @@ class _Training:
         self.head = nn.Linear(model.hidden_size, len(VERDICTS)).to(model.device.torch)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        if model.device.has_bfloat16:
-            model.model.bfloat16()
-        low_rank.put_in(model.model, config.rank, config.seed)
+        put_updates_in(model, config.rank, config.seed, compiled)
         if config.start_from:
             self._take_over(folder_of(config.start_from) / EDITOR_FILE)
         self.body = model.model.base_model
-        model.model.set_attn_implementation("eager")
-        torch._dynamo.config.recompile_limit = 64
-        for layer in self.body.layers if compiled else ():
-            layer.compile(dynamic=False)
         self._drawn: tuple[int, list[list[_Group]]] = (-1, [])
         self._order: tuple[int, list[int]] = (-1, [])
 
@@ -247,9 +241,8 @@ class _Training:
         low_rank.restore(self.reader.model, tensors)
 
     def _parameters(self) -> dict[str, nn.Parameter]:
-        theirs = {name.replace("_orig_mod.", ""): value for name, value in self.reader.model.named_parameters()
-                  if value.requires_grad}  # fmt: skip
-        return {f"{HEAD}.{name}": value for name, value in self.head.named_parameters()} | theirs
+        mine = {f"{HEAD}.{name}": value for name, value in self.head.named_parameters()}
+        return mine | trained_in(self.reader.model)
 
     def _log(self, step: int, mean: float) -> None:
         self.report(f"training the editor (loss {mean:.3f})", step, self.config.steps)

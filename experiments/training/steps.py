@@ -14,6 +14,24 @@ from torch.nn.utils import clip_grad_norm_
 from copyloom import InputError
 from embeddings.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from embeddings.training.config import Schedule, share_of_rate
+from generator import low_rank
+from generator.language_model import LanguageModel
+
+
+def put_updates_in(model: LanguageModel, rank: int, seed: int, compiled: bool) -> None:
+    """Put low-rank updates into a model, in bfloat16 where there are units for it, and compile its layers if asked."""
+    if model.device.has_bfloat16:
+        model.model.bfloat16()
+    low_rank.put_in(model.model, rank, seed)
+    model.model.set_attn_implementation("eager")  # for short texts faster than fused attention
+    torch._dynamo.config.recompile_limit = 64  # one a length: with fewer, the longer would run uncompiled
+    for layer in model.model.base_model.layers if compiled else ():
+        layer.compile(dynamic=False)
+
+
+def trained_in(module: nn.Module) -> dict[str, nn.Parameter]:
+    """Return what is trained in a module, by its name there, compiled or not."""
+    return {name.replace("_orig_mod.", ""): value for name, value in module.named_parameters() if value.requires_grad}
 
 
 def take_steps(
@@ -24,7 +42,6 @@ def take_steps(
 
     Parameters
     ----------
-    schedule : Schedule
     steps : int
         All there are.
     out : Path
@@ -37,7 +54,6 @@ def take_steps(
         Returns the loss of a step, which depends on the step and the parameters alone.
     log : callable
         Hears of the steps done and the mean loss of those since it last did.
-    log_every : int
 
     Raises
     ------
