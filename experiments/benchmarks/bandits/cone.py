@@ -39,7 +39,6 @@ def measure(draws: int, report: Report) -> dict[str, Any]:
     ----------
     draws : int
         Pools and directions of each kind.
-    report : callable
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
