@@ -40,8 +40,6 @@ def measure(
         Two.
     products : int
         A held-out claim in each style is drawn about each.
-    model, device : str
-    report : callable
 
     Raises
     ------

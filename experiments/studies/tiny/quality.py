@@ -39,11 +39,8 @@ def measure(out: Path, data: Path | None, device: str, report: Report) -> dict[s
 
     Parameters
     ----------
-    out : Path
     data : Path, optional
         Folder of real texts; without it their numbers are None.
-    device : str
-    report : callable
     """
     check_output(out / "quality.json")
     space = Space.load(device=device)

@@ -284,14 +284,12 @@ def train_tiny(
 
     Parameters
     ----------
-    config : TinyConfig
     out : Path
         Receives sentence vectors, checkpoints, ``log.csv`` and the finished model.
     data : Path, optional
         Folder of real texts.
     report : Report
         Hears of the progress.
-    device : torch.device or str
     compiled : bool
         Whether the model's layers are compiled first, a minute's work that makes long trainings a third shorter.
     """
