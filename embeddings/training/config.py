@@ -134,12 +134,7 @@ def share_of_rate(step: int, steps: int, warmup: int, cooldown: float) -> float:
 
 
 def read_settings(kind: type[Settings], path: Path | None, changes: dict[str, Any]) -> Settings:
-    """Return the settings in a YAML file, with `changes` on top.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, or a setting does not fit.
-    """
+    """Return the settings in a YAML file, with those of `changes` on top that are not None."""
     given = read_mapping(path, "a mapping of settings such as 'steps: 1000'", empty=True) if path else {}
-    return validated(kind, given | changes, f"training settings {path or changes}")
+    chosen = {name: value for name, value in changes.items() if value is not None}
+    return validated(kind, given | chosen, f"training settings {path or chosen}")

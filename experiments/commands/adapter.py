@@ -47,8 +47,7 @@ def train_adapter_command(
 
     if vectors is not None and "encoder" in asked:
         raise InputError("--vectors stands in the place of an encoder's; give --encoder or --vectors, not both")
-    chosen = asked | ({"trust_remote_code": True} if trust_remote_code else {})
-    settings = read_settings(AdapterTraining, config, chosen)
+    settings = read_settings(AdapterTraining, config, asked | {"trust_remote_code": trust_remote_code or None})
     given = None if vectors is None else read_rows(vectors)
     lines = _lines(texts, column, reading, whole=given is not None)
     with console.progress() as show:

@@ -222,8 +222,7 @@ def train_tiny_command(
     from experiments.training.tiny.train import train_to_package
 
     with console.progress() as show:
-        changes: dict[str, object] = {} if steps is None else {"steps": steps}
-        result = train_to_package(config, changes, out, data, device, show, compiled)
+        result = train_to_package(config, {"steps": steps}, out, data, device, show, compiled)
     console.deliver(result, lambda found: console.out.print(
         f"Model: {found['model']} ({found['bytes']:,} bytes, {found['texts']})"), as_json)  # fmt: skip
 
