@@ -148,13 +148,7 @@ class AdapterSettings(BaseModel):
 
 
 def load_settings(folder: Path) -> AdapterSettings | None:
-    """Return the settings of the adapter in `folder`, or None if there is none.
-
-    Raises
-    ------
-    InputError
-        If they are damaged.
-    """
+    """Return the settings of the adapter in `folder`, or None if there is none."""
     try:
         return AdapterSettings.model_validate_json((folder / ADAPTER_SETTINGS).read_bytes())
     except (FileNotFoundError, NotADirectoryError):

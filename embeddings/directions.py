@@ -198,13 +198,7 @@ def check_encoder(directions: Sequence[Direction], encoder: str, whose: str = "t
 
 
 def save_directions(directions: Sequence[Direction], path: Path) -> None:
-    """Write directions of one encoder to a safetensors file, all or nothing.
-
-    Raises
-    ------
-    InputError, SpaceError
-        If there are none or the file cannot be written; if they are of several encoders.
-    """
+    """Write directions of one encoder to a safetensors file, all or nothing."""
     check_encoder(
         directions, directions[0].encoder if directions else "", repr(directions[0].name) if directions else ""
     )
@@ -215,13 +209,7 @@ def save_directions(directions: Sequence[Direction], path: Path) -> None:
 
 
 def load_directions(path: Path) -> list[Direction]:
-    """Return the directions in a file that `save_directions` wrote.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, it is none of these, or it is damaged.
-    """
+    """Return the directions in a file that `save_directions` wrote."""
     if not path.is_file():
         raise InputError(f"there is no file {path}; write one with `copyloom steer --save {path}`")
     try:

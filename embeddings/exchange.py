@@ -20,37 +20,17 @@ FORMAT = "copyloom embeddings 1"
 
 
 def save_embeddings(embeddings: Sequence[SummaryEmbedding], path: Path) -> None:
-    """Write embeddings of one space to `path`, all or nothing.
-
-    Raises
-    ------
-    SpaceError
-        If they are of several spaces.
-    InputError
-        If there are none, or the file cannot be written.
-    """
+    """Write embeddings of one space to `path`, all or nothing."""
     write_file(embeddings, path, FORMAT, {})
 
 
 def load_embeddings(path: Path) -> list[SummaryEmbedding]:
-    """Return the embeddings in a file that `save_embeddings` wrote.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, or it is not one of Copyloom's.
-    """
+    """Return the embeddings in a file that `save_embeddings` wrote."""
     return read_file(path, FORMAT, "copyloom invert --out")[0]
 
 
 def write_file(embeddings: Sequence[SummaryEmbedding], path: Path, kind: str, more: dict[str, str]) -> None:
-    """Write embeddings of one space to `path`, all or nothing, as a file of the format `kind` with `more` metadata.
-
-    Raises
-    ------
-    SpaceError, InputError
-        As `save_embeddings`.
-    """
+    """Write embeddings of one space to `path`, all or nothing, as a file of the format `kind` with `more` metadata."""
     if not embeddings:
         raise InputError("no embeddings were given; there is nothing to write")
     space = check_same_space(embeddings)
@@ -72,13 +52,7 @@ def write_file(embeddings: Sequence[SummaryEmbedding], path: Path, kind: str, mo
 
 
 def read_file(path: Path, kind: str, command: str) -> tuple[list[SummaryEmbedding], dict[str, str]]:
-    """Return the embeddings and the metadata of a file of the format `kind`, which `command` writes.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, or it is of another format or damaged.
-    """
+    """Return the embeddings and the metadata of a file of the format `kind`, which `command` writes."""
     if not path.is_file():
         raise InputError(f"there is no file {path}; write one with `{command} {path}`")
     try:

@@ -39,19 +39,15 @@ class OnlineBandit(Protocol):
 
     def add(self, features: Any) -> list[int]:
         """Add texts of features (n, d); return their numbers."""
-        ...
 
     def retire(self, texts: Sequence[int]) -> None:
         """Never choose these texts again; outcomes of earlier decisions still count."""
-        ...
 
     def choose(self, eligible: Sequence[int] | None = None) -> Decision:
         """Return what to show, among all texts that are not retired or among `eligible` ones."""
-        ...
 
     def learn(self, decision: Decision, reward: float) -> None:
         """Take in the reward of a decision, in [0, 1]."""
-        ...
 
 
 class Slate:

@@ -71,7 +71,6 @@ class Policy(Protocol):
     @property
     def name(self) -> str:
         """What kind of policy this is, for tables and logs; its repr adds the hyper-parameters."""
-        ...
 
     def allocate(self, posterior: Posterior, present: Tensor | None, generator: Generators) -> Allocation:
         """Probabilities of the next snapshot.
@@ -91,7 +90,6 @@ class Policy(Protocol):
             If a campaign has no text to show, `present` names a text that the posterior does not know, or the
             floor is too high for the number of texts.
         """
-        ...
 
 
 def showable(posterior: Posterior, present: Tensor | None) -> Tensor:
