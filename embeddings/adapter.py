@@ -52,12 +52,7 @@ class Adapter(nn.Module):
 
     def __init__(self, sentence_size: int, vectors: int, hidden_size: int, width: int) -> None:
         super().__init__()
-        self.sentence_size, self.vectors, self.hidden_size, self.width = (
-            sentence_size,
-            vectors,
-            hidden_size,
-            width,
-        )
+        self.sentence_size, self.vectors, self.hidden_size, self.width = sentence_size, vectors, hidden_size, width
         self.inner = nn.Linear(sentence_size, width)
         self.outer = nn.Linear(width, vectors * hidden_size)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -53,6 +55,13 @@ def write_file(embeddings: Sequence[SummaryEmbedding], path: Path, kind: str, mo
 
 def read_file(path: Path, kind: str, command: str) -> tuple[list[SummaryEmbedding], dict[str, str]]:
     """Return the embeddings and the metadata of a file of the format `kind`, which `command` writes."""
+    with opened(path, kind, command) as (file, metadata):
+        return _embeddings(metadata, file.get_tensor("vectors"), file.get_tensor("sentence_vectors")), metadata
+
+
+@contextmanager
+def opened(path: Path, kind: str, command: str) -> Iterator[tuple[Any, dict[str, str]]]:
+    """Yield a safetensors file of the format `kind`, which `command` writes, and its metadata."""
     if not path.is_file():
         raise InputError(f"there is no file {path}; write one with `{command} {path}`")
     try:
@@ -60,10 +69,10 @@ def read_file(path: Path, kind: str, command: str) -> tuple[list[SummaryEmbeddin
             metadata = file.metadata() or {}
             if metadata.get("format") != kind:
                 raise InputError(f"{path} is not a file of the format {kind!r}; `{command}` writes one")
-            vectors, sentence_vectors = file.get_tensor("vectors"), file.get_tensor("sentence_vectors")
-        return _embeddings(metadata, vectors, sentence_vectors), metadata
+            yield file, metadata
     except SafetensorError as error:
-        raise InputError(f"{path} is not a safetensors file of embeddings ({error}); `{command}` writes one") from error
+        what = f"is not a safetensors file of the format {kind!r}, or is damaged"
+        raise InputError(f"{path} {what} ({error}); `{command}` writes one") from error
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is damaged ({type(error).__name__}: {error}); write it again: `{command}`") from error
 
