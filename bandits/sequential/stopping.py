@@ -100,10 +100,6 @@ def identify_best(
     present : array of shape (..., N), bool, optional
         False in the padding columns of ragged slates.
 
-    Returns
-    -------
-    BestText
-
     Raises
     ------
     InputError

@@ -10,8 +10,6 @@ import typing
 from collections.abc import Iterator
 from typing import Any
 
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
 from pydantic import BaseModel, TypeAdapter
 
 from bandits import RewardPrior
@@ -23,6 +21,10 @@ from experiments.training.tiny.train import TinyConfig
 from experiments.training.writer.config import WriterTraining
 from generator.record import ProductRecord
 from generator.settings import meanings
+
+if typing.TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
 
 PAGE = "settings.md"
 _INTRODUCTION = """# Settings
@@ -51,6 +53,8 @@ _LENGTHS = {"minLength": "≥ {} characters", "maxLength": "≤ {} characters", 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the page."""
+    from mkdocs.structure.files import File
+
     files.append(File.generated(config, PAGE, content=page()))
     return files
 

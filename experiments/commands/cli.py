@@ -202,12 +202,9 @@ def doctor(
     from experiments.commands.doctor import examine
 
     found = examine(model, device, database, trust_remote_code)
-    if as_json:
-        console.print_json(found)
-        return
     rows = [[name, value if isinstance(value, str) else ", ".join(f"{k} {v}" for k, v in value.items())]
             for name, value in found.items()]  # fmt: skip
-    console.table("Copyloom on this machine", ["what", "found"], rows)
+    console.deliver(found, lambda _: console.table("Copyloom on this machine", ["what", "found"], rows), as_json)
 
 
 @train.command("tiny")
@@ -225,12 +222,9 @@ def train_tiny_command(
     from experiments.training.tiny.train import train_to_package
 
     with console.progress() as show:
-        changes: dict[str, object] = {} if steps is None else {"steps": steps}
-        result = train_to_package(config, changes, out, data, device, show, compiled)
-    if as_json:
-        console.print_json(result)
-        return
-    console.out.print(f"Model: {result['model']} ({result['bytes']:,} bytes, {result['texts']})")
+        result = train_to_package(config, {"steps": steps}, out, data, device, show, compiled)
+    console.deliver(result, lambda found: console.out.print(
+        f"Model: {found['model']} ({found['bytes']:,} bytes, {found['texts']})"), as_json)  # fmt: skip
 
 
 train.command("adapter")(train_adapter_command)
@@ -266,11 +260,8 @@ def study_tiny(
 
     with console.progress() as show:
         found = measure(out, data, device, show)
-    if as_json:
-        console.print_json(found)
-        return
-    console.table("copyloom-tiny", ["measure", "value"], [[k, f"{v:.4g}" if isinstance(v, float) else str(v)]
-                                                          for k, v in found.items()])  # fmt: skip
+    rows = [[name, f"{value:.4g}" if isinstance(value, float) else str(value)] for name, value in found.items()]
+    console.deliver(found, lambda _: console.table("copyloom-tiny", ["measure", "value"], rows), as_json)
 
 
 study_app.command()(radius)
