@@ -1,7 +1,7 @@
 """Writes what shoppers do: decisions, exposures and rewards, many in one durable transaction.
 
 What is acknowledged is on disk. What comes twice counts once, whatever the order in which it comes: a unique key of the
-database sees to it, not the sender. See section 6 of the rules in ``docs/concepts/accounting.md``.
+database sees to it, not the sender. ``docs/guide/live.md`` has the rules.
 """
 
 from __future__ import annotations
