@@ -19,9 +19,9 @@ def decision_log(engine: Engine, slot: Slot) -> pa.Table:
     Text, reward, propensity and visitor are what `bandits.evaluation` reads. A visitor is a hash, "" where none was
     given. A sticky text has the propensity of its first draw: name the visitor, as these rows are not independent.
     """
-    query = select(DecisionRow.at, DecisionRow.event_id, DecisionRow.snapshot, DecisionRow.place,
-                   DecisionRow.propensity, DecisionRow.reason, DecisionRow.segment, DecisionRow.unit,
-                   DecisionRow.product, OutcomeRow.value, OutcomeRow.clicked, OutcomeRow.at.label("closed_at"))  # fmt: skip
+    one = DecisionRow
+    query = select(one.at, one.event_id, one.snapshot, one.place, one.propensity, one.reason, one.segment, one.unit,
+                   one.product, OutcomeRow.value, OutcomeRow.clicked, OutcomeRow.at.label("closed_at"))  # fmt: skip
     query = query.join(OutcomeRow, OutcomeRow.key == DecisionRow.key)
     query = query.where(DecisionRow.slot_id == slot.id, OutcomeRow.why != "void")
     with reading(engine) as connection:
