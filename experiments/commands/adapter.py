@@ -17,7 +17,7 @@ _SHOWN = 5
 _HOW = {"rich_help_panel": "How it is trained; --config has the rest"}
 
 
-@reads("delimiter", "encoding", "header", "html")
+@reads("delimiter", "encoding", "sheet", "header", "html")
 def train_adapter_command(
     texts: Annotated[
         Path, typer.Option(help="One text a line, CSV, JSON lines, Parquet or Excel; - is standard input.")

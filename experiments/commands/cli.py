@@ -133,7 +133,7 @@ def every_command(
 
 @app.command()
 @takes(RunConfig, "texts", "column", "subject", "own", "seeds", "rounds", "seed", "device")
-@reads("delimiter", "encoding", "header", "html")
+@reads("delimiter", "encoding", "sheet", "header", "html")
 def quickstart(
     *,
     asked: dict[str, Any],
@@ -302,7 +302,7 @@ def bench_inversion(
 
 
 @bench_app.command("mix")
-@reads("delimiter", "encoding", "header", "html")
+@reads("delimiter", "encoding", "sheet", "header", "html")
 def bench_mix(
     texts: File = None,
     column: Column = None,

@@ -43,7 +43,7 @@ _ROWS = 4
 
 
 @takes(Effort, "drafts", "rounds", "turns", "printed", panel="How hard to try", into="effort")
-@reads("delimiter", "encoding")
+@reads("delimiter", "encoding", "sheet")
 def mix(
     text: Texts = None,
     weights: Annotated[list[float] | None, typer.Option(help="One a text, summing to 1: --weights 0.5 0.5")] = None,

@@ -49,7 +49,7 @@ class _Move:
 
 
 @takes(Effort, "drafts", "rounds", into="effort")
-@reads("delimiter", "encoding", "header")
+@reads("delimiter", "encoding", "sheet", "header")
 def steer(
     text: Annotated[str, typer.Option(help="The text to rewrite.")],
     towards: Annotated[str | None, typer.Option(help="A style, longer, shorter, or a label of your examples.")] = None,
