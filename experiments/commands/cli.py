@@ -203,11 +203,12 @@ def doctor(
 
     found = examine(model, device, database, trust_remote_code)
     if as_json:
-        console.print_json(found)
+        console.print_json({name: value for facts in found for name, value in facts.items()})
         return
-    rows = [[name, value if isinstance(value, str) else ", ".join(f"{k} {v}" for k, v in value.items())]
-            for name, value in found.items()]  # fmt: skip
-    console.table("Copyloom on this machine", ["what", "found"], rows)
+    for title, facts in zip(("Copyloom on this machine", "\nWhat it computes with"), found, strict=True):
+        rows = [[name, value if isinstance(value, str) else ", ".join(f"{k} {v}" for k, v in value.items())]
+                for name, value in facts.items()]  # fmt: skip
+        console.table(title, ["what", "found"], rows)
 
 
 @train.command("tiny")
