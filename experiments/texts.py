@@ -15,6 +15,7 @@ from copyloom.columns import before_sums, is_missing
 from copyloom.numbers import parse_numbers
 from copyloom.tables import Reading, open_table, say
 from copyloom.texts import gather_texts
+from generator.models import SHIPPED, WRITER
 from generator.record import ProductRecord
 from generator.settings import read_yaml
 
@@ -129,6 +130,21 @@ def read_past(path: Path) -> tuple[tuple[str, int, int], ...]:
     if not any(clicked for _, _, clicked in found):
         raise InputError(f"{path} holds no click in {len(found)} rows; a prior opinion needs texts that were clicked")
     return tuple(found)
+
+
+def script_note(model: str, texts: Sequence[str]) -> str | None:
+    """Return what to expect where most letters of texts are of a script that the models that come with Copyloom lack.
+
+    None where there is nothing to say.
+    """
+    letters = [letter for text in texts for letter in text if letter.isalpha()]
+    latin = sum(unicodedata.name(letter, "").startswith("LATIN") for letter in letters)
+    if model not in (SHIPPED, WRITER) or 2 * latin >= len(letters):
+        return None
+    return (
+        f"{model} learned English: texts in other scripts are stored and decoded exactly, but what it writes of them "
+        "is pieces side by side, seldom a sentence; the checks know English only, so read each"
+    )
 
 
 def name_subject(texts: Sequence[str], record: ProductRecord) -> list[str]:
