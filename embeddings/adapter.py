@@ -152,6 +152,12 @@ def load_settings(folder: Path) -> AdapterSettings | None:
         raise _unusable(folder, error) from error
 
 
+def is_composing(name: str) -> bool:
+    """Say whether a model writes by composing, before it is loaded: see `embeddings.space.Space.composes`."""
+    settings = load_settings(folder_of(name))
+    return settings is not None and bool(settings.base_model) and settings.rank > 0
+
+
 def load_adapters(folder: Path) -> tuple[AnyAdapter, SubjectAdapter | None]:
     """Return the adapter, and the subject adapter if there is one, that lie beside a model.
 

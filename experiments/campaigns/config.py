@@ -273,7 +273,7 @@ class CampaignConfig(Strict):
     column : str, optional
         Which column of `texts` and `own` holds the texts: its name, or its number from 1.
     reading : Reading
-        What is said of that file: delimiter, encoding, header, html; found out unless given.
+        What is said of that file: delimiter, encoding, header, html, sheet; found out unless given.
     subject : Path, optional
         YAML product record that new texts are about; the shipped one with the shipped claims.
     own : Path, optional

@@ -23,7 +23,7 @@ _ASKED: dict[str, Any] = dict.fromkeys(
 
 
 @takes(AdapterTraining, *_ASKED, panel="How it is trained; --config has the rest", **_ASKED)
-@reads("delimiter", "encoding", "header", "html")
+@reads("delimiter", "encoding", "sheet", "header", "html")
 def train_adapter_command(
     texts: Annotated[
         Path, typer.Option(help="One text a line, CSV, JSON lines, Parquet or Excel; - is standard input.")

@@ -133,7 +133,7 @@ def every_command(
 
 @app.command()
 @takes(RunConfig, "texts", "column", "subject", "own", "seeds", "rounds", "seed", "device")
-@reads("delimiter", "encoding", "header", "html")
+@reads("delimiter", "encoding", "sheet", "header", "html")
 def quickstart(
     *,
     asked: dict[str, Any],
@@ -202,9 +202,13 @@ def doctor(
     from experiments.commands.doctor import examine
 
     found = examine(model, device, database, trust_remote_code)
-    rows = [[name, value if isinstance(value, str) else ", ".join(f"{k} {v}" for k, v in value.items())]
-            for name, value in found.items()]  # fmt: skip
-    console.deliver(found, lambda _: console.table("Copyloom on this machine", ["what", "found"], rows), as_json)
+    if as_json:
+        console.print_json({name: value for facts in found for name, value in facts.items()})
+        return
+    for title, facts in zip(("Copyloom on this machine", "\nWhat it computes with"), found, strict=True):
+        rows = [[name, value if isinstance(value, str) else ", ".join(f"{k} {v}" for k, v in value.items())]
+                for name, value in facts.items()]  # fmt: skip
+        console.table(title, ["what", "found"], rows)
 
 
 @train.command("tiny")
@@ -293,7 +297,7 @@ def bench_inversion(
 
 
 @bench_app.command("mix")
-@reads("delimiter", "encoding", "header", "html")
+@reads("delimiter", "encoding", "sheet", "header", "html")
 def bench_mix(
     texts: File = None,
     column: Column = None,
