@@ -184,6 +184,8 @@ def apply(state: State, event: Happening) -> State:
             chances = {**state.chances, **drawn}
             return replace(state, drafts=state.drafts + event.drafts, chances=chances, authors=authors)
         case Reviewed():
+            live = set() if event.approved else set(event.texts) & set(state.slate)
+            _need(not live, event, "they are on the slate, from which texts are retired or paused")
             reviews = {**state.reviews, **dict.fromkeys(event.texts, event.approved)}
             return replace(state, reviews=reviews, stale=state.stale or event.approved)
         case Admitted():

@@ -195,8 +195,10 @@ def change_settings(
         If a setting is unknown or wrong.
     """
     with writing(engine) as connection:
+        mine = select(SlotRow.id).where(SlotRow.id == slot.id)
+        connection.execute(mine.with_for_update(key_share=True)).all()  # one version at a time
         query = select(SettingsRow).where(SettingsRow.slot_id == slot.id).order_by(SettingsRow.version.desc()).limit(1)
-        last = connection.execute(query.with_for_update()).one()
+        last = connection.execute(query).one()
         old = json.loads(last.body)
         try:
             settings = SlotSettings.model_validate({**old, **changes})

@@ -107,6 +107,7 @@ class Worker:
             slot.campaign, StorefrontFeed(self.engine, lambda: self.slots.get(slot.tenant, slot.name), campaign,
                                           self.clock)
         )  # fmt: skip
+        self.ledger.refresh(campaign)  # writing for other slots may have taken minutes
         before = len(campaign.state.closed)
         loop.collect([campaign], [feed], self.ledger)
         closed = len(campaign.state.closed) - before
