@@ -111,11 +111,17 @@ class Journal:
         """Return what will become of an entry once it is on disk: a Choice, None, or how a reward was joined.
 
         The future fails with `ConflictError` where an id was used for something else, and with another `CopyloomError`
-        where the database cannot be written; then nothing is on record, and the entry may be given again.
+        where the database cannot be written; then nothing is on record, and the entry may be given again. One that is
+        cancelled before it is written never is.
         """
         future: Future[Any] = Future()
         self._waiting.put((entry, future))
         return future
+
+    @property
+    def waiting(self) -> int:
+        """How many entries wait to be written."""
+        return self._waiting.qsize()
 
     def close(self) -> None:
         """Write what waits, and stop."""
@@ -129,7 +135,7 @@ class Journal:
             while len(batch) < _TOGETHER and not self._waiting.empty():
                 batch.append(self._waiting.get())
             open_ = None not in batch
-            if some := [pair for pair in batch if pair is not None]:
+            if some := [pair for pair in batch if pair is not None and pair[1].set_running_or_notify_cancel()]:
                 self._write(some)
 
     def _write(self, batch: Sequence[tuple[Entry, Future[Any]]]) -> None:
@@ -203,11 +209,11 @@ def _sticky(connection: Connection, fresh: Mapping[str, Decide], at: datetime) -
         query = select(DecisionRow).where(DecisionRow.slot_id == slot_id, DecisionRow.unit == unit)
         query = query.where(DecisionRow.at >= since, DecisionRow.reason == "bandit").order_by(DecisionRow.at).limit(1)
         row = connection.execute(query).first()
-        if row is not None and slot.state.slate[row.place] in slot.state.shown:
+        if row is not None:
             first[slot_id, unit] = row
     for key, entry in fresh.items():
         row = first.get((entry.slot.id, entry.choice.unit))
-        if row is not None and entry.choice.reason == "bandit":
+        if row is not None and entry.choice.reason == "bandit" and entry.slot.may(entry.question, row.place):
             choice = replace(entry.choice, place=row.place, reason="sticky", propensity=row.propensity)
             found[key] = replace(entry, choice=choice)
     return found
