@@ -15,6 +15,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
 from sqlalchemy import Engine
 from starlette.middleware.cors import CORSMiddleware
 
@@ -104,12 +105,15 @@ def describe() -> dict[str, Any]:
 def _described(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas = found["components"]["schemas"]
-        schemas.update(schema.pop("$defs"), Problem=schema)
+        for name, schema in (("Problem", _schema(TypeAdapter(Problem))), ("Line", _schema(shoppers.LINE))):
+            found["components"]["schemas"].update(schema.pop("$defs"), **{name: schema})
         found["components"]["securitySchemes"] = SECURITY_SCHEMES
         app.openapi_schema = found
     return app.openapi_schema
+
+
+def _schema(adapter: TypeAdapter[Any]) -> dict[str, Any]:
+    return adapter.json_schema(ref_template="#/components/schemas/{model}")
 
 
 if __name__ == "__main__":

@@ -10,9 +10,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from sqlalchemy import select
-from sqlalchemy.exc import DatabaseError
 
-from copyloom import InputError
 from embeddings.database import reading, text_id
 from experiments.storefront import review
 from experiments.storefront.access import Asked, Here, operation
@@ -59,13 +57,8 @@ def slots(here: Here) -> list[SlotAnswer]:
              **operation("admin", body=True, problems=_CHANGES))  # fmt: skip
 def settings(slot: SlotName, body: SettingsBody, here: Here) -> SlotAnswer:
     """Make a new version of a slot's settings; who, what and why stay on record."""
-    try:
-        change_settings(here.service.engine, _of(here, slot), dict(body.changes), here.key.name, body.reason,
-                        here.service.clock)  # fmt: skip
-    except InputError as error:
-        if isinstance(error.__cause__, DatabaseError | MissingError):
-            raise
-        raise invalid([{"loc": ("body", "changes"), "msg": str(error)}]) from None
+    change_settings(here.service.engine, _of(here, slot), dict(body.changes), here.key.name, body.reason,
+                    here.service.clock)  # fmt: skip
     return _again(here, slot)
 
 

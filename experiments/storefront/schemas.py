@@ -7,8 +7,20 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StrictBool
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StrictBool,
+    ValidationError,
+    WithJsonSchema,
+)
 
+from copyloom import in_words
 from experiments.storefront.config import Mode, SlotSettings
 from experiments.storefront.decide import Reason
 from experiments.storefront.journal import Joined
@@ -66,6 +78,22 @@ Context = Annotated[dict[str, JsonValue], AfterValidator(_small)]
 Value = Annotated[float, Field(ge=0, le=1, strict=True)]
 When = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_in_utc)]
 Count = Annotated[int, Field(ge=1, le=1000)]
+
+
+def _settings(changes: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    try:
+        SlotSettings.model_validate(changes, strict=True)
+    except ValidationError as error:
+        raise ValueError(in_words(error)) from None
+    return changes
+
+
+Changes = Annotated[
+    dict[str, JsonValue], Field(min_length=1), AfterValidator(_settings),
+    WithJsonSchema({"type": "object", "minProperties": 1, "additionalProperties": False,
+                    "properties": SlotSettings.model_json_schema()["properties"]}),
+]  # fmt: skip
+"""Some of the settings of a slot."""
 
 
 class DecideBody(Body):
@@ -210,7 +238,7 @@ class TextsBody(OneTextBody):
 class SettingsBody(Body):
     """Settings of a slot that change (those of `SlotSettings`), and why; the others stay as they are."""
 
-    changes: Annotated[dict[str, JsonValue], Field(min_length=1)]
+    changes: Changes
     reason: Annotated[str, Field(min_length=1, max_length=2000, pattern=_NO_NUL)]
 
 

@@ -30,8 +30,9 @@ from experiments.storefront.schemas import (
 
 MAX_LINES = 10_000
 router = APIRouter(prefix="/v1", tags=["shoppers"])
-_LINE: TypeAdapter[Any] = TypeAdapter(Line)
-_NDJSON = {"requestBody": {"required": True, "content": {"application/x-ndjson": {"schema": {"type": "string"}}}}}
+LINE: TypeAdapter[Any] = TypeAdapter(Line)
+_LINES = {"description": "One JSON object a line, each as described.", "required": True,
+          "content": {"application/x-ndjson": {"schema": {"$ref": "#/components/schemas/Line"}}}}  # fmt: skip
 
 
 @router.post("/decide", summary="Ask which text an event shows",
@@ -62,7 +63,7 @@ async def reward(body: RewardBody, here: Here) -> RewardAnswer:
 
 
 @router.post("/events", summary="Tell and ask many at once",
-             **operation("decide", "reward", body=True, problems=(), openapi_extra=_NDJSON))  # fmt: skip
+             **operation("decide", "reward", body=True, openapi_extra={"requestBody": _LINES}))  # fmt: skip
 async def events(request: Request, here: Here) -> EventsAnswer:
     """Take lines of JSON: bodies of decide, expose and reward, each with its `type`. Each line has its own status."""
     lines = [(number, line) for number, line in enumerate((await request.body()).split(b"\n"), 1) if line.strip()]
@@ -107,7 +108,7 @@ async def _line(number: int, line: bytes, here: Asked, request_id: str) -> LineA
 
 def _read(number: int, line: bytes, here: Asked) -> Awaitable[LineAnswer]:
     """Return what answers a line, which is not awaited yet: so lines are recorded in their order."""
-    body = _LINE.validate_json(line)
+    body = LINE.validate_json(line)
     needed = "decide" if isinstance(body, DecideLine) else "reward"
     if needed not in here.key.scopes:
         raise ProblemError(403, f"the key {here.key.prefix} lacks the scope {needed}")
