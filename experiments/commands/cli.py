@@ -44,6 +44,7 @@ from experiments.commands.read import read
 from experiments.commands.runs import compare, export
 from experiments.commands.settings import takes
 from experiments.commands.steering import steer, steering, styles
+from experiments.commands.storefront import keys_app, serve, slots_app, work
 from experiments.commands.writer import train_editor_command, train_writer_command
 from experiments.simulation.config import RunConfig
 from generator.threads import choose_threads
@@ -120,6 +121,8 @@ app.add_typer(dataset_app, name="dataset")
 app.add_typer(document_app, name="document")
 app.add_typer(bench_app, name="bench")
 app.add_typer(models_app, name="models")
+app.add_typer(keys_app, name="keys")
+app.add_typer(slots_app, name="slots")
 
 
 @app.callback()
@@ -188,6 +191,8 @@ app.command()(export)
 app.command()(compare)
 app.command()(read)
 app.command()(steer)
+app.command()(serve)
+app.command("worker")(work)
 
 
 @app.command()
