@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import threading
 from multiprocessing import get_context
+
+import uvicorn
 
 from experiments.campaigns.given import given_texts
 from experiments.storefront.app import create_app
 from experiments.storefront.auth import SCOPES, make_key
 from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.schemas import DecideBody
-from experiments.storefront.serve import serve_app
 from experiments.storefront.service import BUSY_SECONDS, Options
 from experiments.storefront.slots import DEFAULT_TENANT, open_slot, open_storefront
 from experiments.storefront.worker import Worker
@@ -33,7 +35,10 @@ def main(database: str, write: bool) -> None:
         return {"event_id": body.event_id}
 
     get_context("spawn").Process(target=work, args=(database, write), daemon=True).start()
-    serve_app(app, "127.0.0.1", 0, lambda url: print(json.dumps({"url": url, "key": key}), flush=True))
+    listening = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    print(json.dumps({"url": url, "key": key}), flush=True)
+    uvicorn.Server(uvicorn.Config(app, access_log=False, log_level="warning")).run(sockets=[listening])
 
 
 def work(database: str, write: bool) -> None:
