@@ -7,26 +7,21 @@ runs no script and takes no style but our two files. Every change is a form with
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from functools import cache
-from hashlib import sha256
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, get_args
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from fastapi.routing import APIRoute
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader
+from fastapi.responses import HTMLResponse, Response
 from sqlalchemy import Engine, select
 
-from copyloom import CopyloomError, InputError
+from copyloom import InputError
 from embeddings.database import reading, text_id
 from experiments.reports.campaign import text_rows
-from experiments.reports.report import environment
-from experiments.storefront import overview, review
+from experiments.storefront import overview, provenance, review
 from experiments.storefront.config import Mode
 from experiments.storefront.decide import Slot
+from experiments.storefront.frame import AnswerError, page_environment, safe_route, script, style, to, version
 from experiments.storefront.journal import Clock, now
 from experiments.storefront.sessions import (
     LOGIN_COOKIE,
@@ -34,7 +29,6 @@ from experiments.storefront.sessions import (
     Keys,
     Session,
     Sessions,
-    TooLargeError,
     base,
     login_token,
     read_form,
@@ -43,19 +37,10 @@ from experiments.storefront.slots import Slots, change_settings
 from experiments.storefront.tables import AuditRow, SettingsRow
 from experiments.storefront.views import Card, Predict, card, counted
 
-_TEMPLATES = Path(__file__).parent / "templates"
 _LOOK, _WRITE, _SHOW, _SET = ("read", "review", "publish", "admin"), ("review",), ("publish",), ("admin",)
 _SCOPES = {"approve": _WRITE, "reject": _WRITE, "edit": _WRITE, "pause": _SHOW, "resume": _SHOW, "retire": _SHOW}
 _QUEUE, _LIST, _LOG = 12, 40, 50
 _LONGEST = 2000
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
 _DONE = {
     "approve": "Approved. They join with the next snapshot.",
     "reject": "Rejected, with your reason on record.",
@@ -66,22 +51,7 @@ _DONE = {
     "settings": "The settings hold now.",
     "off": "Everyone sees the baseline now.",
 }
-_MODES = {
-    "online": ("Running", "The bandit chooses, learns, and has new texts written."),
-    "shadow": ("In the shadow", "Everyone sees the baseline; the bandit's choice is only logged."),
-    "frozen": ("Frozen", "The bandit chooses by what it knows; nothing is learned or written."),
-    "off": ("Off", "Everyone sees the baseline."),
-}
-
 Sent = Annotated[Form, Depends(read_form)]
-
-
-class _AnswerError(Exception):
-    """A response instead of the page that was asked for."""
-
-    def __init__(self, response: Response) -> None:
-        super().__init__()
-        self.response = response
 
 
 def pages(
@@ -108,14 +78,15 @@ class _Pages:
 
     def __init__(self, engine: Engine, slots: Slots, keys: Keys, clock: Clock, predict: Predict) -> None:
         self.engine, self.slots, self.keys, self.clock, self.predict = engine, slots, keys, clock, predict
-        self.sessions, self.tallies, self.templates = Sessions(engine, keys, clock), overview.Tallies(), _environment()
+        self.sessions, self.tallies = Sessions(engine, keys, clock), overview.Tallies()
+        self.templates = page_environment()
 
     def router(self) -> APIRouter:
         """Return the routes."""
-        router = APIRouter(prefix="/ui", route_class=_safe(self), include_in_schema=False)
+        router = APIRouter(prefix="/ui", route_class=safe_route(self.templates), include_in_schema=False)
         get, post = router.get, router.post
-        get("/style.css")(_style)
-        get("/review.js")(_script)
+        get("/style.css")(style)
+        get("/review.js")(script)
         get("/login")(self.login_page)
         post("/login")(self.login)
         post("/logout")(self.logout)
@@ -145,14 +116,14 @@ class _Pages:
         who = self.keys.find(form.get("key"))
         if who is None:
             return self._login_page(request, form.get("next"), "There is no such key, or it was revoked.", 401)
-        response = _to(_inside(request, form.get("next")) or base(request))
+        response = to(_inside(request, form.get("next")) or base(request))
         self.sessions.sign_in(response, request, who)
         return response
 
     def logout(self, request: Request, form: Sent) -> Response:
         """End a session."""
         self._sender(request, form)
-        response = _to(f"{base(request)}/login")
+        response = to(f"{base(request)}/login")
         self.sessions.sign_out(response, request)
         return response
 
@@ -163,7 +134,7 @@ class _Pages:
         session = self._session(request)
         mine = self.slots.of(session.who.tenant)
         if len(mine) == 1:
-            return _to(f"{base(request)}/slots/{quote(mine[0].name)}")
+            return to(f"{base(request)}/slots/{quote(mine[0].name)}")
         return self._page(
             request, session, "slots.html.j2", slots=[(one, len(review.waiting(one.state))) for one in mine]
         )
@@ -180,11 +151,13 @@ class _Pages:
             {**row, "id": text_id(row["text"]), "draft": states[row["text"]]} for row in text_rows(slot.state, None)
         ]
         highs = sorted(row["high"] for row in rows if row["impressions"])
+        best = max((row["ctr"] for row in rows if row["impressions"]), default=0.0)
+        most = 1.1 * max(highs[int(0.9 * (len(highs) - 1))], best) if highs else 0.0  # the widest may reach beyond it
         return self._page(
             request, session, "overview.html.j2", slot, comparison=comparison, ratios=ratios,
             guardrails=overview.guardrails(comparison), rows=rows,
             curves=overview.curves(tally, len(slot.state.snapshots)),
-            most=highs[int(0.9 * (len(highs) - 1))] * 1.05 if highs else 0.0,
+            most=most,
             beside=_counts(draft.state for draft in drafts if draft.text not in slot.state.slate),
         )  # fmt: skip
 
@@ -235,7 +208,7 @@ class _Pages:
         except InputError as error:
             return self._queue(request, session, self.slots.get(slot.tenant, name), page, order, str(error), form)
         where = urlencode({"done": action, "page": page, "order": order})
-        return _to(f"{base(request)}/slots/{quote(name)}/review?{where}")
+        return to(f"{base(request)}/slots/{quote(name)}/review?{where}")
 
     def act_on_text(self, request: Request, name: str, number: str, form: Sent) -> Response:
         """Do something to one text."""
@@ -244,7 +217,7 @@ class _Pages:
             action = self._act(request, session, slot, form, [number])
         except InputError as error:
             return self._text(request, session, self.slots.get(slot.tenant, name), number, str(error), form)
-        return _to(f"{base(request)}/slots/{quote(name)}/texts/{quote(number)}?done={action}")
+        return to(f"{base(request)}/slots/{quote(name)}/texts/{quote(number)}?done={action}")
 
     def change(self, request: Request, name: str, form: Sent) -> Response:
         """Change settings of a slot."""
@@ -259,7 +232,7 @@ class _Pages:
             self._set(slot, changes, session, _reason(form, "the settings are changed"))
         except InputError as error:
             return self._settings(request, session, slot, str(error), form)
-        return _to(f"{base(request)}/slots/{quote(name)}/settings?done=settings")
+        return to(f"{base(request)}/slots/{quote(name)}/settings?done=settings")
 
     def turn_off(self, request: Request, name: str, form: Sent) -> Response:
         """Show everyone the baseline."""
@@ -269,7 +242,7 @@ class _Pages:
             self._set(slot, {"mode": "off"}, session, _reason(form, "the slot is turned off"))
         except InputError as error:
             return self._settings(request, session, slot, str(error), form)
-        return _to(f"{base(request)}/slots/{quote(name)}/settings?done=off")
+        return to(f"{base(request)}/slots/{quote(name)}/settings?done=off")
 
     def _act(self, request: Request, session: Session, slot: Slot, form: Form, which: Sequence[str]) -> str:
         action = form.get("action")
@@ -307,7 +280,7 @@ class _Pages:
         if session is None:
             path = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
             where = urlencode({"next": path}) if request.method == "GET" else ""
-            raise _AnswerError(_to(f"{base(request)}/login?{where}"))
+            raise AnswerError(to(f"{base(request)}/login?{where}"))
         self._need(request, session, *_LOOK)
         return session
 
@@ -318,7 +291,7 @@ class _Pages:
             words = (
                 "This form was not sent from a page of this session. Go back, load the page again, and send it anew."
             )
-            raise _AnswerError(self._page(request, session, "error.html.j2", status=403, problem=words))
+            raise AnswerError(self._page(request, session, "error.html.j2", status=403, problem=words))
         return session
 
     def _at(self, request: Request, name: str, form: Form | None = None) -> tuple[Session, Slot]:
@@ -328,19 +301,19 @@ class _Pages:
             if slot.name == name:
                 return session, slot
         words = f"There is no slot “{name}”."
-        raise _AnswerError(self._page(request, session, "error.html.j2", status=404, problem=words))
+        raise AnswerError(self._page(request, session, "error.html.j2", status=404, problem=words))
 
     def _need(self, request: Request, session: Session, *scopes: str) -> None:
         if not session.may(*scopes):
             words = (f"Your key “{session.who.name}” lacks the scope {' or '.join(scopes)}; ask whoever keeps the keys "
                      "for one that has it.")  # fmt: skip
-            raise _AnswerError(self._page(request, session, "error.html.j2", status=403, problem=words))
+            raise AnswerError(self._page(request, session, "error.html.j2", status=403, problem=words))
 
     def _login_page(self, request: Request, next_: str, failed: str = "", status: int = 200) -> Response:
         response = HTMLResponse(status_code=status)
         token = login_token(response, request)
         page = self.templates.get_template("login.html.j2").render(
-            base=base(request), version=_version(), next=_inside(request, next_), token=token, failed=failed
+            base=base(request), version=version(), next=_inside(request, next_), token=token, failed=failed
         )
         response.body = page.encode()
         response.headers["content-length"] = str(len(response.body))
@@ -369,7 +342,7 @@ class _Pages:
         draft = next((one for one in [*every, *stored] if text_id(one.text) == number), None)
         if draft is None:
             words = "There is no such text in this slot."
-            raise _AnswerError(self._page(request, session, "error.html.j2", status=404, problem=words))
+            raise AnswerError(self._page(request, session, "error.html.j2", status=404, problem=words))
         shown: Card = card(slot, draft, self.predict(slot, [draft.text]))
         children = [(text_id(one.text), one) for one in every if one.lineage and one.text != draft.text
                     and draft.text in one.lineage.parents and one.state != "screened"]  # fmt: skip
@@ -378,8 +351,8 @@ class _Pages:
         return self._page(
             request, session, "text.html.j2", slot, 422 if failed else 200, failed=failed, card=shown,
             own=counted(slot.state, draft.text), share=probability[place] if place < len(probability) else None,
-            tree=overview.lineage(slot.state, draft.text), children=children[:_LIST], many=len(children),
-            history=overview.history(self.engine, slot, draft.text), form=form or Form({}), text_id=text_id,
+            tree=provenance.lineage(slot.state, draft.text), children=children[:_LIST], many=len(children),
+            history=provenance.history(self.engine, slot, draft.text), form=form or Form({}), text_id=text_id,
             elsewhere=draft in stored,
         )  # fmt: skip
 
@@ -399,85 +372,12 @@ class _Pages:
         **context: Any,
     ) -> Response:  # fmt: skip
         page = self.templates.get_template(template).render(
-            base=base(request), version=_version(), session=session, slot=slot, mine=self.slots.of(session.who.tenant),
+            base=base(request), version=version(), session=session, slot=slot, mine=self.slots.of(session.who.tenant),
             waiting=len(review.waiting(slot.state)) if slot else 0, here=template.partition(".")[0],
             done=_DONE.get(request.query_params.get("done", ""), ""), path=f"{base(request)}/slots/{quote(slot.name)}"
             if slot else "", **context,
         )  # fmt: skip
         return HTMLResponse(page, status, {"Cache-Control": "no-store"})
-
-
-def _safe(pages: _Pages) -> type[APIRoute]:
-    """Return the kind of route that answers by pages alone, each with headers that keep it harmless."""
-
-    class SafeRoute(APIRoute):
-        def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
-            handler = super().get_route_handler()
-
-            async def handle(request: Request) -> Response:
-                try:
-                    response = await handler(request)
-                except _AnswerError as answer:
-                    response = answer.response
-                except TooLargeError:
-                    response = pages_error(413, "That was too much to take at once.")
-                except CopyloomError as error:
-                    response = pages_error(503, f"The page cannot be shown now: {error}")
-                response.headers.update(_HEADERS)
-                return response
-
-            return handle
-
-    def pages_error(status: int, words: str) -> Response:
-        page = pages.templates.get_template("plain.html.j2").render(problem=words)
-        return HTMLResponse(page, status, {"Cache-Control": "no-store"})
-
-    return SafeRoute
-
-
-def _environment() -> Environment:
-    """Return what the templates know: what those of reports know, and escaping, always."""
-    found = environment()
-    found.loader = ChoiceLoader([FileSystemLoader(_TEMPLATES, encoding="utf-8"), found.loader])  # type: ignore[list-item]
-    found.filters["moment"] = lambda at: at.strftime("%d %b %Y, %H:%M UTC")
-    found.filters["points"] = _points
-    found.filters["quote"] = quote
-    found.globals.update(text_id=text_id, mode_words=_MODES)
-    return found
-
-
-def _points(value: float) -> str:
-    """Return a difference of rates in percentage points."""
-    return f"{100 * value:+.2f}".replace("-", "−")
-
-
-@cache
-def _css() -> str:
-    folder = Path(environment().get_template("style.css").filename or "")
-    return folder.read_text("utf-8") + (_TEMPLATES / "pages.css").read_text("utf-8")
-
-
-@cache
-def _javascript() -> str:
-    return (_TEMPLATES / "review.js").read_text("utf-8")
-
-
-@cache
-def _version() -> str:
-    return sha256((_css() + _javascript()).encode()).hexdigest()[:12]
-
-
-def _style() -> Response:
-    return Response(_css(), media_type="text/css", headers={"Cache-Control": "public, max-age=31536000, immutable"})
-
-
-def _script() -> Response:
-    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
-    return Response(_javascript(), media_type="text/javascript", headers=headers)
-
-
-def _to(where: str) -> Response:
-    return RedirectResponse(where, 303, {"Cache-Control": "no-store"})
 
 
 def _inside(request: Request, path: str) -> str:
@@ -544,7 +444,7 @@ def _promise(slot: Slot, draft: review.Draft, predicted: Any) -> float:
         return float(predicted[draft.text].rate)
     shown, clicked = slot.state.totals
     usual = (clicked.sum() + 1) / (shown.sum() + 50)
-    pairs = overview.parents_of(slot.state, draft.text)
+    pairs = provenance.parents_of(slot.state, draft.text)
     rates = [((one.clicks + 200 * usual) / (one.impressions + 200), weight)
              for one, weight in ((counted(slot.state, text), weight) for text, weight in pairs)]  # fmt: skip
     total = sum(weight for _, weight in rates)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bandits.sequential.confidence_sequences import rate_interval
 from embeddings.database import text_id
 from experiments.campaigns.state import State
-from experiments.storefront import overview
+from experiments.storefront import provenance
 from experiments.storefront.decide import Slot
 from experiments.storefront.differences import Origin, changes, origins
 from experiments.storefront.facts import Fact, facts, slips, sources_of
@@ -112,7 +112,7 @@ class Card:
 def card(slot: Slot, draft: Draft, predicted: Mapping[str, Predicted]) -> Card:
     """Return what a page shows of a text."""
     state, text = slot.state, draft.text
-    pairs = overview.parents_of(state, text)
+    pairs = provenance.parents_of(state, text)
     edit = bool(draft.author) and len(pairs) == 1
     parents = [counted(state, parent, weight, text if edit else None) for parent, weight in pairs]
     known = [(one.rate, one.weight) for one in parents if one.rate is not None]
@@ -124,7 +124,7 @@ def card(slot: Slot, draft: Draft, predicted: Mapping[str, Predicted]) -> Card:
         predicted=predicted.get(text),
         expected=max(sum(rate * weight for rate, weight in known) / sum(weight for _, weight in known), 0.0)
         if whole else None,
-        why=overview.why_proposed(state, text, [(one.impressions, one.clicks) for one in parents])
+        why=provenance.why_proposed(state, text, [(one.impressions, one.clicks) for one in parents])
         if draft.lineage else "",
     )  # fmt: skip
 

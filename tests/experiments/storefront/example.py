@@ -164,17 +164,15 @@ def fill(database: str, clock: Clock, rounds: int = 14, many: int = 1500) -> Eng
     review.decide(engine, slots, TENANT, SLOT, "approve", [draft.text for draft in good[:3]], "Bert",
                   "as in our leaflet", clock)  # fmt: skip
     review.decide(engine, slots, TENANT, SLOT, "reject", [good[3].text], "Bert", "it reads like a riddle", clock)
-    rates |= {good[0].text: 0.041, good[1].text: 0.012, good[2].text: 0.03}
+    rates |= {good[0].text: 0.044, good[1].text: 0.012, good[2].text: 0.03}
     days(4, {good[0].text: 3.0, own[4]: 1.0})
     review.write(engine, slots, TENANT, SLOT, "A lightweight waxed canvas backpack, made to last.", "Anna",
                  good[0].text, "“with love” is not our tone", clock)  # fmt: skip
     review.decide(engine, slots, TENANT, SLOT, "approve", ["A lightweight waxed canvas backpack, made to last."],
                   "Bert", "true of our canvas", clock)  # fmt: skip
     rates["A lightweight waxed canvas backpack, made to last."] = 0.048
-    publish(
-        slots, SLOT, {good[0].text: 25.0, good[2].text: 6.0, "A lightweight waxed canvas backpack, made to last.": 8}
-    )
-    days(rounds - 7)
+    lasting = "A lightweight waxed canvas backpack, made to last."
+    days(rounds - 7, {good[0].text: 9.0, good[2].text: 2.0, lasting: 12.0})
     review.decide(engine, slots, TENANT, SLOT, "pause", [good[1].text], "Bert", "few click it", clock)
     change_settings(engine, slots.get(TENANT, SLOT), {"sticky_days": 1.0}, "Anna", "fewer flips for regulars", clock)
     waiting = [

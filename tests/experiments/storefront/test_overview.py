@@ -10,7 +10,7 @@ from embeddings.database import reading, writing
 from embeddings.summary import Lineage
 from experiments.campaigns.events import Draft, Opened, Published, Written
 from experiments.campaigns.state import replay
-from experiments.storefront import LiveCampaign, SlotSettings, overview
+from experiments.storefront import LiveCampaign, SlotSettings, overview, provenance
 from experiments.storefront.decide import Question
 from experiments.storefront.journal import Decide, Expose, Reward, record
 from experiments.storefront.slots import change_settings
@@ -134,10 +134,10 @@ def test_lineage_goes_back_to_given_texts_and_never_round():
         Written(drafts=(Draft(Lineage(("Own words.",), (1.0,)), "Own words."),), by="anna"),
         Published(snapshot=0, probabilities=(0.5, 0.5), impressions=10),
     ])  # fmt: skip
-    found = overview.lineage(state, "Very quiet tea.")
+    found = provenance.lineage(state, "Very quiet tea.")
     assert (found.author, found.weight) == ("anna", None)
     (quiet,) = found.parents
     assert (quiet.text, quiet.weight, [(one.text, one.weight) for one in quiet.parents]) == (
         "Quiet tea.", 1.0, [(b, 0.7), (a, 0.3)])  # fmt: skip
-    assert overview.lineage(state, "Own words.").parents == ()
-    assert overview.lineage(state, a).parents == ()
+    assert provenance.lineage(state, "Own words.").parents == ()
+    assert provenance.lineage(state, a).parents == ()

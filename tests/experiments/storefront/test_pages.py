@@ -289,6 +289,9 @@ def test_what_is_not_there_is_said_to_be_not_there(shop):
                  f"{HERO}/review?page=999"):  # fmt: skip
         anna.get(path)
         assert anna.response.status_code == (200 if "page" in path else 404)
+    anna.get(f"{HERO}/review?page=x")
+    assert anna.response.status_code == 404
+    assert "default-src 'none'" in anna.response.headers["content-security-policy"]
     assert "too much" in anna.post(f"{HERO}/review", text="x" * 1_100_000)
     assert anna.response.status_code == 413
 
@@ -298,9 +301,9 @@ def test_a_belief_is_shown_where_there_is_one_and_parents_where_there_is_none(sh
     page = anna.get(f"{HERO}/review")
     assert "no prediction is at hand" in page
     shop.router.routes.clear()
-    told = {SAFE: Predicted(0.031, 0.02, 0.04)}
+    told = {SAFE: Predicted(0.3, 0.2, 0.4)}
     shop.include_router(pages(shop.state.slots.engine, shop.state.slots, shop.state.keys, shop.state.clock,
                               lambda slot, texts: told))  # fmt: skip
     page = anna.get(f"{HERO}/review?order=promising").replace("\u00a0", " ")
-    assert "predicted, 95 % interval 2.00 % to 4.00 %" in page
+    assert "predicted, 95 % interval 20.00 % to 40.00 %" in page
     assert page.index(text_id(SAFE)) < page.index(text_id(BAD))
