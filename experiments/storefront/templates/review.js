@@ -29,7 +29,7 @@
   const go = (place) => {
     const card = cards[Math.max(0, Math.min(cards.length - 1, place))];
     card.focus({ preventScroll: true });
-    card.scrollIntoView({ block: "nearest" });
+    card.scrollIntoView({ block: "start" });
   };
   const open = (card, kind) => {
     const details = card.querySelector(`details.${kind}`);
