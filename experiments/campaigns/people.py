@@ -44,6 +44,8 @@ def write(campaign: Campaign, text: str, by: str, instead_of: str | None = None)
         If the campaign knows the text already, or does not know the one that it replaces.
     """
     state = campaign.state
+    if not text.strip():
+        raise InputError("a text without a word was given; write one")
     if text in state.slate or text in state.usable:
         raise InputError(f"{text!r} is a text of {campaign.name} already; write another one")
     if instead_of is not None and instead_of not in {*state.slate, *state.parents, *state.usable}:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, Table, select, update
@@ -20,6 +20,8 @@ from sqlalchemy.exc import OperationalError
 
 from copyloom import CopyloomError, InputError
 from embeddings.database import matching, writing
+from experiments.campaigns.ledger import Clock as Clock
+from experiments.campaigns.ledger import now as now
 from experiments.storefront.config import SlotSettings
 from experiments.storefront.decide import Choice, Question, Slot
 from experiments.storefront.tables import (
@@ -31,7 +33,6 @@ from experiments.storefront.tables import (
     event_key,
 )
 
-Clock = Callable[[], datetime]
 Joined = Literal["joined", "dangling", "late", "duplicate"]
 _TOGETHER = 256
 """Entries of one transaction, at most."""
@@ -85,11 +86,6 @@ class Reward:
 
 
 Entry = Decide | Expose | Reward
-
-
-def now() -> datetime:
-    """Return the time of this machine, UTC."""
-    return datetime.now(UTC)
 
 
 class Journal:

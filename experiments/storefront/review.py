@@ -126,7 +126,7 @@ def write(
 def _record(engine, slots, tenant, name, happen, action, which, by, reason, clock):  # type: ignore[no-untyped-def]
     slot = slots.get(tenant, name)
     campaign = Campaign(slot.campaign, seeds=())
-    ledger = Ledger(engine, shared=True)
+    ledger = Ledger(engine, clock=clock, shared=True)
     ledger.resume([campaign])
     before = {draft.text: draft.state for draft in texts(campaign.state)}
 

@@ -66,7 +66,7 @@ def open_slot(
     with writing(engine) as connection:
         _make_tenant(connection, tenant, clock())
         row = connection.execute(select(SlotRow).where(SlotRow.tenant == tenant, SlotRow.name == name)).first()
-    ledger = Ledger(engine)
+    ledger = Ledger(engine, clock=clock)
     ledger.resume([campaign])
     if row is not None:
         if (row.config, row.subject) != (kept, subject) or campaign.state.opening.parents != tuple(given.texts):

@@ -70,7 +70,7 @@ class Worker:
         self, engine: Engine, report: Report = lambda what, done, total: None, clock: Clock = now, write: bool = True
     ) -> None:
         self.engine, self.report, self.clock, self.write = engine, report, clock, write
-        self.slots, self.ledger = Slots(engine), Ledger(engine, shared=True)
+        self.slots, self.ledger = Slots(engine), Ledger(engine, clock=clock, shared=True)
         self._shops: dict[str, Workshop] = {}
         self._feeds: dict[str, StorefrontFeed] = {}
         self._clocks = time.monotonic(), clock()

@@ -99,7 +99,9 @@ def test_files_that_are_no_documents_are_refused(tmp_path, content, message):
         (tmp_path / "file.txt").write_bytes(content)
     result = run("invert", tmp_path / "file.txt")
     assert result.exit_code == 2
-    assert result.stderr.startswith(f"error: {tmp_path / 'file.txt'} {message}")
+    assert result.stderr.startswith("error: ")
+    assert str(tmp_path / "file.txt") in result.stderr
+    assert message in result.stderr
 
 
 def test_spans_too_long_and_folders_in_the_way_are_refused(files, tmp_path):
