@@ -22,6 +22,7 @@ from experiments.commands.dataset import dataset_app
 from experiments.commands.document import document_app
 from experiments.commands.evaluate import evaluate
 from experiments.commands.inversion import decode, invert, merge
+from experiments.commands.ledger import ledger_app
 from experiments.commands.mix import mix
 from experiments.commands.models import models_app
 from experiments.commands.options import (
@@ -120,6 +121,7 @@ app.add_typer(dataset_app, name="dataset")
 app.add_typer(document_app, name="document")
 app.add_typer(bench_app, name="bench")
 app.add_typer(models_app, name="models")
+app.add_typer(ledger_app, name="ledger")
 
 
 @app.callback()
