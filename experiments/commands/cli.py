@@ -22,6 +22,7 @@ from experiments.commands.dataset import dataset_app
 from experiments.commands.document import document_app
 from experiments.commands.evaluate import evaluate
 from experiments.commands.inversion import decode, invert, merge
+from experiments.commands.ledger import ledger_app
 from experiments.commands.mix import mix
 from experiments.commands.models import models_app
 from experiments.commands.options import (
@@ -123,6 +124,7 @@ app.add_typer(bench_app, name="bench")
 app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
 app.add_typer(slots_app, name="slots")
+app.add_typer(ledger_app, name="ledger")
 
 
 @app.callback()

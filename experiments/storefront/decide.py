@@ -222,11 +222,16 @@ class Slot:
         return found
 
     def _hash(self, what: str, value: str) -> str:
-        return hmac.new(self.secret, f"{what}\0{value}".encode(), sha256).hexdigest()[:32]
+        return hashed(self.secret, what, value)
 
     def _uniform(self, what: str, value: str) -> float:
         """Return a number in [0, 1) that only who knows the secret can foretell."""
         return int(self._hash(f"{what}\0{self.name}", value)[:13], 16) / 16**13
+
+
+def hashed(secret: bytes, what: str, value: str) -> str:
+    """Return what stands for a value (a unit, say), to those who do not know a tenant's secret: 32 digits."""
+    return hmac.new(secret, f"{what}\0{value}".encode(), sha256).hexdigest()[:32]
 
 
 def campaign_name(tenant: str, slot: str) -> str:

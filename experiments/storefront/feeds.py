@@ -21,7 +21,15 @@ from experiments.campaigns.state import State
 from experiments.storefront.config import SlotSettings
 from experiments.storefront.decide import Slot
 from experiments.storefront.journal import Clock, now, wait
-from experiments.storefront.tables import DecisionRow, ExposureRow, OutcomeRow, PendingRow, RewardRow, TenantRow
+from experiments.storefront.tables import (
+    DecisionRow,
+    ExposureRow,
+    OutcomeRow,
+    PendingRow,
+    RetentionRow,
+    RewardRow,
+    TenantRow,
+)
 from simulator import Outcome, Snapshot
 
 _AT_ONCE = 5000
@@ -68,11 +76,17 @@ def close_due(engine: Engine, slot: Slot, at: datetime) -> int:
         found = list(connection.scalars(due))
         keys = _over(connection, slot, found, at)
         if keys:
-            last = connection.scalar(select(func.max(OutcomeRow.batch)).where(OutcomeRow.slot_id == slot.id)) or 0
-            connection.execute(insert(OutcomeRow), _closed(connection, slot, keys, last + 1, at))
+            connection.execute(insert(OutcomeRow), _closed(connection, slot, keys, _last(connection, slot) + 1, at))
             for first in range(0, len(keys), 500):
                 connection.execute(delete(PendingRow).where(PendingRow.key.in_(keys[first : first + 500])))
     return len(found)
+
+
+def _last(connection: Connection, slot: Slot) -> int:
+    """Return the number of a slot's last batch, whether its events are kept or not; 0 before the first."""
+    kept = select(func.max(OutcomeRow.batch)).where(OutcomeRow.slot_id == slot.id)
+    deleted = select(RetentionRow.batch).where(RetentionRow.slot_id == slot.id)
+    return max(connection.scalar(kept) or 0, connection.scalar(deleted) or 0)
 
 
 def _over(connection: Connection, slot: Slot, keys: Sequence[str], at: datetime) -> list[str]:

@@ -1,0 +1,124 @@
+"""``copyloom ledger``: checks of a storefront's ledger, copies of it, and what is deleted from it."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import Engine
+
+from experiments.commands import console
+from experiments.commands.options import Commands, Json
+
+ledger_app = Commands(no_args_is_help=True, help="Check a storefront's ledger, copy it, delete from it.")
+DatabaseName = Annotated[str, typer.Argument(metavar="DB", help="A file of SQLite, or a database's URL.")]
+By = Annotated[str | None, typer.Option(help="In whose name, for the audit; yours unless given.")]
+_SHOWN = 20
+
+
+@ledger_app.command()
+def verify(database: DatabaseName, as_json: Json = False) -> None:
+    """Check that each event closed and counts once, and nothing unapproved was shown; exit status 1 if not."""
+    from experiments.storefront.verify import verify as check
+
+    with _opened(database) as engine:
+        faults = check(engine)
+    _deliver({"faults": faults}, lambda: "Nothing is wrong.", as_json)
+
+
+@ledger_app.command()
+def rebuild(
+    database: DatabaseName,
+    check: Annotated[bool, typer.Option("--check", help="Only say what differs; change nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Work out counts and beliefs again from the events, and put the queue of open events right."""
+    from experiments.storefront.rebuild import rebuild as again
+
+    with _opened(database) as engine:
+        found = again(engine, check)
+
+    def said() -> str:
+        mended = f"{found.missing:,} open events put into the queue, {found.extra:,} taken out. " if not check else ""
+        return (f"{found.slots} campaigns, {found.events:,} impressions: as on record, beliefs within "
+                f"{found.difference:.0e}. {mended}")  # fmt: skip
+
+    _deliver(dict(vars(found)), said, as_json)
+
+
+@ledger_app.command()
+def backup(
+    database: DatabaseName,
+    copy: Annotated[Path, typer.Argument(help="New file of the copy.")],
+    as_json: Json = False,
+) -> None:
+    """Copy a SQLite database while it is in use, and check the copy."""
+    from experiments.storefront.backup import backup as write
+
+    with _opened(database) as engine, console.progress() as report:
+        faults = write(engine, copy, report)
+    _deliver({"copy": str(copy), "faults": faults}, lambda: f"Copy: {copy}, nothing is wrong with it.", as_json)
+
+
+@ledger_app.command()
+def forget(
+    database: DatabaseName,
+    tenant: Annotated[str, typer.Option(help="Whose visitor it is.")],
+    unit: Annotated[str, typer.Option(help="The visitor's id, as the pages send it.")],
+    by: By = None,
+    as_json: Json = False,
+) -> None:
+    """Delete who a visitor is, and what was known of them, from all events; the events still count."""
+    from experiments.storefront.retention import forget as blank
+
+    with _opened(database) as engine:
+        many = blank(engine, tenant, unit, by or getpass.getuser())
+    _deliver({"events": many}, lambda: f"{many:,} events name them no more.", as_json)
+
+
+@ledger_app.command()
+def prune(
+    database: DatabaseName,
+    days: Annotated[float, typer.Option(min=0, help="Events that closed later than that are kept.")],
+    by: By = None,
+    as_json: Json = False,
+) -> None:
+    """Delete events that were learned from long ago; what they came to stays."""
+    from experiments.storefront.retention import prune as delete
+
+    with _opened(database) as engine:
+        many = delete(engine, days, by or getpass.getuser())
+    _deliver({"events": many}, lambda: f"{many:,} events deleted; their counts stay.", as_json)
+
+
+@contextmanager
+def _opened(database: str) -> Iterator[Engine]:
+    from experiments.storefront.slots import open_storefront
+
+    engine = open_storefront(database, create=False)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _deliver(found: dict[str, Any], said: Callable[[], str], as_json: bool) -> None:
+    """Print what was found; if there are faults, the first of them, and exit status 1."""
+    faults = found.get("faults", [])
+
+    def show(_: dict[str, Any]) -> None:
+        for fault in faults[:_SHOWN]:
+            console.out.print(str(fault))
+        if len(faults) > _SHOWN:
+            console.out.print(f"and {len(faults) - _SHOWN:,} more; --json names them")
+        if not faults:
+            console.out.print(said())
+
+    console.deliver({name: [vars(fault) for fault in value] if name == "faults" else value
+                     for name, value in found.items()}, show, as_json)  # fmt: skip
+    if faults:
+        raise typer.Exit(1)
