@@ -300,6 +300,8 @@ def writing(engine: Engine) -> Iterator[Connection]:
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that reads: all its statements see one state, whoever writes meanwhile."""
     with _explained(engine), engine.connect() as connection:
+        if engine.dialect.name == "postgresql":  # whose statements see a state each unless told otherwise
+            connection.execution_options(isolation_level="REPEATABLE READ")
         yield connection
 
 

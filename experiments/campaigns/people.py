@@ -20,13 +20,16 @@ def review(campaign: Campaign, texts: Sequence[str], approved: bool, by: str, re
     Raises
     ------
     InputError
-        If one was never written for the campaign, or `by` wrote one of those that are approved.
+        If one was never written for the campaign, `by` wrote one of those that are approved, or one that is rejected is
+        on the slate.
     """
     state = campaign.state
     if unknown := [text for text in texts if text not in state.usable]:
         raise InputError(f"{unknown[0]!r} was not written for {campaign.name}, or was refused; review what waits")
     if approved and (own := [text for text in texts if state.authors.get(text) == by]):
         raise InputError(f"{by} wrote {own[0]!r}; another person must approve it")
+    if not approved and (live := [text for text in texts if text in state.slate]):
+        raise InputError(f"{live[0]!r} is on the slate of {campaign.name}; retire it, or pause it")
     return [Reviewed(texts=tuple(texts), approved=approved, by=by, reason=reason)]
 
 
@@ -106,8 +109,9 @@ def _snapshot(state: State, chances: Sequence[Sequence[float]], impressions: int
         seen = state.by_segment[0].sum(0) + 1.0
         overall = tuple((seen / seen.sum() @ rows).tolist())
     by_segment = tuple(rows) if state.tells_apart else ()
-    number = len(state.snapshots)
-    return Published(snapshot=number, probabilities=overall, impressions=impressions, by_segment=by_segment)
+    learned = state.snapshots[-1].learned if state.snapshots else 0
+    return Published(snapshot=len(state.snapshots), probabilities=overall, impressions=impressions,
+                     by_segment=by_segment, learned=learned)  # fmt: skip
 
 
 def _paired(state: State, chances: Sequence[float]) -> list[tuple[str, float]]:

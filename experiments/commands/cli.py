@@ -136,7 +136,7 @@ def every_command(
 
 @app.command()
 @takes(RunConfig, "texts", "column", "subject", "own", "seeds", "rounds", "seed", "device")
-@reads("delimiter", "encoding", "header", "html")
+@reads("delimiter", "encoding", "sheet", "header", "html")
 def quickstart(
     *,
     asked: dict[str, Any],
@@ -208,11 +208,12 @@ def doctor(
 
     found = examine(model, device, database, trust_remote_code)
     if as_json:
-        console.print_json(found)
+        console.print_json({name: value for facts in found for name, value in facts.items()})
         return
-    rows = [[name, value if isinstance(value, str) else ", ".join(f"{k} {v}" for k, v in value.items())]
-            for name, value in found.items()]  # fmt: skip
-    console.table("Copyloom on this machine", ["what", "found"], rows)
+    for title, facts in zip(("Copyloom on this machine", "\nWhat it computes with"), found, strict=True):
+        rows = [[name, value if isinstance(value, str) else ", ".join(f"{k} {v}" for k, v in value.items())]
+                for name, value in facts.items()]  # fmt: skip
+        console.table(title, ["what", "found"], rows)
 
 
 @train.command("tiny")
@@ -230,12 +231,9 @@ def train_tiny_command(
     from experiments.training.tiny.train import train_to_package
 
     with console.progress() as show:
-        changes: dict[str, object] = {} if steps is None else {"steps": steps}
-        result = train_to_package(config, changes, out, data, device, show, compiled)
-    if as_json:
-        console.print_json(result)
-        return
-    console.out.print(f"Model: {result['model']} ({result['bytes']:,} bytes, {result['texts']})")
+        result = train_to_package(config, {"steps": steps}, out, data, device, show, compiled)
+    console.deliver(result, lambda found: console.out.print(
+        f"Model: {found['model']} ({found['bytes']:,} bytes, {found['texts']})"), as_json)  # fmt: skip
 
 
 train.command("adapter")(train_adapter_command)
@@ -271,11 +269,8 @@ def study_tiny(
 
     with console.progress() as show:
         found = measure(out, data, device, show)
-    if as_json:
-        console.print_json(found)
-        return
-    console.table("copyloom-tiny", ["measure", "value"], [[k, f"{v:.4g}" if isinstance(v, float) else str(v)]
-                                                          for k, v in found.items()])  # fmt: skip
+    rows = [[name, f"{value:.4g}" if isinstance(value, float) else str(value)] for name, value in found.items()]
+    console.deliver(found, lambda _: console.table("copyloom-tiny", ["measure", "value"], rows), as_json)
 
 
 study_app.command()(radius)
@@ -307,7 +302,7 @@ def bench_inversion(
 
 
 @bench_app.command("mix")
-@reads("delimiter", "encoding", "header", "html")
+@reads("delimiter", "encoding", "sheet", "header", "html")
 def bench_mix(
     texts: File = None,
     column: Column = None,

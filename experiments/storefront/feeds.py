@@ -6,20 +6,22 @@ outcome of the campaign: it may be told any number of times, and counts once.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Engine, delete, func, insert, select
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from embeddings.database import matching, reading, writing
 from experiments.campaigns.campaign import Campaign
+from experiments.campaigns.state import State
 from experiments.storefront.config import SlotSettings
 from experiments.storefront.decide import Slot
-from experiments.storefront.journal import Clock, now
-from experiments.storefront.tables import DecisionRow, ExposureRow, OutcomeRow, PendingRow, RewardRow, SlotRow
+from experiments.storefront.journal import Clock, now, wait
+from experiments.storefront.tables import DecisionRow, ExposureRow, OutcomeRow, PendingRow, RewardRow, TenantRow
 from simulator import Outcome, Snapshot
 
 _AT_ONCE = 5000
@@ -53,52 +55,77 @@ class StorefrontFeed:
             pass
         known = {outcome.split("/")[0] for outcome in self.campaign.state.closed}
         with reading(self.engine) as connection:
-            return outcomes(connection, slot, max(map(int, known), default=0))
+            return outcomes(connection, slot.id, self.campaign.state, max(map(int, known), default=0))
 
 
 def close_due(engine: Engine, slot: Slot, at: datetime) -> int:
     """Close the events of a slot whose windows have ended, in one transaction, and return how many there were."""
     with writing(engine) as connection:
-        connection.execute(select(SlotRow.id).where(SlotRow.id == slot.id).with_for_update())  # one batch at a time
+        mine = select(TenantRow.name).where(TenantRow.name == slot.tenant)
+        connection.execute(mine.with_for_update(key_share=True)).all()  # one batch at a time; decisions go on
         due = select(PendingRow.key).where(PendingRow.slot_id == slot.id, PendingRow.due_at <= at)
         due = due.order_by(PendingRow.due_at, PendingRow.key).limit(_AT_ONCE).with_for_update(skip_locked=True)
-        keys = list(connection.scalars(due))
+        found = list(connection.scalars(due))
+        keys = _over(connection, slot, found, at)
         if keys:
             last = connection.scalar(select(func.max(OutcomeRow.batch)).where(OutcomeRow.slot_id == slot.id)) or 0
             connection.execute(insert(OutcomeRow), _closed(connection, slot, keys, last + 1, at))
             for first in range(0, len(keys), 500):
                 connection.execute(delete(PendingRow).where(PendingRow.key.in_(keys[first : first + 500])))
-    return len(keys)
+    return len(found)
 
 
-def outcomes(connection: Connection, slot: Slot, after: int) -> list[Outcome]:
-    """Return the outcomes of a slot's batches after one: one of each batch and snapshot."""
+def _over(connection: Connection, slot: Slot, keys: Sequence[str], at: datetime) -> list[str]:
+    """Return the events that no reward is waited for; windows that have not ended yet are open for longer.
+
+    On PostgreSQL, a decision and the news that its text was shown can be written side by side, neither seeing the
+    other.
+    """
+    shown = select(DecisionRow.key, DecisionRow.at, ExposureRow.at.label("shown"))
+    shown = shown.join(ExposureRow, ExposureRow.key == DecisionRow.key).where(DecisionRow.deferred)
+    span, longer = wait(slot.settings, unexposed=False), {}
+    for row in matching(connection, shown, DecisionRow.key, keys):
+        if max(row.at, row.shown) + span > at:
+            longer[row.key] = max(row.at, row.shown) + span
+    for key, due in longer.items():
+        connection.execute(update(PendingRow).where(PendingRow.key == key).values(due_at=due))
+    return [key for key in keys if key not in longer]
+
+
+def outcomes(connection: Connection, slot_id: int, state: State, after: int) -> list[Outcome]:
+    """Return the outcomes of a slot's batches after one: one of each batch and snapshot.
+
+    A batch with events of a snapshot that is newer than the state is left for later, and those after it.
+    """
     query = select(OutcomeRow.batch, DecisionRow.snapshot, DecisionRow.place, DecisionRow.segment, OutcomeRow.clicked,
                    func.count().label("many"))  # fmt: skip
     query = query.join(DecisionRow, DecisionRow.key == OutcomeRow.key)
-    query = query.where(OutcomeRow.slot_id == slot.id, OutcomeRow.batch > after, OutcomeRow.why != "void")
+    query = query.where(OutcomeRow.slot_id == slot_id, OutcomeRow.batch > after, OutcomeRow.why != "void")
     query = query.group_by(OutcomeRow.batch, DecisionRow.snapshot, DecisionRow.place, DecisionRow.segment,
                            OutcomeRow.clicked)  # fmt: skip
     groups: dict[tuple[int, int], list[Any]] = defaultdict(list)
     for row in connection.execute(query):
         groups[row.batch, row.snapshot].append(row)
-    return [_outcome(slot, batch, snapshot, rows) for (batch, snapshot), rows in sorted(groups.items())]
+    unknown = min((batch for batch, snapshot in groups if snapshot >= len(state.snapshots)), default=math.inf)
+    return [_outcome(state, batch, snapshot, rows) for (batch, snapshot), rows in sorted(groups.items())
+            if batch < unknown]  # fmt: skip
 
 
-def _outcome(slot: Slot, batch: int, snapshot: int, rows: Sequence[Any]) -> Outcome:
+def _outcome(state: State, batch: int, snapshot: int, rows: Sequence[Any]) -> Outcome:
     places = sorted({row.place for row in rows})
-    counts = np.zeros((2, len(places), len(slot.state.opening.segments)), np.int64)
+    counts = np.zeros((2, len(places), len(state.opening.segments)), np.int64)
     for row in rows:
         cell = places.index(row.place), row.segment
         counts[0][cell] += row.many
         counts[1][cell] += row.many * bool(row.clicked)
-    texts = tuple(slot.state.slate[place] for place in places)
+    texts = tuple(state.slate[place] for place in places)
     return Outcome(f"{batch}/{snapshot}", snapshot, texts, counts[0], counts[1])
 
 
 def _closed(connection: Connection, slot: Slot, keys: Sequence[str], batch: int, at: datetime) -> list[dict[str, Any]]:
     """Return the outcomes of events, as rows."""
-    exposed = {row.key for row in matching(connection, select(ExposureRow.key), ExposureRow.key, keys)}
+    shown = select(ExposureRow.key).where(ExposureRow.late.is_(False))
+    exposed = {row.key for row in matching(connection, shown, ExposureRow.key, keys)}
     deferred = select(DecisionRow.key).where(DecisionRow.deferred)
     void = {row.key for row in matching(connection, deferred, DecisionRow.key, keys)} - exposed
     rewards: dict[str, list[Any]] = defaultdict(list)
@@ -112,7 +139,8 @@ def _row(key: str, slot: Slot, batch: int, at: datetime, rewards: Sequence[float
     why = "void" if rewards is None else "reward" if rewards else "default"
     value = aggregated(slot.settings, rewards or ())
     clicked = why != "void" and value > slot.settings.click_above
-    return {"key": key, "slot_id": slot.id, "batch": batch, "why": why, "value": value, "clicked": clicked, "at": at}
+    return {"key": key, "slot_id": slot.id, "batch": batch, "why": why, "value": value, "clicked": clicked,
+            "settings": slot.version, "at": at}  # fmt: skip
 
 
 def aggregated(settings: SlotSettings, rewards: Sequence[float]) -> float:

@@ -1,7 +1,7 @@
 """Writes what shoppers do: decisions, exposures and rewards, many in one durable transaction.
 
 What is acknowledged is on disk. What comes twice counts once, whatever the order in which it comes: a unique key of the
-database sees to it, not the sender. See section 6 of the rules in ``docs/concepts/accounting.md``.
+database sees to it, not the sender. ``docs/guide/live.md`` has the rules.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from experiments.storefront.decide import Choice, Question, Slot
 from experiments.storefront.tables import (
     DecisionRow,
     ExposureRow,
-    OutcomeRow,
     PendingRow,
     RewardRow,
+    TenantRow,
     event_key,
 )
 
@@ -35,6 +35,8 @@ Clock = Callable[[], datetime]
 Joined = Literal["joined", "dangling", "late", "duplicate"]
 _TOGETHER = 256
 """Entries of one transaction, at most."""
+_REMEMBERED = 50
+"""Draws of a unit that are looked at for the first that it may still see."""
 
 
 class ConflictError(InputError):
@@ -170,8 +172,9 @@ def record(
     exposes = {number: entry for number, entry in enumerate(entries) if isinstance(entry, Expose)}
     rewards = {number: entry for number, entry in enumerate(entries) if isinstance(entry, Reward)}
     found.update(zip(decides, _decide(connection, list(decides.values()), at), strict=True))
-    _expose(connection, list(exposes.values()), settings, at)
-    found.update(zip(rewards, _reward(connection, list(rewards.values()), at), strict=True))
+    standing = _standing(connection, [*exposes.values(), *rewards.values()])
+    _expose(connection, list(exposes.values()), settings, at, standing)
+    found.update(zip(rewards, _reward(connection, list(rewards.values()), at, standing), strict=True))
     return [found.get(number) for number in range(len(entries))]
 
 
@@ -181,17 +184,18 @@ def _decide(connection: Connection, entries: Sequence[Decide], at: datetime) -> 
     known = _decisions(connection, asked)
     fresh = _sticky(connection, {key: entry for key, entry in asked.items() if key not in known}, at)
     if fresh:
-        insert_new(connection, DecisionRow, [_decision(entry, at) for entry in fresh.values()])
+        rows = [_decision(entry, at) for entry in fresh.values()]
+        made = {key for (key,) in insert_new(connection, DecisionRow, rows)}
         exposed = _keys(connection, ExposureRow.key, [key for key, entry in fresh.items() if entry.question.deferred])
         insert_new(connection, PendingRow, [{"key": key, "slot_id": entry.slot.id,
-                                             "due_at": at + _wait(entry.slot.settings,
+                                             "due_at": at + wait(entry.slot.settings,
                                                                   entry.question.deferred and key not in exposed)}
-                                            for key, entry in fresh.items()])  # fmt: skip
+                                            for key, entry in fresh.items() if key in made])  # fmt: skip
         known |= _decisions(connection, fresh)  # another process may have been first
     found: list[Choice | ConflictError] = []
     for entry in entries:
         row = known[entry.choice.key]
-        same = row.request == entry.question.fingerprint(entry.slot.name)
+        same = row.request in ("", entry.question.fingerprint(entry.slot.name))
         found.append(_choice(row) if same else ConflictError(
             f"the event id {entry.question.event_id!r} was used for another question; give every event an id of its own"
         ))  # fmt: skip
@@ -199,74 +203,124 @@ def _decide(connection: Connection, entries: Sequence[Decide], at: datetime) -> 
 
 
 def _sticky(connection: Connection, fresh: Mapping[str, Decide], at: datetime) -> dict[str, Decide]:
-    """Return decisions with the text that their unit saw first, where the slot is sticky and still shows it."""
+    """Return decisions with the first text that their unit saw and may still see, where the slot is sticky."""
     found = dict(fresh)
     sticky = {(e.slot.id, e.choice.unit): e.slot for e in fresh.values()
               if e.slot.settings.sticky_days and e.choice.unit and e.choice.reason == "bandit"}  # fmt: skip
-    first: dict[tuple[int, str], Any] = {}
+    seen: dict[tuple[int, str], list[Any]] = {}
     for (slot_id, unit), slot in sticky.items():
         since = at - timedelta(days=slot.settings.sticky_days)
         query = select(DecisionRow).where(DecisionRow.slot_id == slot_id, DecisionRow.unit == unit)
-        query = query.where(DecisionRow.at >= since, DecisionRow.reason == "bandit").order_by(DecisionRow.at).limit(1)
-        row = connection.execute(query).first()
-        if row is not None:
-            first[slot_id, unit] = row
+        query = query.where(DecisionRow.at >= since, DecisionRow.reason == "bandit")
+        rows = connection.execute(query.order_by(DecisionRow.at, DecisionRow.key).limit(_REMEMBERED))
+        seen[slot_id, unit] = list(rows)
     for key, entry in fresh.items():
-        row = first.get((entry.slot.id, entry.choice.unit))
-        if row is not None and entry.choice.reason == "bandit" and entry.slot.may(entry.question, row.place):
-            choice = replace(entry.choice, place=row.place, reason="sticky", propensity=row.propensity)
+        if entry.choice.reason != "bandit" or (entry.slot.id, entry.choice.unit) not in seen:
+            continue
+        before = seen[entry.slot.id, entry.choice.unit]
+        first = next((row for row in before if entry.slot.may(entry.question, row.place)), None)
+        if first is None:
+            before.append(entry.choice)
+        else:
+            choice = replace(entry.choice, place=first.place, reason="sticky", propensity=first.propensity)
             found[key] = replace(entry, choice=choice)
     return found
 
 
+@dataclass(frozen=True)
+class _Standing:
+    """Where events stand, and will till the transaction ends: open, or closed; of others no decision is known."""
+
+    open: frozenset[str]
+    closed: frozenset[str]
+
+
+def _standing(connection: Connection, entries: Sequence[Expose | Reward]) -> _Standing:
+    """Return where the events of entries stand; on PostgreSQL, their closing waits for this transaction.
+
+    An event that is not known may be decided and closed while we write: so the closing of its tenant's waits too.
+    """
+    keys = sorted({event_key(entry.tenant, entry.event_id) for entry in entries})
+    decided, pending = _decided_and_open(connection, keys)
+    unknown = [key for key in keys if key not in decided and key not in pending]
+    if unknown:
+        tenants = select(TenantRow.name).where(TenantRow.name.in_({entry.tenant for entry in entries}))
+        connection.execute(tenants.order_by(TenantRow.name).with_for_update(read=True)).all()
+        more = _decided_and_open(connection, unknown)
+        decided, pending = decided | more[0], pending | more[1]
+    return _Standing(frozenset(pending), frozenset(decided - pending))
+
+
+def _decided_and_open(connection: Connection, keys: Sequence[str]) -> tuple[set[str], set[str]]:
+    """Return which events are decided and which are open: read in this order, a decided one that is not open closed."""
+    decided = _keys(connection, DecisionRow.key, keys)
+    query = select(PendingRow.key).order_by(PendingRow.key).with_for_update()
+    return decided, {row.key for row in matching(connection, query, PendingRow.key, keys)}
+
+
 def _expose(
-    connection: Connection, entries: Sequence[Expose], settings: Callable[[int], SlotSettings], at: datetime
-) -> None:
+    connection: Connection, entries: Sequence[Expose], settings: Callable[[int], SlotSettings], at: datetime,
+    standing: _Standing,
+) -> None:  # fmt: skip
     """Record that texts were shown, each event once; the windows of deferred decisions begin."""
     asked = {event_key(entry.tenant, entry.event_id): entry for entry in reversed(entries)}
     known = _keys(connection, ExposureRow.key, list(asked))
     fresh = sorted(set(asked) - known)
     if not fresh:
         return
-    rows = [{"key": key, "shown_at": asked[key].shown_at or at, "at": at} for key in fresh]
+    rows = [{"key": key, "shown_at": asked[key].shown_at or at, "at": at, "late": key in standing.closed}
+            for key in fresh]  # fmt: skip
     insert_new(connection, ExposureRow, rows)
     query = select(PendingRow.key, PendingRow.slot_id).join(DecisionRow, DecisionRow.key == PendingRow.key)
-    query = query.where(DecisionRow.deferred).order_by(PendingRow.key).with_for_update(of=PendingRow)
-    for row in list(matching(connection, query, PendingRow.key, fresh)):
-        due = at + _wait(settings(row.slot_id), unexposed=False)
+    for row in list(matching(connection, query.where(DecisionRow.deferred), PendingRow.key, fresh)):
+        due = at + wait(settings(row.slot_id), unexposed=False)
         connection.execute(update(PendingRow).where(PendingRow.key == row.key).values(due_at=due))
 
 
-def _reward(connection: Connection, entries: Sequence[Reward], at: datetime) -> list[Joined | ConflictError]:
+def _reward(
+    connection: Connection, entries: Sequence[Reward], at: datetime, standing: _Standing
+) -> list[Joined | ConflictError]:
     """Record rewards, each reward id of an event once, and say what became of each."""
     keys = [event_key(entry.tenant, entry.event_id) for entry in entries]
-    distinct = sorted(set(keys))
-    open_query = select(PendingRow.key).order_by(PendingRow.key).with_for_update(read=True)
-    pending = {row.key for row in matching(connection, open_query, PendingRow.key, distinct)}  # stays open till we end
-    decided = _keys(connection, DecisionRow.key, distinct)
-    closed = _keys(connection, OutcomeRow.key, distinct)
-    query = select(RewardRow.key, RewardRow.reward_id, RewardRow.value)
-    known = {(row.key, row.reward_id): row.value for row in matching(connection, query, RewardRow.key, distinct)}
+    known = _values(connection, keys)
     found: list[Joined | ConflictError] = []
-    rows = []
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    places: dict[tuple[str, str], int] = {}
     for key, entry in zip(keys, entries, strict=True):
-        before = known.get((key, entry.reward_id))
-        if before is not None:
-            found.append("duplicate" if before == entry.value else ConflictError(
-                f"the reward id {entry.reward_id!r} of event {entry.event_id!r} was used for the value {before:g}; "
-                "give every reward an id of its own"
-            ))  # fmt: skip
+        name, late = (key, entry.reward_id), key in standing.closed
+        if name in known:
+            found.append(_again(entry, known[name]))
             continue
-        known[key, entry.reward_id] = entry.value
-        late = key in closed or (key in decided and key not in pending)
-        rows.append({"key": key, "reward_id": entry.reward_id, "value": entry.value, "kind": entry.kind,
-                     "happened_at": entry.happened_at or at, "at": at, "late": late})  # fmt: skip
-        found.append("late" if late else "joined" if key in pending else "dangling")
-    insert_new(connection, RewardRow, rows)
+        known[name], places[name] = entry.value, len(found)
+        rows[name] = {"key": key, "reward_id": entry.reward_id, "value": entry.value, "kind": entry.kind,
+                      "happened_at": entry.happened_at or at, "at": at, "late": late}  # fmt: skip
+        found.append("late" if late else "joined" if key in standing.open else "dangling")
+    made = {tuple(name) for name in insert_new(connection, RewardRow, list(rows.values()))}
+    if overtaken := rows.keys() - made:  # another process was first
+        known |= _values(connection, [key for key, _ in overtaken])
+        for name in overtaken:
+            found[places[name]] = _again(entries[places[name]], known[name])
     return found
 
 
-def _wait(settings: SlotSettings, unexposed: bool) -> timedelta:
+def _values(connection: Connection, keys: Iterable[str]) -> dict[tuple[str, str], float]:
+    """Return the rewards of events that are on record."""
+    query = select(RewardRow.key, RewardRow.reward_id, RewardRow.value)
+    rows = matching(connection, query, RewardRow.key, sorted(set(keys)))
+    return {(row.key, row.reward_id): row.value for row in rows}
+
+
+def _again(entry: Reward, before: float) -> Joined | ConflictError:
+    """Return what becomes of a reward whose id is on record with a value."""
+    if before == entry.value:
+        return "duplicate"
+    return ConflictError(
+        f"the reward id {entry.reward_id!r} of event {entry.event_id!r} was used for the value {before:g}; "
+        "give every reward an id of its own"
+    )
+
+
+def wait(settings: SlotSettings, unexposed: bool) -> timedelta:
     """Return how long an event stays open: till it is shown, or for what may come of it."""
     seconds = settings.activation_seconds if unexposed else settings.window_seconds
     return timedelta(seconds=seconds + settings.grace_seconds)
@@ -277,7 +331,8 @@ def _decision(entry: Decide, at: datetime) -> dict[str, Any]:
     return {
         "key": choice.key, "tenant": slot.tenant, "event_id": question.event_id, "slot_id": slot.id,
         "snapshot": choice.snapshot, "place": choice.place, "drawn": choice.drawn, "segment": choice.segment,
-        "reason": choice.reason, "propensity": choice.propensity, "unit": choice.unit,
+        "reason": choice.reason, "propensity": choice.propensity,
+        "settings": slot.version, "unit": choice.unit,
         "context": question.context_json, "product": question.product, "deferred": question.deferred,
         "request": question.fingerprint(slot.name), "at": at,
     }  # fmt: skip
@@ -296,12 +351,16 @@ def _keys(connection: Connection, column: Any, keys: Sequence[str]) -> set[str]:
     return {row[0] for row in matching(connection, select(column), column, keys)}
 
 
-def insert_new(connection: Connection, row: type[Any], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert the rows whose key the table does not hold, in the order of their keys, so that none waits for another."""
+def insert_new(connection: Connection, row: type[Any], rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Insert the rows whose key the table does not hold, and return their keys.
+
+    They come in the order of their keys, so that of two transactions neither waits for what waits for it.
+    """
     if not rows:
-        return
+        return []
     table: Table = row.__table__
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     names = [column.name for column in table.primary_key]
     ordered = sorted(rows, key=lambda one: tuple(one[name] for name in names))
-    connection.execute(dialect.insert(table).on_conflict_do_nothing(), ordered)
+    statement = dialect.insert(table).on_conflict_do_nothing().returning(*table.primary_key)
+    return list(connection.execute(statement, ordered))

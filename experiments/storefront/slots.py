@@ -178,7 +178,8 @@ class Slots:
             self.ledger.resume([self._campaigns[name]])
         else:
             config = known.config
-            if not self.ledger.refresh(self._campaigns[name]) and known.version == version:
+            self.ledger.refresh(self._campaigns[name])
+            if known.state is self._campaigns[name].state and known.version == version:
                 return
         slot = Slot(row.id, row.tenant, row.name, row.secret, config, row.subject,
                     SlotSettings.model_validate_json(body), version, self._campaigns[name].state)  # fmt: skip
@@ -206,8 +207,10 @@ def change_settings(
         If a setting is unknown or wrong.
     """
     with writing(engine) as connection:
+        mine = select(SlotRow.id).where(SlotRow.id == slot.id)
+        connection.execute(mine.with_for_update(key_share=True)).all()  # one version at a time
         query = select(SettingsRow).where(SettingsRow.slot_id == slot.id).order_by(SettingsRow.version.desc()).limit(1)
-        last = connection.execute(query.with_for_update()).one()
+        last = connection.execute(query).one()
         old = json.loads(last.body)
         try:
             settings = SlotSettings.model_validate({**old, **changes})

@@ -71,21 +71,24 @@ class DecisionRow(Base):
     segment: Mapped[int]
     reason: Mapped[str] = mapped_column(String(16))
     propensity: Mapped[float]
+    settings: Mapped[int]  # the version that held
+    among: Mapped[str] = mapped_column(Text, default="")  # places of the texts that were asked for; "" for all
     unit: Mapped[str] = mapped_column(String(32))  # hashed; "" where none was given
     context: Mapped[str] = mapped_column(Text)
     product: Mapped[str] = mapped_column(String(256))
     deferred: Mapped[bool]
-    request: Mapped[str] = mapped_column(String(32))  # hash of what was asked, so that another question is refused
+    request: Mapped[str] = mapped_column(String(32))  # hash of what was asked, so that another is refused; "" forgotten
     at: Mapped[datetime]
 
 
 class ExposureRow(Base):
-    """The page showed the text."""
+    """The page showed the text; `late` where the event had closed, so that it changed nothing."""
 
     __tablename__ = "exposures"
     key: Mapped[str] = mapped_column(String(32), primary_key=True)
     shown_at: Mapped[datetime]
     at: Mapped[datetime]
+    late: Mapped[bool]
 
 
 class RewardRow(Base):
@@ -122,6 +125,25 @@ class OutcomeRow(Base):
     why: Mapped[str] = mapped_column(String(8))  # reward, default or void: never shown
     value: Mapped[float]
     clicked: Mapped[bool]
+    settings: Mapped[int]  # the version that held
+    at: Mapped[datetime]
+
+
+class RetentionRow(Base):
+    """The events of a slot's batches up to one were deleted: what they came to stays in the campaign's events.
+
+    Parameters
+    ----------
+    batch : int
+        The last one of which nothing is kept.
+    until : datetime
+        Everything that was deleted had closed by then.
+    """
+
+    __tablename__ = "retention"
+    slot_id: Mapped[int] = mapped_column(ForeignKey("slots.id"), primary_key=True)
+    batch: Mapped[int]
+    until: Mapped[datetime]
     at: Mapped[datetime]
 
 

@@ -107,13 +107,14 @@ class Worker:
             slot.campaign, StorefrontFeed(self.engine, lambda: self.slots.get(slot.tenant, slot.name), campaign,
                                           self.clock)
         )  # fmt: skip
+        self.ledger.refresh(campaign)  # writing for other slots may have taken minutes
         before = len(campaign.state.closed)
         loop.collect([campaign], [feed], self.ledger)
         closed = len(campaign.state.closed) - before
         if not self.write or slot.settings.mode in ("off", "frozen"):
             return Done(closed)
-        shop = self._shops.get(slot.campaign) or self._opened(slot, campaign)
         drafts = len(campaign.state.drafts)
+        shop = self._shops.get(slot.campaign) or self._opened(slot, campaign)
         published = self._decide(shop, slot, campaign) if self._due(slot, campaign) else None
         return Done(closed, published, len(campaign.state.drafts) - drafts)
 

@@ -216,8 +216,12 @@ def test_an_upgrade_that_fails_leaves_the_database_as_it_was(tmp_path, monkeypat
 
 
 def test_the_chain_of_revisions_ends_in_the_tables_of_today(tmp_path):
+    ours = {mapper.class_.__tablename__ for mapper in Base.registry.mappers
+            if mapper.class_.__module__ == "embeddings.database"}  # fmt: skip
     engine = _engine(tmp_path / "chain.sqlite")
     with writing(engine) as connection:
         upgrade(connection, "")
-        differences = compare_metadata(MigrationContext.configure(connection), Base.metadata)
+        compared = {"include_name": lambda name, kind, parents: kind != "table" or name in ours,
+                    "include_object": lambda what, name, kind, *others: kind != "table" or name in ours}  # fmt: skip
+        differences = compare_metadata(MigrationContext.configure(connection, opts=compared), Base.metadata)
     assert differences == []
