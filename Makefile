@@ -64,6 +64,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 $(DEV_INSTALLED): $(INSTALLED)
 	@echo "Installing what tests and checks need"
 	@$(PIP) -e '.[dev]'
+	@test -d /usr/lib/postgresql || command -v initdb >/dev/null || \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing PostgreSQL, which the tests start for themselves"; \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y postgresql; } >/dev/null || \
+	      echo "Without PostgreSQL the tests that need it are skipped" >&2; \
+	  else echo "Without PostgreSQL the tests that need it are skipped; get it with: apt-get install postgresql" >&2; fi
 	@touch $@
 
 $(DOCS_INSTALLED): $(INSTALLED)

@@ -3,7 +3,8 @@
 `LogisticRewardModel(RewardPrior(base_rate)).fit(features, impressions, clicks)` gives a `Posterior`. A policy turns it
 into the probabilities of one snapshot (the fast clock); `MixtureProposer` turns it, and the map from wanted to realised
 features, into the mixtures to decode next (the slow clock). Everything is float64, with the campaigns that run side by
-side in the leading dimensions.
+side in the leading dimensions. What is out of range or not finite, or of a shape that does not fit, raises
+`copyloom.InputError`, everywhere; a docstring says only what raises it beside that.
 
 =====================================  ==============================================================================
 you want                               use

@@ -12,13 +12,7 @@ ROUNDING = 0.001 + 1e-9
 
 
 def check_number(name: str, value: Any, *, least: float, most: float = math.inf, above: bool = False) -> None:
-    """Raise unless the value is a finite number in [least, most], or in (least, most] when `above`.
-
-    Raises
-    ------
-    InputError
-        If it is not.
-    """
+    """Raise unless the value is a finite number in [least, most], or in (least, most] when `above`."""
     number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     number = number and math.isfinite(value)
     if number and least <= value <= most and not (above and value == least):
@@ -29,12 +23,6 @@ def check_number(name: str, value: Any, *, least: float, most: float = math.inf,
 
 
 def check_count(name: str, value: Any, *, least: int = 1) -> None:
-    """Raise unless the value is a whole number of at least `least`.
-
-    Raises
-    ------
-    InputError
-        If it is not.
-    """
+    """Raise unless the value is a whole number of at least `least`."""
     if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
         raise InputError(f"{name} is {value!r}; pass a whole number of at least {least}")

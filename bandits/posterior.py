@@ -93,11 +93,6 @@ class Posterior:
         Returns
         -------
         mean, variance : Tensor of shape (..., Q)
-
-        Raises
-        ------
-        InputError
-            If shapes do not fit or a feature is not finite.
         """
         rows = with_intercept(self._matching(features))
         mean = (rows @ self.coefficients[..., None])[..., 0]
@@ -166,11 +161,6 @@ class Posterior:
             Leading dimensions as the campaigns'.
         present : array of shape (..., Q), bool, optional
             False in padding rows.
-
-        Raises
-        ------
-        InputError
-            If shapes do not fit or a feature is not finite.
         """
         rows = with_intercept(self._matching(features)).expand(*self.leading, -1, -1)
         mask = mask_tensor("present", present, rows.shape[:-1]).to(rows.device)

@@ -37,6 +37,8 @@ _SHOPIFY = (frozenset(("handle", "title", "body html")), ("body html",), "a Shop
 _WOOCOMMERCE = (frozenset(("sku", "name", "short description", "description")), ("short description", "description"),
                 "a WooCommerce export")  # fmt: skip
 _IDENTIFIER = re.compile(r"(?=.*\d)[A-Za-z0-9]+([._/#:+-]+[A-Za-z0-9]+)*|#?\d+|(https?://|www\.)\S+|\S+@\S+\.\w+")
+_SUM = re.compile(r"(grand |sub)?totals?(:.*)?|results from \d+ .*|-{1,3}|[–—]", re.IGNORECASE | re.DOTALL)
+"""What ad tools write in the last rows of a report, which sum up the others."""
 _MISSING = frozenset(("", "-", "--", "---", "\u2014", "\u2013", "n/a", "null", "none", "nan", "#n/a"))
 
 
@@ -50,10 +52,13 @@ class Choice:
         Its place, from 0.
     why : str
         How it was found; "" if it was named, or is the only one.
+    named : bool
+        Whether a person named it.
     """
 
     number: int
     why: str = ""
+    named: bool = False
 
 
 def plain_name(name: str) -> str:
@@ -70,6 +75,24 @@ def is_known(name: str) -> bool:
 def is_missing(cell: str | None) -> bool:
     """Return whether a cell holds nothing, as spreadsheets and ad tools write it."""
     return cell is None or cell.strip().lower() in _MISSING
+
+
+def before_sums(cells: Sequence[str | None]) -> int:
+    """Return how many rows of a report, by its column of texts, stand before those at its end that sum them up.
+
+    Examples
+    --------
+    >>> before_sums(["Warm socks", "Total comfort", "Total: Ads", "--", "Total: Account"])
+    2
+    """
+    end = len(cells)
+    for row in reversed(range(len(cells))):
+        cell = (cells[row] or "").strip()
+        if _SUM.fullmatch(cell):
+            end = row
+        elif cell:
+            break
+    return end
 
 
 def is_identifier(cell: str) -> bool:
@@ -118,7 +141,7 @@ def choose_column(
         If there is no such column, or several could be it.
     """
     if asked is not None:
-        return Choice(find_column(name, columns, asked))
+        return Choice(find_column(name, columns, asked), named=True)
     if len(columns) == 1:
         return Choice(0)
     kinds = [kind_of(head) for head in heads]

@@ -104,29 +104,36 @@ def excel_rows(source: Source, sheet: str) -> Iterator[list[str]]:
         book.close()
 
 
-def find_sheet(source: Source, column: str | None) -> str:
-    """Return the one sheet that is not empty, or the one that has the column.
+def find_sheet(source: Source, column: str | None, asked: str | None = None) -> str:
+    """Return the sheet that is asked for, by name or number; else the one that is not empty, or has the column.
 
     Raises
     ------
     InputError
-        If there are several.
+        If there is no such sheet, or there are several.
     """
     book = open_excel(source)
     try:
         heads = {sheet.title: list(islice(_sheet_rows(sheet), 20)) for sheet in book.worksheets}
     finally:
         book.close()
-    filled = [title for title, rows in heads.items() if rows]
-    having = [title for title in filled if any(column in row for row in heads[title])] if column else []
-    if len(filled) > 1 and len(having) != 1:
-        raise InputError(
-            f"{source.name} has the sheets {', '.join(filled)}; save the one that is meant as a file of its own, or "
-            "name a column that only that one has with --column"
-        )
-    if not filled:
-        raise InputError(f"{source.name} cannot be read as a table: it is empty; write one text a row")
-    return having[0] if having else filled[0]
+    there = ", ".join(heads)
+    if asked is not None:
+        numbered = dict(enumerate(heads, start=1))
+        sheet = asked if asked in heads else numbered.get(int(asked) if asked.isdecimal() else 0)
+        if sheet is None:
+            raise InputError(f"{source.name} has no sheet {asked!r}; it has {there}")
+        having = [sheet]
+    else:
+        filled = [title for title, rows in heads.items() if rows]
+        named = [title for title in filled if any(column in row for row in heads[title])] if column else []
+        having = named if len(filled) > 1 else filled
+        if len(filled) > 1 and len(named) != 1:
+            raise InputError(f"{source.name} has the sheets {there}; say which with --sheet, by name or number")
+    if not having or not heads[having[0]]:
+        which = f"its sheet {having[0]!r}" if having else "it"
+        raise InputError(f"{source.name} cannot be read as a table: {which} is empty; write one text a row")
+    return having[0]
 
 
 def open_excel(source: Source) -> Any:

@@ -49,6 +49,8 @@ class Reading:
         Whether the first row holds names.
     html : bool, optional
         Whether tags and entities are taken out of texts.
+    sheet : str, optional
+        Of an Excel workbook: its name, or its number from 1.
     """
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it, and it is no field
@@ -57,6 +59,7 @@ class Reading:
     encoding: str | None = None
     header: bool | None = None
     html: bool | None = None
+    sheet: str | None = None
 
 
 @dataclass(frozen=True)
@@ -221,15 +224,17 @@ def open_table(
     with _said(source.name):
         with source.open() as raw:
             start = raw.read(8)
-        if start.startswith(b"PAR1") or source.suffix == ".parquet":
-            with source.open() as raw:
-                return TableFile(source.name, "Parquet", tuple(pq.read_schema(raw).names), source=source)
         if start.startswith(b"PK\x03\x04"):
             return _excel(source, reading, wanted, column)
         if start.startswith(_OLD_EXCEL) or source.suffix == ".xlsx":
             raise InputError(
                 f"{source.name} is no workbook that can be read; save it as .xlsx without password, or CSV"
             )
+        if reading.sheet is not None:
+            raise InputError(f"{source.name} is no Excel workbook and has no sheets; leave --sheet out")
+        if start.startswith(b"PAR1") or source.suffix == ".parquet":
+            with source.open() as raw:
+                return TableFile(source.name, "Parquet", tuple(pq.read_schema(raw).names), source=source)
         return _letters(source, reading, wanted, column)
 
 
@@ -285,7 +290,7 @@ def _separated(source: Source, encoding: str, layout: Layout) -> TableFile:
 
 
 def _excel(source: Source, reading: Reading, wanted: Collection[str], column: str | None) -> TableFile:
-    sheet = find_sheet(source, column)
+    sheet = find_sheet(source, column, reading.sheet)
     rows = list(islice(excel_rows(source, sheet), _HEAD))
     width = max(map(len, rows))
     padded = [row + [""] * (width - len(row)) for row in rows]

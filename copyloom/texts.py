@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -13,12 +13,12 @@ from typing import Literal
 import pyarrow as pa
 
 from copyloom import InputError
-from copyloom.columns import Choice, choose_column, is_identifier, is_missing
+from copyloom.columns import Choice, before_sums, choose_column, is_identifier, is_missing
 from copyloom.markup import has_markup, is_mostly_tags, plain_text
 from copyloom.numbers import is_value
 from copyloom.tables import Reading, TableFile, open_table
 
-Why = Literal["empty", "identifier", "repeated"]
+Why = Literal["empty", "identifier", "repeated", "sum"]
 _LISTED = 1000
 _SHOWN = 3
 
@@ -33,7 +33,7 @@ class LeftOut:
         From 1, of the rows below the header.
     cell : str
     why : str
-        empty, identifier or repeated.
+        empty, identifier, repeated or sum.
     """
 
     row: int
@@ -56,6 +56,8 @@ class Texts:
         Whether tags and entities were taken out.
     marked : int
         Texts that hold tags or entities still.
+    odd : list of str
+        Texts of a named column that are numbers or identifiers.
     left_out : tuple of LeftOut
         The first thousand.
     counts : dict
@@ -68,6 +70,7 @@ class Texts:
     why: str
     html: bool
     marked: int
+    odd: list[str]
     left_out: tuple[LeftOut, ...]
     counts: dict[Why, int]
 
@@ -79,21 +82,31 @@ class Texts:
                  str(self.table), "HTML tags and entities taken out" if self.html else ""]  # fmt: skip
         if self.marked:
             found.append(f"HTML in {self.marked:,} of them (--html takes it out)")
+        if self.odd:
+            found.append(f"{len(self.odd):,} of them {_PLURAL['identifier']}{_examples(self.odd, len(self.odd))}")
         left = [f"{count:,} {_PLURAL[why]}{self._examples(why)}" for why, count in self.counts.items()]
         return ", ".join(part for part in found if part) + (f"; left out: {', '.join(left)}" if left else "")
 
     def _examples(self, why: Why) -> str:
-        cells = [repr(one.cell[:30]) for one in self.left_out if one.why == why and why != "empty"][:_SHOWN]
-        return f" ({', '.join(cells)}{', ...' if self.counts[why] > len(cells) else ''})" if cells else ""
+        cells = [one.cell for one in self.left_out if one.why == why and why != "empty"]
+        return _examples(cells, self.counts[why])
 
 
-_PLURAL = {"empty": "empty", "identifier": "numbers or identifiers", "repeated": "repeated"}
+def _examples(cells: Sequence[str], count: int) -> str:
+    shown = [repr(cell[:30]) for cell in cells[:_SHOWN]]
+    return f" ({', '.join(shown)}{', ...' if count > len(shown) else ''})" if shown else ""
+
+
+_PLURAL = {"empty": "empty", "identifier": "numbers or identifiers", "repeated": "repeated",
+           "sum": "sums at the end"}  # fmt: skip
 
 
 def gather_texts(
     path: Path | str, column: str | None = None, reading: Reading | None = None, distinct: bool = False
 ) -> Texts:
     """Return the texts of a file: one a line, or those of a column.
+
+    Empty cells and a report's sums are left out; of a column that is not named, numbers and identifiers too.
 
     Parameters
     ----------
@@ -131,10 +144,12 @@ def texts_of(table: TableFile, choice: Choice, html: bool | None = None, distinc
     left: list[LeftOut] = []
     counts: Counter[Why] = Counter()
     seen: set[str] = set()
-    cells = chain.from_iterable(column_cells(table, choice.number))
+    cells = list(chain.from_iterable(column_cells(table, choice.number)))
+    end = before_sums(cells) if len(table.columns) > 1 else len(cells)
     for row, cell in enumerate(cells, start=1):
         text = _plain(cell, html, distinct)
-        why = _why_not(cell, text, table.format == "text", seen if distinct else None)
+        why = _why_not(cell, text, table.format == "text", choice.named, seen if distinct else None)
+        why = "sum" if row > end and why != "empty" else why
         if why is None:
             texts.append(text)
             continue
@@ -144,7 +159,8 @@ def texts_of(table: TableFile, choice: Choice, html: bool | None = None, distinc
     if not texts or counts["identifier"] > len(texts):
         _refuse(table, name, left)
     marked = 0 if html else sum(map(has_markup, texts))
-    return Texts(texts, table, name, choice.why, html, marked, tuple(left), dict(counts))
+    odd = list(filter(is_identifier, texts)) if choice.named else []
+    return Texts(texts, table, name, choice.why, html, marked, odd, tuple(left), dict(counts))
 
 
 def column_cells(table: TableFile, number: int) -> Iterator[list[str | None]]:
@@ -172,11 +188,11 @@ def _plain(cell: str | None, html: bool, distinct: bool) -> str:
     return " ".join(text.split()) if distinct else text
 
 
-def _why_not(cell: str | None, text: str, whole_line: bool, seen: set[str] | None) -> Why | None:
+def _why_not(cell: str | None, text: str, whole_line: bool, named: bool, seen: set[str] | None) -> Why | None:
     """Why a cell is no text; a line of a text file always is one, unless it is blank."""
     if not text or (not whole_line and is_missing(cell)):
         return "empty"
-    if not whole_line and is_identifier(text):
+    if not whole_line and not named and is_identifier(text):
         return "identifier"
     if seen is not None:
         if text in seen:
@@ -192,5 +208,5 @@ def _refuse(table: TableFile, name: str, left: list[LeftOut]) -> None:
     plain = all(is_value(cell) and not re.match(r"\s*0\d", cell) for cell in cells)  # "00017" is an id
     raise InputError(
         f"column {name!r} of {table.name} holds {'numbers' if plain else 'identifiers'} such as {cells[0][:40]!r}, not "
-        "text; choose another with --column"
+        "text; choose another with --column, or name this one to keep them"
     )

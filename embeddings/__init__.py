@@ -9,6 +9,9 @@ For more than a few: `embeddings.inverting` streams texts, `embeddings.job` and 
 `embeddings.documents` takes long ones; ``space.writer`` writes many mixtures at once, and `embeddings.steering` moves a
 text along a direction. `embeddings.pool` keeps embeddings in a database, `embeddings.exchange` in a file,
 `embeddings.publishing` and `embeddings.dataset` in a folder for others.
+
+A file that is not there, damaged or of another kind, or cannot be written, raises `copyloom.InputError`; what is of
+another space than the rest raises `copyloom.SpaceError`, which names both.
 """
 
 import lazy_loader

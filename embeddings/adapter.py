@@ -52,12 +52,7 @@ class Adapter(nn.Module):
 
     def __init__(self, sentence_size: int, vectors: int, hidden_size: int, width: int) -> None:
         super().__init__()
-        self.sentence_size, self.vectors, self.hidden_size, self.width = (
-            sentence_size,
-            vectors,
-            hidden_size,
-            width,
-        )
+        self.sentence_size, self.vectors, self.hidden_size, self.width = sentence_size, vectors, hidden_size, width
         self.inner = nn.Linear(sentence_size, width)
         self.outer = nn.Linear(width, vectors * hidden_size)
 
@@ -148,19 +143,19 @@ class AdapterSettings(BaseModel):
 
 
 def load_settings(folder: Path) -> AdapterSettings | None:
-    """Return the settings of the adapter in `folder`, or None if there is none.
-
-    Raises
-    ------
-    InputError
-        If they are damaged.
-    """
+    """Return the settings of the adapter in `folder`, or None if there is none."""
     try:
         return AdapterSettings.model_validate_json((folder / ADAPTER_SETTINGS).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
         raise _unusable(folder, error) from error
+
+
+def is_composing(name: str) -> bool:
+    """Say whether a model writes by composing, before it is loaded: see `embeddings.space.Space.composes`."""
+    settings = load_settings(folder_of(name))
+    return settings is not None and bool(settings.base_model) and settings.rank > 0
 
 
 def load_adapters(folder: Path) -> tuple[AnyAdapter, SubjectAdapter | None]:

@@ -237,7 +237,7 @@ def from_bytes(stored: bytes, *shape: int) -> Tensor:
     return torch.from_numpy(np.frombuffer(stored, "<f4").astype(np.float32).reshape(shape))
 
 
-def open_database(path_or_url: str | Path, *, create: bool = True) -> Engine:
+def open_database(path_or_url: str | Path, *, create: bool = True, busy_seconds: float = BUSY_SECONDS) -> Engine:
     """Return the opened database, with all tables in place.
 
     The tables are those that `Base` knows at the time of the call: import the modules that define them
@@ -250,6 +250,8 @@ def open_database(path_or_url: str | Path, *, create: bool = True) -> Engine:
         A path means a file of SQLite; a string with ``://`` is a URL for SQLAlchemy.
     create : bool
         Make the file, and the folders that lead to it, where they do not exist.
+    busy_seconds : float
+        How long a writer waits for another before it gives up, on SQLite.
 
     Raises
     ------
@@ -258,7 +260,7 @@ def open_database(path_or_url: str | Path, *, create: bool = True) -> Engine:
     InputError
         If it cannot be read or written, does not exist (with ``create=False``), or is not Copyloom's.
     """
-    engine = _engine(path_or_url)
+    engine = _engine(path_or_url, busy_seconds)
     is_sqlite = engine.dialect.name == "sqlite"
     try:
         if is_sqlite and engine.url.database not in (None, "", ":memory:"):
@@ -320,7 +322,7 @@ def shown(engine: Engine) -> str:
     return repr(engine.url.database) if engine.dialect.name == "sqlite" else repr(engine.url)
 
 
-def _engine(path_or_url: str | Path) -> Engine:
+def _engine(path_or_url: str | Path, busy_seconds: float) -> Engine:
     if isinstance(path_or_url, Path) or "://" not in path_or_url:
         url = URL.create("sqlite", database=str(expanded(path_or_url)))
     else:
@@ -334,7 +336,7 @@ def _engine(path_or_url: str | Path) -> Engine:
             url = url.set(drivername="postgresql+psycopg")
     is_sqlite = url.get_backend_name() == "sqlite"
     try:
-        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS} if is_sqlite else {})
+        engine = create_engine(url, connect_args={"timeout": busy_seconds} if is_sqlite else {})
     except (NoSuchModuleError, ImportError) as error:
         raise InputError(
             f"{url!r} needs a driver that is not installed ({error}); install it, PostgreSQL's with pip install "

@@ -163,11 +163,6 @@ def load_dataset(folder: Path) -> Dataset:
     """Return the dataset in a folder that `publish` wrote, after checking all of it but the decoding.
 
     Use `Dataset.verify` to decode.
-
-    Raises
-    ------
-    InputError
-        If a file is missing, damaged or of another dataset; the message names it.
     """
     try:
         record = _read_record(folder)

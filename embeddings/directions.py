@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import (
@@ -27,6 +26,7 @@ from torch.nn.functional import normalize
 
 from copyloom import InputError, SpaceError
 from embeddings.encoder import ENCODER_ID
+from embeddings.exchange import opened
 from embeddings.folders import replacing
 
 FORMAT = "copyloom directions 1"
@@ -198,13 +198,7 @@ def check_encoder(directions: Sequence[Direction], encoder: str, whose: str = "t
 
 
 def save_directions(directions: Sequence[Direction], path: Path) -> None:
-    """Write directions of one encoder to a safetensors file, all or nothing.
-
-    Raises
-    ------
-    InputError, SpaceError
-        If there are none or the file cannot be written; if they are of several encoders.
-    """
+    """Write directions of one encoder to a safetensors file, all or nothing."""
     check_encoder(
         directions, directions[0].encoder if directions else "", repr(directions[0].name) if directions else ""
     )
@@ -215,28 +209,13 @@ def save_directions(directions: Sequence[Direction], path: Path) -> None:
 
 
 def load_directions(path: Path) -> list[Direction]:
-    """Return the directions in a file that `save_directions` wrote.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, it is none of these, or it is damaged.
-    """
-    if not path.is_file():
-        raise InputError(f"there is no file {path}; write one with `copyloom steer --save {path}`")
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise InputError(f"{path} is not a file of the format {FORMAT!r}; `copyloom steer --save` writes one")
-            normals = file.get_tensor("normals")
+    """Return the directions in a file that `save_directions` wrote."""
+    with opened(path, FORMAT, "copyloom steer --save") as (file, metadata):
         rows = json.loads(metadata["directions"])
         return [
             Direction(**{**row, "against": tuple(row["against"])}, normal=normal)
-            for row, normal in zip(rows, normals, strict=True)
+            for row, normal in zip(rows, file.get_tensor("normals"), strict=True)
         ]
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is damaged ({type(error).__name__}: {error}); write it again") from error
 
 
 def _check(vectors: Tensor, given: Sequence[object], groups: Sequence[str] | None) -> None:

@@ -34,11 +34,6 @@ class DocumentEmbedding:
     ----------
     embeddings : tuple of SummaryEmbedding
         At least one, all of one space; their texts, joined, are the document.
-
-    Raises
-    ------
-    InputError, SpaceError
-        If there are none, or they are of several spaces.
     """
 
     embeddings: tuple[SummaryEmbedding, ...]
@@ -136,13 +131,7 @@ def invert_documents(
 
 
 def read_documents(space: Space, documents: Sequence[DocumentEmbedding]) -> list[Reconstruction]:
-    """Return each document as decoded from its vectors; the spans of all of them are decoded together.
-
-    Raises
-    ------
-    SpaceError
-        If a document is of another space than `space`.
-    """
+    """Return each document as decoded from its vectors; the spans of all of them are decoded together."""
     if not documents:
         return []
     decoded = iter(space.decode([embedding for document in documents for embedding in document.embeddings]))
@@ -150,28 +139,14 @@ def read_documents(space: Space, documents: Sequence[DocumentEmbedding]) -> list
 
 
 def save_documents(documents: Sequence[DocumentEmbedding], path: Path) -> None:
-    """Write documents of one space to one safetensors file, all or nothing.
-
-    Raises
-    ------
-    SpaceError
-        If they are of several spaces.
-    InputError
-        If there are none, or the file cannot be written.
-    """
+    """Write documents of one space to one safetensors file, all or nothing."""
     embeddings = [embedding for document in documents for embedding in document.embeddings]
     counts = json.dumps([len(document.embeddings) for document in documents])
     write_file(embeddings, path, FORMAT, {"spans": counts})
 
 
 def load_documents(path: Path) -> list[DocumentEmbedding]:
-    """Return the documents in a file that `save_documents` wrote.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, or it is of another kind or damaged.
-    """
+    """Return the documents in a file that `save_documents` wrote."""
     embeddings, metadata = read_file(path, FORMAT, "copyloom document invert --out")
     try:
         counts: Any = json.loads(metadata["spans"])

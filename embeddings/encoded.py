@@ -80,13 +80,7 @@ class EncodedOnce:
 
 
 def stored_vectors(engine: Engine) -> dict[str, Tensor]:
-    """Return the sentence vectors (S,) of all texts of a database, by text.
-
-    Raises
-    ------
-    InputError
-        If they are of several encoders.
-    """
+    """Return the sentence vectors (S,) of all texts of a database, by text."""
     kept = select(SentenceVectorRow.encoder, TextRow.text, SentenceVectorRow.vector)
     kept = kept.join(TextRow, TextRow.id == SentenceVectorRow.text_id)
     stored = select(SpaceRow.encoder, TextRow.text, EmbeddingRow.sentence_vector)

@@ -11,8 +11,8 @@ from torch.nn.functional import normalize
 from transformers import AutoModel, AutoTokenizer
 
 from copyloom import InputError
+from generator.models import ENCODER_ID as ENCODER_ID
 
-ENCODER_ID = "all-MiniLM-L6-v2"
 _ROWS, _ROWS_OF_CPU = 64, 16
 """Texts of one pass; a CPU is as fast with few."""
 _LENGTHS = (16, 20, 24, 28, 32, 48, 64, 96, 128, 192, 256)

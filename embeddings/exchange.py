@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -20,37 +22,17 @@ FORMAT = "copyloom embeddings 1"
 
 
 def save_embeddings(embeddings: Sequence[SummaryEmbedding], path: Path) -> None:
-    """Write embeddings of one space to `path`, all or nothing.
-
-    Raises
-    ------
-    SpaceError
-        If they are of several spaces.
-    InputError
-        If there are none, or the file cannot be written.
-    """
+    """Write embeddings of one space to `path`, all or nothing."""
     write_file(embeddings, path, FORMAT, {})
 
 
 def load_embeddings(path: Path) -> list[SummaryEmbedding]:
-    """Return the embeddings in a file that `save_embeddings` wrote.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, or it is not one of Copyloom's.
-    """
+    """Return the embeddings in a file that `save_embeddings` wrote."""
     return read_file(path, FORMAT, "copyloom invert --out")[0]
 
 
 def write_file(embeddings: Sequence[SummaryEmbedding], path: Path, kind: str, more: dict[str, str]) -> None:
-    """Write embeddings of one space to `path`, all or nothing, as a file of the format `kind` with `more` metadata.
-
-    Raises
-    ------
-    SpaceError, InputError
-        As `save_embeddings`.
-    """
+    """Write embeddings of one space to `path`, all or nothing, as a file of the format `kind` with `more` metadata."""
     if not embeddings:
         raise InputError("no embeddings were given; there is nothing to write")
     space = check_same_space(embeddings)
@@ -72,13 +54,14 @@ def write_file(embeddings: Sequence[SummaryEmbedding], path: Path, kind: str, mo
 
 
 def read_file(path: Path, kind: str, command: str) -> tuple[list[SummaryEmbedding], dict[str, str]]:
-    """Return the embeddings and the metadata of a file of the format `kind`, which `command` writes.
+    """Return the embeddings and the metadata of a file of the format `kind`, which `command` writes."""
+    with opened(path, kind, command) as (file, metadata):
+        return _embeddings(metadata, file.get_tensor("vectors"), file.get_tensor("sentence_vectors")), metadata
 
-    Raises
-    ------
-    InputError
-        If there is no such file, or it is of another format or damaged.
-    """
+
+@contextmanager
+def opened(path: Path, kind: str, command: str) -> Iterator[tuple[Any, dict[str, str]]]:
+    """Yield a safetensors file of the format `kind`, which `command` writes, and its metadata."""
     if not path.is_file():
         raise InputError(f"there is no file {path}; write one with `{command} {path}`")
     try:
@@ -86,10 +69,10 @@ def read_file(path: Path, kind: str, command: str) -> tuple[list[SummaryEmbeddin
             metadata = file.metadata() or {}
             if metadata.get("format") != kind:
                 raise InputError(f"{path} is not a file of the format {kind!r}; `{command}` writes one")
-            vectors, sentence_vectors = file.get_tensor("vectors"), file.get_tensor("sentence_vectors")
-        return _embeddings(metadata, vectors, sentence_vectors), metadata
+            yield file, metadata
     except SafetensorError as error:
-        raise InputError(f"{path} is not a safetensors file of embeddings ({error}); `{command}` writes one") from error
+        what = f"is not a safetensors file of the format {kind!r}, or is damaged"
+        raise InputError(f"{path} {what} ({error}); `{command}` writes one") from error
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is damaged ({type(error).__name__}: {error}); write it again: `{command}`") from error
 

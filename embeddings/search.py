@@ -164,12 +164,6 @@ def _by_score(text: _Text) -> float:
 def search(means: Means, cases: Sequence[Case], effort: Effort) -> Iterator[str | None]:
     """Yield for each case the best acceptable text; None where there is none.
 
-    Parameters
-    ----------
-    means : Means
-    cases : sequence of Case
-    effort : Effort
-
     Notes
     -----
     Acceptable is what `generator.checks.Checker` accepts beside the parents: new, finished, without repetition, of a

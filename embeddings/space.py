@@ -173,13 +173,7 @@ class Space:
         return self.writer.mix(parents, weights, subject, effort)
 
     def decode(self, embeddings: Sequence[SummaryEmbedding]) -> list[str]:
-        """Return the text that each embedding decodes to: its own, where it is exact.
-
-        Raises
-        ------
-        InputError, SpaceError
-            As `check_mine`.
-        """
+        """Return the text that each embedding decodes to: its own, where it is exact."""
         self.check_mine(embeddings)
         return decode_texts(self.model, [e.vectors for e in embeddings], [e.text for e in embeddings], self.context_ids)
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from copyloom import InputError
+from embeddings.adapter import AnyAdapter
 from embeddings.directions import Direction, check_encoder
 from embeddings.effort import Effort
 from embeddings.mixed import Mixed
@@ -23,8 +24,10 @@ from embeddings.refusals import refusals_of
 from embeddings.space import Space
 from embeddings.summary import SummaryEmbedding
 from embeddings.writing import unfitness
-from generator.checks import BrandRules, Checker
+from generator.checks import BrandRules, Checker, normalised
 from generator.grammar import Grammar
+from generator.language_model import LanguageModel
+from generator.readability import strange_words
 from generator.reader import GrammarReader
 from generator.record import ProductRecord
 
@@ -35,6 +38,8 @@ MOST_EXAGGERATED = 5.0
 LEAST_REACHED = 0.05
 """Share of the way below which a text has not been moved: without its first word it goes less far, with a phrase of the
 style before it farther."""
+UNUSUAL = 6.0
+"""Nats from which on a new word is strange to the critic where it stands; the words of its styles it knows well."""
 _NEAR = {"copy", "concatenation"}
 _WORDS = {"unknown word", "invented"}
 _CLAIMED = {"urgent": ("urgency", "scarcity"), "social_proof": ("social proof",)}
@@ -97,9 +102,9 @@ def towards(
         If the direction is of another encoder than a text.
     """
     points = _points(stored, [direction])
-    _check_range("strength", strength, -1.0, 1.0)
+    check_move(strength, trust, along=True)
     target = math.copysign(1.0, strength) * direction.normal
-    return turned(points, target.expand_as(points), abs(strength) * _radians(trust))
+    return turned(points, target.expand_as(points), abs(strength) * math.radians(trust))
 
 
 def without(
@@ -208,6 +213,24 @@ def angles_between(points: Tensor, others: Tensor) -> Tensor:
     return 2 * torch.atan2((one - other).norm(dim=-1), (one + other).norm(dim=-1)).rad2deg()
 
 
+def check_move(strength: float, trust: float, along: bool) -> None:
+    """Raise `InputError` if no point can be moved so: along a direction, or by removing or exchanging a part."""
+    low, high = (-1.0, 1.0) if along else (0.0, MOST_EXAGGERATED)
+    for name, value, least, most in (("strength", strength, low, high), ("trust", trust, 0.0, 90.0)):
+        if not least <= value <= most:
+            raise InputError(f"{name} is {value:g}; it must lie between {least:g} and {most:g}")
+
+
+def adapter_of(space: Space) -> AnyAdapter:
+    """Return what writes a moved point in a space; raise `InputError` where there is none."""
+    if space.adapter is None:
+        raise InputError(
+            f"model {space.model.name!r} has no adapter, so a moved point cannot be written; use copyloom-tiny, or "
+            "train an adapter for the model"
+        )
+    return space.adapter
+
+
 def steer(
     space: Space, stored: Sequence[SummaryEmbedding], points: Tensor, effort: Effort | None = None,
     subject: ProductRecord | None = None,
@@ -240,16 +263,12 @@ def steer(
         If a text is of another space, points do not fit, or the model has no adapter.
     """
     space.check_mine(stored)
-    if space.adapter is None:
-        raise InputError(
-            f"model {space.model.name!r} has no adapter, so a moved point cannot be written; use copyloom-tiny, or "
-            "train an adapter for the model"
-        )
+    adapter = adapter_of(space)
     here = torch.stack([embedding.sentence_vector for embedding in stored])
     if points.shape != here.shape or not bool(points.isfinite().all()):
         raise InputError(f"points has shape {tuple(points.shape)}; {tuple(here.shape)} is needed, all of it finite")
-    residuals = torch.stack([embedding.vectors for embedding in stored]) - adapt(space.adapter, here)
-    vectors, texts = adapt(space.adapter, points) + residuals, [(embedding.text,) for embedding in stored]
+    residuals = torch.stack([embedding.vectors for embedding in stored]) - adapt(adapter, here)
+    vectors, texts = adapt(adapter, points) + residuals, [(embedding.text,) for embedding in stored]
     effort = effort or Effort()
     if space.composes:
         mixtures = [Mixed(*row, subject) for row in zip(vectors, points, texts, strict=True)]
@@ -258,7 +277,7 @@ def steer(
         found = space.writer.nearest(vectors, points, texts, effort, any_style=True)
     else:
         bare = vectors - residuals  # the record brings the facts that residuals are for
-        drafts = torch.cat([around(rows, points, effort.drafts, space.adapter) for rows in (vectors, bare)], 1)
+        drafts = torch.cat([around(rows, points, effort.drafts, adapter) for rows in (vectors, bare)], 1)
         found = [_about(space, subject, *row) for row in zip(drafts, points, texts, strict=True)]
     written = iter(space.encoder.encode([text for text in found if text is not None]))
     return [
@@ -280,22 +299,33 @@ def _steered(text: str, parent: str, point: Tensor, here: Tensor, vector: Tensor
 
 
 def objections(
-    found: Steered, subject: ProductRecord | None = None, asked: str = "", own_words: bool = False
-) -> list[str]:
+    found: Steered, subject: ProductRecord | None = None, asked: str = "", own_words: bool = False,
+    critic: LanguageModel | None = None,
+) -> list[str]:  # fmt: skip
     """Return why a text that was written at a moved point may not be shown; nothing where it may.
 
     Form, grammar and truth beside the text that was moved, or beside a record. It may be near to that text, and make
     the kind of claim that was `asked` for: urgency, say, when it was moved towards urgent. A writer that learned a
-    grammar has `own_words` for each style, which no record holds.
+    grammar has `own_words` for each style, which no record holds; its `critic` knows them, and says where a new word
+    does not fit. What a pretrained writer composes has been judged by the model that it was before.
     """
     let = _NEAR | (_WORDS if own_words else set())
     mixture = Mixed(found.point, found.point, (found.parent,), subject)
     claims = {f"({kind})" for kind in _CLAIMED.get(asked, ())}
-    return [
+    against = [
         refusal.reason
         for refusal in refusals_of(mixture, [found.text], uncounted=False)[0]
         if refusal.code not in let and not any(claim in refusal.reason for claim in claims)
     ]
+    strange = [] if critic is None else _misplaced(found.text, (found.parent, *mixture.sources), critic)
+    return against + [f"{word!r} does not fit where it stands" for word in strange]
+
+
+def _misplaced(text: str, sources: Sequence[str], critic: LanguageModel) -> list[str]:
+    """Return the words of a text that no source holds and that are `UNUSUAL` where they stand."""
+    held = set(normalised(" ".join(sources)).split())
+    return [word for word, nats in strange_words(critic, text)
+            if nats > UNUSUAL and not held.issuperset(normalised(word).split())]  # fmt: skip
 
 
 def share_reached(found: Steered, here: Tensor, used: Sequence[Direction]) -> float:
@@ -330,19 +360,9 @@ def _exchanged(
     points: Tensor, others: Tensor, directions: Sequence[Direction], strength: float, trust: float
 ) -> Tensor:
     """Return what `exchanged` does; a point that would leave the trust region stops at its edge."""
-    _check_range("strength", strength, 0.0, MOST_EXAGGERATED)
+    check_move(strength, trust, along=False)
     if strength == 0:
         return points
-    moved, limit = exchanged(points, others, basis(directions), strength), _radians(trust)
+    moved, limit = exchanged(points, others, basis(directions), strength), math.radians(trust)
     outside = angles_between(points, moved).deg2rad() > limit
     return torch.where(outside[:, None], turned(points, moved, limit), moved)
-
-
-def _radians(trust: float) -> float:
-    _check_range("trust", trust, 0.0, 90.0)
-    return math.radians(trust)
-
-
-def _check_range(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise InputError(f"{name} is {value:g}; it must lie between {low:g} and {high:g}")

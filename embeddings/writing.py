@@ -88,12 +88,7 @@ class Mixture:
 
 
 class MixtureWriter:
-    """Writes what vectors of a space say, on their own or about a subject.
-
-    Parameters
-    ----------
-    space : Space
-    """
+    """Writes what vectors of a space say, on their own or about a subject."""
 
     def __init__(self, space: Space) -> None:
         self.space = space

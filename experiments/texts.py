@@ -11,10 +11,11 @@ from pathlib import Path
 import regex
 
 from copyloom import InputError
-from copyloom.columns import is_missing
+from copyloom.columns import before_sums, is_missing
 from copyloom.numbers import parse_numbers
 from copyloom.tables import Reading, open_table, say
 from copyloom.texts import gather_texts
+from generator.models import SHIPPED, WRITER
 from generator.record import ProductRecord
 from generator.settings import read_yaml
 
@@ -105,12 +106,18 @@ def read_labelled(
 def read_past(path: Path) -> tuple[tuple[str, int, int], ...]:
     """Return earlier texts with their impressions and clicks, from columns of those names in a table.
 
+    Rows at the end that sum up the others are left out, which is said.
+
     Raises
     ------
     InputError
         If the file cannot be read or lacks a column, a row has no text or counts that cannot be, or there is no click.
     """
     _, rows = read_cells(path, ("text", "impressions", "clicks"), "the columns text, impressions and clicks")
+    end = before_sums([row["text"] for row in rows])
+    if sums := [row["text"] for row in rows[end:]]:
+        say(f"left out at the end of {path}, as sums: {', '.join(map(repr, sums))}")
+    rows = rows[:end]
     counts = [parse_numbers([row[name] for row in rows], whole=True) for name in ("impressions", "clicks")]
     found = []
     for number, (row, shown, clicked) in enumerate(zip(rows, *counts, strict=True), start=1):
@@ -123,6 +130,21 @@ def read_past(path: Path) -> tuple[tuple[str, int, int], ...]:
     if not any(clicked for _, _, clicked in found):
         raise InputError(f"{path} holds no click in {len(found)} rows; a prior opinion needs texts that were clicked")
     return tuple(found)
+
+
+def script_note(model: str, texts: Sequence[str]) -> str | None:
+    """Return what to expect where most letters of texts are of a script that the models that come with Copyloom lack.
+
+    None where there is nothing to say.
+    """
+    letters = [letter for text in texts for letter in text if letter.isalpha()]
+    latin = sum(unicodedata.name(letter, "").startswith("LATIN") for letter in letters)
+    if model not in (SHIPPED, WRITER) or 2 * latin >= len(letters):
+        return None
+    return (
+        f"{model} learned English: texts in other scripts are stored and decoded exactly, but what it writes of them "
+        "is pieces side by side, seldom a sentence; the checks know English only, so read each"
+    )
 
 
 def name_subject(texts: Sequence[str], record: ProductRecord) -> list[str]:

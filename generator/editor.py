@@ -44,13 +44,7 @@ def as_read(model: LanguageModel, sources: str, texts: Sequence[str]) -> tuple[l
 
 
 def read_editor(path: Path) -> tuple[dict[str, Tensor], str | None]:
-    """Return the updates and the head of an editor's file by name, and the hash of the writer that it is of.
-
-    Raises
-    ------
-    InputError
-        If the file is damaged.
-    """
+    """Return the updates and the head of an editor's file by name, and the hash of the writer that it is of."""
     try:
         with safe_open(path, "pt") as file:
             writer = (file.metadata() or {}).get(WRITER_OF)
@@ -99,13 +93,7 @@ class Editor:
 
     @classmethod
     def of(cls, base: LanguageModel, tensors: Mapping[str, Tensor]) -> Editor:
-        """Return the editor that a writer becomes by low-rank updates and a head.
-
-        Raises
-        ------
-        SpaceError
-            If they are of another kind of model.
-        """
+        """Return the editor that a writer becomes by low-rank updates and a head."""
         shapes = [tuple(value.shape) for name, value in sorted(tensors.items()) if name.startswith(HEAD)]
         if shapes != [(len(VERDICTS),), (len(VERDICTS), base.hidden_size)]:
             raise SpaceError(f"the head of the editor does not fit {base.name!r}; use the model it was trained for")

@@ -71,13 +71,7 @@ def updates_of(model: nn.Module) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def restore(model: nn.Module, updates: Mapping[str, Tensor]) -> None:
-    """Give the updates that `put_in` put in the values that `updates_of` returned.
-
-    Raises
-    ------
-    SpaceError
-        If they are of another kind of model, or of another rank.
-    """
+    """Give the updates that `put_in` put in the values that `updates_of` returned."""
     mine = updates_of(model)
     shapes = {name: tuple(value.shape) for name, value in mine.items()}
     if shapes != {name: tuple(value.shape) for name, value in updates.items()}:
@@ -88,13 +82,7 @@ def restore(model: nn.Module, updates: Mapping[str, Tensor]) -> None:
 
 @torch.no_grad()
 def merge(model: nn.Module, updates: Mapping[str, Tensor]) -> None:
-    """Add updates to the matrices of `model`, which has none put in.
-
-    Raises
-    ------
-    SpaceError
-        If they are of another kind of model.
-    """
+    """Add updates to the matrices of `model`, which has none put in."""
     layers = dict(model.named_modules())
     for name in sorted({key.rpartition(".")[0] for key in updates}):
         down, up, layer = updates.get(f"{name}.down"), updates.get(f"{name}.up"), layers.get(name)

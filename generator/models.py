@@ -29,6 +29,8 @@ SHIPPED = "copyloom-tiny"
 """The model that comes with the package."""
 WRITER = "smollm2"
 """The model that writes what people see."""
+ENCODER_ID = "all-MiniLM-L6-v2"
+"""The model that makes sentence vectors, unless another is named; it comes as a package."""
 JUDGE = "gemma3-270m"
 """The model that measures, and is never trained or chosen with."""
 

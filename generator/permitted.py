@@ -18,12 +18,7 @@ from generator.words import ENDINGS, free_words, is_number, ordinary_words, unhe
 
 
 class Permitted:
-    """Says which tokens a language model may write.
-
-    Parameters
-    ----------
-    writer : LanguageModel
-    """
+    """Says which tokens a language model may write."""
 
     def __init__(self, writer: LanguageModel) -> None:
         self.writer = writer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -51,15 +51,35 @@ def strangeness(model: LanguageModel, texts: Sequence[str]) -> Strangeness:
 
     The first token counts in neither figure: with nothing before it, it says how texts begin and not how they read.
     """
-    ids = [model.tokenize(text) for text in texts]
-    beginning = model.embed(torch.tensor([model.beginning])).float()[None].cpu()
     mean, worst = torch.zeros(len(texts)), torch.zeros(len(texts))
-    for number, likely in expectations(model, beginning.expand(len(texts), -1, -1), ids):
-        own = torch.tensor(ids[number][: len(likely)], device=likely.device)
-        nats = -likely[: len(own)].gather(1, own[:, None])[1:, 0]
-        if len(nats):
-            mean[number], worst[number] = nats.mean().cpu(), nats.max().cpu()
+    for number, nats in _surprises(model, [model.tokenize(text) for text in texts]):
+        if len(nats) > 1:
+            mean[number], worst[number] = nats[1:].mean(), nats[1:].max()
     return Strangeness(mean, worst)
+
+
+def strange_words(model: LanguageModel, text: str) -> list[tuple[str, float]]:
+    """Return each word of a text but the first, and how strange a language model finds it there: the nats of all of it.
+
+    Use `strangeness` for a whole text.
+    """
+    ids = model.tokenize(text)
+    words: list[list[int]] = []
+    for place, token in enumerate(ids):
+        if not words or model.tokenizer.decode([token])[:1].isspace():
+            words.append([])
+        words[-1].append(place)
+    ((_, nats),) = _surprises(model, [ids])
+    return [(model.tokenizer.decode([ids[place] for place in word]).strip(), float(nats[word].sum()))
+            for word in words[1:] if word[-1] < len(nats)]  # fmt: skip
+
+
+def _surprises(model: LanguageModel, ids: Sequence[Sequence[int]]) -> Iterator[tuple[int, Tensor]]:
+    """Yield each text's number and the nats (L,) of its tokens to a model that reads nothing before them."""
+    beginning = model.embed(torch.tensor([model.beginning])).float()[None].cpu()
+    for number, likely in expectations(model, beginning.expand(len(ids), -1, -1), ids):
+        own = torch.tensor(ids[number][: len(likely)], device=likely.device)
+        yield number, -likely[: len(own)].gather(1, own[:, None])[:, 0].cpu()
 
 
 class Readability:

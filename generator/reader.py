@@ -71,11 +71,6 @@ class Reading:
 class GrammarReader:
     """Reads texts about one product record.
 
-    Parameters
-    ----------
-    grammar : Grammar
-    record : ProductRecord
-
     Examples
     --------
     >>> knife = ProductRecord(name="chef knife", quality=["balanced"], proof=["rated 4.8 out of 5"])

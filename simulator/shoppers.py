@@ -104,11 +104,6 @@ class SimulatedFeed:
 
     The clicks of one text in one snapshot depend on the seed, the snapshot's number, the text and its impressions,
     and on nothing else: another policy meets the same shoppers (common random numbers).
-
-    Parameters
-    ----------
-    shoppers : Shoppers
-    seed : int
     """
 
     def __init__(self, shoppers: Shoppers, seed: int) -> None:

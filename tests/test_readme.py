@@ -24,15 +24,17 @@ def name(value: object) -> str | None:
 
 @pytest.mark.parametrize(("page", "code", "printed"), PROMISED, ids=name)
 def test_python_prints_what_the_page_says(
-    page: Path, code: str, printed: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+    page: Path, code: str, printed: str, capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
     exec(code, {})
     assert capsys.readouterr().out == printed
 
 
 def test_examples_are_found() -> None:
     assert [page.parent.name for page, _, _ in PROMISED] == [
-        ROOT.name, "generator", "embeddings", "simulator", "how-to"
+        ROOT.name, ROOT.name, "generator", "embeddings", "simulator", "how-to"
     ]  # fmt: skip
 
 

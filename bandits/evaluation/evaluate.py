@@ -65,10 +65,6 @@ def evaluate_rounds(
     seed : int
         Of folds and bootstrap.
 
-    Returns
-    -------
-    Evaluation
-
     Raises
     ------
     InputError
@@ -170,10 +166,6 @@ def evaluate(
         Of folds and bootstrap.
     reading : Reading, optional
         What a person says of the log's file.
-
-    Returns
-    -------
-    Evaluation
 
     Raises
     ------

@@ -101,13 +101,7 @@ class LogTable:
         return sorted(self.texts.drop_null().unique().to_pylist())
 
     def rounds(self, names: Sequence[str]) -> LoggedRounds:
-        """The rounds, their texts as indices into the names.
-
-        Raises
-        ------
-        InputError
-            If there is a problem.
-        """
+        """The rounds, their texts as indices into the names."""
         raise_if_any(self.problems)
         return LoggedRounds(
             texts=pc.index_in(self.texts, value_set=pa.array(names, pa.string())).to_numpy(),

@@ -71,12 +71,6 @@ def problems_where(bad: np.ndarray, values: Any, column: str, what: str, allowed
 
 
 def raise_if_any(problems: Sequence[Problem], where: str = "the log") -> None:
-    """Raise one error that names all problems.
-
-    Raises
-    ------
-    InputError
-        If there are any.
-    """
+    """Raise one error that names all problems."""
     if problems:
         raise InputError(f"{where} cannot be used: {'; '.join(map(str, problems))}; mend these rows or leave them out")

@@ -127,13 +127,7 @@ def float_array(name: str, values: Any, shape: tuple[int, ...] | None = None) ->
 
 
 def index_array(name: str, values: Any, n: int, count: int | None = None) -> np.ndarray:
-    """Values as int64 indices of shape (n,), each at least 0 and below the count.
-
-    Raises
-    ------
-    InputError
-        If they are not.
-    """
+    """Values as int64 indices of shape (n,), each at least 0 and below the count."""
     given = float_array(name, values, (n,))
     most = np.inf if count is None else count - 1
     wrong = ~((given >= 0) & (given <= most) & (given == np.floor(given)))

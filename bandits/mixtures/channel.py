@@ -42,11 +42,6 @@ class Channel:
         -------
         mean, variance : Tensor of shape (..., Q, d)
             The variance is the residual's plus that of the fitted map.
-
-        Raises
-        ------
-        InputError
-            If shapes do not fit or a feature is not finite.
         """
         features = finite_tensor("features", features).to(self.coefficients_.device)
         d = self.coefficients_.shape[-1]
@@ -76,11 +71,6 @@ class RealisedFeatureMap:
     residual_strength : float
         Weight of that, in pairs.
 
-    Raises
-    ------
-    InputError
-        If a value is not positive.
-
     Examples
     --------
     >>> import torch
@@ -108,15 +98,6 @@ class RealisedFeatureMap:
             Reduced features of the wanted points and of the texts really decoded; n may be 0.
         present : array of shape (..., n), bool, optional
             False in padding rows, whose values are ignored.
-
-        Returns
-        -------
-        Channel
-
-        Raises
-        ------
-        InputError
-            If shapes differ or a feature is not finite.
         """
         wanted, realised = as_tensor("wanted", wanted), as_tensor("realised", realised)
         if wanted.ndim < 2 or wanted.shape != realised.shape or wanted.shape[-1] < 1:

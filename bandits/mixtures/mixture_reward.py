@@ -11,11 +11,9 @@ class MixtureReward(Protocol):
 
     def value(self, features: Tensor) -> Tensor:
         """Rewards (B, Q) of features (B, Q, d), float64."""
-        ...
 
     def gradient(self, features: Tensor) -> Tensor:
         """Gradients (B, Q, d) at features (B, Q, d), float64."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,11 +36,6 @@ class RealisedBound:
         Width of the bound in standard deviations.
     feature_map : callable, optional
         Differentiable by torch.
-
-    Raises
-    ------
-    InputError
-        If widths or leading dimensions do not fit.
     """
 
     channel: Channel

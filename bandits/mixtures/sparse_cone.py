@@ -128,15 +128,6 @@ class SparseCone:
             Mixtures that grow side by side; 4 are enough for a linear reward.
         singles : Tensor of shape (B, M), optional
             What `singles` gave, for one reward and many searches.
-
-        Returns
-        -------
-        SparseMixtures
-
-        Raises
-        ------
-        InputError
-            If shapes do not fit or a number is not finite.
         """
         check_count("beams", beams)
         M, S = self.pool.shape

@@ -39,19 +39,15 @@ class OnlineBandit(Protocol):
 
     def add(self, features: Any) -> list[int]:
         """Add texts of features (n, d); return their numbers."""
-        ...
 
     def retire(self, texts: Sequence[int]) -> None:
         """Never choose these texts again; outcomes of earlier decisions still count."""
-        ...
 
     def choose(self, eligible: Sequence[int] | None = None) -> Decision:
         """Return what to show, among all texts that are not retired or among `eligible` ones."""
-        ...
 
     def learn(self, decision: Decision, reward: float) -> None:
         """Take in the reward of a decision, in [0, 1]."""
-        ...
 
 
 class Slate:
@@ -131,13 +127,7 @@ def share_left(count: int, floor: float) -> float:
 
 
 def check_outcome(decision: Decision, reward: float, slate: Slate) -> None:
-    """Raise unless the decision is about a known text and the reward lies in [0, 1].
-
-    Raises
-    ------
-    InputError
-        If not.
-    """
+    """Raise unless the decision is about a known text and the reward lies in [0, 1]."""
     if type(decision.text) is not int or not 0 <= decision.text < len(slate.features):  # arrays cost: only to refuse
         slate.known([decision.text])
     check_number("propensity", decision.propensity, least=0, most=1, above=True)

@@ -50,11 +50,6 @@ class OnlineThompson:
         Outcomes from one fit to the next.
     seed : int
 
-    Raises
-    ------
-    InputError
-        If a value is out of range.
-
     Examples
     --------
     >>> bandit = OnlineThompson([[1.0], [-1.0]], RewardPrior(base_rate=0.1, logit_sd=1.0))

@@ -23,7 +23,10 @@ class VowpalWabbitConfig:
         The number that goes with it: gamma_scale, epsilon, lambda, bags, covers, mellowness or first impressions.
     cb_type : str
         mtr, dr, ips or dm: how rewards of texts that were not shown are estimated.
-    learning_rate, power_t : float, optional
+    learning_rate : float, optional
+        Size of the first steps (``-l``).
+    power_t : float, optional
+        Power of time by which steps shrink.
     large_action_space : int, optional
         Texts that are left after the spanner's choice (Zhu et al. 2022), where there are many.
     epsilon_decay : bool

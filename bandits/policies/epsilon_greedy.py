@@ -25,11 +25,6 @@ class EpsilonGreedy:
     floor : float
         Least probability of every present text.
 
-    Raises
-    ------
-    InputError
-        If a value is out of range.
-
     Examples
     --------
     >>> import torch

@@ -27,11 +27,6 @@ class Holdout:
     share : float
         Probability of the control.
 
-    Raises
-    ------
-    InputError
-        If a value is out of range.
-
     Examples
     --------
     >>> import torch

@@ -7,11 +7,13 @@ import torch
 from torch import Tensor
 
 from bandits.inputs import finite_tensor, mask_tensor
-from bandits.numbers import check_count, check_number
+from bandits.numbers import check_number
 from bandits.policies.policy import Allocation, check_floor, showable
 from bandits.posterior import Posterior
 from bandits.streams import Generators
 from copyloom import InputError
+
+_MOST_STEPS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +43,7 @@ class Design:
         return self.worst_variance / self.rank
 
 
-def optimal_design(features: Any, present: Any = None, *, tolerance: float = 0.01, most_steps: int = 10_000) -> Design:
+def optimal_design(features: Any, present: Any = None, *, tolerance: float = 0.01) -> Design:
     """D-optimal (and so G-optimal) weights of texts, by Frank-Wolfe steps towards and away from texts.
 
     Steps of exact length after Fedorov and Wynn, and away from texts that know least after Atwood (1973); see Todd
@@ -54,9 +56,8 @@ def optimal_design(features: Any, present: Any = None, *, tolerance: float = 0.0
     present : array of shape (..., N), bool, optional
         Which texts may have weight.
     tolerance : float
-        Stops when `Design.certificate` is at most 1 + tolerance in every campaign.
-    most_steps : int
-        Stops at the latest after so many; the certificate says how far it came.
+        Stops when `Design.certificate` is at most 1 + tolerance in every campaign, or after 10,000 steps: it says how
+        far they came.
 
     Raises
     ------
@@ -64,7 +65,6 @@ def optimal_design(features: Any, present: Any = None, *, tolerance: float = 0.0
         If features are not finite, or the texts of a campaign do not span all p dimensions.
     """
     check_number("tolerance", tolerance, least=0, above=True)
-    check_count("most_steps", most_steps)
     rows = finite_tensor("features", features)
     if rows.ndim < 2 or rows.shape[-2] < 1:
         raise InputError(f"features has shape {tuple(rows.shape)}; pass (..., N, p) with at least one text")
@@ -74,7 +74,7 @@ def optimal_design(features: Any, present: Any = None, *, tolerance: float = 0.0
         raise InputError(f"the texts do not span the {p} dimensions of their features; drop columns or add texts")
     weights = shown.to(torch.float64) / shown.sum(dim=-1, keepdim=True)
     variance = _variances(rows, weights)
-    for _ in range(most_steps):
+    for _ in range(_MOST_STEPS):
         done = variance.amax(dim=-1) <= p * (1 + tolerance)
         if bool(done.all()):
             break
@@ -116,11 +116,6 @@ class OptimalDesign:
         See `optimal_design`.
     floor : float
         Least probability of every present text.
-
-    Raises
-    ------
-    InputError
-        If a value is out of range.
     """
 
     tolerance: float = 0.01

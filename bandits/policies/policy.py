@@ -71,7 +71,6 @@ class Policy(Protocol):
     @property
     def name(self) -> str:
         """What kind of policy this is, for tables and logs; its repr adds the hyper-parameters."""
-        ...
 
     def allocate(self, posterior: Posterior, present: Tensor | None, generator: Generators) -> Allocation:
         """Probabilities of the next snapshot.
@@ -85,17 +84,12 @@ class Policy(Protocol):
         generator : torch.Generator or sequence of them
             One per campaign; policies that do not draw leave them untouched.
 
-        Returns
-        -------
-        Allocation
-
         Raises
         ------
         InputError
             If a campaign has no text to show, `present` names a text that the posterior does not know, or the
             floor is too high for the number of texts.
         """
-        ...
 
 
 def showable(posterior: Posterior, present: Tensor | None) -> Tensor:
@@ -162,13 +156,7 @@ def error_of_shares(counts: Tensor, draws: int) -> Tensor:
 
 
 def check_floor(floor: float) -> None:
-    """Raise unless the floor is a probability.
-
-    Raises
-    ------
-    InputError
-        If it is not.
-    """
+    """Raise unless the floor is a probability."""
     check_number("floor", floor, least=0, most=1)
 
 

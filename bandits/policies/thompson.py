@@ -44,11 +44,6 @@ class ThompsonSampling:
     single_precision : bool
         Draws in float32: about twice as fast, and off by some 1e-6.
 
-    Raises
-    ------
-    InputError
-        If a value is out of range.
-
     Examples
     --------
     >>> import torch

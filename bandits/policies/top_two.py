@@ -32,11 +32,6 @@ class TopTwoThompson:
     floor : float
         Least probability of every present text.
 
-    Raises
-    ------
-    InputError
-        If a value is out of range.
-
     Examples
     --------
     >>> import torch

@@ -28,11 +28,6 @@ class UpperConfidenceBound:
     floor : float
         Least probability of every present text.
 
-    Raises
-    ------
-    InputError
-        If a value is out of range.
-
     Examples
     --------
     >>> import torch

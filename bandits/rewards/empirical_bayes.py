@@ -74,10 +74,6 @@ def learn_prior(
         Standard deviation of the guess: of the base rate in logits, of each scale in its logarithm. At 1, the
         guess of `intercept_sd` counts half as much as one campaign whose own rate is known exactly.
 
-    Returns
-    -------
-    LearnedPrior
-
     Raises
     ------
     InputError

@@ -33,11 +33,6 @@ class QuadraticFeatures:
     share : float
         Share of the predictor's prior variance that is curvature, from 0 to 1.
 
-    Raises
-    ------
-    InputError
-        If a value is out of range.
-
     Examples
     --------
     >>> wide = QuadraticFeatures(d=2)
@@ -86,11 +81,6 @@ class RandomFourierFeatures:
         Share of the predictor's prior variance that belongs to the cosines, from 0 to 1.
     seed : int
         The same seed gives the same map.
-
-    Raises
-    ------
-    InputError
-        If a value is out of range.
 
     Examples
     --------
@@ -154,11 +144,6 @@ class Interactions:
         Number of features of text and context; the context is whitened over impressions, as `segment_context` is.
     context_share, share : float
         Shares of the predictor's prior variance that belong to the context alone and to the products.
-
-    Raises
-    ------
-    InputError
-        If a value is out of range.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Counts that fade: what shoppers did long ago says less of what they do now."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -12,32 +12,6 @@ from copyloom import InputError
 
 #: What ages a snapshot: each later snapshot by 1, or each impression shown since by 1.
 Clock: TypeAlias = Literal["rounds", "impressions"]
-
-
-class Forgetting(Protocol):
-    """A rule for what a snapshot of some age still counts."""
-
-    @property
-    def clock(self) -> Clock:
-        """What ages a snapshot."""
-        ...
-
-    def kept(self, age: Tensor, span: Tensor) -> Tensor:
-        """Share that a snapshot still counts.
-
-        Parameters
-        ----------
-        age : Tensor
-            What has come since its end: 0 for the latest.
-        span : Tensor
-            What came in it: 1 in rounds, its impressions otherwise.
-
-        Returns
-        -------
-        Tensor
-            Of the broadcast shape, in [0, 1].
-        """
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +25,6 @@ class Discount:
     half_life : float
         In units of the clock.
     clock : {"impressions", "rounds"}
-
-    Raises
-    ------
-    InputError
-        If a value is out of range.
     """
 
     half_life: float
@@ -66,7 +35,15 @@ class Discount:
         _check_clock(self.clock)
 
     def kept(self, age: Tensor, span: Tensor) -> Tensor:
-        """2^(-age / half_life); see `Forgetting.kept`."""
+        """Share that a snapshot still counts, 2^(-age / half_life), in the broadcast shape.
+
+        Parameters
+        ----------
+        age : Tensor
+            What has come since its end: 0 for the latest.
+        span : Tensor
+            What came in it: 1 in rounds, its impressions otherwise.
+        """
         return torch.exp2(-age / self.half_life)
 
 
@@ -79,11 +56,6 @@ class SlidingWindow:
     length : float
         In units of the clock. A snapshot that lies across the edge counts by the share inside it.
     clock : {"impressions", "rounds"}
-
-    Raises
-    ------
-    InputError
-        If a value is out of range.
     """
 
     length: float
@@ -94,8 +66,12 @@ class SlidingWindow:
         _check_clock(self.clock)
 
     def kept(self, age: Tensor, span: Tensor) -> Tensor:
-        """The share of the span that is younger than the length; see `Forgetting.kept`."""
+        """The share of the span that is younger than the length; see `Discount.kept`."""
         return ((self.length - age) / span.clamp(min=torch.finfo(span.dtype).tiny)).clamp(0, 1)
+
+
+#: A rule for what a snapshot of some age still counts.
+Forgetting: TypeAlias = Discount | SlidingWindow
 
 
 def remembered(forgetting: Forgetting, impressions: Any, *others: Any) -> tuple[Tensor, ...]:
@@ -114,11 +90,6 @@ def remembered(forgetting: Forgetting, impressions: Any, *others: Any) -> tuple[
     tuple of Tensor of shape (..., N)
         Impressions first, then the others; not whole in general. Clicks are at most impressions
         if those of every snapshot are.
-
-    Raises
-    ------
-    InputError
-        If shapes differ, a value is not finite or impressions are negative.
 
     Examples
     --------

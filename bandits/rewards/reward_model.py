@@ -32,11 +32,6 @@ class RewardPrior:
     intercept_sd : float
         How far, in logits, the campaign's own base rate may lie from `base_rate`.
 
-    Raises
-    ------
-    InputError
-        If a value is out of range.
-
     Examples
     --------
     >>> round(RewardPrior(base_rate=0.02).base_logit, 3)
@@ -143,15 +138,6 @@ class LogisticRewardModel:
             What `fit` or `refit` returned for these texts, under whatever prior.
         impressions, clicks : array of shape (..., N)
             New totals; nothing is added to what the posterior knows.
-
-        Returns
-        -------
-        Posterior
-
-        Raises
-        ------
-        InputError
-            If shapes differ, a value is not finite or counts are impossible.
         """
         problem, start = self._problem_at(posterior, impressions, clicks)
         return self._fit(problem, posterior.design, posterior.present, start)
@@ -172,11 +158,6 @@ class LogisticRewardModel:
         Returns
         -------
         Tensor of shape (...)
-
-        Raises
-        ------
-        InputError
-            If shapes differ, a value is not finite or counts are impossible.
         """
         problem, mode = self._problem_at(posterior, impressions, clicks)
         return problem.log_evidence(mode, problem.curvature(mode.logits)).reshape(posterior.leading)

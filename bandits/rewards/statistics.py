@@ -27,11 +27,6 @@ def checked_rows(features: Any, present: Any, **statistics: Any) -> tuple[Tensor
     present : Tensor of shape (..., N), bool
     statistics : list of Tensor of shape (..., N)
         In the order given, 0 in absent rows.
-
-    Raises
-    ------
-    InputError
-        If shapes do not fit or a value of a present row is not finite.
     """
     features = as_tensor("features", features)
     arrays = {name: as_tensor(name, values) for name, values in statistics.items()}
@@ -51,13 +46,7 @@ def checked_rows(features: Any, present: Any, **statistics: Any) -> tuple[Tensor
 
 
 def same_rows(present: Tensor, **statistics: Any) -> list[Tensor]:
-    """Statistics for the rows of an earlier fit, which are not checked again: list of Tensor of shape (..., N).
-
-    Raises
-    ------
-    InputError
-        If shapes differ or a value of a present row is not finite.
-    """
+    """Statistics for the rows of an earlier fit, which are not checked again: list of Tensor of shape (..., N)."""
     found = []
     for name, values in statistics.items():
         array = as_tensor(name, values).to(present.device)

@@ -2,7 +2,8 @@
 
 The predictor's logits enter the reward model as one more feature. Its coefficient, the *trust*, has a prior like any
 other: the data learn how far to follow the predictor, down to not at all and below. So a wrong predictor costs
-impressions, and how many can be said beforehand; it never blocks learning.
+impressions; it never blocks learning. Spread evenly, trust / (trust_sd^2 v p (1 - p)) of them are expected to bring the
+trust in a reversed one to 0, at a click rate p and a variance v of its column over impressions.
 """
 
 import math
@@ -38,11 +39,6 @@ class TextPrior:
         tests/bandits/rewards/test_text_prior.py has the setting).
     cap : float
         No text is moved by more than trust * cap logits: the column ends at -cap and cap.
-
-    Raises
-    ------
-    InputError
-        If a value is out of range.
 
     Examples
     --------
@@ -82,11 +78,6 @@ class TextPrior:
         Returns
         -------
         Tensor of shape (..., N, d + 1)
-
-        Raises
-        ------
-        InputError
-            If shapes do not fit or a centre is not finite.
         """
         features, said = as_tensor("features", features), as_tensor("prior_logits", prior_logits)
         middle = finite_tensor("centre", centre)[..., None].to(said.device)
@@ -106,35 +97,6 @@ class TextPrior:
         check_count("d", d)
         sds = [prior.logit_sd / math.sqrt(d)] * d + [self.trust_sd]
         return LogisticRewardModel(prior, theta_mean=[0.0] * d + [self.trust], theta_sd=sds)
-
-    def impressions_to_drop(self, column_variance: float, rate: float, truth: float = -1.0) -> float:
-        """Impressions after which the trust in a wrong predictor is expected to be 0 or less.
-
-        Spread evenly over texts, n impressions weigh n column_variance rate (1 - rate); the posterior mean of
-        the trust is the precision-weighted mean of prior and truth. Policies that follow the prior show its
-        favourites more, which lowers the variance of the column as shown: pass that one.
-
-        Parameters
-        ----------
-        column_variance : float
-            Variance of the (capped) column over impressions, in squared logits.
-        rate : float
-            Mean click rate.
-        truth : float
-            What the trust should be, below 0: -1 is a predictor with the sign reversed.
-
-        Examples
-        --------
-        >>> round(TextPrior(trust=0.5, trust_sd=0.5).impressions_to_drop(0.2**2, rate=0.02))
-        2551
-        """
-        check_number("column_variance", column_variance, least=0, above=True)
-        check_number("rate", rate, least=0, most=1, above=True)
-        if rate == 1:
-            raise InputError("rate is 1; pass a click rate strictly between 0 and 1")
-        if not truth < 0:
-            raise InputError(f"truth is {truth}; pass a number below 0: what the trust in a wrong predictor should be")
-        return self.trust / (self.trust_sd**2 * -truth * column_variance * rate * (1 - rate))
 
     def report(self, posterior: Posterior) -> "TrustReport":
         """How the trust fared, from a posterior of `model`."""

@@ -1,8 +1,10 @@
 """How many texts a given traffic can tell apart, and how long that takes: what to know before the first impression."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import brentq
@@ -10,10 +12,12 @@ from scipy.optimize.elementwise import find_root
 from scipy.special import logsumexp
 from scipy.stats import binom, norm
 
-from bandits.inputs import Array
 from bandits.numbers import check_count, check_number
-from bandits.sequential.stopping import LOG_RATIOS
+from bandits.sequential.ratios import LOG_RATIOS
 from copyloom import InputError
+
+if TYPE_CHECKING:
+    from bandits.inputs import Array
 
 #: The largest slate that is planned for.
 MOST_TEXTS = 1000

@@ -77,10 +77,6 @@ def check_sample_ratio(
     prior_impressions : float
         The more, the smaller the departures that are looked for: relative ones of about 1 / sqrt(pi k).
 
-    Returns
-    -------
-    SampleRatio
-
     Raises
     ------
     InputError

@@ -21,10 +21,8 @@ from scipy.special import logsumexp
 from bandits.inputs import Array, mask_tensor
 from bandits.numbers import check_number
 from bandits.sequential.counts import clicks_on_impressions, snapshot_probabilities
+from bandits.sequential.ratios import LOG_RATIOS
 from copyloom import InputError
-
-#: Log ratios of two rates that a pair's evidence is mixed over, alike. Leads below half the least are never found.
-LOG_RATIOS = np.geomspace(0.005, 0.8, 11)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,10 +97,6 @@ def identify_best(
         Relative: 0.1 accepts a text if no other has a rate more than 10 % above its own.
     present : array of shape (..., N), bool, optional
         False in the padding columns of ragged slates.
-
-    Returns
-    -------
-    BestText
 
     Raises
     ------

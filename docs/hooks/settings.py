@@ -10,19 +10,22 @@ import typing
 from collections.abc import Iterator
 from typing import Any
 
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
 from pydantic import BaseModel, TypeAdapter
 
 from bandits import RewardPrior
 from embeddings.training.config import AdapterTraining
-from experiments.campaigns.config import PriorConfig
+from experiments.campaigns.config import PolicyConfig, PriorConfig
+from experiments.campaigns.policies import policy_classes
 from experiments.simulation.config import RunConfig
 from experiments.training.editor import EditorTraining
 from experiments.training.tiny.train import TinyConfig
 from experiments.training.writer.config import WriterTraining
 from generator.record import ProductRecord
 from generator.settings import meanings
+
+if typing.TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
 
 PAGE = "settings.md"
 _INTRODUCTION = """# Settings
@@ -51,6 +54,8 @@ _LENGTHS = {"minLength": "≥ {} characters", "maxLength": "≤ {} characters", 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the page."""
+    from mkdocs.structure.files import File
+
     files.append(File.generated(config, PAGE, content=page()))
     return files
 
@@ -107,7 +112,22 @@ def _section(model: type) -> str:
         meaning = meaning if first == name or not meaning else f"see `{first}`"
         cells = [f"`{name}`", _kind(field), default, _allowed(field), meaning]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return f"### {model.__name__}\n\n{_summary(model)}\n\n" + "\n".join(rows) + "\n"
+    more = _policies() if model is PolicyConfig else ""
+    return f"### {model.__name__}\n\n{_summary(model)}\n\n" + "\n".join(rows) + f"\n{more}"
+
+
+def _policies() -> str:
+    """Return the table of policies."""
+    rows = ["| name | class in Python | what it does |", "|---|---|---|"]
+    for name, policy in policy_classes().items():
+        rows.append(
+            f"| `{name}` | `{policy.__module__}.{policy.__name__}` | {_summary(policy).partition(chr(10))[0]} |"
+        )
+    return (
+        "\nIn YAML and in Python the policies are called as follows; in YAML, underscores do for hyphens.\n\n"
+        + "\n".join(rows)
+        + "\n\n`holdout` makes a [`bandits.Holdout`](api/bandits/policies.md) of any of them.\n"
+    )
 
 
 def _inner_summary(field: dict[str, Any], definitions: dict[str, Any]) -> str:

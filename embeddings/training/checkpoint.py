@@ -73,13 +73,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path) -> tuple[TrainingState, dict[str, Tensor], dict[int, dict[str, Tensor]]]:
-    """Return what `save_checkpoint` wrote: the state, parameters, and the optimiser's tensors of each.
-
-    Raises
-    ------
-    InputError
-        If the file is damaged.
-    """
+    """Return what `save_checkpoint` wrote: the state, parameters, and the optimiser's tensors of each."""
     if not path.exists():
         return TrainingState(), {}, {}
     try:

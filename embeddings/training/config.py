@@ -15,18 +15,40 @@ from pydantic import (
     PositiveInt,
 )
 
-from embeddings.encoder import ENCODER_ID
 from embeddings.inversion_config import Precision
-from generator.models import SHIPPED
+from generator.models import ENCODER_ID, SHIPPED
 from generator.settings import Settings, read_mapping, validated
 
 Stage = Literal["adapter", "model", "lora"]
 
 
-class AdapterTraining(BaseModel):
+class Schedule(BaseModel):
+    """When the learning rate of a training rises, stays and falls (Hu et al. 2024, MiniCPM), and what is kept of it.
+
+    Parameters
+    ----------
+    seed : int
+        Of all random numbers.
+    warmup : int
+        Steps over which the learning rate rises.
+    cooldown : float
+        Share of the steps, the last, over which it falls.
+    checkpoint_seconds : float
+        From one checkpoint to the next.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: NonNegativeInt = 0
+    warmup: PositiveInt = 60
+    cooldown: float = Field(0.4, gt=0, le=1)
+    checkpoint_seconds: NonNegativeFloat = 120.0
+
+
+class AdapterTraining(Schedule):
     """How an adapter is trained: alone, then together with its language model (ELM, Tennenholtz et al., ICLR 2024).
 
-    The learning rate rises over `warmup` steps, stays, and falls over the last `cooldown` of a stage's steps.
+    The learning rate rises and falls anew at each stage.
 
     Parameters
     ----------
@@ -37,10 +59,10 @@ class AdapterTraining(BaseModel):
     trust_remote_code : bool
         Run the code that a model or an encoder brings with it.
     stage : {"adapter", "model", "lora"}
-        How far: the adapter alone; then with the whole model; or with low-rank updates of it (LoRA, Hu et al. 2022),
-        which are merged at the end.
+        What is trained last. The adapter alone; then the whole model with it; or low-rank updates of the model (LoRA,
+        Hu et al. 2022), which are merged at the end.
     per_text : int
-        P.
+        Vectors of a text, P.
     width : int
         Of the adapter's hidden layer.
     held_out : float
@@ -51,13 +73,14 @@ class AdapterTraining(BaseModel):
         Texts of a step.
     noise : float
         Most that is added to the unit vectors, as a share of their length: what lies between texts is then decoded too.
-    adapter_steps, joint_steps : int
-        Steps of the two stages.
+    adapter_steps : int
+        Most steps of the adapter alone.
+    joint_steps : int
+        Most steps together with the model.
     adapter_rate, joint_adapter_rate, model_rate, lora_rate : float
         Peak learning rates of the adapter alone, of the adapter beside the model, and of what trains beside it.
     lora_rank : int
-    warmup : int
-    cooldown : float
+        Of the low-rank updates.
     evaluate_every : int
         Steps between looks at the held-out texts.
     judged : int
@@ -68,12 +91,8 @@ class AdapterTraining(BaseModel):
     precision : {"auto", "float32", "bfloat16"}
         In which the model computes; parameters are float32. "auto" is bfloat16 where the device multiplies matrices at
         least three times faster in it.
-    checkpoint_seconds : float
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    seed: NonNegativeInt = 0
     model: str = SHIPPED
     encoder: str = ENCODER_ID
     trust_remote_code: bool = False
@@ -91,13 +110,10 @@ class AdapterTraining(BaseModel):
     model_rate: PositiveFloat = 1e-4
     lora_rate: PositiveFloat = 1e-3
     lora_rank: PositiveInt = 16
-    warmup: PositiveInt = 60
-    cooldown: float = Field(0.4, gt=0, le=1)
     evaluate_every: PositiveInt = 100
     judged: PositiveInt = 64
     patience: PositiveInt | None = 8
     precision: Precision = "float32"
-    checkpoint_seconds: NonNegativeFloat = 120.0
 
     @property
     def stages(self) -> tuple[tuple[Stage, int], ...]:
@@ -117,18 +133,8 @@ def share_of_rate(step: int, steps: int, warmup: int, cooldown: float) -> float:
     return min((step + 1) / warmup, (steps - step) / (cooldown * steps), 1.0)
 
 
-def read_training(path: Path | None, changes: dict[str, Any]) -> AdapterTraining:
-    """Return the settings of an adapter's training; see `read_settings`."""
-    return read_settings(AdapterTraining, path, changes)
-
-
 def read_settings(kind: type[Settings], path: Path | None, changes: dict[str, Any]) -> Settings:
-    """Return the settings in a YAML file, with `changes` on top.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, or a setting does not fit.
-    """
+    """Return the settings in a YAML file, with those of `changes` on top that are not None."""
     given = read_mapping(path, "a mapping of settings such as 'steps: 1000'", empty=True) if path else {}
-    return validated(kind, given | changes, f"training settings {path or changes}")
+    chosen = {name: value for name, value in changes.items() if value is not None}
+    return validated(kind, given | chosen, f"training settings {path or chosen}")

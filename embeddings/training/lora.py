@@ -12,13 +12,7 @@ from generator.language_model import LanguageModel
 
 
 def check_installed() -> None:
-    """Raise unless PEFT is there.
-
-    Raises
-    ------
-    InputError
-        If it is not.
-    """
+    """Raise unless PEFT is there."""
     try:
         import peft  # noqa: F401
     except ImportError as error:

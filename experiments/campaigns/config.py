@@ -24,14 +24,32 @@ class Strict(BaseModel):
 
 
 class HoldoutConfig(Strict):
-    """A text that always keeps a share of the impressions, as a control; the slate's first unless named."""
+    """A text that always keeps a share of the impressions, as a control.
+
+    Parameters
+    ----------
+    share : float
+        Of the impressions.
+    text : str, optional
+        The slate's first unless named.
+    """
 
     share: float = Field(0.1, gt=0, lt=1)
     text: str | None = None
 
 
 class ForgettingConfig(Strict):
-    """What old clicks still count: half after each `half_life`, or nothing outside a `window`, by the clock."""
+    """What old clicks still count; one of `half_life` and `window` must be given.
+
+    Parameters
+    ----------
+    half_life : float, optional
+        After each, clicks count half as much.
+    window : float, optional
+        Clicks before it count nothing.
+    clock : {"rounds", "impressions"}
+        In which both are measured.
+    """
 
     half_life: float | None = Field(None, gt=0)
     window: float | None = Field(None, gt=0)
@@ -255,7 +273,7 @@ class CampaignConfig(Strict):
     column : str, optional
         Which column of `texts` and `own` holds the texts: its name, or its number from 1.
     reading : Reading
-        What is said of that file: delimiter, encoding, header, html; found out unless given.
+        What is said of that file: delimiter, encoding, header, html, sheet; found out unless given.
     subject : Path, optional
         YAML product record that new texts are about; the shipped one with the shipped claims.
     own : Path, optional

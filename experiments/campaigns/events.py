@@ -127,6 +127,8 @@ class Published(_Happening):
         How many are asked for.
     by_segment : tuple of tuples of float
         The probabilities in each segment, where the policy tells them apart; else nothing.
+    learned : int
+        Closed impressions that it was learned from.
     """
 
     kind: Literal["published"] = "published"
@@ -134,6 +136,7 @@ class Published(_Happening):
     probabilities: tuple[float, ...]
     impressions: int
     by_segment: tuple[tuple[float, ...], ...] = ()
+    learned: int = 0
 
     def chances(self, segment: int) -> tuple[float, ...]:
         """Return the probabilities in a segment, by its number."""

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from copyloom import InputError
+from copyloom.tables import say
 from experiments.campaigns.config import CampaignConfig
-from experiments.texts import MAX_TEXTS, name_subject, read_past, read_texts, shipped_claims
+from experiments.texts import MAX_TEXTS, name_subject, read_past, read_texts, script_note, shipped_claims
 from generator.record import ProductRecord
 
 FEW = 5
@@ -37,6 +38,10 @@ def given_texts(config: CampaignConfig) -> Given:
         If a file cannot be used, or fewer than two texts are about the subject.
     """
     given, prior = _given(config), config.prior.text_prior
+    about = list(given.subject.phrases().values()) if given.subject else []
+    if note := script_note(config.model, given.texts + about):
+        say(note)
+        given = replace(given, notes=[*given.notes, note])
     return given if prior is None else replace(given, past=read_past(prior.past))
 
 

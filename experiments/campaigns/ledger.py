@@ -27,6 +27,14 @@ Keep = Callable[[Connection, Sequence[Happening]], None]
 """Writes what belongs to some events, in their transaction: vectors of written texts, say."""
 
 
+Clock = Callable[[], datetime]
+
+
+def now() -> datetime:
+    """Return the time of this machine, UTC."""
+    return datetime.now(UTC)
+
+
 class Ledger:
     """Records what happens to campaigns, and tells it again.
 
@@ -38,6 +46,8 @@ class Ledger:
         What makes the run this one: settings, texts and subject; a database with events of another is refused. Without
         it, to read, any will do.
 
+    clock : callable, optional
+        Says the time, UTC.
     shared : bool
         Whether other processes may record events of the same campaigns meanwhile. Then those come first, and what
         happened is applied to what they made of it; else a step that was overtaken is refused.
@@ -48,8 +58,8 @@ class Ledger:
         If the database belongs to another configuration.
     """
 
-    def __init__(self, engine: Engine, config: str | None = None, shared: bool = False) -> None:
-        self.engine, self.shared = engine, shared
+    def __init__(self, engine: Engine, config: str | None = None, clock: Clock = now, shared: bool = False) -> None:
+        self.engine, self.clock, self.shared = engine, clock, shared
         if config is not None:
             self._claim(config)
 
@@ -144,8 +154,8 @@ class Ledger:
             first = [campaign.recorded for campaign in campaigns]
             if before is not None:
                 first = _after_others(connection, campaigns, fresh, before)
-            now = datetime.now(UTC)
-            events = [Event(campaign.name, start + place, now, what)
+            at = self.clock()
+            events = [Event(campaign.name, start + place, at, what)
                       for campaign, start, new in zip(campaigns, first, fresh, strict=True)
                       for place, what in enumerate(new)]  # fmt: skip
             try:

@@ -44,6 +44,8 @@ def write(campaign: Campaign, text: str, by: str, instead_of: str | None = None)
         If the campaign knows the text already, or does not know the one that it replaces.
     """
     state = campaign.state
+    if not text.strip():
+        raise InputError("a text without a word was given; write one")
     if text in state.slate or text in state.usable:
         raise InputError(f"{text!r} is a text of {campaign.name} already; write another one")
     if instead_of is not None and instead_of not in {*state.slate, *state.parents, *state.usable}:
@@ -109,8 +111,9 @@ def _snapshot(state: State, chances: Sequence[Sequence[float]], impressions: int
         seen = state.by_segment[0].sum(0) + 1.0
         overall = tuple((seen / seen.sum() @ rows).tolist())
     by_segment = tuple(rows) if state.tells_apart else ()
-    number = len(state.snapshots)
-    return Published(snapshot=number, probabilities=overall, impressions=impressions, by_segment=by_segment)
+    learned = state.snapshots[-1].learned if state.snapshots else 0
+    return Published(snapshot=len(state.snapshots), probabilities=overall, impressions=impressions,
+                     by_segment=by_segment, learned=learned)  # fmt: skip
 
 
 def _paired(state: State, chances: Sequence[float]) -> list[tuple[str, float]]:

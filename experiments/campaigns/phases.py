@@ -195,6 +195,7 @@ def _published(state: State, chances: Tensor, impressions: int) -> Published:
         probabilities=tuple(overall.tolist()),
         impressions=impressions,
         by_segment=tuple(map(tuple, chances.tolist())) if state.tells_apart else (),
+        learned=int(state.totals[0].sum()),
     )
 
 

@@ -40,6 +40,12 @@ _BY_NAME: dict[str, Callable[[PolicyConfig], Policy]] = {
 }
 
 
+def policy_classes() -> dict[str, type]:
+    """Return the class of each policy by its name in settings; the page of settings lists them."""
+    named = {name: type(make(PolicyConfig.model_validate(name))) for name, make in _BY_NAME.items()}
+    return {**named, "vowpal-wabbit": VowpalWabbit}
+
+
 class Policies:
     """Allocates the impressions of campaigns, each by the policy that it was opened with.
 

@@ -60,8 +60,6 @@ class State:
         Impressions and clicks.
     closed : mapping of str to Closed
         Outcomes that are in the counts, by id, in the order in which they came.
-    fresh : int
-        Impressions that closed since the last snapshot.
     stale : bool
         Whether a person has approved or resumed texts since, so that there is a new snapshot to publish.
     """
@@ -78,7 +76,6 @@ class State:
     snapshots: tuple[Published, ...] = ()
     counts: Mapping[Cell, tuple[int, int]] = field(default_factory=dict)
     closed: Mapping[str, Closed] = field(default_factory=dict)
-    fresh: int = 0
     stale: bool = False
 
     @cached_property
@@ -135,6 +132,12 @@ class State:
         """Impressions and clicks of each text of the slate over all segments and contexts, both (N,)."""
         shown, clicked = self.by_segment.sum(-1)
         return shown, clicked
+
+    @property
+    def fresh(self) -> int:
+        """Closed impressions that the last snapshot was not learned from."""
+        shown = sum(impressions for impressions, _ in self.counts.values())
+        return shown - (self.snapshots[-1].learned if self.snapshots else 0)
 
     @property
     def histories(self) -> NDArray[np.int64]:
@@ -202,7 +205,7 @@ def apply(state: State, event: Happening) -> State:
             hidden = [text for text, *said in zip(state.slate, event.probabilities, *event.by_segment, strict=True)
                       if text not in shown and max(said) > 0]  # fmt: skip
             _need(not hidden, event, "it would show a text that is retired or paused")
-            return replace(state, snapshots=(*state.snapshots, event), fresh=0, stale=False)
+            return replace(state, snapshots=(*state.snapshots, event), stale=False)
         case Closed():
             return _counted(state, [event])
         case Retired():
@@ -229,7 +232,7 @@ def replay(events: Iterable[Happening], state: State | None = None) -> State:
 
 def _counted(state: State, events: Sequence[Closed]) -> State:
     """Return the state with outcomes in its counts, each once; many at a time, as the counts are copied."""
-    counts, closed, fresh = dict(state.counts), dict(state.closed), state.fresh
+    counts, closed = dict(state.counts), dict(state.closed)
     for event in events:
         if event.id in closed:
             continue
@@ -240,9 +243,8 @@ def _counted(state: State, events: Sequence[Closed]) -> State:
             _need(known, event, f"{(place, segment, impressions, clicks)} is of no text, segment or number of clicks")
             before = counts.get((place, segment, event.context), (0, 0))
             counts[place, segment, event.context] = (before[0] + impressions, before[1] + clicks)
-            fresh += impressions
         closed[event.id] = event
-    return state if len(closed) == len(state.closed) else replace(state, counts=counts, closed=closed, fresh=fresh)
+    return state if len(closed) == len(state.closed) else replace(state, counts=counts, closed=closed)
 
 
 def _need_left(state: State, event: Retired | Paused) -> None:

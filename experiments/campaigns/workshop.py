@@ -14,6 +14,7 @@ from torch import Tensor
 from bandits import MixtureProposer, RealisedFeatureMap
 from bandits.mixtures.channel import Channel
 from copyloom import Report
+from embeddings.adapter import is_composing
 from embeddings.encoded import EncodedOnce
 from embeddings.geometry import Reduction
 from embeddings.mixing import wanted_point
@@ -122,15 +123,19 @@ def hired(
     report("loading the model", 0, 1)
     space = Space.load(config.model, config.device, trust_remote_code=config.trust_remote_code)
     space = replace(space, encoder=EncodedOnce(space.encoder))
-    config, pool = _resolved(config, given, space.composes), Pool(engine, pool_name, space.identity)
+    config, pool = settled(config, given), Pool(engine, pool_name, space.identity)
     stored = _stored(config, given.texts, space, pool, report)
     reader = GrammarReader(Grammar.load(), given.subject) if given.subject else None
     checker = Checker(config.rules or BrandRules(), given.texts, reader)
     return config, Writer(space, pool, stored, given.subject, checker, config.proposer.effort, config.inversion)
 
 
-def _resolved(config: Settings, given: Given, composes: bool) -> Settings:
-    """Return settings with the brand rules of the given texts, and the proposer's of a writer that composes or not."""
+def settled(config: Settings, given: Given) -> Settings:
+    """Return settings with the brand rules of the given texts, and the proposer's of a writer that composes or not.
+
+    What is settled stays as it is when it is settled again.
+    """
+    composes = is_composing(config.model)
     strict = not composes  # a pretrained writer has more words than the grammar, and rules of its own
     like = BrandRules.like(given.texts, strict and given.subject is not None) if config.texts else None
     rules = config.rules or like or BrandRules(only_known_words=strict)

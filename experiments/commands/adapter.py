@@ -10,35 +10,32 @@ import typer
 
 from copyloom import InputError
 from copyloom.tables import Reading
+from embeddings.training.config import AdapterTraining, read_settings
 from experiments.commands import console
 from experiments.commands.options import Column, DeviceName, Json, Trust, reads
+from experiments.commands.settings import takes
 
 _SHOWN = 5
-_HOW = {"rich_help_panel": "How it is trained; --config has the rest"}
+_ASKED: dict[str, Any] = dict.fromkeys(
+    ("model", "encoder", "stage", "per_text", "adapter_steps", "joint_steps", "rows", "patience", "precision", "seed")
+)
+"""Without defaults: what is not asked for stands as in --config."""
 
 
-@reads("delimiter", "encoding", "header", "html")
+@takes(AdapterTraining, *_ASKED, panel="How it is trained; --config has the rest", **_ASKED)
+@reads("delimiter", "encoding", "sheet", "header", "html")
 def train_adapter_command(
     texts: Annotated[
         Path, typer.Option(help="One text a line, CSV, JSON lines, Parquet or Excel; - is standard input.")
     ],
     column: Column = None,
-    model: Annotated[str | None, typer.Option(help="copyloom-tiny, a folder, or a causal model's hub id.")] = None,
-    encoder: Annotated[str | None, typer.Option(help="Folder or hub id of a sentence-transformers model.")] = None,
     vectors: Annotated[
-        Path | None, typer.Option(help="Instead: one row a text, .npy, .safetensors or .parquet.")
+        Path | None, typer.Option(help="In place of an encoder's: one row a text, .npy, .safetensors or .parquet.")
     ] = None,
-    stage: Annotated[str | None, typer.Option(help="adapter, model or lora: what is trained last.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of checkpoints, log and result.")] = Path("runs") / "adapter",
     config: Annotated[Path | None, typer.Option(help="YAML settings.")] = None,
-    per_text: Annotated[int | None, typer.Option(help="Vectors a text.", **_HOW)] = None,
-    adapter_steps: Annotated[int | None, typer.Option(help="Most steps of the adapter alone.", **_HOW)] = None,
-    joint_steps: Annotated[int | None, typer.Option(help="Most steps together with the model.", **_HOW)] = None,
-    rows: Annotated[int | None, typer.Option(help="Texts of a step.", **_HOW)] = None,
-    patience: Annotated[int | None, typer.Option(help="Looks without gain that end a stage.", **_HOW)] = None,
-    precision: Annotated[str | None, typer.Option(help="float32, bfloat16 or auto.", **_HOW)] = None,
-    seed: Annotated[int | None, typer.Option(help="Of all random numbers.", **_HOW)] = None,
     *,
+    asked: dict[str, Any],
     reading: Reading,
     device: DeviceName = "auto",
     trust_remote_code: Trust = False,
@@ -46,23 +43,16 @@ def train_adapter_command(
 ) -> None:
     """Train an adapter for any model; the same command goes on with a run that was stopped."""
     from embeddings.rows import read_rows
-    from embeddings.training.config import read_training
     from embeddings.training.train import train_adapter
 
-    if vectors is not None and encoder is not None:
+    if vectors is not None and "encoder" in asked:
         raise InputError("--vectors stands in the place of an encoder's; give --encoder or --vectors, not both")
-    chosen = {"model": model, "encoder": encoder, "stage": stage, "per_text": per_text, "rows": rows,
-              "adapter_steps": adapter_steps, "joint_steps": joint_steps, "patience": patience,
-              "precision": precision, "seed": seed, "trust_remote_code": trust_remote_code or None}  # fmt: skip
-    settings = read_training(config, {name: value for name, value in chosen.items() if value is not None})
+    settings = read_settings(AdapterTraining, config, asked | {"trust_remote_code": trust_remote_code or None})
     given = None if vectors is None else read_rows(vectors)
     lines = _lines(texts, column, reading, whole=given is not None)
     with console.progress() as show:
         found = train_adapter(settings, lines, out, given, vectors.name if vectors else "", device, show)
-    if as_json:
-        console.print_json(_as_json(found))
-        return
-    _show(found)
+    console.deliver(_as_json(found), lambda _: _show(found), as_json)
 
 
 def _lines(path: Path, column: str | None, reading: Reading, whole: bool) -> list[str]:

@@ -45,6 +45,7 @@ from experiments.commands.read import read
 from experiments.commands.runs import compare, export
 from experiments.commands.settings import takes
 from experiments.commands.steering import steer, steering, styles
+from experiments.commands.storefront import keys_app, serve, slots_app, work
 from experiments.commands.writer import train_editor_command, train_writer_command
 from experiments.simulation.config import RunConfig
 from generator.threads import choose_threads
@@ -121,6 +122,8 @@ app.add_typer(dataset_app, name="dataset")
 app.add_typer(document_app, name="document")
 app.add_typer(bench_app, name="bench")
 app.add_typer(models_app, name="models")
+app.add_typer(keys_app, name="keys")
+app.add_typer(slots_app, name="slots")
 app.add_typer(ledger_app, name="ledger")
 
 
@@ -135,7 +138,7 @@ def every_command(
 
 @app.command()
 @takes(RunConfig, "texts", "column", "subject", "own", "seeds", "rounds", "seed", "device")
-@reads("delimiter", "encoding", "header", "html")
+@reads("delimiter", "encoding", "sheet", "header", "html")
 def quickstart(
     *,
     asked: dict[str, Any],
@@ -190,6 +193,8 @@ app.command()(export)
 app.command()(compare)
 app.command()(read)
 app.command()(steer)
+app.command()(serve)
+app.command("worker")(work)
 
 
 @app.command()
@@ -205,11 +210,12 @@ def doctor(
 
     found = examine(model, device, database, trust_remote_code)
     if as_json:
-        console.print_json(found)
+        console.print_json({name: value for facts in found for name, value in facts.items()})
         return
-    rows = [[name, value if isinstance(value, str) else ", ".join(f"{k} {v}" for k, v in value.items())]
-            for name, value in found.items()]  # fmt: skip
-    console.table("Copyloom on this machine", ["what", "found"], rows)
+    for title, facts in zip(("Copyloom on this machine", "\nWhat it computes with"), found, strict=True):
+        rows = [[name, value if isinstance(value, str) else ", ".join(f"{k} {v}" for k, v in value.items())]
+                for name, value in facts.items()]  # fmt: skip
+        console.table(title, ["what", "found"], rows)
 
 
 @train.command("tiny")
@@ -227,12 +233,9 @@ def train_tiny_command(
     from experiments.training.tiny.train import train_to_package
 
     with console.progress() as show:
-        changes: dict[str, object] = {} if steps is None else {"steps": steps}
-        result = train_to_package(config, changes, out, data, device, show, compiled)
-    if as_json:
-        console.print_json(result)
-        return
-    console.out.print(f"Model: {result['model']} ({result['bytes']:,} bytes, {result['texts']})")
+        result = train_to_package(config, {"steps": steps}, out, data, device, show, compiled)
+    console.deliver(result, lambda found: console.out.print(
+        f"Model: {found['model']} ({found['bytes']:,} bytes, {found['texts']})"), as_json)  # fmt: skip
 
 
 train.command("adapter")(train_adapter_command)
@@ -268,11 +271,8 @@ def study_tiny(
 
     with console.progress() as show:
         found = measure(out, data, device, show)
-    if as_json:
-        console.print_json(found)
-        return
-    console.table("copyloom-tiny", ["measure", "value"], [[k, f"{v:.4g}" if isinstance(v, float) else str(v)]
-                                                          for k, v in found.items()])  # fmt: skip
+    rows = [[name, f"{value:.4g}" if isinstance(value, float) else str(value)] for name, value in found.items()]
+    console.deliver(found, lambda _: console.table("copyloom-tiny", ["measure", "value"], rows), as_json)
 
 
 study_app.command()(radius)
@@ -304,7 +304,7 @@ def bench_inversion(
 
 
 @bench_app.command("mix")
-@reads("delimiter", "encoding", "header", "html")
+@reads("delimiter", "encoding", "sheet", "header", "html")
 def bench_mix(
     texts: File = None,
     column: Column = None,

@@ -28,8 +28,6 @@ def invert_on_ray(
         What else a `embeddings.ray_data.RayJob` takes.
     address : str, optional
         Of the cluster; one is started on this machine without.
-    workers : int
-    as_json : bool
 
     Raises
     ------

@@ -2,43 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
-from sqlalchemy import func, select
+from collections.abc import Iterator
 
 from copyloom import CopyloomError
-from embeddings.database import REVISION, EmbeddingRow, TextRow, open_database, reading, shown
-from embeddings.space import Space
-from experiments.versions import versions
-from generator.device import Device
+from experiments.versions import packages
 from generator.threads import processors, waiting
 
+Facts = dict[str, str | dict[str, str]]
+"""What was found, by name, in words."""
 
-def examine(model: str, device: str, database: str | None, trust_remote_code: bool = False) -> dict[str, Any]:
-    """Return device and reason, versions, model and database, in words; what is wrong with one is its value.
+
+def examine(model: str, device: str, database: str | None, trust_remote_code: bool = False) -> Iterator[Facts]:
+    """Yield what is known at once, then what torch must be asked for; what is wrong with a thing is its value.
 
     Raises
     ------
     DeviceError
         If the device is not there.
     """
+    yield {
+        "versions": packages(),
+        "neuron": "untested: the code takes the device if it is there, but never ran on Trainium hardware",
+    }
+    import torch
+
+    from generator.device import Device
+
     chosen = Device.choose(device)
-    found: dict[str, Any] = {"device": f"{chosen.type}: {chosen.reason}", "versions": versions()}
-    found["threads"] = f"{torch.get_num_threads()} on {processors()} processors; they wait: {waiting()}"
-    found["neuron"] = "untested: the code takes the device if it is there, but never ran on Trainium hardware"
+    yield {
+        "device": f"{chosen.type}: {chosen.reason}",
+        "threads": f"{torch.get_num_threads()} on {processors()} processors; they wait: {waiting()}",
+        "model": _model(model, device, trust_remote_code),
+        "database": _database(database),
+    }
+
+
+def _model(name: str, device: str, trust_remote_code: bool) -> str:
+    from embeddings.space import Space
+
     try:
-        space = Space.load(model, device, trust_remote_code=trust_remote_code)
-        parameters = sum(p.numel() for p in space.model.model.parameters())
-        adapter = "with an adapter" if space.adapter else "without an adapter: start from the token mean"
-        found["model"] = f"{space.identity}, {parameters:,} parameters, {adapter}"
+        space = Space.load(name, device, trust_remote_code=trust_remote_code)
     except CopyloomError as error:
-        found["model"] = f"cannot be used: {error}"
-    found["database"] = _database(database)
-    return found
+        return f"cannot be used: {error}"
+    parameters = sum(p.numel() for p in space.model.model.parameters())
+    adapter = "with an adapter" if space.adapter else "without an adapter: start from the token mean"
+    return f"{space.identity}, {parameters:,} parameters, {adapter}"
 
 
 def _database(path: str | None) -> str:
+    from sqlalchemy import func, select
+
+    from embeddings.database import REVISION, EmbeddingRow, TextRow, open_database, reading, shown
+
     if path is None:
         return f"SQLite, schema version {REVISION}; look at one with --database runs/quickstart/study.sqlite"
     try:

@@ -8,18 +8,24 @@ from typing import Annotated
 import typer
 
 from copyloom import InputError
+from copyloom.encodings import find_encoding, named
+from copyloom.sources import find_source
+from copyloom.tables import Reading, say
 from embeddings.folders import keep_result
 from experiments.commands import console
-from experiments.commands.options import Commands, DeviceName, Json, Model, Trust, output
+from experiments.commands.options import Commands, DeviceName, Json, Model, Trust, output, reads
 
 document_app = Commands(no_args_is_help=True, help="Invert and read texts of any length.")
 
 
 @document_app.command("invert")
+@reads("encoding")
 def invert_command(
-    files: Annotated[list[Path], typer.Argument(help="Text files in UTF-8, one document each.")],
+    files: Annotated[list[Path], typer.Argument(help="Text files, one document each; - is standard input.")],
     out: Annotated[Path | None, output("Write the documents to this safetensors file.")] = None,
     span_tokens: Annotated[int | None, typer.Option(help="Most tokens of a span; 40 unless given.", min=1)] = None,
+    *,
+    reading: Reading,
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
     trust_remote_code: Trust = False,
@@ -29,7 +35,7 @@ def invert_command(
     from embeddings.documents import invert_documents, save_documents
     from embeddings.space import Space
 
-    texts = [read_document_file(file) for file in files]
+    texts = [read_document_file(file, reading.encoding) for file in files]
     space = Space.load(model, device, trust_remote_code=trust_remote_code)
     with console.progress() as show:
         found = invert_documents(
@@ -86,22 +92,30 @@ def read_command(
         console.out.print(f"Texts: {out}")
 
 
-def read_document_file(path: Path) -> str:
-    """Return the text of a file letter for letter, line ends and byte-order mark as they are.
+def read_document_file(path: Path, encoding: str | None = None) -> str:
+    """Return the text of a file letter for letter, line ends and, in UTF-8, byte-order mark as they are.
+
+    Parameters
+    ----------
+    path : Path
+    encoding : str, optional
+        Found out unless given; see `copyloom.encodings.find_encoding`.
 
     Raises
     ------
     InputError
-        If it cannot be read, is no text in UTF-8, or is blank.
+        If it cannot be read, is no text, or is blank.
     """
+    source = find_source(path)
     try:
-        text = path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a text file in UTF-8 (byte {error.start}); save it as UTF-8 text") from error
+        encoding = find_encoding(source, encoding)
+        with source.open() as file:
+            text = file.read().decode(encoding)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}; give a text file") from error
-    if "\0" in text:
-        raise InputError(f"{path} is a binary file; give a text file")
+    if encoding != "utf-8":
+        say(f"read {source.name}, {named(encoding)}")
+        text = text.removeprefix("\ufeff")
     if not text.strip():
         raise InputError(f"{path} is empty; give a file with words in it")
     return text

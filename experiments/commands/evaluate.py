@@ -43,7 +43,7 @@ _USUAL = {
 _SETTINGS = {"threshold": "Switch-DR: threshold", "shrinkage": "DRos: shrinkage", "bandwidth": "kernel: bandwidth"}
 
 
-@reads("delimiter", "encoding")
+@reads("delimiter", "encoding", "sheet")
 def evaluate(
     log: Annotated[
         Path, typer.Argument(help="CSV, JSON lines, Parquet or Excel: one shown text a row; - is standard input.")

@@ -49,7 +49,7 @@ Keep = Callable[[Sequence[Any]], object]
     InversionConfig, "start", "margin", "max_steps", "steps_per_nat", "radius", "rows", "precision",
     panel=_SEARCH, start=None, precision="auto",
 )  # fmt: skip
-@reads("delimiter", "encoding", "header", "html")
+@reads("delimiter", "encoding", "sheet", "header", "html")
 def invert(
     text: Texts = None,
     texts: File = None,

@@ -43,7 +43,7 @@ _ROWS = 4
 
 
 @takes(Effort, "drafts", "rounds", "turns", "printed", panel="How hard to try", into="effort")
-@reads("delimiter", "encoding")
+@reads("delimiter", "encoding", "sheet")
 def mix(
     text: Texts = None,
     weights: Annotated[list[float] | None, typer.Option(help="One a text, summing to 1: --weights 0.5 0.5")] = None,
@@ -95,11 +95,9 @@ def _mix_one(
     trust_remote_code: bool, as_json: bool,
 ) -> None:  # fmt: skip
     from embeddings.inversion import check_texts
-    from embeddings.space import Space
 
     note_scripts(model, parents + _phrases(record))
-    space = Space.load(model, device, trust_remote_code=trust_remote_code)
-    _check_editor(space, effort)
+    space = _loaded(model, device, trust_remote_code, effort)
     check_texts(space.model, parents, space.default_inversion, space.prefix)
     ends = [] if record else [text for text, weight in zip(parents, weights, strict=True) if weight == 1]
     with console.progress() as show:
@@ -147,14 +145,27 @@ def _stored(
     return loose or exact, exact
 
 
-def _check_editor(space: Space, effort: Effort) -> None:
-    """Raise where the writer's editor is damaged, or where there is none and texts are to be so likely printed."""
-    composer = space.writer.composer
-    if composer is not None and composer.editor is None and effort.printed != Effort.printed:
+def _loaded(model: str, device: str, trust_remote_code: bool, effort: Effort) -> Space:
+    """Return the space of a model, with all that writes in it.
+
+    Raises
+    ------
+    InputError
+        If texts are to be so likely printed, and the model has no editor; before it is loaded. Or if it or its editor
+        cannot be used.
+    """
+    from embeddings.adapter import folder_of
+    from embeddings.space import Space
+    from generator.editor import EDITOR_FILE
+
+    if effort.printed != Effort.printed and not (folder_of(model) / EDITOR_FILE).exists():
         raise InputError(
-            f"--printed is {effort.printed:g}, but {space.model.name!r} has no editor that could say how likely a "
-            "text is printed; leave it out, or train one with `copyloom train editor`"
+            f"--printed is {effort.printed:g}, but {model!r} has no editor that could say how likely a text is "
+            "printed; leave it out, or train one with `copyloom train editor`"
         )
+    space = Space.load(model, device, trust_remote_code=trust_remote_code)
+    _ = space.writer.composer  # a damaged editor is found before texts are inverted
+    return space
 
 
 def study_refusals(text: str, parents: Sequence[str], record: ProductRecord | None) -> list[str]:
@@ -172,7 +183,6 @@ def _mix_pairs(
     trust_remote_code: bool, out: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Mix all pairs; after each the file is written anew, and what it holds already is not mixed again."""
-    from embeddings.space import Space
     from embeddings.summary import SummaryEmbedding
 
     known = _written(out) if out is not None else {}
@@ -181,8 +191,7 @@ def _mix_pairs(
             f"{kept} of {len(rows)} pairs are in {out} already and stay as they are; delete a row to mix it again",
         )
     note_scripts(model, [text for a, b, _ in rows for text in (a, b)] + _phrases(record))
-    space = Space.load(model, device, trust_remote_code=trust_remote_code)
-    _check_editor(space, effort)
+    space = _loaded(model, device, trust_remote_code, effort)
     new = [pair for pair in rows if pair not in known]
     texts = list(dict.fromkeys(text for pair in new for text in pair[:2]))
     ends = [] if record else [a if weight == 1 else b for a, b, weight in new if weight in (0, 1)]

@@ -23,12 +23,10 @@ def list_models(as_json: Json = False) -> None:
          "megabytes": round(model.size / 1e6), "here": is_there(model.name)}
         for model in MODELS.values()
     ]  # fmt: skip
-    if as_json:
-        console.print_json({"models": found})
-        return
     rows = [[str(row["name"]), f"{row['title']}, {row['licence']}", str(row["use"]), f"{row['megabytes']} MB",
              "here" if row["here"] else f"copyloom models get {row['name']}"] for row in found]  # fmt: skip
-    console.table("Pretrained models", ["name", "what", "use", "download", "where"], rows)
+    columns = ["name", "what", "use", "download", "where"]
+    console.deliver({"models": found}, lambda _: console.table("Pretrained models", columns, rows), as_json)
 
 
 @models_app.command("get")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -92,14 +91,11 @@ def _checked(path: Path | None) -> Path | None:
 
 
 def note_scripts(model: str, texts: Sequence[str]) -> None:
-    """Say what to expect where most letters of texts are of a script that the models that come with Copyloom lack."""
-    letters = [letter for text in texts for letter in text if letter.isalpha()]
-    latin = sum(unicodedata.name(letter, "").startswith("LATIN") for letter in letters)
-    if model in ("copyloom-tiny", "smollm2") and 2 * latin < len(letters):
-        console.notes.print(
-            f"{model} learned English: texts in other scripts are stored and decoded exactly, but what it writes of "
-            "them is pieces side by side, seldom a sentence; the checks know English only, so read each"
-        )
+    """Say what to expect of texts in other scripts; see `experiments.texts.script_note`."""
+    from experiments.texts import script_note
+
+    if note := script_note(model, texts):
+        console.notes.print(note)
 
 
 def writer_for(model: str | None) -> str:

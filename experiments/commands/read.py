@@ -20,7 +20,7 @@ _TEXTS = 5
 _LETTERS = 60
 
 
-@reads("delimiter", "encoding", "header", "html")
+@reads("delimiter", "encoding", "sheet", "header", "html")
 def read(
     file: Annotated[Path, typer.Argument(help="Text, CSV, JSON lines, Parquet or Excel; - is standard input.")],
     column: Column = None,

@@ -49,7 +49,7 @@ class _Move:
 
 
 @takes(Effort, "drafts", "rounds", into="effort")
-@reads("delimiter", "encoding", "header")
+@reads("delimiter", "encoding", "sheet", "header")
 def steer(
     text: Annotated[str, typer.Option(help="The text to rewrite.")],
     towards: Annotated[str | None, typer.Option(help="A style, longer, shorter, or a label of your examples.")] = None,
@@ -75,7 +75,7 @@ def steer(
     """Rewrite a text: more emotional, shorter, in the style of another, or without a style."""
     from embeddings.directions import save_directions
     from embeddings.space import Space
-    from embeddings.steering import angles_between, objections, share_reached
+    from embeddings.steering import adapter_of, angles_between, check_move, objections, share_reached
     from embeddings.steering import steer as write
     from generator.record import ProductRecord
 
@@ -84,12 +84,17 @@ def steer(
         raise InputError("say where to: one of --towards, --remove and --like")
     if examples and directions:
         raise InputError("directions come from --examples or from --directions; give one of them")
+    check_move(strength, trust, along=bool(towards))
+    given = _Given.read(examples, (column, label_column), reading, directions)
+    if name := towards or remove:
+        _direction(given.names, name)
     record = ProductRecord.from_yaml(subject) if subject else None
     note_scripts(model, [text, *(record.phrases().values() if record else ())])
     space = Space.load(model, device, trust_remote_code=trust_remote_code)
+    adapter_of(space)
     with console.progress() as show:
         show("finding directions", 0, 1)
-        known = _directions(space, examples, (column, label_column), reading, directions)
+        known = given.directions(space)
         if save is not None:
             save_directions(known, save)
         stored = space.invert([text], None, lambda done, total: show("inverting", done, total))
@@ -98,7 +103,7 @@ def steer(
     if found is None:
         raise InputError("no acceptable text was found at the moved point; try another strength, or more --rounds")
     own_words = record is not None and not space.composes
-    against = objections(found, record, towards or "", own_words)
+    against = objections(found, record, towards or "", own_words, space.critic)
     if own_words:  # the record's truth is then the grammar's to check
         against += study_refusals(found.text, [text], record)
     if against:
@@ -189,24 +194,55 @@ def styles(
     console.deliver(found, _show_styles, as_json, out)
 
 
-def _directions(
-    space: Space, examples: Path | None, columns: tuple[str, str], reading: Reading, file: Path | None
-) -> list[Direction]:
-    """Return the directions of a person's file, of an earlier run, or else those that come with Copyloom."""
-    from embeddings.directions import label_directions, load_directions, number_direction
-    from experiments.styles import style_directions
-    from experiments.texts import read_labelled
+@dataclass(frozen=True)
+class _Given:
+    """Where directions come from: a person's examples, an earlier run, or, of neither, what comes with Copyloom.
 
-    if file is not None:
-        return load_directions(file)
-    if examples is None:
-        return style_directions(space.encoder.encode)
-    texts, labels = read_labelled(examples, *columns, reading)
-    vectors = space.encoder.encode(texts)
-    numbers = [label for label in labels if isinstance(label, float)]
-    if numbers:
-        return [number_direction(vectors, numbers, columns[1])]
-    return label_directions(vectors, [str(label) for label in labels])
+    Parameters
+    ----------
+    names : sequence of str
+        Of the directions, known before a model is loaded.
+    texts, labels : sequence
+        Of the examples.
+    saved : sequence of Direction, optional
+    """
+
+    names: Sequence[str]
+    texts: Sequence[str] = ()
+    labels: Sequence[str] | Sequence[float] = ()
+    saved: Sequence[Direction] | None = None
+
+    @classmethod
+    def read(cls, examples: Path | None, columns: tuple[str, str], reading: Reading, file: Path | None) -> _Given:
+        """Read the files that were given."""
+        from embeddings.directions import load_directions
+        from experiments.styles import LENGTH
+        from experiments.texts import read_labelled
+        from generator.grammar import Grammar
+
+        if file is not None:
+            saved = load_directions(file)
+            return cls([direction.name for direction in saved], saved=saved)
+        if examples is None:
+            return cls([*Grammar.load().styles, LENGTH])
+        texts, labels = read_labelled(examples, *columns, reading)
+        numbers = any(isinstance(label, float) for label in labels)
+        return cls([columns[1]] if numbers else sorted(set(map(str, labels))), texts, labels)
+
+    def directions(self, space: Space) -> Sequence[Direction]:
+        """Return the directions."""
+        from embeddings.directions import label_directions, number_direction
+        from experiments.styles import style_directions
+
+        if self.saved is not None:
+            return self.saved
+        if not self.texts:
+            return style_directions(space.encoder.encode)
+        vectors = space.encoder.encode(self.texts)
+        numbers = [label for label in self.labels if isinstance(label, float)]
+        if numbers:
+            return [number_direction(vectors, numbers, self.names[0])]
+        return label_directions(vectors, [str(label) for label in self.labels])
 
 
 def _moved(
@@ -214,20 +250,32 @@ def _moved(
 ) -> tuple[Any, list[Direction]]:
     """Return the moved point (1, S) and the directions that it was moved in."""
     from embeddings import steering
-    from experiments.styles import OPPOSITES
 
     if move.like:
         others, labels = space.invert(move.like), [d for d in known if d.against] or list(known)
         return steering.like(stored, others, labels, strength, trust), labels
-    name = str(move.towards or move.remove)
     by_name = {direction.name: direction for direction in known}
-    wanted, sign = OPPOSITES.get(name, (name, 1.0)) if name not in by_name else (name, 1.0)
-    if wanted not in by_name:
-        raise InputError(f"there is no direction {name!r}; there are {', '.join(by_name)}")
+    wanted, sign = _direction(list(by_name), str(move.towards or move.remove))
     direction = by_name[wanted]
     if move.remove:
         return steering.without(stored, [direction], strength, trust), [direction]
     return steering.towards(stored, direction, sign * strength, trust), [direction]
+
+
+def _direction(names: Sequence[str], asked: str) -> tuple[str, float]:
+    """Return the name of the direction that is asked for, and which way along it.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    from experiments.styles import OPPOSITES
+
+    wanted, sign = OPPOSITES.get(asked, (asked, 1.0)) if asked not in names else (asked, 1.0)
+    if wanted not in names:
+        raise InputError(f"there is no direction {asked!r}; there are {', '.join(names)}")
+    return wanted, sign
 
 
 def _show_steering(found: dict[str, Any]) -> None:

@@ -31,9 +31,7 @@ def train_writer_command(
     from experiments.training.writer.package import train_to_package
 
     given = {"model": model, "start_from": start_from, "steps": steps, "rows": rows}
-    settings = read_settings(
-        WriterTraining, config, {name: value for name, value in given.items() if value is not None}
-    )
+    settings = read_settings(WriterTraining, config, given)
     with held(out, "training", "--out"), console.progress() as show:
         found = train_to_package(settings, data or shared_data(), out, device, show, compiled)
     console.deliver(found, lambda found: console.out.print(
@@ -56,8 +54,7 @@ def train_editor_command(
     from embeddings.training.config import read_settings
     from experiments.training.editor import EditorTraining, train_editor
 
-    given = {"model": model, "start_from": start_from, "steps": steps}
-    settings = read_settings(EditorTraining, config, {key: value for key, value in given.items() if value is not None})
+    settings = read_settings(EditorTraining, config, {"model": model, "start_from": start_from, "steps": steps})
     with held(out, "training", "--out"), console.progress() as show:
         found = train_editor(settings, out, show, device, compiled)
     console.deliver(found, lambda found: console.out.print(

@@ -62,7 +62,7 @@ def campaign_data(name: str, events: Sequence[Event], true_rates: NDArray[np.flo
         "snapshots": len(state.snapshots),
         "snapshots_closed": len(answered),
         "apart": state.tells_apart,
-        "texts": text_rows(state, None if state.tells_apart else true_rates),
+        "texts": text_rows(state, true_rates),
         "segments": _segments(state),
         "drifted_at": _drifted_at(state),
         "curves": _curves(state),
@@ -105,7 +105,13 @@ def in_words(what: Happening) -> str:
 
 
 def text_rows(state: State, true_rates: NDArray[np.float64] | None) -> list[dict[str, Any]]:
-    """Return each text of the slate with what is known of it: the most shown first."""
+    """Return each text of the slate with what is known of it: the most shown first.
+
+    Where segments are told apart, each text is shown to those who like it, and its clicks say nothing of its true CTR
+    among all shoppers: that is left out.
+    """
+    if state.tells_apart:
+        true_rates = None
     shown, clicked = state.totals
     low, high = rate_interval(clicked, shown, _ALPHA / max(len(state.slate), 1))
     now = state.snapshots[-1].probabilities if state.snapshots else ()

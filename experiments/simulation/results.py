@@ -289,7 +289,7 @@ def _best_new(mixing: Sequence[Played]) -> list[dict[str, Any]]:
             "clicks": clicks,
             "ctr_observed": clicks / impressions,
             "ctr_interval": _wilson(clicks, impressions),
-            "ctr_true": clicks_expected / impressions,
+            "ctr_true": None if any(c.by_segment for c, _ in places) else clicks_expected / impressions,
         })  # fmt: skip
     return sorted(rows, key=lambda row: (-row["impressions"], row["text"]))[:_BEST_NEW]
 
@@ -360,7 +360,7 @@ def _example(mixing: Sequence[Played], fixed: Sequence[Played]) -> dict[str, Any
             "low": _wilson(arm.clicks[i], arm.impressions[i])[0],
             "high": _wilson(arm.clicks[i], arm.impressions[i])[1],
             "probability": float(last[i]),
-            "ctr_true": float(rates[i]),
+            "ctr_true": None if arm.by_segment else float(rates[i]),  # as in `experiments.reports.campaign.text_rows`
         }
         for i, text in enumerate(arm.texts)
         if arm.impressions[i]

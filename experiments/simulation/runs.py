@@ -19,6 +19,7 @@ from embeddings.database import open_database
 from embeddings.folders import held, replacing
 from experiments.campaigns.given import Given, given_texts
 from experiments.campaigns.ledger import Ledger
+from experiments.campaigns.workshop import settled
 from experiments.reports.campaign import campaign_data, write_campaign_report
 from experiments.reports.report import write_report
 from experiments.simulation.build import build
@@ -52,7 +53,7 @@ def run_study(config: RunConfig, out: Path, report: Report, force: bool = False)
         given = given_texts(config)
         engine = open_database(out / DATABASE)
         try:
-            identity = _known_as(_identity(config, given), Ledger(engine).config)
+            identity = _known_as(config, given, Ledger(engine).config)
             ledger = Ledger(engine, identity)  # refuses other settings before anything is deleted
             if not force and (out / SUMMARY).exists():
                 if not ledger.begun:
@@ -103,8 +104,12 @@ def _identity(config: RunConfig, given: Given) -> str:
     )
 
 
-def _known_as(identity: str, known: str | None) -> str:
-    """Return the identity under which a study is known already, where settings that are newer than it are as usual."""
+def _known_as(config: RunConfig, given: Given, known: str | None) -> str:
+    """Return the identity of a study: the known one, where settings that are newer than it are as usual.
+
+    Settings count as they are settled, and so do those of the run's own file; in older runs, as they were given.
+    """
+    identity = _identity(settled(config, given), given)
     if known is None:
         return identity
     try:
@@ -112,7 +117,7 @@ def _known_as(identity: str, known: str | None) -> str:
         old["config"] = RunConfig.checked(**old["config"]).model_dump(mode="json", exclude={"reading"})
     except (ValueError, KeyError, TypeError, InputError):  # of an older Copyloom
         return identity
-    return known if old == json.loads(identity) else identity
+    return known if old in (json.loads(identity), json.loads(_identity(config, given))) else identity
 
 
 def _delete(out: Path) -> None:

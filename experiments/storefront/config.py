@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from experiments.campaigns.config import CampaignConfig, PolicyConfig, Strict
+from experiments.campaigns.config import CampaignConfig, PolicyConfig, ProposerConfig, Strict
 
 OTHER = "other"
 """The segment of shoppers of whom nothing, or something unknown, is said."""
@@ -68,6 +68,8 @@ class SlotConfig(CampaignConfig):
         Without end unless given.
     impressions : int
         Closed ones from one snapshot to the next, at least.
+    proposer : ProposerConfig
+        At first 24 mixtures, then four every eight snapshots: no more than people review and shoppers can tell apart.
     segment_by : str, optional
         Key of the context whose value tells segments of shoppers apart.
     segments : tuple of str
@@ -77,6 +79,7 @@ class SlotConfig(CampaignConfig):
     rounds: PositiveInt = 10**9
     impressions: PositiveInt = 1000
     policy: PolicyConfig = PolicyConfig(floor=0.002)
+    proposer: ProposerConfig = ProposerConfig(every=8, shortlist=4, warm_up=24)
     segment_by: str | None = None
     segments: tuple[str, ...] = ()
 

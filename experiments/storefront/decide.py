@@ -16,6 +16,8 @@ from typing import Literal
 
 import numpy as np
 
+from copyloom import InputError
+from embeddings.database import text_id
 from experiments.campaigns.state import State
 from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.tables import event_key
@@ -39,6 +41,9 @@ class Question:
         The product that the page is about.
     deferred : bool
         The page may never show the text: nothing counts before it is exposed.
+    among : tuple of str
+        Ids (`embeddings.database.text_id`) of the texts to choose among; all of the slot unless given. The first of
+        them that may be shown stands in for a baseline that is not among them.
     """
 
     event_id: str
@@ -46,6 +51,7 @@ class Question:
     context: Mapping[str, object] = field(default_factory=dict)
     product: str = ""
     deferred: bool = False
+    among: tuple[str, ...] = ()
 
     @cached_property
     def context_json(self) -> str:
@@ -54,7 +60,7 @@ class Question:
 
     def fingerprint(self, slot: str) -> str:
         """Return what is equal for equal questions to a slot."""
-        parts = (slot, self.event_id, self.unit, self.context_json, self.product, str(self.deferred))
+        parts = (slot, self.event_id, self.unit, self.context_json, self.product, str(self.deferred), *self.among)
         return sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
@@ -136,17 +142,31 @@ class Slot:
         return np.array([last.chances(segment) for segment in range(segments)])
 
     @cached_property
-    def _cumulative(self) -> np.ndarray:
-        return self.chances.cumsum(1)
+    def places(self) -> dict[str, int]:
+        """The places on the slate by the ids of their texts."""
+        return {text_id(text): place for place, text in enumerate(self.state.slate)}
+
+    def may(self, question: Question, place: int) -> bool:
+        """Return whether the text at a place of any snapshot's slate may answer a question now."""
+        if place >= len(self.state.slate) or self.state.slate[place] not in self.state.shown:
+            return False
+        return not question.among or text_id(self.state.slate[place]) in question.among
 
     def choose(self, question: Question) -> Choice:
-        """Return which text the event of a question is given, and why."""
+        """Return which text the event of a question is given, and why.
+
+        Raises
+        ------
+        InputError
+            If none of the texts that the question names may be shown.
+        """
         segment = self.config.segment_of(dict(question.context))
         unit = self._hash("unit", question.unit) if question.unit else ""
-        sums = self._cumulative[segment]
+        chances, baseline = self._offered(question, segment)
+        sums = chances.cumsum()
         drawn = int(np.searchsorted(sums, self._uniform("draw", question.event_id) * sums[-1], side="right"))
-        drawn = min(drawn, int(self.chances[segment].nonzero()[0][-1]))  # rounding may lead past the last
-        place, reason = self._served(drawn, unit or question.event_id)
+        drawn = min(drawn, int(chances.nonzero()[0][-1]))  # rounding may lead past the last
+        place, reason = self._served(drawn, baseline, unit or question.event_id)
         return Choice(
             key=event_key(self.tenant, question.event_id),
             snapshot=self.state.snapshots[-1].snapshot,
@@ -154,24 +174,52 @@ class Slot:
             drawn=drawn,
             segment=segment,
             reason=reason,
-            propensity=self._propensity(place, segment),
+            propensity=float(self._propensities(chances, baseline)[place]),
             unit=unit,
         )
 
-    def _served(self, drawn: int, unit: str) -> tuple[int, Reason]:
+    def fallback(self, question: Question) -> Choice:
+        """Return the baseline for a question that could not be put on record."""
+        segment = self.config.segment_of(dict(question.context))
+        place = self._offered(question, segment)[1]
+        key, number = event_key(self.tenant, question.event_id), self.state.snapshots[-1].snapshot
+        return Choice(key, number, place, place, segment, "fallback", 1.0, "")
+
+    def propensities(self, question: Question) -> np.ndarray:
+        """Return the chances of each text of the last snapshot at an event, holdout included: (N,)."""
+        return self._propensities(*self._offered(question, self.config.segment_of(dict(question.context))))
+
+    def _offered(self, question: Question, segment: int) -> tuple[np.ndarray, int]:
+        """Return the policy's chances of each text, (N,), and the place of the baseline, for a question."""
+        chances = self.chances[segment]
+        if not question.among:
+            return chances, self.baseline
+        shown = set(self.state.shown)
+        named = [place for one in question.among if (place := self.places.get(one, len(chances))) < len(chances)
+                 and self.state.slate[place] in shown]  # fmt: skip
+        if not named:
+            raise InputError(
+                f"none of the {len(question.among)} texts that were named may be shown by slot {self.name!r}; name "
+                "texts that are live, by the SHA-256 of their UTF-8"
+            )
+        eligible = np.zeros_like(chances)
+        eligible[named] = chances[named] if chances[named].sum() > 0 else 1.0
+        return eligible / eligible.sum(), self.baseline if self.baseline in named else named[0]
+
+    def _served(self, drawn: int, baseline: int, unit: str) -> tuple[int, Reason]:
         if self.settings.mode == "off":
-            return self.baseline, "killed"
+            return baseline, "killed"
         if self.settings.mode == "shadow":
-            return self.baseline, "shadow"
+            return baseline, "shadow"
         if self._uniform("holdout", unit) < self.settings.holdout:
-            return self.baseline, "holdout"
+            return baseline, "holdout"
         return drawn, "bandit"
 
-    def _propensity(self, place: int, segment: int) -> float:
-        if self.settings.mode in ("off", "shadow"):
-            return 1.0
-        share = self.settings.holdout
-        return float((1 - share) * self.chances[segment, place] + share * (place == self.baseline))
+    def _propensities(self, chances: np.ndarray, baseline: int) -> np.ndarray:
+        share = 1.0 if self.settings.mode in ("off", "shadow") else self.settings.holdout
+        found = (1 - share) * chances
+        found[baseline] += share
+        return found
 
     def _hash(self, what: str, value: str) -> str:
         return hashed(self.secret, what, value)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +17,7 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from embeddings.database import matching, reading, writing
 from experiments.campaigns.campaign import Campaign
+from experiments.campaigns.state import State
 from experiments.storefront.config import SlotSettings
 from experiments.storefront.decide import Slot
 from experiments.storefront.journal import Clock, now, wait
@@ -63,7 +63,7 @@ class StorefrontFeed:
             pass
         known = {outcome.split("/")[0] for outcome in self.campaign.state.closed}
         with reading(self.engine) as connection:
-            return outcomes(connection, replace(slot, state=self.campaign.state), max(map(int, known), default=0))
+            return outcomes(connection, slot.id, self.campaign.state, max(map(int, known), default=0))
 
 
 def close_due(engine: Engine, slot: Slot, at: datetime) -> int:
@@ -106,33 +106,33 @@ def _over(connection: Connection, slot: Slot, keys: Sequence[str], at: datetime)
     return [key for key in keys if key not in longer]
 
 
-def outcomes(connection: Connection, slot: Slot, after: int) -> list[Outcome]:
+def outcomes(connection: Connection, slot_id: int, state: State, after: int) -> list[Outcome]:
     """Return the outcomes of a slot's batches after one: one of each batch and snapshot.
 
-    A batch with events of a snapshot that is newer than the slot's state is left for later, and those after it.
+    A batch with events of a snapshot that is newer than the state is left for later, and those after it.
     """
     query = select(OutcomeRow.batch, DecisionRow.snapshot, DecisionRow.place, DecisionRow.segment, OutcomeRow.clicked,
                    func.count().label("many"))  # fmt: skip
     query = query.join(DecisionRow, DecisionRow.key == OutcomeRow.key)
-    query = query.where(OutcomeRow.slot_id == slot.id, OutcomeRow.batch > after, OutcomeRow.why != "void")
+    query = query.where(OutcomeRow.slot_id == slot_id, OutcomeRow.batch > after, OutcomeRow.why != "void")
     query = query.group_by(OutcomeRow.batch, DecisionRow.snapshot, DecisionRow.place, DecisionRow.segment,
                            OutcomeRow.clicked)  # fmt: skip
     groups: dict[tuple[int, int], list[Any]] = defaultdict(list)
     for row in connection.execute(query):
         groups[row.batch, row.snapshot].append(row)
-    unknown = min((batch for batch, snapshot in groups if snapshot >= len(slot.state.snapshots)), default=math.inf)
-    return [_outcome(slot, batch, snapshot, rows) for (batch, snapshot), rows in sorted(groups.items())
+    unknown = min((batch for batch, snapshot in groups if snapshot >= len(state.snapshots)), default=math.inf)
+    return [_outcome(state, batch, snapshot, rows) for (batch, snapshot), rows in sorted(groups.items())
             if batch < unknown]  # fmt: skip
 
 
-def _outcome(slot: Slot, batch: int, snapshot: int, rows: Sequence[Any]) -> Outcome:
+def _outcome(state: State, batch: int, snapshot: int, rows: Sequence[Any]) -> Outcome:
     places = sorted({row.place for row in rows})
-    counts = np.zeros((2, len(places), len(slot.state.opening.segments)), np.int64)
+    counts = np.zeros((2, len(places), len(state.opening.segments)), np.int64)
     for row in rows:
         cell = places.index(row.place), row.segment
         counts[0][cell] += row.many
         counts[1][cell] += row.many * bool(row.clicked)
-    texts = tuple(slot.state.slate[place] for place in places)
+    texts = tuple(state.slate[place] for place in places)
     return Outcome(f"{batch}/{snapshot}", snapshot, texts, counts[0], counts[1])
 
 

@@ -1,7 +1,7 @@
 """Writes what shoppers do: decisions, exposures and rewards, many in one durable transaction.
 
 What is acknowledged is on disk. What comes twice counts once, whatever the order in which it comes: a unique key of the
-database sees to it, not the sender. See section 6 of the rules in ``docs/concepts/accounting.md``.
+database sees to it, not the sender. ``docs/guide/live.md`` has the rules.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, Table, select, update
@@ -20,6 +20,8 @@ from sqlalchemy.exc import OperationalError
 
 from copyloom import CopyloomError, InputError
 from embeddings.database import matching, writing
+from experiments.campaigns.ledger import Clock as Clock
+from experiments.campaigns.ledger import now as now
 from experiments.storefront.config import SlotSettings
 from experiments.storefront.decide import Choice, Question, Slot
 from experiments.storefront.tables import (
@@ -31,10 +33,11 @@ from experiments.storefront.tables import (
     event_key,
 )
 
-Clock = Callable[[], datetime]
 Joined = Literal["joined", "dangling", "late", "duplicate"]
 _TOGETHER = 256
 """Entries of one transaction, at most."""
+_REMEMBERED = 50
+"""Draws of a unit that are looked at for the first that it may still see."""
 
 
 class ConflictError(InputError):
@@ -85,11 +88,6 @@ class Reward:
 Entry = Decide | Expose | Reward
 
 
-def now() -> datetime:
-    """Return the time of this machine, UTC."""
-    return datetime.now(UTC)
-
-
 class Journal:
     """Takes entries from any thread, and writes all that wait in one transaction.
 
@@ -111,11 +109,17 @@ class Journal:
         """Return what will become of an entry once it is on disk: a Choice, None, or how a reward was joined.
 
         The future fails with `ConflictError` where an id was used for something else, and with another `CopyloomError`
-        where the database cannot be written; then nothing is on record, and the entry may be given again.
+        where the database cannot be written; then nothing is on record, and the entry may be given again. One that is
+        cancelled before it is written never is.
         """
         future: Future[Any] = Future()
         self._waiting.put((entry, future))
         return future
+
+    @property
+    def waiting(self) -> int:
+        """How many entries wait to be written."""
+        return self._waiting.qsize()
 
     def close(self) -> None:
         """Write what waits, and stop."""
@@ -129,7 +133,7 @@ class Journal:
             while len(batch) < _TOGETHER and not self._waiting.empty():
                 batch.append(self._waiting.get())
             open_ = None not in batch
-            if some := [pair for pair in batch if pair is not None]:
+            if some := [pair for pair in batch if pair is not None and pair[1].set_running_or_notify_cancel()]:
                 self._write(some)
 
     def _write(self, batch: Sequence[tuple[Entry, Future[Any]]]) -> None:
@@ -195,26 +199,26 @@ def _decide(connection: Connection, entries: Sequence[Decide], at: datetime) -> 
 
 
 def _sticky(connection: Connection, fresh: Mapping[str, Decide], at: datetime) -> dict[str, Decide]:
-    """Return decisions with the text that their unit saw first, where the slot is sticky and still shows it."""
+    """Return decisions with the first text that their unit saw and may still see, where the slot is sticky."""
     found = dict(fresh)
     sticky = {(e.slot.id, e.choice.unit): e.slot for e in fresh.values()
               if e.slot.settings.sticky_days and e.choice.unit and e.choice.reason == "bandit"}  # fmt: skip
-    first: dict[tuple[int, str], Any] = {}
+    seen: dict[tuple[int, str], list[Any]] = {}
     for (slot_id, unit), slot in sticky.items():
         since = at - timedelta(days=slot.settings.sticky_days)
         query = select(DecisionRow).where(DecisionRow.slot_id == slot_id, DecisionRow.unit == unit)
         query = query.where(DecisionRow.at >= since, DecisionRow.reason == "bandit")
-        query = query.order_by(DecisionRow.at, DecisionRow.key).limit(1)
-        row = connection.execute(query).first()
-        if row is not None and row.place in {place for place, text in enumerate(slot.state.slate)
-                                             if text in slot.state.shown}:  # fmt: skip
-            first[slot_id, unit] = row
+        rows = connection.execute(query.order_by(DecisionRow.at, DecisionRow.key).limit(_REMEMBERED))
+        seen[slot_id, unit] = list(rows)
     for key, entry in fresh.items():
-        if (entry.slot.id, entry.choice.unit) not in sticky or entry.choice.reason != "bandit":
+        if entry.choice.reason != "bandit" or (entry.slot.id, entry.choice.unit) not in seen:
             continue
-        row = first.setdefault((entry.slot.id, entry.choice.unit), entry.choice)
-        if row is not entry.choice:
-            choice = replace(entry.choice, place=row.place, reason="sticky", propensity=row.propensity)
+        before = seen[entry.slot.id, entry.choice.unit]
+        first = next((row for row in before if entry.slot.may(entry.question, row.place)), None)
+        if first is None:
+            before.append(entry.choice)
+        else:
+            choice = replace(entry.choice, place=first.place, reason="sticky", propensity=first.propensity)
             found[key] = replace(entry, choice=choice)
     return found
 

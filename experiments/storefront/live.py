@@ -169,13 +169,13 @@ class LiveCampaign:
         self._threads[-1].start()
 
     def waiting(self) -> list[review.Draft]:
-        """Return what was written and waits for a person, the most promising first."""
+        """Return what was written and waits for a person, the newest first."""
         self.slots.refresh()
         return review.waiting(self.slots.get(self.tenant, self.name).state)
 
-    def approve(self, text: str, by: str) -> None:
-        """Let a written text be shown, in a person's name."""
-        review.decide(self.engine, self.slots, self.tenant, self.name, "approve", [text], by, "", self.clock)
+    def approve(self, text: str, by: str, reason: str = "") -> None:
+        """Let a written text be shown, in a person's name; for a reason, where it claims what nothing backs."""
+        review.decide(self.engine, self.slots, self.tenant, self.name, "approve", [text], by, reason, self.clock)
 
     def reject(self, text: str, by: str, reason: str) -> None:
         """Say that a written text must not be shown, and why."""

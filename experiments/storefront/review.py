@@ -8,12 +8,15 @@ from typing import Literal
 
 from sqlalchemy import Connection, Engine
 
+from copyloom import InputError
 from embeddings.summary import Lineage
 from experiments.campaigns import people
 from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import Happening
 from experiments.campaigns.ledger import Ledger
 from experiments.campaigns.state import State
+from experiments.storefront.decide import Slot
+from experiments.storefront.facts import objections
 from experiments.storefront.journal import Clock, now
 from experiments.storefront.slots import Slots, audit
 
@@ -54,7 +57,7 @@ def texts(state: State) -> list[Draft]:
     found = [Draft(text, _on_slate(state, text), _lineage(state, text), (), state.authors.get(text, ""))
              for text in state.slate]  # fmt: skip
     return found + [
-        Draft(one.text, _written(state, one.text), one.lineage, tuple(str(why) for why in one.refusals),
+        Draft(one.text, _written(state, one.text), one.lineage, tuple(refusal.reason for refusal in one.refusals),
               state.authors.get(one.text, ""))
         for one in written if one.text and one.text not in slate
     ]  # fmt: skip
@@ -71,6 +74,9 @@ def decide(
 ) -> None:  # fmt: skip
     """Do something to texts of a slot in a person's name; what may not be shown is out of the snapshot at once.
 
+    A text with facts that nothing backs, or a person's that breaks the brand's rules, is approved for a reason alone,
+    which stays on record.
+
     Raises
     ------
     InputError
@@ -78,6 +84,8 @@ def decide(
     """
 
     def happen(campaign: Campaign) -> list[Happening]:
+        if action == "approve" and not reason.strip():
+            _check_facts(slots.get(tenant, name), campaign.state, which)
         match action:
             case "approve" | "reject":
                 return people.review(campaign, which, action == "approve", by, reason)
@@ -102,6 +110,8 @@ def write(
     InputError
         If the slot has the text already, or not the one that it replaces.
     """
+    if not text.strip():
+        raise InputError("the text is empty; write one")
 
     def happen(campaign: Campaign) -> list[Happening]:
         happened = people.write(campaign, text, by, instead_of)
@@ -116,7 +126,7 @@ def write(
 def _record(engine, slots, tenant, name, happen, action, which, by, reason, clock):  # type: ignore[no-untyped-def]
     slot = slots.get(tenant, name)
     campaign = Campaign(slot.campaign, seeds=())
-    ledger = Ledger(engine, shared=True)
+    ledger = Ledger(engine, clock=clock, shared=True)
     ledger.resume([campaign])
     before = {draft.text: draft.state for draft in texts(campaign.state)}
 
@@ -130,6 +140,15 @@ def _record(engine, slots, tenant, name, happen, action, which, by, reason, cloc
         if action in ("pause", "retire"):
             record([[people.without_hidden(campaign.state)]])
     slots.refresh()
+
+
+def _check_facts(slot: Slot, state: State, which: Sequence[str]) -> None:
+    """Raise if something speaks against one of the texts."""
+    for text in which:
+        if found := objections(slot, text, state):
+            raise InputError(
+                f"{text!r}: {'; '.join(found)}; give a reason why it may be shown all the same, or edit it"
+            )
 
 
 def _on_slate(state: State, text: str) -> TextState:

@@ -7,6 +7,7 @@ import logging
 import re
 import secrets
 import threading
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, Engine, func, insert, select
 
 from copyloom import InputError
-from embeddings.database import open_database, reading, writing
+from embeddings.database import BUSY_SECONDS, open_database, reading, writing
 from experiments.campaigns import people
 from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import Opened
@@ -31,9 +32,13 @@ _NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
 _log = logging.getLogger(__name__)
 
 
-def open_storefront(path_or_url: str, *, create: bool = True) -> Engine:
+class MissingError(InputError):
+    """A slot or text that is not there."""
+
+
+def open_storefront(path_or_url: str, *, create: bool = True, busy_seconds: float = BUSY_SECONDS) -> Engine:
     """Return the opened database of a storefront; see `embeddings.database.open_database`."""
-    return open_database(path_or_url, create=create)
+    return open_database(path_or_url, create=create, busy_seconds=busy_seconds)
 
 
 def open_slot(
@@ -61,7 +66,7 @@ def open_slot(
     with writing(engine) as connection:
         _make_tenant(connection, tenant, clock())
         row = connection.execute(select(SlotRow).where(SlotRow.tenant == tenant, SlotRow.name == name)).first()
-    ledger = Ledger(engine)
+    ledger = Ledger(engine, clock=clock)
     ledger.resume([campaign])
     if row is not None:
         if (row.config, row.subject) != (kept, subject) or campaign.state.opening.parents != tuple(given.texts):
@@ -98,6 +103,7 @@ class Slots:
         self._by_id: dict[int, Slot] = {}
         self._lock, self._stop = threading.Lock(), threading.Event()
         self.failed: str | None = None
+        self._read_at = time.monotonic()
         self.refresh()
 
     def follow(self, every: float) -> None:
@@ -109,13 +115,13 @@ class Slots:
 
         Raises
         ------
-        InputError
+        MissingError
             If the tenant has no slot of this name.
         """
         slot = self._slots.get((tenant, name))
         if slot is None:
-            known = sorted(mine for whose, mine in self._slots if whose == tenant)
-            raise InputError(f"there is no slot {name!r}; the slots are: {', '.join(known) or 'none'}")
+            known = sorted(mine for whose, mine in list(self._slots) if whose == tenant)
+            raise MissingError(f"there is no slot {name!r}; the slots are: {', '.join(known) or 'none'}")
         return slot
 
     def of(self, tenant: str) -> list[Slot]:
@@ -151,6 +157,12 @@ class Slots:
                 settings = {row.slot_id: (row.version, row.body) for row in connection.execute(query)}
             for row in rows:
                 self._update(row, *settings[row.id])
+            self._read_at = time.monotonic()
+
+    @property
+    def age(self) -> float:
+        """How many seconds ago the database was read."""
+        return time.monotonic() - self._read_at
 
     def close(self) -> None:
         """Stop looking."""
@@ -207,11 +219,23 @@ def change_settings(
             raise InputError(
                 f"{'.'.join(map(str, first['loc']))}: {first['msg']}; the settings stay as they were"
             ) from None
-        _check_baseline(settings, slot.state.shown)
+        if "baseline" in changes:  # the kill switch works while the baseline is paused
+            _check_baseline(settings, slot.state.shown)
         _set(connection, slot.id, last.version + 1, settings, by, reason, clock())
         audit(connection, slot.tenant, by, "settings changed", slot.name,
               {key: old.get(key) for key in changes}, changes, reason, clock())  # fmt: skip
     return settings
+
+
+def switch(engine: Engine, slot: Slot, on: bool, by: str, reason: str, clock: Clock = now) -> SlotSettings:
+    """Show everyone the baseline from now on; or, to turn a slot on again, go back to the mode that it had before."""
+    mode = "off"
+    if on:
+        query = select(SettingsRow.body).where(SettingsRow.slot_id == slot.id).order_by(SettingsRow.version.desc())
+        with reading(engine) as connection:
+            modes = [json.loads(body)["mode"] for body in connection.scalars(query)]
+        mode = next((one for one in modes if one != "off"), "online")
+    return change_settings(engine, slot, {"mode": mode}, by, reason, clock)
 
 
 def make_tenant(engine: Engine, tenant: str, clock: Clock = now) -> None:

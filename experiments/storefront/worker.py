@@ -70,7 +70,7 @@ class Worker:
         self, engine: Engine, report: Report = lambda what, done, total: None, clock: Clock = now, write: bool = True
     ) -> None:
         self.engine, self.report, self.clock, self.write = engine, report, clock, write
-        self.slots, self.ledger = Slots(engine), Ledger(engine, shared=True)
+        self.slots, self.ledger = Slots(engine), Ledger(engine, clock=clock, shared=True)
         self._shops: dict[str, Workshop] = {}
         self._feeds: dict[str, StorefrontFeed] = {}
         self._clocks = time.monotonic(), clock()
@@ -113,8 +113,8 @@ class Worker:
         closed = len(campaign.state.closed) - before
         if not self.write or slot.settings.mode in ("off", "frozen"):
             return Done(closed)
-        shop = self._shops.get(slot.campaign) or self._opened(slot, campaign)
         drafts = len(campaign.state.drafts)
+        shop = self._shops.get(slot.campaign) or self._opened(slot, campaign)
         published = self._decide(shop, slot, campaign) if self._due(slot, campaign) else None
         return Done(closed, published, len(campaign.state.drafts) - drafts)
 

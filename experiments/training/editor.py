@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, linear, logsigmoid
@@ -32,7 +32,8 @@ from embeddings.adapter import folder_of, load_language_model
 from embeddings.folders import replacing
 from embeddings.prompt import prompt
 from embeddings.training.checkpoint import RUN, check_same_run
-from experiments.training.steps import take_steps
+from embeddings.training.config import Schedule
+from experiments.training.steps import put_updates_in, take_steps, trained_in
 from experiments.training.writer.corpus import hash_of_texts
 from experiments.versions import versions
 from generator import low_rank
@@ -60,12 +61,11 @@ _HELD_OUT = 10
 _LOG_EVERY = 10
 
 
-class EditorTraining(BaseModel):
+class EditorTraining(Schedule):
     """How an editor is trained. The defaults take half an hour on 2 cores with bfloat16 units.
 
     Parameters
     ----------
-    seed : int
     model : str
         The writer whose drafts it is to judge, in a folder or by name: it begins as that writer.
     start_from : str, optional
@@ -74,26 +74,21 @@ class EditorTraining(BaseModel):
         Of the low-rank updates.
     groups : int
         Groups of drafts of a step.
-    steps, warmup : int
-    cooldown : float
-        Share of the steps over which the rate falls.
+    steps : int
+        Of the training.
     rate : float
         Peak learning rate.
-    checkpoint_seconds : float
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    seed: NonNegativeInt = 0
     model: str = WRITER
     start_from: str | None = None
     rank: PositiveInt = 8
     groups: PositiveInt = 8
     steps: PositiveInt = 1250
     warmup: PositiveInt = 30
-    cooldown: float = 0.6
+    cooldown: float = Field(0.6, gt=0, le=1)
     rate: PositiveFloat = 1e-3
-    checkpoint_seconds: float = 60.0
+    checkpoint_seconds: NonNegativeFloat = 60.0
 
 
 @dataclass(frozen=True)
@@ -221,16 +216,10 @@ class _Training:
         self.head = nn.Linear(model.hidden_size, len(VERDICTS)).to(model.device.torch)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        if model.device.has_bfloat16:
-            model.model.bfloat16()
-        low_rank.put_in(model.model, config.rank, config.seed)
+        put_updates_in(model, config.rank, config.seed, compiled)
         if config.start_from:
             self._take_over(folder_of(config.start_from) / EDITOR_FILE)
         self.body = model.model.base_model
-        model.model.set_attn_implementation("eager")
-        torch._dynamo.config.recompile_limit = 64
-        for layer in self.body.layers if compiled else ():
-            layer.compile(dynamic=False)
         self._drawn: tuple[int, list[list[_Group]]] = (-1, [])
         self._order: tuple[int, list[int]] = (-1, [])
 
@@ -238,7 +227,7 @@ class _Training:
         """Take all steps that are left; return the updates and the head by name."""
         config, named = self.config, self._parameters()
         optimiser = torch.optim.AdamW(named.values(), lr=config.rate, betas=(0.9, 0.98), weight_decay=0.01)
-        take_steps(config, self.out, named, optimiser, self._loss, self._log, _LOG_EVERY)
+        take_steps(config, config.steps, self.out, named, optimiser, self._loss, self._log, _LOG_EVERY)
         return low_rank.updates_of(self.reader.model) | {
             f"{HEAD}.weight": self.head.weight.detach(), f"{HEAD}.bias": self.head.bias.detach()
         }  # fmt: skip
@@ -252,9 +241,8 @@ class _Training:
         low_rank.restore(self.reader.model, tensors)
 
     def _parameters(self) -> dict[str, nn.Parameter]:
-        theirs = {name.replace("_orig_mod.", ""): value for name, value in self.reader.model.named_parameters()
-                  if value.requires_grad}  # fmt: skip
-        return {f"{HEAD}.{name}": value for name, value in self.head.named_parameters()} | theirs
+        mine = {f"{HEAD}.{name}": value for name, value in self.head.named_parameters()}
+        return mine | trained_in(self.reader.model)
 
     def _log(self, step: int, mean: float) -> None:
         self.report(f"training the editor (loss {mean:.3f})", step, self.config.steps)

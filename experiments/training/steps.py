@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,38 +13,37 @@ from torch.nn.utils import clip_grad_norm_
 
 from copyloom import InputError
 from embeddings.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
-from embeddings.training.config import share_of_rate
+from embeddings.training.config import Schedule, share_of_rate
+from generator import low_rank
+from generator.language_model import LanguageModel
 
 
-class Schedule(Protocol):
-    """What settings say of steps: how many, over which the rate rises and falls, and how often they are kept."""
+def put_updates_in(model: LanguageModel, rank: int, seed: int, compiled: bool) -> None:
+    """Put low-rank updates into a model, in bfloat16 where there are units for it, and compile its layers if asked."""
+    if model.device.has_bfloat16:
+        model.model.bfloat16()
+    low_rank.put_in(model.model, rank, seed)
+    model.model.set_attn_implementation("eager")  # for short texts faster than fused attention
+    torch._dynamo.config.recompile_limit = 64  # one a length: with fewer, the longer would run uncompiled
+    for layer in model.model.base_model.layers if compiled else ():
+        layer.compile(dynamic=False)
 
-    @property
-    def steps(self) -> int:
-        """Number of steps."""
 
-    @property
-    def warmup(self) -> int:
-        """Steps over which the rate rises."""
-
-    @property
-    def cooldown(self) -> float:
-        """Share of the steps over which the rate falls."""
-
-    @property
-    def checkpoint_seconds(self) -> float:
-        """Seconds from one checkpoint to the next."""
+def trained_in(module: nn.Module) -> dict[str, nn.Parameter]:
+    """Return what is trained in a module, by its name there, compiled or not."""
+    return {name.replace("_orig_mod.", ""): value for name, value in module.named_parameters() if value.requires_grad}
 
 
 def take_steps(
-    schedule: Schedule, out: Path, named: Mapping[str, nn.Parameter], optimiser: torch.optim.Optimizer,
+    schedule: Schedule, steps: int, out: Path, named: Mapping[str, nn.Parameter], optimiser: torch.optim.Optimizer,
     loss_of: Callable[[int], Tensor], log: Callable[[int, float], None], log_every: int,
 ) -> None:  # fmt: skip
     """Take all steps that are left of a training in a folder.
 
     Parameters
     ----------
-    schedule : Schedule
+    steps : int
+        All there are.
     out : Path
         Holds the checkpoint.
     named : mapping of str to Parameter
@@ -56,7 +54,6 @@ def take_steps(
         Returns the loss of a step, which depends on the step and the parameters alone.
     log : callable
         Hears of the steps done and the mean loss of those since it last did.
-    log_every : int
 
     Raises
     ------
@@ -71,8 +68,8 @@ def take_steps(
     if kept:
         optimiser.load_state_dict({**optimiser.state_dict(), "state": kept})
     saved_at = time.monotonic()
-    while state.step < schedule.steps:
-        share = share_of_rate(state.step, schedule.steps, schedule.warmup, schedule.cooldown)
+    while state.step < steps:
+        share = share_of_rate(state.step, steps, schedule.warmup, schedule.cooldown)
         for group, peak in zip(optimiser.param_groups, peaks, strict=True):
             group["lr"] = peak * share
         loss = loss_of(state.step)
@@ -82,13 +79,13 @@ def take_steps(
         optimiser.zero_grad()
         state.losses.append(float(loss.detach()))
         state.step += 1
-        if state.step % log_every == 0 or state.step == schedule.steps:
+        if state.step % log_every == 0 or state.step == steps:
             mean, state.losses = sum(state.losses) / len(state.losses), []
             if not math.isfinite(mean):
                 raise InputError(
                     f"the loss is {mean} after {state.step} steps; train into an empty folder at lower rates"
                 )
             log(state.step, mean)
-        if time.monotonic() - saved_at > schedule.checkpoint_seconds or state.step == schedule.steps:
+        if time.monotonic() - saved_at > schedule.checkpoint_seconds or state.step == steps:
             save_checkpoint(out / CHECKPOINT, state, named, optimiser)
             saved_at = time.monotonic()

@@ -70,7 +70,8 @@ def test_no_header_no_text_is_lost(tmp_path: Path) -> None:
 def test_lines_before_the_header(tmp_path: Path, title: str, dates: str) -> None:
     rows = 'Headline 1,Campaign,Clicks\n"Warm socks, cold floors",A,3\nQuiet shoes today,A,4\nTotal,,7\n'
     found = gather_texts(write(tmp_path / "a.csv", f"{title}\n{dates}\n\n{rows}"))
-    assert found.texts == ["Warm socks, cold floors", "Quiet shoes today", "Total"]
+    assert found.texts == ["Warm socks, cold floors", "Quiet shoes today"]
+    assert "left out: 1 sums at the end ('Total')" in str(found)
     assert len(found.table.preamble) == 2
     assert "Ad report" in str(found)
 
@@ -195,9 +196,36 @@ def test_what_is_left_out_is_counted_and_listed(tmp_path: Path) -> None:
     assert found.counts == {"empty": 2, "identifier": 4, "repeated": 1}
     assert [(one.row, one.why) for one in found.left_out][:3] == [(2, "empty"), (3, "identifier"), (4, "repeated")]
     assert "left out: 2 empty, 4 numbers or identifiers ('00017', 'K-1', 'https://shop.example/a', ...)" in str(found)
-    ids = write(tmp_path / "b.csv", "sku,text\n00017,Warm socks\n00018,Quiet shoes\n")
-    with pytest.raises(InputError, match=r"column 'sku' of .* holds identifiers such as '00017', not text"):
-        gather_texts(ids, "sku")
+    ids = write(tmp_path / "b.csv", "sku\n00017\n00018\n")
+    with pytest.raises(InputError, match=r"column 'sku' of .* holds identifiers such as '00017', .*name this one"):
+        gather_texts(ids)
+
+
+def test_a_named_column_keeps_all_but_empty_cells_and_sums(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "headline,clicks\n50 %,1\nWD-40,2\n,3\n--,4\nBuy now,5\nTotal: Ads,15\n")
+    found = gather_texts(path, "headline")
+    assert found.texts == ["50 %", "WD-40", "Buy now"]
+    assert found.counts == {"empty": 2, "sum": 1}
+    assert "2 of them numbers or identifiers ('50 %', 'WD-40')" in str(found)
+    assert gather_texts(path, "2").texts == ["1", "2", "3", "4", "5", "15"]
+    with pytest.raises(InputError, match="identifiers such as"):
+        gather_texts(path)
+
+
+@pytest.mark.parametrize("ends", [
+    ["Total"], ["Totals"], ["grand total"], ["Total: Search", "--", "Total: Account"], [" --", ""],
+    ["Results from 12 ads"],
+])  # fmt: skip
+def test_sums_at_the_end_of_a_report_are_no_texts(tmp_path: Path, ends: list[str]) -> None:
+    lines = ["Total", "Warm socks now", "Total comfort"]
+    clicks = map(str, range(len(lines + ends)))
+    path = write(tmp_path / "a.csv", table_of(",", ["headline", *lines, *ends], ["clicks", *clicks]))
+    for column in (None, "headline"):
+        found = gather_texts(path, column, distinct=True)
+        assert found.texts == lines
+        assert sum(found.counts.values()) == len(ends)
+    alone = write(tmp_path / "a.txt", "\n".join([*lines[1:], "Total"]))
+    assert gather_texts(alone).texts == [*lines[1:], "Total"]
 
 
 def test_html(tmp_path: Path) -> None:
@@ -247,9 +275,21 @@ def test_excel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     book["Empty"].append(["claim", "n"])
     book["Empty"].append(["Other text", 1])
     book.save(tmp_path / "a.xlsx")
-    with pytest.raises(InputError, match="has the sheets Sheet, Empty"):
+    with pytest.raises(InputError, match="has the sheets Sheet, Empty; say which with --sheet"):
         gather_texts(tmp_path / "a.xlsx")
     assert gather_texts(tmp_path / "a.xlsx", "claim").texts == ["Other text"]
+    for sheet in ("Empty", "2"):
+        assert gather_texts(tmp_path / "a.xlsx", reading=Reading(sheet=sheet)).texts == ["Other text"]
+    assert gather_texts(tmp_path / "a.xlsx", reading=Reading(sheet="1")).texts == ["Warm socks", "Tea time"]
+    for sheet in ("3", "0", "sheet"):
+        with pytest.raises(InputError, match=f"has no sheet '{sheet}'; it has Sheet, Empty"):
+            gather_texts(tmp_path / "a.xlsx", reading=Reading(sheet=sheet))
+    with pytest.raises(InputError, match="no Excel workbook and has no sheets"):
+        gather_texts(write(tmp_path / "a.csv", "text,n\nOther text,1\n"), reading=Reading(sheet="1"))
+    book.create_sheet("2")
+    book.save(tmp_path / "a.xlsx")
+    with pytest.raises(InputError, match="its sheet '2' is empty"):
+        gather_texts(tmp_path / "a.xlsx", reading=Reading(sheet="2"))
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     with pytest.raises(InputError, match=r"pip install 'copyloom\[excel\]'"):
         gather_texts(tmp_path / "a.xlsx", "claim")

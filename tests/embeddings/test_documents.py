@@ -215,9 +215,9 @@ def test_truncated_missing_and_misshapen_files_are_refused(tmp_path):
     whole = path.read_bytes()
     for content in (whole[:-8], whole[:40], b"", b"no safetensors at all"):
         path.write_bytes(content)
-        with pytest.raises(InputError, match="is not a safetensors file of embeddings"):
+        with pytest.raises(InputError, match="is not a safetensors file of the format 'copyloom"):
             load_documents(path)
     metadata = {"format": FORMAT, "space": "{}", "texts": "[]", "spans": "[]"}
     save_file({"vectors": torch.zeros(1, 2, 3)}, path, metadata)
-    with pytest.raises(InputError, match="is not a safetensors file of embeddings"):
+    with pytest.raises(InputError, match="is not a safetensors file of the format 'copyloom"):
         load_documents(path)

@@ -8,9 +8,11 @@ import torch
 from copyloom import InputError
 from embeddings.composing import Composer, best_of
 from embeddings.effort import Effort
+from embeddings.inverting import unrefined
 from embeddings.mixed import Mixed
 from embeddings.mixing import adapt, wanted_point
 from embeddings.space import Space
+from embeddings.steering import steer
 from experiments.commands.mix import _stored
 from generator.models import WRITER, is_there
 from generator.record import ProductRecord
@@ -69,6 +71,14 @@ def test_a_text_about_a_subject_names_it_and_nothing_else(space):
     (best,) = best_of(*space.writer.composer.candidates([_mixed(space, *TEXTS[:2], record=MUG)]), 1)
     assert "trail mug" in best.text
     assert not any(word in best.text for word in ("backpack", "waterproof", "shoulder"))
+
+
+@pytest.mark.parametrize("text", ["Saturday, 8 o'clock: tickets £20.", "Tickets: 20 % off until Saturday."])
+def test_words_thrown_together_are_no_steered_text(space, monkeypatch, text):
+    said = {"Saturday until clock is tickets: 20.": -1.0}
+    monkeypatch.setattr(Composer, "_written", lambda _, mixtures, *rest: [said for _ in mixtures])
+    here = unrefined(space, [text])
+    assert steer(space, here, here[0].sentence_vector[None]) == [None]
 
 
 def test_where_nothing_is_fit_the_answer_says_so(space, stored, monkeypatch):

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.optimize import linprog, nnls
 
 from bandits import LogisticRewardModel, MixtureProposer, RealisedFeatureMap, RewardPrior
+from bandits.inputs import Array
 from bandits.mixtures.mixture_reward import LinearReward
 from bandits.mixtures.region import MixtureRegion
 from bandits.mixtures.sparse_cone import SparseCone
@@ -18,7 +18,6 @@ from bandits.rewards.features import QuadraticFeatures
 from copyloom import Report
 from experiments.commands import console
 
-Array = NDArray[np.float64]
 POOLS = ((1_000, 16), (1_000, 64), (10_000, 16), (10_000, 64))
 """Texts and dimensions: directions drawn evenly from the sphere."""
 PARENTS = (3, 8)
@@ -39,7 +38,6 @@ def measure(draws: int, report: Report) -> dict[str, Any]:
     ----------
     draws : int
         Pools and directions of each kind.
-    report : callable
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -60,7 +60,7 @@ def vowpal_wabbit(features: Array, settings: Settings, horizon: int, seed: int) 
 class _Bayesian:
     """bayesianbandits: one learner for all arms, which are told apart by their features."""
 
-    def __init__(self, features: Array, settings: Settings, seed: int) -> None:
+    def __init__(self, features: Array, settings: Settings, horizon: int, seed: int) -> None:
         import bayesianbandits as theirs
 
         options = dict(settings)
@@ -103,15 +103,10 @@ class _Bayesian:
         self._agent.learner.partial_fit(self._featurizer.rows[[decision.text]], np.array([reward]))
 
 
-def bayesianbandits(features: Array, settings: Settings, horizon: int, seed: int) -> Learner:
-    """Return its agent for arms with features and a shared learner."""
-    return _Bayesian(features, settings, seed)
-
-
 class _MABWiser:
     """MABWiser: an arm for each text, which knows nothing of the others."""
 
-    def __init__(self, features: Array, settings: Settings, seed: int) -> None:
+    def __init__(self, features: Array, settings: Settings, horizon: int, seed: int) -> None:
         from mabwiser.mab import MAB, LearningPolicy
 
         options = dict(settings)
@@ -137,15 +132,10 @@ class _MABWiser:
             self._bandit.partial_fit([decision.text], [int(reward)])
 
 
-def mabwiser(features: Array, settings: Settings, horizon: int, seed: int) -> Learner:
-    """Return its bandit without contexts."""
-    return _MABWiser(features, settings, seed)
-
-
 class _Uniform:
     """Every text alike."""
 
-    def __init__(self, features: Array, seed: int) -> None:
+    def __init__(self, features: Array, settings: Settings, horizon: int, seed: int) -> None:
         self._rng, self._texts, self._count = np.random.default_rng(seed), list(range(len(features))), len(features)
 
     def add(self, features: Array) -> None:
@@ -162,13 +152,8 @@ class _Uniform:
         pass
 
 
-def uniform(features: Array, settings: Settings, horizon: int, seed: int) -> Learner:
-    """Return a learner that learns nothing."""
-    return _Uniform(features, seed)
-
-
 MAKERS: dict[str, Callable[[Array, Settings, int, int], Learner]] = {
-    OURS: copyloom, VW: vowpal_wabbit, BAYESIAN: bayesianbandits, MABWISER: mabwiser, UNIFORM: uniform,
+    OURS: copyloom, VW: vowpal_wabbit, BAYESIAN: _Bayesian, MABWISER: _MABWiser, UNIFORM: _Uniform,
 }  # fmt: skip
 _PACKAGES = {VW: "vowpalwabbit", BAYESIAN: "bayesianbandits", MABWISER: "mabwiser"}
 

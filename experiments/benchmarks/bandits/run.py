@@ -103,14 +103,12 @@ def measure(
 
     Parameters
     ----------
-    cells : sequence of Cell
     seeds : int, optional
         Of each cell; 50 of the base task and 20 of the others unless given.
     out : Path
         Keeps what was played.
     processes : int
         Replicates played at a time, each on one core.
-    report : callable
     quick : bool
         The base task alone, with as many seeds as fit into some minutes, and at least 20.
     """
@@ -170,7 +168,6 @@ def summary(cell: Cell, rows: dict[str, list[Replicate]]) -> dict[str, Any]:
 
     Parameters
     ----------
-    cell : Cell
     rows : dict of lists of Replicate
         By entrant, in the order of seeds; the same seeds for all.
     """

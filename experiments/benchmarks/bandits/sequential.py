@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest, norm
 
+from bandits.inputs import Array
 from bandits.sequential.confidence_sequences import difference_interval, log_martingale, matched_beta, rate_interval
 from bandits.sequential.planning import PlannedCampaign, plan_traffic
 from bandits.sequential.running_means import running_mean_interval
@@ -17,7 +18,6 @@ from bandits.sequential.stopping import identify_best
 from copyloom import Report
 from experiments.commands import console
 
-Array = NDArray[np.float64]
 ALPHA = 0.05
 RATE = 0.02
 FLOOR = 0.1
@@ -38,8 +38,6 @@ def measure(streams: int, batches: int, seed: int, report: Report) -> dict[str, 
         A/A streams of two texts, each looked at after every batch.
     batches : int
         Of 500 impressions.
-    seed : int
-    report : callable
     """
     began = time.perf_counter()
     days = np.arange(batches) / 50

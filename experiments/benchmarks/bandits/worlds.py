@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from bandits.inputs import Array
+
 _POOL, _PARENTS, _REPLACED, _STEP = 64, 3, 0.1, 100
 
 

@@ -34,11 +34,7 @@ def invert_one(
 
     Parameters
     ----------
-    model : LanguageModel
-    text : str
     start : Tensor of shape (P, D)
-    rate : float
-    max_steps : int
     """
     device = model.device.torch
     ids = torch.tensor([*model.tokenize(text), model.end], device=device)

@@ -45,8 +45,6 @@ def measure(quick: bool, data: Path | None, device: str, report: Report) -> dict
         Fewer texts: within 10 minutes on 2 cores.
     data : Path, optional
         Folder of the Upworthy archive; without one, texts are claims of the project's own grammar.
-    device : str
-    report : callable
     """
     space = Space.load(device=device)
     texts, source = bench_texts(data or shared_data())

@@ -27,13 +27,7 @@ _ENOUGH = 0.8
 
 @dataclass(frozen=True, eq=False)
 class FluencyRule:
-    """When a text of a corpus is fluent: measured on the corpus's own held-out texts, before anything is mixed.
-
-    Parameters
-    ----------
-    judge : Judge
-    corpus : Corpus
-    """
+    """When a text of a corpus is fluent: measured on the corpus's own held-out texts, before anything is mixed."""
 
     judge: Judge
     corpus: Corpus

@@ -68,8 +68,6 @@ def measure(
         Keeps the model without adapter between calls; and, until all is done, what was written so far.
     data : Path, optional
         Folder of real texts.
-    device : str
-    report : callable
     plain : bool
         Whether a model without adapter takes part, which is trained first: about ten minutes. Never beside a writer.
     effort : Effort, optional

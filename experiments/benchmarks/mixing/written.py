@@ -34,7 +34,6 @@ def measure_written(files: Sequence[Path], report: Report, judge: Judge | None =
         CSV files with the columns a, b, text and perhaps weight, of a; where there was no text, it is empty.
     report : callable
         Called with a stage, the files done and those in all.
-    judge : Judge, optional
 
     Raises
     ------

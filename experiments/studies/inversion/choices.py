@@ -43,8 +43,6 @@ def choices(data: Path | None, device: str, report: Report) -> dict[str, Any]:
     ----------
     data : Path, optional
         Folder of the Upworthy archive; without one, texts are claims of the project's own grammar.
-    device : str
-    report : callable
     """
     space = Space.load(device=device)
     texts, source = bench_texts(data or shared_data())

@@ -73,11 +73,8 @@ def measure(
         Held-out claims; each is asked for one style other than its own.
     strengths : sequence of float
         Shares of the trust region, above 0 and at most 1.
-    effort : Effort
     library : int
         Products of the stored texts that are compared with, one text in each style about each.
-    model, device : str
-    report : callable
 
     Raises
     ------

@@ -26,7 +26,6 @@ def draw(found: Mapping[str, Any], points: Mapping[str, NDArray[np.float64]], pa
     ----------
     found, points
         What `experiments.studies.styles.study.measure` returned.
-    path : Path
     """
     figure = Figure(figsize=(12, 5.2), dpi=150, layout=ConstrainedLayoutEngine(wspace=0.05))
     rows = {row["space"]: row for row in found["rows"]}

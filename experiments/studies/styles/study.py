@@ -23,7 +23,7 @@ from experiments.styles import paired_claims
 from generator.grammar import Claim, Grammar
 
 SEEDS = 20
-"""Of k-means."""
+"""Of k-means with two clusters, one start each."""
 PRODUCTS = 100
 FEWEST = 10
 _INVERSE_PENALTY = 100.0
@@ -40,8 +40,6 @@ def measure(
         Two.
     products : int
         A held-out claim in each style is drawn about each.
-    model, device : str
-    report : callable
 
     Raises
     ------
@@ -132,17 +130,13 @@ def separation(
     return {"linear_accuracy": float(linear.mean()), **without_labels(values, labels, pairs)}
 
 
-def without_labels(
-    values: NDArray[np.float64], labels: NDArray[np.bool_], pairs: NDArray[np.int64], seeds: int = SEEDS
-) -> dict[str, Any]:
+def without_labels(values: NDArray[np.float64], labels: NDArray[np.bool_], pairs: NDArray[np.int64]) -> dict[str, Any]:
     """Return how well two kinds of points are told apart by what sees no label.
 
     Parameters
     ----------
     values, labels, pairs
         As for `separation`.
-    seeds : int
-        Of k-means with two clusters, one start each.
 
     Returns
     -------
@@ -152,7 +146,7 @@ def without_labels(
         ``silhouette`` of the labels; ``first_component_accuracy`` of the sign of the first principal component.
     """
     scaled = _scaled(values)
-    clusters = [KMeans(2, n_init=1, random_state=seed).fit_predict(scaled) for seed in range(seeds)]
+    clusters = [KMeans(2, n_init=1, random_state=seed).fit_predict(scaled) for seed in range(SEEDS)]
     right = np.array([_better(found == 1, labels) for found in clusters])  # (seeds, n)
     of_products = np.bincount(pairs, right.mean(0)) / np.bincount(pairs)
     along = np.linalg.svd(scaled, full_matrices=False)[0][:, 0]

@@ -39,11 +39,8 @@ def measure(out: Path, data: Path | None, device: str, report: Report) -> dict[s
 
     Parameters
     ----------
-    out : Path
     data : Path, optional
         Folder of real texts; without it their numbers are None.
-    device : str
-    report : callable
     """
     check_output(out / "quality.json")
     space = Space.load(device=device)
@@ -64,13 +61,13 @@ def measure(out: Path, data: Path | None, device: str, report: Report) -> dict[s
     return found
 
 
-def held_out_real_texts(data: Path | None, count: int = HELD_OUT) -> list[str]:
+def held_out_real_texts(data: Path | None) -> list[str]:
     """Return held-out real texts of 12 to 100 characters; none where the data are absent."""
     folder = data or shared_data()
     if folder is None:
         return []
     texts = [text for text in real_texts(folder) if is_held_out(text) and len(text) <= 100]
-    return random.Random("held out").sample(texts, count)
+    return random.Random("held out").sample(texts, HELD_OUT)
 
 
 def _exactness(

@@ -39,7 +39,6 @@ def train_critic(data: Path | None, out: Path, report: Report) -> dict[str, Any]
     ----------
     data : Path, optional
         Folder of real texts; without them the grammar's are all.
-    out : Path
     report : callable
         Called with a stage, the steps done and those in all.
     """

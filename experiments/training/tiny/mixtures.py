@@ -53,18 +53,12 @@ def mixture_targets(
 
     Parameters
     ----------
-    grammar : Grammar
-    claims : sequence of Claim
     vectors : Tensor of shape (M, S)
         Their sentence vectors.
     phrase_vectors : dict of str to Tensor of shape (S,)
         Of every phrase of the grammar.
-    pairs : int
-    seed : int
     encode : callable
         From texts to sentence vectors (B, S).
-    folder : Path
-    report : callable
     """
     folder.mkdir(parents=True, exist_ok=True)
     key = hashlib.sha256("\n".join(claim.text for claim in claims).encode()).hexdigest()[:16]
@@ -131,8 +125,6 @@ def recombined(
 
     Parameters
     ----------
-    rng : random.Random
-    grammar : Grammar
     first, second : Claim
         Of one form.
     nearness : callable
@@ -180,7 +172,6 @@ def neighbour_pairs(vectors: Tensor, report: Report) -> tuple[Tensor, Tensor]:
     ----------
     vectors : Tensor of shape (M, S)
         Sentence vectors.
-    report : callable
     """
     among = torch.randperm(len(vectors), generator=torch.Generator().manual_seed(0))[:_AMONG]
     halved = vectors[among].bfloat16()

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import PositiveInt
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
@@ -27,7 +27,7 @@ from embeddings.adapter import Adapter
 from embeddings.encoder import SentenceEncoder
 from embeddings.folders import replacing
 from embeddings.subject import SubjectAdapter, present_slots
-from embeddings.training.config import read_settings, share_of_rate
+from embeddings.training.config import Schedule, read_settings, share_of_rate
 from embeddings.training.examples import noisy
 from experiments.corpora.real_texts import real_texts, sentences, shared_data, training_share
 from experiments.held_out import is_held_out
@@ -45,16 +45,45 @@ _LENGTHS = 8
 """Batches are padded to a multiple of this."""
 
 
-class TinyConfig(BaseModel):
+class TinyConfig(Schedule):
     """What copyloom-tiny is and how it is trained. The defaults take about two hours on 2 cores.
 
-    The learning rate rises over `warmup` steps, stays, and falls over the last `cooldown` of all steps. So a run that
-    has not begun to cool down may go on with another number of steps.
+    A run in which the learning rate does not fall yet may go on with another number of steps.
+
+    Parameters
+    ----------
+    vocabulary : int
+        Tokens.
+    hidden_size, layers, heads : int
+        Of the language model.
+    feed_forward : int
+        Width of its layers' inner part.
+    vectors : int
+        Of a text, P.
+    adapter_width : int
+        Of the adapter's hidden layer.
+    grammar_texts : int
+        Texts of the grammar to train on.
+    mixed_pairs : int
+        Pairs of them whose mixtures have a target.
+    steps : int
+        Of the training.
+    real_rows : int
+        Real texts of a step.
+    neighbour_share : float
+        Share of these that come from a mixture of their neighbours, where that is near enough.
+    plain_rows, mixture_rows : int
+        Texts of the grammar of a step, each from its own vector, and targets of mixtures.
+    subject_rows, subject_mixture_rows : int
+        The same, to be written about a subject.
+    descriptions_every : int
+        One step in so many is of descriptions alone.
+    noise : float
+        Most that is added to the unit vectors, as a share of their length.
+    matrix_rate, other_rate : float
+        Peak learning rates of the matrices of the layers (Muon), and of all else (AdamW).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    seed: int = 0
     vocabulary: PositiveInt = 4096
     hidden_size: PositiveInt = 256
     layers: PositiveInt = 6
@@ -75,9 +104,6 @@ class TinyConfig(BaseModel):
     noise: float = 0.25
     matrix_rate: float = 0.01
     other_rate: float = 0.003
-    warmup: PositiveInt = 60
-    cooldown: float = 0.4
-    checkpoint_seconds: float = 120.0
 
 
 class TinyModel(nn.Module):
@@ -258,14 +284,12 @@ def train_tiny(
 
     Parameters
     ----------
-    config : TinyConfig
     out : Path
         Receives sentence vectors, checkpoints, ``log.csv`` and the finished model.
     data : Path, optional
         Folder of real texts.
     report : Report
         Hears of the progress.
-    device : torch.device or str
     compiled : bool
         Whether the model's layers are compiled first, a minute's work that makes long trainings a third shorter.
     """

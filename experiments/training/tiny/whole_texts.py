@@ -33,7 +33,6 @@ def train_on_whole_texts(
         Returns the same texts whenever it is asked for the same step.
     optimisers : sequence of Optimizer
         Their rates rise over the first 5 % of the steps and fall over the second half.
-    steps : int
     length : int
         Tokens that a text is cut to; each stands between end-of-text tokens.
     checkpoint : Path

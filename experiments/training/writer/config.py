@@ -4,36 +4,35 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
+from embeddings.training.config import Schedule
 from generator.models import WRITER
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class WriterTraining(BaseModel):
+class WriterTraining(Schedule):
     """What a writer is and how it is trained. The defaults take about two hours on 2 cores with bfloat16 units.
 
-    The learning rate rises over `warmup` steps, stays, and falls over the last `cooldown` of all steps (Hu et al. 2024,
-    MiniCPM); hand-written examples join at `written_from`, so that the best data is seen while the rate falls.
+    Hand-written examples join late, so that the best data is seen while the learning rate falls.
 
     Parameters
     ----------
-    seed : int
     model : str
         A model of the registry, a folder, or the hub id of a causal model.
     start_from : str, optional
         A writer of the same sizes to go on from, instead of from nothing: its folder, or the name of a shipped one.
     vectors : int
-        P.
+        Of a text, P.
     width : int
         Of the adapter's residual network.
     rank : int
         Of the low-rank updates of all linear layers.
     rows : int
         Texts of a step.
-    steps, warmup : int
-    cooldown : float
+    steps : int
+        Of the training.
     adapter_rate, low_rank_rate : float
         Peak learning rates.
     own, null_prefix, neighbours, grammar : float
@@ -41,6 +40,8 @@ class WriterTraining(BaseModel):
         the grammar. They are brought to sum to 1.
     written : float
         Share of hand-written examples from step `written_from` on; the others shrink.
+    written_from : int
+        Step at which they join.
     about : float
         Share of them that are about a record.
     context : float
@@ -62,12 +63,8 @@ class WriterTraining(BaseModel):
         cross-entropy for the better text.
     longest : int
         Tokens and vectors of an example; what is longer is left out. Memory grows with it.
-    checkpoint_seconds : float
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    seed: NonNegativeInt = 0
     model: str = WRITER
     start_from: str | None = None
     vectors: PositiveInt = 8
@@ -75,7 +72,6 @@ class WriterTraining(BaseModel):
     rank: PositiveInt = 16
     rows: PositiveInt = 64
     steps: PositiveInt = 1050
-    warmup: PositiveInt = 60
     cooldown: float = Field(0.5, gt=0, le=1)
     adapter_rate: PositiveFloat = 2e-3
     low_rank_rate: PositiveFloat = 1e-3
@@ -96,4 +92,3 @@ class WriterTraining(BaseModel):
     beta: PositiveFloat = 0.1
     anchor: NonNegativeFloat = 0.1
     longest: PositiveInt = 112
-    checkpoint_seconds: float = 120.0

@@ -19,7 +19,7 @@ from copyloom import InputError, Report
 from embeddings.adapter import ADAPTER_SETTINGS, SlotAdapter, folder_of, load_adapters, load_settings, updates_beside
 from embeddings.training.checkpoint import RUN, check_same_run
 from experiments.training.editor import judged_drafts
-from experiments.training.steps import take_steps
+from experiments.training.steps import put_updates_in, take_steps, trained_in
 from experiments.training.writer.config import WriterTraining
 from experiments.training.writer.corpus import hash_of_texts, load_corpus, sentence_vectors
 from experiments.training.writer.examples import Example, Examples, as_pairs, parents_of
@@ -162,14 +162,12 @@ def train_writer(
 
     Parameters
     ----------
-    config : WriterTraining
     data : Path, optional
         Folder of real texts; without it the writer learns from the grammar and the hand-written examples alone.
     out : Path
         Receives vectors, neighbours, checkpoints and ``log.csv``.
     report : callable
         Hears of a stage, the steps done and those in all.
-    device : str
     compiled : bool
         Whether the model's layers are compiled first: minutes of work that make a long training a third shorter.
     """
@@ -215,20 +213,14 @@ class _Training:
         self.adapter = SlotAdapter(size, config.vectors, model.hidden_size, config.width)
         nn.init.constant_(self.adapter.length, model.embedding_rms)
         self.adapter.to(model.device.torch)
-        if model.device.has_bfloat16:
-            model.model.bfloat16()
         if model.linear_head is None or model.linear_head.bias is not None:
             raise InputError(f"model {model.name!r} has more than a matrix as its head; choose a Llama-class model")
+        put_updates_in(model, config.rank, config.seed, compiled)
         self.head = model.model.get_output_embeddings().weight.detach()
         self.embed, self.body = model.model.get_input_embeddings(), model.model.base_model
         self.model = model.model
-        low_rank.put_in(self.model, config.rank, config.seed)
         if config.start_from:
             self._take_over(config.start_from, model.identity.parameters)
-        self.model.set_attn_implementation("eager")  # for short texts faster than fused attention
-        torch._dynamo.config.recompile_limit = 64  # one a length: with fewer, the longer would run uncompiled
-        for layer in self.body.layers if compiled else ():
-            layer.compile(dynamic=False)
         self.reference = self._values() if config.preferred else {}
 
     def run(self) -> tuple[SlotAdapter, dict[str, Tensor]]:
@@ -240,7 +232,7 @@ class _Training:
               "lr": config.low_rank_rate}],
             betas=(0.9, 0.98), weight_decay=0.0,
         )  # fmt: skip
-        take_steps(config, self.out, named, optimiser, self._loss, self._log, _LOG_EVERY)
+        take_steps(config, config.steps, self.out, named, optimiser, self._loss, self._log, _LOG_EVERY)
         return self.adapter, low_rank.updates_of(self.model)
 
     def _take_over(self, writer: str, parameters: str) -> None:
@@ -262,9 +254,7 @@ class _Training:
 
     def _parameters(self) -> dict[str, nn.Parameter]:
         mine = {f"adapter.{name}": value for name, value in self.adapter.named_parameters()}
-        theirs = {name.replace("_orig_mod.", ""): value for name, value in self.model.named_parameters()
-                  if value.requires_grad}  # fmt: skip
-        return mine | theirs
+        return mine | trained_in(self.model)
 
     def _loss(self, step: int) -> Tensor:
         """Return the loss of a step, in nats: of a target token in the mean, or of a preference."""

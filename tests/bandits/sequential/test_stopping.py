@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from bandits.sequential.stopping import CLOSE_ENOUGH, LOG_RATIOS, NONE_LEFT, NOT_YET, ONE_LEFT, identify_best
+from bandits.sequential.ratios import LOG_RATIOS
+from bandits.sequential.stopping import CLOSE_ENOUGH, NONE_LEFT, NOT_YET, ONE_LEFT, identify_best
 from copyloom import InputError
 
 STREAM = np.random.default_rng(11)

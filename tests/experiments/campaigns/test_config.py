@@ -1,12 +1,15 @@
 """Configuration: one model for YAML and command line, unknown keys are errors."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
 from copyloom import InputError
 from experiments.campaigns.config import PolicyConfig
+from experiments.campaigns.given import given_texts
+from experiments.campaigns.policies import policy_classes
 from experiments.simulation.config import RunConfig
 
 
@@ -42,3 +45,26 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_a_policy_may_be_named_as_its_module_is() -> None:
     assert PolicyConfig.model_validate("epsilon_greedy") == PolicyConfig(name="epsilon-greedy")
     assert PolicyConfig.model_validate({"name": "top_two"}).name == "top-two"
+
+
+def test_every_policy_has_a_class_and_both_spellings() -> None:
+    found = policy_classes()
+    assert set(found) == set(get_args(PolicyConfig.model_fields["name"].annotation))
+    for name, policy in found.items():
+        assert policy.__doc__
+        assert PolicyConfig.model_validate(name.replace("-", "_")).name == name
+
+
+@pytest.mark.parametrize(("model", "lines", "noted"), [
+    ("copyloom-tiny", ["静かなやかん。", "早起きの人。"], True), ("smollm2", ["مصباح هادئ", "كوب دافئ"], True),
+    ("copyloom-tiny", ["Ein stiller Kessel.", "Für kühle Tage."], False),
+    ("some/other-model", ["静かなやかん。", "早起きの人。"], False),
+])  # fmt: skip
+def test_a_study_says_what_to_expect_of_other_scripts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, model: str, lines: list[str], noted: bool
+) -> None:
+    (tmp_path / "texts.txt").write_text("\n".join(lines), encoding="utf-8")
+    with caplog.at_level("INFO", "copyloom"):
+        notes = given_texts(RunConfig(model=model, texts=tmp_path / "texts.txt")).notes
+    assert any("pieces side by side" in note for note in notes) == noted
+    assert ("pieces side by side" in caplog.text) == noted

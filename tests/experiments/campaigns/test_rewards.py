@@ -149,6 +149,9 @@ def test_earlier_texts_are_read(tmp_path: Path) -> None:
     file = tmp_path / "past.CSV"
     file.write_text('text,impressions,clicks\n"Dry,  on every trail",1000,20\nQuiet nights,500,0\n')
     assert read_past(file) == (("Dry, on every trail", 1000, 20), ("Quiet nights", 500, 0))
+    with file.open("a") as more:
+        more.write("Total: Ads,1500,20\n --,1500,20\n")
+    assert [text for text, _, _ in read_past(file)] == ["Dry, on every trail", "Quiet nights"]
 
 
 @pytest.mark.parametrize(("prior", "says"), [

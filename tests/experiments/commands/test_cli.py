@@ -121,6 +121,15 @@ def test_mix_refuses_pairs_that_do_not_fit(tmp_path: Path) -> None:
     assert "is for --pairs" in fails("mix", "--text", "A mug.", "--text", "A kettle.", "--out", str(file))
 
 
+def test_a_model_without_an_editor_is_told_before_it_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("embeddings.space.Space.load", lambda *_, **__: pytest.fail("a model was loaded"))
+    file = tmp_path / "pairs.csv"
+    file.write_text("a,b\nA quiet kettle.,The lamp that lights every page.\n")
+    for given in (("--pairs", str(file)), ("--text", "A quiet kettle.", "--text", "The lamp that lights every page.")):
+        says = fails("mix", *given, "--printed", "0.5", "--model", "copyloom-tiny")
+        assert "'copyloom-tiny' has no editor that could say how likely" in says
+
+
 def test_models_that_are_not_here_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COPYLOOM_MODELS", str(tmp_path))
     listed = json.loads(run("models", "list", "--json").stdout)["models"]

@@ -67,14 +67,31 @@ def test_files_are_read_letter_for_letter(tmp_path):
     assert read_document_file(tmp_path / "file.txt") == text
 
 
+@pytest.mark.parametrize(("encoding", "given"), [
+    ("utf-8", None), ("utf-16", None), ("utf-16-le", None), ("cp1252", None), ("cp1251", "cp1251"), ("utf-8", "utf-8"),
+])  # fmt: skip
+def test_files_are_read_in_whatever_encoding_other_commands_read(tmp_path, encoding, given):
+    text = "Кофе с утра,\r\nчай днём.\n" if given == "cp1251" else "Café crème\r\nfür zwei.\n"
+    (tmp_path / "file.txt").write_bytes(text.encode(encoding))
+    assert read_document_file(tmp_path / "file.txt", given) == text
+
+
+def test_an_encoding_that_is_not_utf_8_is_said(tmp_path):
+    (tmp_path / "note.txt").write_bytes("Tea time, tea time.".encode("utf-16"))
+    result = run("invert", tmp_path / "note.txt", "--json")
+    assert "UTF-16" in result.stderr
+    assert json.loads(result.stdout)["documents"][0]["characters"] == len("Tea time, tea time.")
+    assert "unknown" in run("invert", tmp_path / "note.txt", "--encoding", "abacus").stderr
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"", "is empty; give a file with words in it"),
         (b" \n", "is empty; give a file with words in it"),
-        (b"caf\xe9", r"is not a text file in UTF-8 (byte 3)"),
+        (b"\xea\xef\xf4\xe5", "is not a text file in UTF-8 (byte 0)"),
         (b"a\x00b", "is a binary file"),
-        (None, "cannot be read: No such file"),
+        (None, "there is no file"),
     ],
 )
 def test_files_that_are_no_documents_are_refused(tmp_path, content, message):
@@ -82,7 +99,9 @@ def test_files_that_are_no_documents_are_refused(tmp_path, content, message):
         (tmp_path / "file.txt").write_bytes(content)
     result = run("invert", tmp_path / "file.txt")
     assert result.exit_code == 2
-    assert result.stderr.startswith(f"error: {tmp_path / 'file.txt'} {message}")
+    assert result.stderr.startswith("error: ")
+    assert str(tmp_path / "file.txt") in result.stderr
+    assert message in result.stderr
 
 
 def test_spans_too_long_and_folders_in_the_way_are_refused(files, tmp_path):

@@ -124,9 +124,8 @@ def test_read_says_what_would_be_read(report: Path) -> None:
     shown = run("read", str(report))
     for words in ("UTF-16", "Ad report / 2026", "Headline 1", "Left out: 3", "Warm socks now"):
         assert words in shown.stdout
-    unsure = run("read", str(report), "--column", "2")
-    assert unsure.exit_code == 1
-    assert "holds numbers" in unsure.stdout
+    named = run("read", str(report), "--column", "2")
+    assert "of them numbers or identifiers ('0,5', '1,5', '2,5', ...)" in named.stdout
 
 
 def test_commands_say_it_on_standard_error_and_take_options(report: Path, tmp_path: Path) -> None:
@@ -141,6 +140,19 @@ def test_commands_say_it_on_standard_error_and_take_options(report: Path, tmp_pa
     assert "--encoding" in fails("invert", "--texts", str(path), *small)
     given = ("--delimiter", "/", "--encoding", "cp1251", "--no-header", "--column", "1")
     assert json.loads(run("invert", "--texts", str(path), *given, *small).stdout)["texts"] == 2
+
+
+def test_sheets_are_chosen(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for title, text in (("May", "Warm socks now"), ("June", "Quiet shoes now")):
+        for row in (["headline", "clicks"], [text, 3]):
+            (book[title] if title in book.sheetnames else book.create_sheet(title)).append(row)
+    path = tmp_path / "ads.xlsx"
+    book.save(path)
+    assert "has the sheets Sheet, May, June; say which with --sheet" in run("read", str(path)).stderr
+    for sheet, text in (("June", "Quiet shoes now"), ("2", "Warm socks now")):
+        assert json.loads(run("read", str(path), "--sheet", sheet, "--json").stdout)["first"] == [text]
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,9 +79,27 @@ def test_steer_says_what_does_not_fit(examples: str, directions: str, tmp_path: 
     assert "no column 'mood'; it has text, label" in fails(
         *plain, "--towards", "calm", "--examples", examples, "--label-column", "mood"
     )
+    assert "there is no direction 'sad'; there are calm, loud" in fails(
+        *plain, "--towards", "sad", "--examples", examples
+    )
     few = tmp_path / "few.csv"
     few.write_text("text,label\nHurry!,loud\nSlow tea.,calm\n")
     assert "give at least 5 of each" in fails(*plain, "--towards", "calm", "--examples", str(few))
+
+
+@pytest.mark.parametrize(("move", "says"), [
+    (("--towards", "sad"), "there is no direction 'sad'; there are factual"),
+    (("--remove", "sad"), "there is no direction 'sad'"),
+    (("--towards", "luxury", "--strength", "1.5"), "strength is 1.5; it must lie between -1 and 1"),
+    (("--remove", "luxury", "--strength", "-1"), "strength is -1; it must lie between 0 and 5"),
+    (("--like", "Hurry now!", "--strength", "6"), "strength is 6; it must lie between 0 and 5"),
+    (("--towards", "shorter", "--trust", "91"), "trust is 91; it must lie between 0 and 90"),
+])  # fmt: skip
+def test_what_cannot_be_is_said_before_a_model_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, move: tuple[str, ...], says: str
+) -> None:
+    monkeypatch.setattr("embeddings.space.Space.load", lambda *_, **__: pytest.fail("a model was loaded"))
+    assert says in fails("steer", "--text", TEXT, *move)
 
 
 def test_labels_are_words_or_numbers(tmp_path: Path) -> None:
@@ -163,10 +181,19 @@ def test_a_text_that_the_checks_refuse_is_not_returned(directions: str, monkeypa
     assert "'40' stands in none of its sources; 'free' (offer) stands in none of its sources" in found
 
 
+@pytest.mark.parametrize("text", [
+    "Saturday, 8 o'clock: tickets £20.", "Tickets: 20 % off until Saturday.", "Sale! 20% off tickets until Saturday",
+])  # fmt: skip
+def test_words_that_do_not_fit_are_not_returned(directions: str, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    written(monkeypatch, "Saturday until clock is tickets: 20.")
+    found = fails("steer", "--text", text, "--directions", directions, "--towards", "urgent", "--device", "cpu")
+    assert "does not fit where it stands" in found
+
+
 @pytest.mark.parametrize(
     ("towards", "new", "failed"),
     [("shorter", TEXT.partition(" ")[2], True), ("emotional", TEXT.partition(" ")[2], True),
-     ("urgent", f"Hurry, last chance: {TEXT[0].lower()}{TEXT[1:]}", False)],
+     ("urgent", "Stock is low on the trail mug that keeps cocoa hot until the summit, so order now.", False)],
 )  # fmt: skip
 def test_a_text_that_hardly_moved_is_called_a_failure(
     directions: str, monkeypatch: pytest.MonkeyPatch, towards: str, new: str, failed: bool

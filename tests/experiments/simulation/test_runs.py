@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from filelock import FileLock
 from sqlalchemy import create_engine
 
@@ -17,10 +18,21 @@ from embeddings.migrations import upgrade
 from embeddings.pool import Pool
 from embeddings.space import Space
 from embeddings.writing import MixtureWriter
+from experiments.campaigns.given import given_texts
 from experiments.campaigns.ledger import Ledger
 from experiments.campaigns.state import State, replay
+from experiments.campaigns.workshop import settled
 from experiments.simulation.config import RunConfig
-from experiments.simulation.runs import DATABASE, REPORT, REPORT_DATA, SUMMARY, render, render_campaign, run_study
+from experiments.simulation.runs import (
+    CONFIG,
+    DATABASE,
+    REPORT,
+    REPORT_DATA,
+    SUMMARY,
+    render,
+    render_campaign,
+    run_study,
+)
 from experiments.texts import shipped_claims
 
 SMALL: dict[str, Any] = {
@@ -159,6 +171,29 @@ def test_other_settings_in_the_same_folder_are_refused(finished: Path) -> None:
     with pytest.raises(InputError, match="other settings"):
         run_study(RunConfig(**{**SMALL, "seeds": 3}), finished, quiet)
     assert numbers(finished) == before
+
+
+def test_a_run_goes_on_with_its_own_file_of_settings(finished: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(finished, tmp_path / "run")
+    (folder / SUMMARY).unlink()
+    again = run_study(RunConfig.from_yaml(folder / CONFIG), folder, quiet)
+    assert states(folder) == states(finished)
+    assert again["summary"] == run_study(RunConfig(**SMALL), folder, quiet)["summary"]
+    changed = (folder / CONFIG).read_text().replace("impressions: 400", "impressions: 401")
+    (folder / CONFIG).write_text(changed)
+    with pytest.raises(InputError, match="other settings or texts"):
+        run_study(RunConfig.from_yaml(folder / CONFIG), folder, quiet)
+
+
+@pytest.mark.parametrize("model", ["copyloom-tiny", "smollm2"])
+def test_what_is_settled_stays_settled(model: str, tmp_path: Path) -> None:
+    config = RunConfig(model=model, proposer={"every": 5})
+    given = given_texts(config)
+    found = settled(config, given)
+    (tmp_path / CONFIG).write_text(yaml.safe_dump(found.model_dump(mode="json")))
+    assert found.rules is not None
+    assert (found.proposer.every, found.proposer.warm_up) == (5, 24 if model == "smollm2" else 448)
+    assert settled(RunConfig.from_yaml(tmp_path / CONFIG), given).model_dump() == found.model_dump()
 
 
 def test_settings_that_are_newer_than_a_run_and_as_usual_are_no_others(finished: Path, tmp_path: Path) -> None:
@@ -308,6 +343,7 @@ def test_segments_curvature_and_earlier_texts_from_yaml_stopped_and_resumed(fini
     assert f"the opinion of {len(claims)} earlier texts was" in data["summary"]["notes"][-1]
     snapshots = found["open, seed 0, mixing"].snapshots
     assert {len(snapshot.by_segment) for snapshot in snapshots} == {3}
+    assert {row["ctr_true"] for row in data["example"]["texts"] + data["best_new"]} == {None}
     assert snapshots[-1].by_segment[0] != snapshots[-1].by_segment[1]
     assert all(not snapshot.by_segment for snapshot in found["open, seed 0, mixing, thompson"].snapshots)
     (tmp_path / "past.csv").write_text("\n".join(["text,impressions,clicks", *past[1:]]))

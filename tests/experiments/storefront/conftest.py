@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -102,3 +103,52 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
     return f"{server}/{name}"
+
+
+@dataclass
+class Shop:
+    """A service over a database with the slot "hero", as a client of its own sees it."""
+
+    engine: Any
+    app: Any
+    client: Any
+
+    def key(self, *scopes: str, tenant: str = "default", name: str = "tests") -> dict[str, str]:
+        """The header with a new key, of all scopes unless some are given."""
+        from experiments.storefront.auth import SCOPES, make_key
+
+        presented, _ = make_key(self.engine, tenant, name, scopes or SCOPES, by="tests")
+        self.app.state.service.keys.refresh()
+        return {"Authorization": f"Bearer {presented}"}
+
+
+@pytest.fixture
+def make_shop(clock: Hands) -> Iterator[Any]:
+    """Make a service over a database: SlotSettings of its slot "hero", and options of the service."""
+    from fastapi.testclient import TestClient
+
+    from experiments.campaigns.given import Given
+    from experiments.storefront.app import create_app
+    from experiments.storefront.config import SlotConfig, SlotSettings
+    from experiments.storefront.gate import service_log
+    from experiments.storefront.service import Options
+    from experiments.storefront.slots import open_slot, open_storefront
+
+    with ExitStack() as ends:
+
+        def make(database: str, *, tenants: tuple[str, ...] = ("default",), log: Any = None, settings: Any = None,
+                 busy_seconds: float = 0.2, **options: Any) -> Shop:  # fmt: skip
+            engine = open_storefront(database, busy_seconds=busy_seconds)
+            ends.callback(engine.dispose)
+            for tenant in tenants:
+                given = Given(list(TEXTS), None, list(TEXTS), [])
+                open_slot(engine, tenant, "hero", SlotConfig(), given, settings or SlotSettings(), "tests", clock)
+            app = create_app(engine, Options(**options), clock, log or service_log("critical"))
+            return Shop(engine, app, ends.enter_context(TestClient(app)))
+
+        yield make
+
+
+@pytest.fixture
+def shop(make_shop: Any, tmp_path: Path) -> Shop:
+    return make_shop(str(tmp_path / "shop.db"))  # type: ignore[no-any-return]

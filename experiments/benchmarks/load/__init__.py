@@ -1,0 +1,1 @@
+"""What the HTTP service takes on this machine, client included; see `run`."""

@@ -1,0 +1,286 @@
+"""``copyloom serve``, ``worker``, ``keys`` and ``slots``: a shop's service, and what people set up for it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from pydantic import ValidationError
+
+from copyloom import InputError, in_words
+from experiments.commands import console
+from experiments.commands.options import Commands, Json
+from experiments.commands.settings import takes
+from experiments.storefront.config import SlotConfig, SlotSettings
+
+Shop = Annotated[str, typer.Option("--database", help="Path of a SQLite file, or a PostgreSQL URL.")]
+Tenant = Annotated[str, typer.Option(help="Whose it is; a tenant sees nothing of another.")]
+By = Annotated[str, typer.Option(help="In whose name; it stays on record.")]
+Reason = Annotated[str, typer.Option(help="Why; it stays on record.")]
+DEFAULT = "default"
+_NOBODY = "the command line"
+
+keys_app = Commands(no_args_is_help=True, help="Make, list and revoke keys of the service.")
+slots_app = Commands(no_args_is_help=True, help="Open, list and set the slots of a shop's pages.")
+
+
+def serve(
+    database: Annotated[str | None, typer.Option(help="Path of a SQLite file, or a PostgreSQL URL.")] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Serve the shipped claims as slot 'demo', with a worker, and print a key.")
+    ] = False,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the demo keeps its database; deleted unless given.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 for all, behind a proxy.")] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(help="Port; 8000, of a demo any free one, unless given.", min=0, max=65535)
+    ] = None,
+    rate_limit: Annotated[str, typer.Option(help="Requests of one key: 100/second, 60000/minute.")] = "60000/minute",
+    timeout: Annotated[
+        float, typer.Option(help="Seconds that a page waits for the database before it gets the baseline.", min=0.01)
+    ] = 2.0,
+    origin: Annotated[
+        list[str] | None, typer.Option(help="A web site whose pages may ask directly (CORS); once for each.")
+    ] = None,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error; of a demo warning.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Serve a shop: which text its pages show, and what shoppers did with it."""
+    _need_serve()
+    from experiments.storefront.serve import serve_database, serve_demo
+    from experiments.storefront.service import Options
+
+    if demo == (database is not None):
+        raise InputError("give either --database, with slots from `copyloom slots open`, or --demo, to try it out")
+    if folder is not None and not demo:
+        raise InputError("--folder is where a demo keeps its database; with --database leave it out")
+    options = Options(rate_limit=rate_limit, timeout_seconds=timeout, origins=tuple(origin or ()))
+    options.limit  # noqa: B018  # or say how one is written
+    level = _level(log_level or ("warning" if demo else "info"))
+    if database is not None:
+        serve_database(database, host, 8000 if port is None else port, options, level, _said(as_json, None))
+        return
+    serve_demo(folder, host, port or 0, options, level, lambda key: _said(as_json, key))
+
+
+def work(
+    database: Shop,
+    every: Annotated[float, typer.Option(help="Seconds between two looks at what is due.", min=0.1)] = 5.0,
+    once: Annotated[bool, typer.Option("--once", help="Do what is due now, and end.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Close windows, learn, write and publish for all slots of a shop, until it is stopped; one of these is enough."""
+    import threading
+
+    from experiments.storefront.slots import open_storefront
+    from experiments.storefront.worker import Worker
+
+    engine = open_storefront(database, create=False)
+    with console.progress() as report:
+        worker = Worker(engine, report)
+        if not once:
+            console.notes.print(f"working every {every:g} s; Ctrl-C ends it at any moment, nothing is lost")
+            worker.run(every, threading.Event())
+            return
+        done = worker.round()
+    console.deliver({name: str(said) if isinstance(said, Exception) else vars(said) for name, said in done.items()},
+                    _show_done, as_json)  # fmt: skip
+    if failed := [said for said in done.values() if isinstance(said, Exception)]:
+        raise InputError(f"{len(failed)} of {len(done)} slots could not be worked for: {failed[0]}")
+
+
+@keys_app.command("make")
+def make(
+    database: Shop,
+    name: Annotated[str, typer.Option(help="Who uses it: what is done with it is done in this name.")],
+    scope: Annotated[list[str], typer.Option(help="decide, reward, read, review, publish or admin; once for each.")],
+    tenant: Tenant = DEFAULT,
+    by: By = _NOBODY,
+    as_json: Json = False,
+) -> None:
+    """Make a key, and print it: this once, for only its hash is kept."""
+    from experiments.storefront.auth import make_key
+    from experiments.storefront.slots import open_storefront
+
+    presented, key = make_key(open_storefront(database), tenant, name, scope, by)
+    found = {"key": presented, "prefix": key.prefix, "tenant": tenant, "name": name, "scopes": sorted(key.scopes)}
+    console.deliver(found, lambda one: console.out.print(one["key"]), as_json)
+
+
+@keys_app.command("list")
+def listed(database: Shop, tenant: Tenant = DEFAULT, as_json: Json = False) -> None:
+    """List the keys of a tenant; by their prefixes, for the keys themselves are not kept."""
+    from experiments.storefront.auth import list_keys
+    from experiments.storefront.slots import open_storefront
+
+    keys = list_keys(open_storefront(database, create=False), tenant)
+    found = [{"prefix": key.prefix, "name": key.name, "scopes": sorted(key.scopes), "created_at": _iso(key.created_at),
+              "revoked_at": _iso(key.revoked_at)} for key in keys]  # fmt: skip
+    rows = [[key.prefix, key.name, " ".join(sorted(key.scopes)), _iso(key.created_at) or "", _iso(key.revoked_at) or ""]
+            for key in keys]  # fmt: skip
+    console.deliver(
+        {"keys": found},
+        lambda _: console.table(f"Keys of {tenant}", ["prefix", "name", "scopes", "made", "revoked"], rows),
+        as_json,
+    )
+
+
+@keys_app.command("revoke")
+def revoke(
+    prefix: Annotated[str, typer.Argument(help="What stands between the first two _ of the key.")],
+    database: Shop,
+    tenant: Tenant = DEFAULT,
+    by: By = _NOBODY,
+    reason: Reason = "",
+    as_json: Json = False,
+) -> None:
+    """Let a key hold no more; services stop taking it within two seconds."""
+    from experiments.storefront.auth import revoke_key
+    from experiments.storefront.slots import open_storefront
+
+    revoke_key(open_storefront(database, create=False), tenant, prefix, by, reason)
+    console.deliver({"revoked": prefix}, lambda _: console.out.print(f"Revoked: {prefix}"), as_json)
+
+
+@slots_app.command("open")
+@takes(SlotConfig, "texts", "column", "subject", "own", "impressions", "model", "segment_by", "seed", "device")
+def open_(
+    slot: Annotated[str, typer.Argument(help="Its name: small letters, digits, '.', '_' and '-'.")],
+    database: Shop,
+    *,
+    asked: dict[str, Any],
+    config: Annotated[Path | None, typer.Option(help="YAML settings of the campaign: all of `SlotConfig`.")] = None,
+    segment: Annotated[list[str] | None, typer.Option(help="A value of segment-by; once for each.")] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting, as holdout=0.1; once for each.")
+    ] = None,
+    tenant: Tenant = DEFAULT,
+    by: By = _NOBODY,
+    as_json: Json = False,
+) -> None:
+    """Open a slot: its texts are shown from now on, all alike; the database is made where there is none."""
+    from experiments.campaigns.given import given_texts
+    from experiments.storefront.slots import Slots, open_slot, open_storefront
+
+    told = {**asked, **({"segments": tuple(segment)} if segment else {})}
+    settled = SlotConfig.checked(**told) if config is None else SlotConfig.from_yaml(config, **told)
+    given = given_texts(settled)
+    try:
+        settings = SlotSettings.model_validate(_pairs(setting or []))
+    except ValidationError as error:
+        raise InputError(in_words(error)) from None
+    engine = open_storefront(database)
+    open_slot(engine, tenant, slot, settled, given, settings, by)
+    found = _of(Slots(engine).get(tenant, slot))
+    console.deliver(found, lambda one: console.out.print(f"Open: {slot}, showing {one['texts']} texts"), as_json)
+
+
+@slots_app.command("list")
+def list_(database: Shop, tenant: Tenant = DEFAULT, as_json: Json = False) -> None:
+    """List the slots of a tenant with their settings."""
+    from experiments.storefront.slots import Slots, open_storefront
+
+    found = [_of(slot) for slot in Slots(open_storefront(database, create=False)).of(tenant)]
+    rows = [[one["slot"], one["settings"]["mode"], str(one["texts"]), str(one["waiting"]), str(one["snapshot"])]
+            for one in found]  # fmt: skip
+    console.deliver(
+        {"slots": found},
+        lambda _: console.table(f"Slots of {tenant}", ["slot", "mode", "texts", "in review", "snapshot"], rows),
+        as_json,
+    )
+
+
+@slots_app.command("set")
+def set_(
+    slot: Annotated[str, typer.Argument(help="Its name.")],
+    changes: Annotated[list[str], typer.Argument(help="Settings that change, as mode=off holdout=0.1.")],
+    database: Shop,
+    reason: Reason,
+    tenant: Tenant = DEFAULT,
+    by: By = _NOBODY,
+    as_json: Json = False,
+) -> None:
+    """Change settings of a slot; every process follows within two seconds, and the old ones stay on record."""
+    from experiments.storefront.slots import Slots, change_settings, open_storefront
+
+    engine = open_storefront(database, create=False)
+    settings = change_settings(engine, Slots(engine).get(tenant, slot), _pairs(changes), by, reason)
+    found = settings.model_dump()
+    rows = [[name, str(value)] for name, value in found.items()]
+    console.deliver(found, lambda _: console.table(f"Settings of {slot}", ["setting", "value"], rows), as_json)
+
+
+def _need_serve() -> None:
+    try:
+        import fastapi  # noqa: F401
+        import limits  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import structlog  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise InputError(f"the service needs {error.name}; install it with: pip install 'copyloom[serve]'") from None
+
+
+def _level(level: str) -> str:
+    allowed = ("debug", "info", "warning", "error")
+    if level not in allowed:
+        raise InputError(f"--log-level {level!r} was given; choose one of {', '.join(allowed)}")
+    return level
+
+
+def _said(as_json: bool, key: str | None) -> Any:
+    """Return what tells where a service is ready."""
+
+    def tell(url: str) -> None:
+        if as_json:
+            console.print_json({"url": url, "key": key} if key else {"url": url})
+        elif key is None:
+            console.out.print(f"Serving at {url}; {url}/docs shows what can be asked. Ctrl-C ends it.")
+        else:
+            body = '{"event_id": "1", "slot": "demo"}'
+            console.out.print(f"Serving at {url}; {url}/docs shows what can be asked. Ctrl-C ends it.\n"
+                              f"Key: {key}\n\nTry:\ncurl {url}/v1/decide -H 'Authorization: Bearer {key}' "
+                              f"-H 'Content-Type: application/json' -d '{body}'")  # fmt: skip
+
+    return tell
+
+
+def _pairs(changes: list[str]) -> dict[str, Any]:
+    """Return settings that are written as name=value; values are read as YAML."""
+    found = {}
+    for change in changes:
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise InputError(f"{change!r} was given; write settings as name=value, such as mode=off")
+        try:
+            found[name.strip()] = yaml.safe_load(value) if name.strip() not in _TEXTS else value
+        except yaml.YAMLError:
+            raise InputError(f"the value of {change!r} cannot be read; write it as in YAML") from None
+    return found
+
+
+_TEXTS = ("mode", "baseline", "aggregation")  # or YAML would read off as a truth value
+
+
+def _of(slot: Any) -> dict[str, Any]:
+    from experiments.storefront import review
+
+    state = slot.state
+    return {"slot": slot.name, "texts": len(state.shown), "waiting": len(review.waiting(state)),
+            "version": slot.version, "snapshot": state.snapshots[-1].snapshot,
+            "settings": slot.settings.model_dump()}  # fmt: skip
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat(timespec="seconds")
+
+
+def _show_done(found: dict[str, Any]) -> None:
+    rows = [[name, said, "", ""] if isinstance(said, str) else
+            [name, str(said["closed"]), str(said["published"] or "-"), str(said["written"])]
+            for name, said in found.items()]  # fmt: skip
+    console.table("Done", ["slot", "outcomes", "snapshot", "written"], rows)

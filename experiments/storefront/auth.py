@@ -1,0 +1,176 @@
+"""Keys of the service: whose they are, what they may do, and how soon they stop when they are revoked.
+
+A key is ``cl_<prefix>_<secret>``. The database holds its prefix, by which it is found, and its SHA-256: the secret is
+256 random bits, so nothing slower is needed to keep it.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Literal, get_args
+
+from sqlalchemy import Engine, insert, select, update
+
+from copyloom import InputError
+from embeddings.database import reading, writing
+from experiments.storefront.journal import Clock, now
+from experiments.storefront.slots import MissingError, audit, make_tenant
+from experiments.storefront.tables import KeyRow
+
+Scope = Literal["decide", "reward", "read", "review", "publish", "admin"]
+"""Ask for texts; report what shoppers did; look; write, approve and reject; pause, retire, kill; change settings."""
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+_MARK = "cl"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key as the database knows it.
+
+    Parameters
+    ----------
+    prefix : str
+        By which people call it; no secret.
+    tenant : str
+    name : str
+        In whose name things are done with it.
+    scopes : frozenset of str
+    digest : str
+    created_at : datetime
+    revoked_at : datetime, optional
+    """
+
+    prefix: str
+    tenant: str
+    name: str
+    scopes: frozenset[str]
+    digest: str
+    created_at: datetime
+    revoked_at: datetime | None = None
+
+
+class Keys:
+    """The keys that hold, in memory; `follow` reads them again and again.
+
+    Parameters
+    ----------
+    engine : Engine
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._stop = threading.Event()
+        self._keys: dict[str, Key] = {}
+        self.refresh()
+
+    def find(self, presented: str) -> Key | None:
+        """Return the key that was presented, in the time that it takes to compare its hash; None if there is none."""
+        key = self._keys.get(prefix_of(presented))
+        digest = _digest(presented)
+        return key if hmac.compare_digest(digest, key.digest if key else "0" * len(digest)) else None
+
+    @property
+    def age(self) -> float:
+        """How many seconds ago the keys were read."""
+        return time.monotonic() - self._read_at
+
+    def refresh(self) -> None:
+        """Read the keys that hold."""
+        self._keys = {key.prefix: key for key in list_keys(self.engine) if key.revoked_at is None}
+        self._read_at = time.monotonic()
+
+    def follow(self, every: float) -> None:
+        """Read the keys in the background from now on, every so many seconds."""
+        threading.Thread(target=self._follow, args=(every,), name="copyloom keys", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._stop.set()
+
+    def _follow(self, every: float) -> None:
+        failed = False
+        while not self._stop.wait(every):
+            try:
+                self.refresh()
+                failed = False
+            except Exception:  # those that were read last hold, so that pages get their texts
+                if not failed:
+                    _log.exception("the keys could not be read again; those that were read last hold")
+                failed = True
+
+
+def make_key(
+    engine: Engine, tenant: str, name: str, scopes: Sequence[str], by: str, clock: Clock = now
+) -> tuple[str, Key]:
+    """Make a key of a tenant, and the tenant where it is new; return the key itself, which is not kept, and its row.
+
+    Raises
+    ------
+    InputError
+        If a scope is unknown, or the name is empty or longer than 200 characters.
+    """
+    if unknown := sorted(set(scopes) - set(SCOPES)):
+        raise InputError(f"there is no scope {unknown[0]!r}; the scopes are: {', '.join(SCOPES)}")
+    if not scopes:
+        raise InputError(f"a key without a scope may do nothing; give some of: {', '.join(SCOPES)}")
+    if not 0 < len(name) <= 200:
+        raise InputError(f"a key's name has 1 to 200 characters, this one {len(name)}; say who uses it")
+    make_tenant(engine, tenant, clock)
+    prefix = secrets.token_hex(6)
+    presented = f"{_MARK}_{prefix}_{secrets.token_urlsafe(32)}"
+    kept = Key(prefix, tenant, name, frozenset(scopes), _digest(presented), clock())
+    row = {"prefix": prefix, "digest": kept.digest, "tenant": tenant, "name": name,
+           "scopes": " ".join(one for one in SCOPES if one in kept.scopes), "created_at": kept.created_at}  # fmt: skip
+    with writing(engine) as connection:
+        connection.execute(insert(KeyRow), row)
+        audit(connection, tenant, by, "key made", f"{prefix} ({name})", None, row["scopes"], "", clock())
+    return presented, kept
+
+
+def list_keys(engine: Engine, tenant: str | None = None) -> list[Key]:
+    """Return the keys of a tenant, revoked ones too, oldest first; those of all tenants unless one is named."""
+    query = select(KeyRow.__table__).order_by(KeyRow.created_at, KeyRow.prefix)
+    if tenant is not None:
+        query = query.where(KeyRow.tenant == tenant)
+    with reading(engine) as connection:
+        return [Key(row.prefix, row.tenant, row.name, frozenset(row.scopes.split()), row.digest, row.created_at,
+                    row.revoked_at) for row in connection.execute(query)]  # fmt: skip
+
+
+def revoke_key(engine: Engine, tenant: str, prefix: str, by: str, reason: str = "", clock: Clock = now) -> None:
+    """Let a key of a tenant, by its prefix, hold no more; services stop taking it within two seconds.
+
+    Raises
+    ------
+    MissingError
+        If the tenant has no such key that holds.
+    """
+    with writing(engine) as connection:
+        mine = (KeyRow.tenant == tenant, KeyRow.prefix == prefix, KeyRow.revoked_at.is_(None))
+        name = connection.scalar(select(KeyRow.name).where(*mine))
+        if name is None:
+            raise MissingError(
+                f"{tenant!r} has no key {prefix!r} that holds; `copyloom keys list` shows which there are"
+            )
+        connection.execute(update(KeyRow).where(*mine).values(revoked_at=clock()))
+        audit(connection, tenant, by, "key revoked", f"{prefix} ({name})", "holds", "revoked", reason, clock())
+
+
+def prefix_of(presented: str) -> str:
+    """Return by what a key is called; "" if it has not the form of one."""
+    mark, _, rest = presented.partition("_")
+    prefix, _, secret = rest.partition("_")
+    return prefix if mark == _MARK and secret else ""
+
+
+def _digest(presented: str) -> str:
+    return sha256(presented.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,131 @@
+"""What goes wrong, in one shape: problem details (RFC 9457), which say what is allowed, with the request's id."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel
+from sqlalchemy.exc import DatabaseError
+from starlette.exceptions import HTTPException
+
+from copyloom import CopyloomError
+from experiments.storefront.journal import ConflictError
+from experiments.storefront.slots import MissingError
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 1
+
+
+class FieldProblem(BaseModel):
+    """A field that cannot be used, and what is allowed."""
+
+    where: str
+    what: str
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: list[FieldProblem] | None = None
+
+
+class ProblemError(CopyloomError):
+    """A request that is answered by a problem.
+
+    Parameters
+    ----------
+    status : int
+    detail : str
+    errors : sequence of dict, optional
+        Fields that cannot be used.
+    headers : mapping, optional
+    """
+
+    def __init__(
+        self, status: int, detail: str, errors: Sequence[Mapping[str, str]] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(detail)
+        self.status, self.detail, self.errors, self.headers = status, detail, errors, dict(headers or {})
+
+
+def problem(error: ProblemError, request_id: str) -> dict[str, Any]:
+    """Return the problem that an error is, as JSON has it."""
+    found: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(error.status).phrase,
+        "status": error.status,
+        "detail": error.detail,
+        "request_id": request_id,
+    }
+    return found if error.errors is None else {**found, "errors": list(error.errors)}
+
+
+def answer(error: ProblemError, request_id: str) -> Response:
+    """Return the response to a request that is answered by a problem."""
+    body = json.dumps(problem(error, request_id))  # ASCII: it may quote half a surrogate pair
+    return Response(body, error.status, error.headers, MEDIA_TYPE)
+
+
+def as_problem(error: Exception) -> ProblemError:
+    """Return the problem that an error of the storefront is to a caller."""
+    if isinstance(error, ProblemError):
+        return error
+    if isinstance(error, MissingError):
+        return ProblemError(404, str(error))
+    if isinstance(error, ConflictError):
+        return ProblemError(409, str(error))
+    if isinstance(error, DatabaseError) or isinstance(error.__cause__, DatabaseError):
+        return unavailable("the database cannot be used now; nothing of this is on record, try again")
+    return ProblemError(409, str(error))  # it cannot be done to what there is now
+
+
+def unavailable(detail: str) -> ProblemError:
+    """Return the problem of what may be tried again soon."""
+    return ProblemError(503, detail, headers={"Retry-After": str(RETRY_SECONDS)})
+
+
+def invalid(errors: Sequence[Any], of: str = "request") -> ProblemError:
+    """Return the problem of a body that does not fit, from the errors that pydantic found."""
+    found = [{"where": ".".join(map(str, one["loc"])), "what": one["msg"].removeprefix("Value error, ")}
+             for one in errors]  # fmt: skip
+    first = f"{found[0]['where']}: {found[0]['what']}" if found else "it does not fit"
+    return ProblemError(422, f"the {of} cannot be used: {first}", found)
+
+
+def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return how OpenAPI lists the problems of an operation."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in sorted(statuses)}
+
+
+def handle(app: FastAPI) -> None:
+    """Answer all errors of an application by problems."""
+
+    async def invalid_request(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return answer(invalid(error.errors()), request.state.request_id)
+
+    async def storefront(request: Request, error: Exception) -> Response:
+        return answer(as_problem(error), request.state.request_id)
+
+    async def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        known = ProblemError(error.status_code, str(error.detail), headers=error.headers)
+        return answer(known, request.state.request_id)
+
+    app.add_exception_handler(RequestValidationError, invalid_request)
+    app.add_exception_handler(CopyloomError, storefront)
+    app.add_exception_handler(DatabaseError, storefront)
+    app.add_exception_handler(HTTPException, http)

@@ -1,0 +1,218 @@
+"""The service without HTTP: what a process holds, and how long a page waits for the database.
+
+A page always gets a text. Where its decision cannot be put on record in time, it gets the baseline, which is counted as
+a fallback. What shoppers did is only acknowledged once it is on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from limits import RateLimitItem, parse
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+from sqlalchemy import Engine, func, select
+
+from copyloom import CopyloomError, InputError
+from embeddings.database import reading, writing
+from experiments.storefront.auth import Key, Keys
+from experiments.storefront.decide import Choice, Question, Slot
+from experiments.storefront.journal import Clock, ConflictError, Decide, Entry, Expose, Joined, Journal, Reward, now
+from experiments.storefront.metrics import Metrics
+from experiments.storefront.problems import ProblemError, invalid, unavailable
+from experiments.storefront.slots import Slots
+from experiments.storefront.tables import PendingRow
+
+BUSY_SECONDS = 1.0
+"""How long the service waits for another writer of SQLite; less than a page waits for it."""
+_STALE_SECONDS = 5.0
+_COUNTED = 10_000
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a service behaves.
+
+    Parameters
+    ----------
+    rate_limit : str
+        Requests of one key, as the package `limits` writes it; a line of events counts as one.
+    timeout_seconds : float
+        How long a request waits for the database.
+    ready_seconds : float
+        How long the database may take to answer where the service counts as ready.
+    every_seconds : float
+        How often slots and keys are read again.
+    origins : tuple of str
+        Web sites whose pages may ask directly (CORS).
+    """
+
+    rate_limit: str = "60000/minute"
+    timeout_seconds: float = 2.0
+    ready_seconds: float = 0.2
+    every_seconds: float = 0.5
+    origins: tuple[str, ...] = ()
+
+    @property
+    def limit(self) -> RateLimitItem:
+        """The rate limit, read.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read.
+        """
+        try:
+            return parse(self.rate_limit)
+        except ValueError:
+            raise InputError(
+                f"the rate limit {self.rate_limit!r} cannot be read; write one such as 100/second or 60000/minute"
+            ) from None
+
+
+class Service:
+    """What a process holds: slots, keys and journal of a database; several processes may share that.
+
+    Parameters
+    ----------
+    engine : Engine
+        From `experiments.storefront.slots.open_storefront`.
+    options : Options, optional
+    clock : callable, optional
+    """
+
+    def __init__(self, engine: Engine, options: Options | None = None, clock: Clock = now) -> None:
+        options = options or Options()
+        self.engine, self.options, self.clock, self.metrics = engine, options, clock, Metrics()
+        self._limit, self._limiter = options.limit, FixedWindowRateLimiter(MemoryStorage())
+        self.slots, self.keys = Slots(engine), Keys(engine)
+        self.journal = Journal(engine, self.slots.settings, clock)
+        self.slots.follow(options.every_seconds)
+        self.keys.follow(options.every_seconds)
+        self._probe: asyncio.Future[None] | None = None
+        self.metrics.watch("journal_waiting", "Entries that wait to be written.", lambda: self.journal.waiting)
+        self.metrics.watch("slots_age_seconds", "Seconds since the slots were read.", lambda: self.slots.age)
+        self.metrics.watch("keys_age_seconds", "Seconds since the keys were read.", lambda: self.keys.age)
+        self.metrics.watch("overdue", f"Events whose window has ended and that no worker has closed, to {_COUNTED}.",
+                           self._overdue)  # fmt: skip
+
+    def close(self) -> None:
+        """Write what waits, and stop."""
+        self.slots.close()
+        self.keys.close()
+        self.journal.close()
+
+    def admit(self, key: Key, cost: int = 1) -> None:
+        """Count requests of a key.
+
+        Raises
+        ------
+        ProblemError
+            If it sent too many.
+        """
+        if not self._limiter.hit(self._limit, key.prefix, cost=cost):
+            reset = self._limiter.get_window_stats(self._limit, key.prefix).reset_time
+            wait = max(1, math.ceil(reset - time.time()))
+            raise ProblemError(
+                429, f"this key may send {self._limit}; go on in {wait} s", None, {"Retry-After": str(wait)}
+            )
+
+    async def decide(self, tenant: str, name: str, question: Question) -> tuple[Slot, Choice]:
+        """Return the text that an event is given, by its slot and its place; the baseline where that fails.
+
+        Raises
+        ------
+        MissingError, ProblemError, ConflictError
+            If there is no such slot, the question names no text that may be shown, or its event id was used before.
+        """
+        slot = self.slots.get(tenant, name)
+        try:
+            choice = slot.choose(question)
+        except InputError as error:
+            raise invalid([{"loc": ("body", "actions"), "msg": str(error)}]) from None
+        future = self.journal.submit(Decide(slot, question, choice))
+        try:
+            choice = await self._written(future)
+            if choice.place >= len(slot.state.slate):  # decided by another process, of a newer snapshot
+                await asyncio.to_thread(self.slots.refresh)
+                slot = self.slots.get(tenant, name)
+        except ConflictError:
+            raise
+        except Exception as error:
+            late = isinstance(error, TimeoutError)
+            if not late or future.cancelled():  # else it is being written now
+                self.metrics.fallbacks.labels("timeout" if late else "database").inc()
+                choice = slot.fallback(question)
+        self.metrics.decisions.labels(choice.reason).inc()
+        return slot, choice
+
+    async def expose(self, entry: Expose) -> None:
+        """Record that a text was shown; ProblemError where that cannot be done."""
+        await self._recorded(entry)
+        self.metrics.exposures.inc()
+
+    async def reward(self, entry: Reward) -> Joined:
+        """Record a reward, and say what became of it; ProblemError where that cannot be done."""
+        joined: Joined = await self._recorded(entry)
+        self.metrics.rewards.labels(joined).inc()
+        return joined
+
+    async def ready(self) -> str:
+        """Return why the service is not ready; "" where it is."""
+        if self.slots.age > _STALE_SECONDS:
+            return f"the slots were last read {self.slots.age:.0f} seconds ago"
+        if self._probe is None or self._probe.done():
+            self._probe = asyncio.ensure_future(asyncio.to_thread(self._touch))
+            self._probe.add_done_callback(_seen)
+        done, _ = await asyncio.wait([self._probe], timeout=self.options.ready_seconds)
+        if not done:
+            return f"the database does not answer within {1000 * self.options.ready_seconds:.0f} ms"
+        return "" if self._probe.exception() is None else "the database cannot be written"
+
+    async def _recorded(self, entry: Entry) -> Any:
+        future = self.journal.submit(entry)
+        try:
+            return await self._written(future)
+        except ConflictError:
+            raise
+        except TimeoutError:
+            self.metrics.unavailable.inc()
+            said = "it is not on record" if future.cancelled() else "it may be on record, and counts once"
+            raise unavailable(f"the database did not answer in time; {said}, send it again") from None
+        except CopyloomError:
+            self.metrics.unavailable.inc()
+            raise unavailable("the database cannot be written now; this is not on record, send it again") from None
+
+    async def _written(self, future: Future[Any]) -> Any:
+        """Wait for what becomes of an entry; one that is not being written by the time that is up never will be."""
+        waiting = asyncio.wrap_future(future)
+        done, _ = await asyncio.wait([waiting], timeout=self.options.timeout_seconds)
+        if done:
+            return waiting.result()
+        future.cancel()
+        waiting.add_done_callback(_seen)
+        raise TimeoutError
+
+    def _touch(self) -> None:
+        with writing(self.engine) as connection:
+            connection.execute(select(1))
+
+    def _overdue(self) -> float:
+        query = select(PendingRow.key).where(PendingRow.slot_id.in_([slot.id for slot in self.slots.all()]),
+                                             PendingRow.due_at <= self.clock()).limit(_COUNTED)  # fmt: skip
+        try:
+            with reading(self.engine) as connection:
+                return float(connection.scalar(select(func.count()).select_from(query.subquery())) or 0)
+        except Exception:
+            return math.nan
+
+
+def _seen(future: asyncio.Future[Any]) -> None:
+    """Let nobody complain that an error was not looked at."""
+    if not future.cancelled():
+        future.exception()

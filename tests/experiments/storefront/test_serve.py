@@ -1,0 +1,137 @@
+"""The commands: a demo as an engineer tries it first, a shop that is set up by hand, and what they refuse."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from experiments.commands.cli import app
+
+COPYLOOM = [sys.executable, "-c", "from experiments.commands.start import main; main()"]
+
+
+@contextlib.contextmanager
+def running(*arguments: str, cwd: Path):
+    """A service as a process of its own, and what it said in its first line."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([*COPYLOOM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               cwd=cwd, env=environment)  # fmt: skip
+    try:
+        line = process.stdout.readline()
+        if not line:
+            pytest.fail(process.communicate(timeout=60)[1])
+        yield process, json.loads(line)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        rest = process.communicate(timeout=60)
+        print(*rest)
+
+
+def ask(url: str, key: str | None = None, **body: Any) -> tuple[int, Any]:
+    """Ask a service, on loopback, whatever proxy there is."""
+    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+    request = urllib.request.Request(url, json.dumps(body).encode() if body else None, headers)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=30) as said:
+        return said.status, json.loads(said.read() or b"null")
+
+
+def test_the_demo_serves_a_decision_and_takes_its_reward(tmp_path):
+    with running("serve", "--demo", "--json", "--folder", "shop", cwd=tmp_path) as (process, told):
+        assert sorted(told) == ["key", "url"]
+        assert told["url"].startswith("http://127.0.0.1:")
+        assert ask(f"{told['url']}/ready") == (200, {"status": "ok"})
+        status, decision = ask(f"{told['url']}/v1/decide", told["key"], event_id="e", slot="demo", unit_id="anna")
+        assert status == 200
+        assert decision["reason"] in ("bandit", "holdout")
+        said = ask(f"{told['url']}/v1/reward", told["key"], event_id="e", reward_id="r", value=1)
+        assert said == (202, {"state": "joined"})
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=60)
+        assert (process.returncode, out) == (0, "")
+    with running("serve", "--demo", "--json", "--folder", "shop", cwd=tmp_path) as (process, told):
+        again = ask(f"{told['url']}/v1/decide", told["key"], event_id="e", slot="demo", unit_id="anna")[1]
+        assert again == decision  # it goes on where it was
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+
+
+def test_the_demo_leaves_nothing_behind(tmp_path, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    with running("serve", "--demo", "--json", cwd=tmp_path):
+        assert list((tmp_path / "temporary").glob("copyloom-*/demo.db"))
+    assert not list((tmp_path / "temporary").glob("copyloom-*"))
+
+
+def said(*arguments: str, fails: int = 0) -> Any:
+    """What a command printed as JSON, or its message."""
+    result = CliRunner().invoke(app, [*arguments, *(["--json"] if not fails else [])], catch_exceptions=False)
+    assert result.exit_code == fails, result.output
+    return result.output if fails else json.loads(result.stdout)
+
+
+def test_a_shop_is_set_up_by_hand_and_served(tmp_path):
+    database = ["--database", str(tmp_path / "shop.db")]
+    (tmp_path / "texts.txt").write_text("Warm boots.\nDry boots.\n")
+    opened = said("slots", "open", "hero", *database, "--texts", str(tmp_path / "texts.txt"), "--set", "holdout=0",
+                  "--segment-by", "device", "--segment", "mobile", "--by", "anna")  # fmt: skip
+    assert (opened["texts"], opened["settings"]["holdout"]) == (2, 0)
+    changed = said("slots", "set", "hero", "mode=off", "sticky_days=2", *database, "--reason", "trying")
+    assert (changed["mode"], changed["sticky_days"]) == ("off", 2)
+    listed = said("slots", "list", *database)["slots"]
+    assert [(one["slot"], one["version"], one["settings"]["mode"]) for one in listed] == [("hero", 2, "off")]
+    made = said("keys", "make", *database, "--name", "pages", "--scope", "decide", "--scope", "reward")
+    assert made["scopes"] == ["decide", "reward"]
+    assert said("worker", *database, "--once") == {"default/hero": {"closed": 0, "published": None, "written": 0}}
+    with running("serve", *database, "--port", "0", "--json", cwd=tmp_path) as (_, told):
+        assert list(told) == ["url"]
+        decision = ask(f"{told['url']}/v1/decide", made["key"], event_id="e", slot="hero")[1]
+        assert (decision["text"], decision["reason"]) == ("Warm boots.", "killed")
+    assert said("keys", "revoke", made["prefix"], *database) == {"revoked": made["prefix"]}
+    assert [bool(key["revoked_at"]) for key in said("keys", "list", *database)["keys"]] == [True]
+
+
+def test_what_cannot_be_done_is_said_in_one_line(tmp_path):
+    database = ["--database", str(tmp_path / "shop.db")]
+    assert "--demo" in said("serve", fails=2)
+    assert "there is no database" in said("serve", *database, fails=2)
+    assert "there is no database" in said("worker", *database, "--once", fails=2)
+    assert "100/second" in said("serve", "--demo", "--rate-limit", "much", fails=2)
+    assert "debug, info" in said("serve", "--demo", "--log-level", "loud", fails=2)
+    said("slots", "open", "hero", *database)
+    assert "is no name of a slot" in said("slots", "open", "The Hero", *database, fails=2)
+    assert "there is no slot 'footer'" in said(
+        "slots", "set", "footer", "mode=off", *database, "--reason", "x", fails=2
+    )
+    assert "name=value" in said("slots", "set", "hero", "off", *database, "--reason", "x", fails=2)
+    assert "mode" in said("slots", "set", "hero", "mode=of", *database, "--reason", "x", fails=2)
+    assert "there is no scope" in said("keys", "make", *database, "--name", "a", "--scope", "all", fails=2)
+    assert "no key" in said("keys", "revoke", "abc", *database, fails=2)
+
+
+def test_a_port_that_is_taken_is_said(tmp_path):
+    import socket
+
+    database = ["--database", str(tmp_path / "shop.db")]
+    said("slots", "open", "hero", *database)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        message = said("serve", *database, "--port", str(taken.getsockname()[1]), fails=2)
+    assert "give another --host or --port" in message
+
+
+def test_without_the_extra_it_says_how_to_install_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "structlog", None)
+    assert "pip install 'copyloom[serve]'" in said("serve", "--demo", fails=2)
