@@ -34,20 +34,32 @@ def verify(database: DatabaseName, as_json: Json = False) -> None:
 def rebuild(
     database: DatabaseName,
     check: Annotated[bool, typer.Option("--check", help="Only say what differs; change nothing.")] = False,
+    beliefs: Annotated[
+        bool, typer.Option("--beliefs", help="Also learn again before each snapshot; loads the model that writes.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Work out counts and beliefs again from the events, and put the queue of open events right."""
+    from experiments.storefront.golden import publish_again
     from experiments.storefront.rebuild import rebuild as again
 
     with _opened(database) as engine:
-        found = again(engine, check)
+        found = dict(vars(again(engine, check)))
+        if beliefs:
+            with console.progress() as report:
+                found["snapshots"], differing = publish_again(engine, report)
+            found["faults"] = [*found["faults"], *differing]
 
     def said() -> str:
-        mended = f"{found.missing:,} open events put into the queue, {found.extra:,} taken out. " if not check else ""
-        return (f"{found.slots} campaigns, {found.events:,} impressions: as on record, beliefs within "
-                f"{found.difference:.0e}. {mended}")  # fmt: skip
+        words = [f"{found['slots']} campaigns, {found['events']:,} impressions: as on record, beliefs within "
+                 f"{found['difference']:.0e}."]  # fmt: skip
+        if not check:
+            words.append(f"{found['missing']:,} open events put into the queue, {found['extra']:,} taken out.")
+        if beliefs:
+            words.append(f"{found['snapshots']:,} snapshots learned again, with the same chances.")
+        return " ".join(words)
 
-    _deliver(dict(vars(found)), said, as_json)
+    _deliver(found, said, as_json)
 
 
 @ledger_app.command()

@@ -141,7 +141,7 @@ class Fold:
         """Yield what is wrong with a snapshot: its chances, or which texts it shows."""
         state, subject = self.state, f"snapshot {event.snapshot}"
         shown = set(state.shown)
-        floor = 0.0 if _by_people(event, state) else state.opening.policy.floor
+        floor = 0.0 if by_people(event, state) else state.opening.policy.floor
         for chances in {event.probabilities, *event.by_segment}:
             if not all(math.isfinite(chance) and chance >= 0 for chance in chances):
                 yield Fault(self.name, "probabilities", subject, f"{min(chances)}", "none below 0")
@@ -179,7 +179,7 @@ def batch_of(outcome: str) -> int:
     return int(outcome.split("/")[0])
 
 
-def _by_people(event: Published, state: State) -> bool:
+def by_people(event: Published, state: State) -> bool:
     """Say whether a snapshot is the first, or the last one without what people took from it: no policy's."""
     if not state.snapshots:
         return event == people.first_snapshot(state, event.impressions)

@@ -154,11 +154,7 @@ class Worker:
 
     def _opened(self, slot: Slot, campaign: Campaign) -> Workshop:
         """Load what writes for a slot, and write its first mixtures unless they are on record."""
-        told = json.loads(slot.subject)
-        subject = ProductRecord.model_validate(told["subject"]) if told["subject"] else None
-        opening = campaign.state.opening
-        past = tuple((text, shown, clicked) for text, shown, clicked in told["past"])
-        given = Given(list(opening.parents), subject, list(opening.slate), [], past)
+        given, opening = given_of(slot), campaign.state.opening
         config, writer = hired(slot.config, given, self.engine, self.report, slot.campaign)
         shop = loop.opened(config, given, writer, [campaign], [opening], self.ledger, self.report)
         self._shops[slot.campaign] = shop
@@ -173,3 +169,11 @@ class Worker:
             self.ledger.resume([campaign])
         except CopyloomError:
             return
+
+
+def given_of(slot: Slot) -> Given:
+    """Return what a slot's campaign was opened with: its texts, its subject, and earlier texts with their clicks."""
+    told, opening = json.loads(slot.subject), slot.state.opening
+    subject = ProductRecord.model_validate(told["subject"]) if told["subject"] else None
+    past = tuple((text, shown, clicked) for text, shown, clicked in told["past"])
+    return Given(list(opening.parents), subject, list(opening.slate), [], past)

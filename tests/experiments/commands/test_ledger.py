@@ -56,6 +56,7 @@ def test_the_queue_is_made_again(shop):
     assert "1 missing" in said("rebuild", shop, "--check", status=1)
     assert "1 open events put into the queue" in said("rebuild", shop)
     assert json.loads(said("rebuild", shop, "--check", "--json"))["missing"] == 0
+    assert "0 snapshots learned again" in said("rebuild", shop, "--check", "--beliefs")
 
 
 def test_a_copy_is_checked(shop, tmp_path):
