@@ -55,7 +55,16 @@ def seen(url: str, folder: Path) -> str:
 def test_a_page_shows_what_was_decided_and_tells_what_happened(tmp_path):
     pages: dict[str, str] = {}
     with served(pages) as shop:
-        command = [Path(sys.executable).with_name("copyloom"), "serve", "--demo", "--json", "--origin", shop]
+        command = [
+            Path(sys.executable).with_name("copyloom"),
+            "serve",
+            "--demo",
+            "--model",
+            "copyloom-tiny",
+            "--json",
+            "--origin",
+            shop,
+        ]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as service:
             try:
                 said = json.loads(service.stdout.readline())
