@@ -1,5 +1,6 @@
 """The service over HTTP: what it answers, what it records, and what it does where the database fails."""
 
+import asyncio
 import io
 import json
 import sqlite3
@@ -11,6 +12,7 @@ import pytest
 from sqlalchemy import func, select
 
 from embeddings.database import reading, text_id
+from experiments.storefront import LiveCampaign, gate
 from experiments.storefront.config import SlotSettings
 from experiments.storefront.gate import service_log
 from experiments.storefront.journal import Journal
@@ -19,6 +21,7 @@ from experiments.storefront.tables import DecisionRow, RewardRow
 from experiments.storefront.worker import Worker
 
 from .conftest import TEXTS
+from .test_races import admit
 
 
 def count(shop, row) -> int:
@@ -195,6 +198,39 @@ def test_a_body_that_is_too_large_is_refused_and_not_read(shop, path, limit):
             yield b" " * 100_000
 
     problem(shop.client.post(path, content=endless(), headers=key), 413)
+
+
+def test_a_body_that_does_not_come_is_waited_for_only_so_long(shop, monkeypatch):
+    monkeypatch.setattr(gate, "BODY_SECONDS", 0.1)
+    key = shop.key()["Authorization"].encode()
+    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "path": "/v1/reward",
+             "raw_path": b"/v1/reward", "query_string": b"", "root_path": "", "scheme": "http", "server": ("shop", 80),
+             "headers": [(b"authorization", key), (b"content-type", b"application/json")]}  # fmt: skip
+    came, sent = iter([{"type": "http.request", "body": b"{", "more_body": True}]), []
+
+    async def receive():
+        for message in came:
+            return message
+        return await asyncio.Event().wait()
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(shop.app(scope, receive, send))
+    assert sent[0]["status"] == 408
+    assert json.loads(sent[1]["body"])["title"] == "Request Timeout"
+
+
+def test_what_another_process_decided_of_a_newer_snapshot_is_answered(make_shop, database, clock):
+    """This process last read the slots before the text that the event shows was admitted."""
+    shop = make_shop(database, settings=SlotSettings(holdout=0), every_seconds=3600)
+    key = shop.key()
+    with LiveCampaign(shop.engine, "hero", clock=clock) as other:
+        admit(other, shown := "Boots with a heart.")
+        event = next(event for event in map(str, range(1000)) if other.decide(event).text == shown)
+        assert shown not in shop.app.state.service.slots.get("default", "hero").state.slate
+        said = shop.client.post("/v1/decide", json={"event_id": event, "slot": "hero"}, headers=key).json()
+        assert (said["text"], said["snapshot_id"]) == (shown, 1)
 
 
 def test_lines_of_events_each_have_a_status(shop):
