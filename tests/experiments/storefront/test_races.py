@@ -194,8 +194,8 @@ def test_a_batch_with_a_snapshot_that_is_not_known_yet_is_taken_later_as_a_whole
     clock.turn(1806)
     close_due(hero.engine, slot_of(hero), clock())
     with reading(hero.engine) as connection:
-        assert outcomes(connection, replace(slot_of(hero), state=before.state), 0) == []
-        assert len(outcomes(connection, slot_of(hero), 0)) == 2
+        assert outcomes(connection, before.id, before.state, 0) == []
+        assert len(outcomes(connection, before.id, slot_of(hero).state, 0)) == 2
 
 
 def test_what_is_on_the_slate_cannot_be_rejected_as_if_it_were_not(hero):
