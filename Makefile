@@ -4,11 +4,12 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 INSTALLED := .venv/.installed
 DEV_INSTALLED := .venv/.installed-dev
+SERVE_INSTALLED := .venv/.installed-serve
 DOCS_INSTALLED := .venv/.installed-docs
 XLA_INSTALLED := .venv-xla/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-slow lint imports docs check-xla check-gpu check-neuron clean
+.PHONY: help install quickstart shop test test-slow lint imports docs check-xla check-gpu check-neuron clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -17,6 +18,9 @@ install: $(INSTALLED) ## create .venv, install Copyloom and its pinned dependenc
 
 quickstart: $(INSTALLED) ## install, then run the main job; QUICKSTART="--seeds 3" for a shorter one
 	$(BIN)/copyloom quickstart $(QUICKSTART)
+
+shop: $(SERVE_INSTALLED) ## a small fake shop, its service and worker: http://127.0.0.1:8080
+	$(BIN)/python examples/shop/shop.py
 
 test: imports ## run all tests but the slow ones, one process a core
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
@@ -70,6 +74,11 @@ $(DEV_INSTALLED): $(INSTALLED)
 	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y postgresql; } >/dev/null || \
 	      echo "Without PostgreSQL the tests that need it are skipped" >&2; \
 	  else echo "Without PostgreSQL the tests that need it are skipped; get it with: apt-get install postgresql" >&2; fi
+	@touch $@
+
+$(SERVE_INSTALLED): $(INSTALLED)
+	@echo "Installing what the service needs"
+	@$(PIP) -e '.[serve]'
 	@touch $@
 
 $(DOCS_INSTALLED): $(INSTALLED)

@@ -35,6 +35,7 @@ def serve(
     folder: Annotated[
         Path | None, typer.Option(help="Where the demo keeps its database; deleted unless given.")
     ] = None,
+    model: Annotated[str | None, typer.Option(help="What writes for the demo; smollm2 where it is installed.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 for all, behind a proxy.")] = "127.0.0.1",
     port: Annotated[
         int | None, typer.Option(help="Port; 8000, of a demo any free one, unless given.", min=0, max=65535)
@@ -56,15 +57,15 @@ def serve(
 
     if demo == (database is not None):
         raise InputError("give either --database, with slots from `copyloom slots open`, or --demo, to try it out")
-    if folder is not None and not demo:
-        raise InputError("--folder is where a demo keeps its database; with --database leave it out")
+    if not demo and (folder, model) != (None, None):
+        raise InputError("--folder and --model are of a demo; with --database leave them out")
     options = Options(rate_limit=rate_limit, timeout_seconds=timeout, origins=tuple(origin or ()))
     options.limit  # noqa: B018  # or say how one is written
     level = _level(log_level or ("warning" if demo else "info"))
     if database is not None:
         serve_database(database, host, 8000 if port is None else port, options, level, _said(as_json, None))
         return
-    serve_demo(folder, host, port or 0, options, level, lambda key: _said(as_json, key))
+    serve_demo(folder, model, host, port or 0, options, level, lambda key: _said(as_json, key))
 
 
 def work(

@@ -18,6 +18,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 from sqlalchemy import Engine
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import FileResponse, RedirectResponse
 
 from copyloom import __version__
 from experiments.storefront import editors, personalizer, shoppers
@@ -25,6 +26,7 @@ from experiments.storefront.access import SECURITY_SCHEMES
 from experiments.storefront.gate import Gate, service_log
 from experiments.storefront.journal import Clock, now
 from experiments.storefront.metrics import CONTENT_TYPE
+from experiments.storefront.pages import pages
 from experiments.storefront.problems import Problem, declared, handle, unavailable
 from experiments.storefront.schemas import State
 from experiments.storefront.service import Options, Service
@@ -35,6 +37,7 @@ _DESCRIPTION = """Which text a shop shows, learned from what its shoppers do.
 Ask with `decide`, show the text, tell with `expose` and `reward`. Every request may be sent again: what comes twice
 counts once. What is acknowledged is on disk.
 """
+_SNIPPET = Path(__file__).parent / "static/copyloom.js"
 health = APIRouter(tags=["operations"])
 
 
@@ -63,12 +66,25 @@ def create_app(engine: Engine, options: Options | None = None, clock: Clock = no
     handle(app)
     for router in (shoppers.router, editors.router, personalizer.router, health):
         app.include_router(router)
+    app.include_router(pages(engine, service.slots, service.keys, clock), include_in_schema=False)
     if service.options.origins:
         app.add_middleware(CORSMiddleware, allow_origins=service.options.origins, allow_methods=["POST"],
                            allow_headers=["Authorization", "Content-Type", "X-Request-ID"])  # fmt: skip
     app.add_middleware(Gate, metrics=service.metrics, log=log or service_log())
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
+
+
+@health.get("/copyloom.js", include_in_schema=False)
+async def snippet() -> FileResponse:
+    """Return what a page needs: see `static/copyloom.js`."""
+    return FileResponse(_SNIPPET, media_type="text/javascript", headers={"Cache-Control": "public, max-age=3600"})
+
+
+@health.get("/", include_in_schema=False)
+async def front() -> RedirectResponse:
+    """Lead a person to the pages."""
+    return RedirectResponse("/ui")
 
 
 @health.get("/health", summary="Ask whether the process lives")

@@ -78,6 +78,10 @@ class Keys:
         digest = _digest(presented)
         return key if hmac.compare_digest(digest, key.digest if key else "0" * len(digest)) else None
 
+    def known(self, prefix: str) -> Key | None:
+        """Return a key that was presented before, by its prefix; None where it is revoked since."""
+        return self._keys.get(prefix)
+
     @property
     def age(self) -> float:
         """How many seconds ago the keys were read."""

@@ -16,6 +16,8 @@ from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.decide import Question, Reason
 from experiments.storefront.journal import Clock, Decide, Expose, Joined, Journal, Reward, now
 from experiments.storefront.slots import DEFAULT_TENANT, Slots, change_settings, open_slot, open_storefront
+from experiments.texts import name_subject
+from generator.checks import BrandRules
 from generator.record import ProductRecord
 
 
@@ -80,10 +82,10 @@ class LiveCampaign:
             A file of SQLite, or the URL of a PostgreSQL database.
         slot : str
         texts : sequence of str, optional
-            What may be shown at once, the first of them as the control; the shipped claims unless given, or those of
-            the settings. Not needed to go on with a slot.
+            What may be shown at once, the first of them as the control; of a subject, those that name it. The shipped
+            claims unless given, or those of the settings. Not needed to go on with a slot.
         subject : ProductRecord, optional
-            What new texts are about.
+            What new texts are about; any text lends its manner to them.
         settings : SlotSettings, optional
             Of a slot that is new; those of an open one are changed by `set`.
         config : optional
@@ -99,7 +101,12 @@ class LiveCampaign:
             if texts is None and not config and any(one.name == slot for one in Slots(engine).of(tenant)):
                 return cls(engine, slot, tenant, clock)
             settled = SlotConfig.checked("the arguments", **config)
-            given = given_texts(settled) if texts is None else Given(list(texts), subject, list(texts), [])
+            if texts is None:
+                given = given_texts(settled)
+            else:
+                own = name_subject(texts, subject) if subject else list(texts)
+                given = Given(list(texts), subject, own, [])
+                settled = settled.model_copy(update={"rules": settled.rules or BrandRules.like(texts)})
             open_slot(
                 engine, tenant, slot, settled, given, settings or SlotSettings(), by="opened in Python", clock=clock
             )

@@ -29,7 +29,6 @@ from experiments.storefront.service import BUSY_SECONDS, Options
 from experiments.storefront.slots import DEFAULT_TENANT, open_slot, open_storefront
 
 DEMO_SLOT = "demo"
-_DEMO_CONFIG = SlotConfig(impressions=200)
 _DEMO_SETTINGS = SlotSettings(window_seconds=60, grace_seconds=1)
 _EVERY_SECONDS = 2.0
 Tell = Callable[[str], None]
@@ -45,7 +44,13 @@ def serve_database(database: str, host: str, port: int, options: Options, level:
 
 
 def serve_demo(
-    folder: Path | None, host: str, port: int, options: Options, level: str, tell: Callable[[str], Tell]
+    folder: Path | None,
+    model: str | None,
+    host: str,
+    port: int,
+    options: Options,
+    level: str,
+    tell: Callable[[str], Tell],
 ) -> None:
     """Serve the shipped claims about the shipped subject as a slot, with a worker in a process of its own.
 
@@ -58,9 +63,8 @@ def serve_demo(
         database = str(place / "demo.db")
         engine = open_storefront(database, busy_seconds=BUSY_SECONDS)
         ends.callback(engine.dispose)
-        open_slot(
-            engine, DEFAULT_TENANT, DEMO_SLOT, _DEMO_CONFIG, given_texts(_DEMO_CONFIG), _DEMO_SETTINGS, "the demo"
-        )
+        config = SlotConfig(impressions=200, **({"model": model} if model else {}))
+        open_slot(engine, DEFAULT_TENANT, DEMO_SLOT, config, given_texts(config), _DEMO_SETTINGS, "the demo")
         key, _ = make_key(engine, DEFAULT_TENANT, "demo", SCOPES, "the demo")
         ends.enter_context(_working(database))
         run(engine, host, port, options, level, tell(key))

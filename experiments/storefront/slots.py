@@ -26,6 +26,7 @@ from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.decide import Slot, campaign_name
 from experiments.storefront.journal import Clock, now
 from experiments.storefront.tables import AuditRow, SettingsRow, SlotRow, TenantRow, event_key
+from generator.models import SHIPPED, WRITER, is_there
 
 DEFAULT_TENANT = "default"
 _NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
@@ -47,7 +48,8 @@ def open_slot(
 ) -> None:  # fmt: skip
     """Open a campaign for a slot, of the given texts, and publish its first snapshot: all texts alike.
 
-    Nothing happens where the slot is open already, with the same texts and settings of its campaign.
+    Where the settings name no model, smollm2 writes if it is installed. Nothing happens where the slot is open already,
+    with the same texts and settings of its campaign.
 
     Raises
     ------
@@ -60,7 +62,6 @@ def open_slot(
     if not given.own:
         raise InputError(f"slot {name!r} has no text to show; give at least one")
     _check_baseline(settings, given.own)
-    kept = config.model_dump_json()
     subject = json.dumps({"subject": given.subject and given.subject.model_dump(), "past": given.past})
     campaign = Campaign(campaign_name(tenant, name), seeds=(config.seed, int(event_key(tenant, name)[:8], 16)))
     with writing(engine) as connection:
@@ -68,6 +69,11 @@ def open_slot(
         row = connection.execute(select(SlotRow).where(SlotRow.tenant == tenant, SlotRow.name == name)).first()
     ledger = Ledger(engine, clock=clock)
     ledger.resume([campaign])
+    if "model" not in config.model_fields_set:
+        installed = WRITER if is_there(WRITER) else SHIPPED
+        model = installed if row is None else SlotConfig.model_validate_json(row.config).model
+        config = config.model_copy(update={"model": model})
+    kept = config.model_dump_json()
     if row is not None:
         if (row.config, row.subject) != (kept, subject) or campaign.state.opening.parents != tuple(given.texts):
             raise InputError(f"slot {name!r} of {tenant!r} is open with other texts or settings; choose another name")

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from experiments.commands.cli import app
 
 COPYLOOM = [sys.executable, "-c", "from experiments.commands.start import main; main()"]
+DEMO = ("serve", "--demo", "--model", "copyloom-tiny", "--json")
 
 
 @contextlib.contextmanager
@@ -46,7 +47,10 @@ def ask(url: str, key: str | None = None, **body: Any) -> tuple[int, Any]:
 
 
 def test_the_demo_serves_a_decision_and_takes_its_reward(tmp_path):
-    with running("serve", "--demo", "--json", "--folder", "shop", cwd=tmp_path) as (process, told):
+    with running(*DEMO, "--folder", "shop", cwd=tmp_path) as (
+        process,
+        told,
+    ):
         assert sorted(told) == ["key", "url"]
         assert told["url"].startswith("http://127.0.0.1:")
         assert ask(f"{told['url']}/ready") == (200, {"status": "ok"})
@@ -58,7 +62,10 @@ def test_the_demo_serves_a_decision_and_takes_its_reward(tmp_path):
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=60)
         assert (process.returncode, out) == (0, "")
-    with running("serve", "--demo", "--json", "--folder", "shop", cwd=tmp_path) as (process, told):
+    with running(*DEMO, "--folder", "shop", cwd=tmp_path) as (
+        process,
+        told,
+    ):
         again = ask(f"{told['url']}/v1/decide", told["key"], event_id="e", slot="demo", unit_id="anna")[1]
         assert again == decision  # it goes on where it was
         process.send_signal(signal.SIGINT)
@@ -69,7 +76,7 @@ def test_the_demo_serves_a_decision_and_takes_its_reward(tmp_path):
 def test_the_demo_leaves_nothing_behind(tmp_path, monkeypatch):
     (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
-    with running("serve", "--demo", "--json", cwd=tmp_path):
+    with running(*DEMO, cwd=tmp_path):
         assert list((tmp_path / "temporary").glob("copyloom-*/demo.db"))
     assert not list((tmp_path / "temporary").glob("copyloom-*"))
 
