@@ -152,6 +152,12 @@ class Slot:
             return False
         return not question.among or text_id(self.state.slate[place]) in question.among
 
+    def asked_for(self, question: Question) -> list[int]:
+        """Return the places of the texts that a question names and that may be shown; none where it names none."""
+        shown, many = set(self.state.shown), len(self.state.snapshots[-1].probabilities)
+        return [place for one in question.among if (place := self.places.get(one, many)) < many
+                and self.state.slate[place] in shown]  # fmt: skip
+
     def choose(self, question: Question) -> Choice:
         """Return which text the event of a question is given, and why.
 
@@ -194,9 +200,7 @@ class Slot:
         chances = self.chances[segment]
         if not question.among:
             return chances, self.baseline
-        shown = set(self.state.shown)
-        named = [place for one in question.among if (place := self.places.get(one, len(chances))) < len(chances)
-                 and self.state.slate[place] in shown]  # fmt: skip
+        named = self.asked_for(question)
         if not named:
             raise InputError(
                 f"none of the {len(question.among)} texts that were named may be shown by slot {self.name!r}; name "

@@ -328,7 +328,7 @@ def _decision(entry: Decide, at: datetime) -> dict[str, Any]:
         "key": choice.key, "tenant": slot.tenant, "event_id": question.event_id, "slot_id": slot.id,
         "snapshot": choice.snapshot, "place": choice.place, "drawn": choice.drawn, "segment": choice.segment,
         "reason": choice.reason, "propensity": choice.propensity,
-        "settings": slot.version, "unit": choice.unit,
+        "settings": slot.version, "among": " ".join(map(str, slot.asked_for(question))), "unit": choice.unit,
         "context": question.context_json, "product": question.product, "deferred": question.deferred,
         "request": question.fingerprint(slot.name), "at": at,
     }  # fmt: skip

@@ -63,7 +63,7 @@ def rebuild(engine: Engine, check: bool = False) -> Rebuilt:
         slots = told(connection)
         for slot_id, slot in slots.items():
             faults += slot.fold.read(connection)
-            mine = counts_of_rows(connection, slot_id, slot)
+            mine = _counts_of_rows(connection, slot_id, slot)
             theirs = {cell: counts for cell, counts in _counts_on_record(slot).items() if any(counts)}
             events += sum(shown for shown, _ in theirs.values())
             difference = max(difference, _difference(slot, mine, theirs))
@@ -80,7 +80,7 @@ def rebuild(engine: Engine, check: bool = False) -> Rebuilt:
     return Rebuilt(len(slots), events, difference, missing, extra, faults)
 
 
-def counts_of_rows(connection: Connection, slot_id: int, slot: Told) -> dict[tuple[int, int], tuple[int, int]]:
+def _counts_of_rows(connection: Connection, slot_id: int, slot: Told) -> dict[tuple[int, int], tuple[int, int]]:
     """Return what the outcomes of a slot's events make, up to the last batch on record; of deleted ones, the record."""
     query = select(DecisionRow.place, DecisionRow.segment, func.count().label("many"),
                    func.sum(cast(OutcomeRow.clicked, Integer)).label("clicks"))  # fmt: skip

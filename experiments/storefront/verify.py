@@ -100,7 +100,7 @@ def _faults(connection: Connection) -> Iterator[Fault]:
     slots = told(connection)
     for slot_id, slot in slots.items():
         yield from slot.fold.read(connection)
-        yield from count_faults(connection, slot_id, slot)
+        yield from _count_faults(connection, slot_id, slot)
     for key, group in groupby(connection.execute(_events()), lambda row: row.key):
         rows = list(group)
         yield from _Event(key, rows[0], rows, slots[rows[0].slot_id]).faults()
@@ -108,7 +108,7 @@ def _faults(connection: Connection) -> Iterator[Fault]:
     yield from _sticky(connection, slots)
 
 
-def count_faults(connection: Connection, slot_id: int, slot: Told) -> Iterator[Fault]:
+def _count_faults(connection: Connection, slot_id: int, slot: Told) -> Iterator[Fault]:
     """Yield where the outcomes on a campaign's record are not the sums of its events, batch by batch."""
     query = select(OutcomeRow.batch, DecisionRow.snapshot, DecisionRow.place, DecisionRow.segment,
                    func.count().label("many"), func.sum(cast(OutcomeRow.clicked, Integer)).label("clicks"))  # fmt: skip

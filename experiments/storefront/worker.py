@@ -31,6 +31,8 @@ from generator.record import ProductRecord
 AUTOMATIC = "automatic approval"
 """In whose name texts are approved where a slot's settings say that nobody needs to."""
 _JUMP_SECONDS = 2.0
+_FRESH_SECONDS = 1.0
+"""How old what is known of a slot may be before work on it begins."""
 _log = logging.getLogger(__name__)
 
 
@@ -102,12 +104,12 @@ class Worker:
 
     def work(self, slot: Slot) -> Done:
         """Do what is due for a slot."""
+        slot = slot if self.slots.age < _FRESH_SECONDS else self._now(slot)
         campaign = self.slots.campaign(slot)
         feed = self._feeds.setdefault(
             slot.campaign, StorefrontFeed(self.engine, lambda: self.slots.get(slot.tenant, slot.name), campaign,
                                           self.clock)
         )  # fmt: skip
-        self.ledger.refresh(campaign)  # writing for other slots may have taken minutes
         before = len(campaign.state.closed)
         loop.collect([campaign], [feed], self.ledger)
         closed = len(campaign.state.closed) - before
@@ -127,6 +129,11 @@ class Worker:
                        "too early" if jump > 0 else "too late")  # fmt: skip
         self._clocks = steady, wall
 
+    def _now(self, slot: Slot) -> Slot:
+        """Return a slot as it is now: writing takes minutes, in which people change settings."""
+        self.slots.refresh()
+        return self.slots.get(slot.tenant, slot.name)
+
     def _due(self, slot: Slot, campaign: Campaign) -> bool:
         return campaign.state.stale or campaign.state.fresh >= slot.config.impressions
 
@@ -145,11 +152,11 @@ class Worker:
         return len(campaign.state.snapshots) - 1
 
     def _approve(self, slot: Slot, campaign: Campaign) -> None:
-        """Approve what was written in nobody's name, where the slot's settings say so."""
-        state = campaign.state
+        """Approve in nobody's name what was written, where the slot's settings say so and no person spoke meanwhile."""
+        auto_approve, state = self._now(slot).settings.auto_approve, campaign.state
         texts = [text for text in state.usable if text not in state.reviews and not state.authors.get(text)]
-        if slot.settings.auto_approve and texts:
-            with self.ledger.step([campaign]) as record:
+        if auto_approve and texts:
+            with Ledger(self.engine).step([campaign]) as record:  # not shared: it fails if it is overtaken
                 record([[Reviewed(texts=tuple(texts), approved=True, by=AUTOMATIC, reason="setting auto_approve")]])
 
     def _opened(self, slot: Slot, campaign: Campaign) -> Workshop:

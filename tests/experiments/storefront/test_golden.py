@@ -17,7 +17,7 @@ TEXTS = (
     "The trail mug that keeps cocoa hot until the summit.", "Early risers choose the trail mug with a screw-on lid.",
     "A leak-proof trail mug for frosty mornings.",
 )  # fmt: skip
-SMALL = {"every": 1, "shortlist": 2, "admit": 2, "warm_up": 4}
+SMALL = {"every": 1, "shortlist": 2, "admit": 2, "warm_up": 4, "effort": {"rounds": 0, "drafts": 8}}
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,10 @@ from sqlalchemy import select
 
 from copyloom import InputError
 from embeddings.database import reading, writing
+from embeddings.summary import Lineage
 from experiments.campaigns import people
 from experiments.campaigns.campaign import Campaign
-from experiments.campaigns.events import Admitted
+from experiments.campaigns.events import Admitted, Draft, Written
 from experiments.campaigns.ledger import Ledger
 from experiments.storefront import LiveCampaign, SlotSettings, journal, review
 from experiments.storefront.decide import Question
@@ -196,6 +197,54 @@ def test_a_batch_with_a_snapshot_that_is_not_known_yet_is_taken_later_as_a_whole
     with reading(hero.engine) as connection:
         assert outcomes(connection, before.id, before.state, 0) == []
         assert len(outcomes(connection, before.id, slot_of(hero).state, 0)) == 2
+
+
+def test_windows_close_by_the_settings_that_people_changed_while_a_worker_was_busy_elsewhere(hero, clock):
+    worker = Worker(hero.engine, clock=clock, write=False)
+    before = worker.slots.get("default", "hero")
+    hero.decide("e")
+    hero.set("anna", "", default_reward=0.5)
+    clock.turn(1806)
+    worker.slots._read_at -= 60
+    worker.work(before)
+    with reading(hero.engine) as connection:
+        assert connection.execute(select(OutcomeRow.value, OutcomeRow.settings)).all() == [(0.5, 2)]
+
+
+def test_nothing_is_approved_automatically_once_a_person_has_said_no(hero):
+    worker = Worker(hero.engine, write=False)
+    hero.set("anna", "", auto_approve=True)
+    worker.slots.refresh()
+    before, campaign = worker.slots.get("default", "hero"), worker.slots.campaign(slot_of(hero))
+    with worker.ledger.step([campaign]) as note:
+        note([[Written(drafts=(Draft(Lineage(TEXTS[:2], (0.5, 0.5)), NEW),))]])
+    hero.set("anna", "", auto_approve=False)
+    worker._approve(before, campaign)
+    assert campaign.state.reviews == {}
+    hero.set("anna", "", auto_approve=True)
+    worker._approve(before, campaign)
+    assert campaign.state.reviews == {NEW: True}
+
+
+def test_an_automatic_approval_never_comes_after_a_person_has_said_no(hero, monkeypatch):
+    worker = Worker(hero.engine, write=False)
+    campaign = worker.slots.campaign(slot_of(hero))
+    with worker.ledger.step([campaign]) as note:
+        note([[Written(drafts=(Draft(Lineage(TEXTS[:2], (0.5, 0.5)), NEW),))]])
+    hero.set("anna", "", auto_approve=True)
+    now = Worker._now
+
+    def then_a_person(self, slot):
+        found = now(self, slot)
+        hero.slots.refresh()
+        hero.reject(NEW, "anna", "no")
+        return found
+
+    monkeypatch.setattr(Worker, "_now", then_a_person)
+    with pytest.raises(InputError, match="another process has gone on"):
+        worker._approve(slot_of(hero), campaign)
+    hero.slots.refresh()
+    assert slot_of(hero).state.reviews == {NEW: False}
 
 
 def test_what_is_on_the_slate_cannot_be_rejected_as_if_it_were_not(hero):

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from embeddings.database import open_database, writing
+from embeddings.database import open_database, text_id, writing
 from experiments.campaigns import people
 from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import Admitted
 from experiments.campaigns.ledger import Ledger
 from experiments.storefront import LiveCampaign, SlotSettings, review
+from experiments.storefront.decide import Question
+from experiments.storefront.journal import Decide
 from experiments.storefront.rebuild import rebuild
 from experiments.storefront.retention import forget, prune
 from experiments.storefront.verify import verify
@@ -284,3 +286,20 @@ def test_what_is_deleted_leaves_its_counts_and_the_rest_closes_once(database, cl
         connection.exec_driver_sql("UPDATE retention SET batch = batch - 1")
     assert {fault.rule for fault in verify(engine)} == {"counts"}
     engine.dispose()
+
+
+def test_a_choice_among_some_texts_is_checked_among_them(database, clock):
+    settings = SlotSettings(holdout=0.3, baseline=TEXTS[2])
+    with LiveCampaign.open(database, "hero", TEXTS, settings=settings, clock=clock) as hero:
+        publish(hero, 1, 2, 3)
+        for mode in ("online", "off", "shadow"):
+            hero.set("anna", "", mode=mode)
+            for number in range(20):
+                some = [(TEXTS[1], TEXTS[0]), TEXTS[1:], ("No text of it.", TEXTS[2])][number % 3]
+                question = Question(f"{mode} {number}", among=tuple(map(text_id, some)))
+                slot = hero.slots.get("default", "hero")
+                hero.journal.submit(Decide(slot, question, slot.choose(question))).result()
+        assert verify(hero.engine) == []
+        with writing(hero.engine) as connection:
+            connection.exec_driver_sql("UPDATE decisions SET among = '0 2' WHERE event_id = 'online 1'")
+        assert {fault.rule for fault in verify(hero.engine)} == {"propensity"}
