@@ -34,7 +34,7 @@ def test_python_prints_what_the_page_says(
 
 def test_examples_are_found() -> None:
     assert [page.parent.name for page, _, _ in PROMISED] == [
-        ROOT.name, ROOT.name, "generator", "embeddings", "simulator", "how-to"
+        ROOT.name, ROOT.name, "generator", "embeddings", "simulator"
     ]  # fmt: skip
 
 

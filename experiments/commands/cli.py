@@ -23,6 +23,7 @@ from experiments.commands.document import document_app
 from experiments.commands.evaluate import evaluate
 from experiments.commands.inversion import decode, invert, merge
 from experiments.commands.ledger import ledger_app
+from experiments.commands.load import bench_load
 from experiments.commands.mix import mix
 from experiments.commands.models import models_app
 from experiments.commands.options import (
@@ -284,6 +285,7 @@ study_app.command()(styles)
 
 
 bench_app.command("bandits")(bench_bandits)
+bench_app.command("load")(bench_load)
 
 
 @bench_app.command("inversion")

@@ -78,12 +78,13 @@ def work(
     import threading
 
     from experiments.storefront.slots import open_storefront
-    from experiments.storefront.worker import Worker
+    from experiments.storefront.worker import Worker, give_way
 
     engine = open_storefront(database, create=False)
     with console.progress() as report:
         worker = Worker(engine, report)
         if not once:
+            give_way()
             console.notes.print(f"working every {every:g} s; Ctrl-C ends it at any moment, nothing is lost")
             worker.run(every, threading.Event())
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import http.client
 import multiprocessing
 import os
@@ -79,25 +80,37 @@ def run(engine: Engine, host: str, port: int, options: Options, level: str, tell
     server = uvicorn.Server(uvicorn.Config(app, access_log=False, log_level="warning", server_header=False))
     threading.Thread(target=_tell_when_ready, args=(server, listening, lambda: tell(url)), daemon=True).start()
     signal.signal(signal.SIGTERM, _end)  # uvicorn ends in peace first
+    steady()
     with listening, contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listening])
 
 
+def steady() -> None:
+    """Keep what is loaded by now away from the garbage collector: to look at all of it takes a quarter of a second."""
+    gc.collect()
+    gc.freeze()
+
+
 def work(database: str, every: float) -> None:
     """Work for a database as long as the process lives that began this one."""
-    from experiments.storefront.worker import Worker
+    from experiments.storefront.worker import Worker, give_way
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which ends this
-    os.nice(10)
-    parent, stop = os.getppid(), threading.Event()
+    give_way()
+    end_with_parent()
+    Worker(open_storefront(database)).run(every, threading.Event())
+
+
+def end_with_parent() -> None:
+    """End this process when that has ended which began it: a worker may die at any moment."""
+    parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.5)
-        os._exit(0)  # it may die at any moment
+        os._exit(0)
 
     threading.Thread(target=watch, daemon=True).start()
-    Worker(open_storefront(database)).run(every, stop)
 
 
 @contextlib.contextmanager

@@ -6,8 +6,10 @@ whatever others have recorded; but one does the work.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
 import threading
 import time
 from dataclasses import dataclass
@@ -34,6 +36,15 @@ _JUMP_SECONDS = 2.0
 _FRESH_SECONDS = 1.0
 """How old what is known of a slot may be before work on it begins."""
 _log = logging.getLogger(__name__)
+
+
+def give_way() -> None:
+    """Let all other processes of the machine go first from now on: a page waits for them, and nobody for a worker."""
+    if hasattr(os, "SCHED_IDLE"):
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+            return
+    os.nice(10)
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,9 @@ STANDS_FOR = {"gpt2": "small-model", "new-version": "copyloom-tiny"}
 """Models that the pages name and a test cannot have."""
 
 NOT_RUN = {
-    r"make (quickstart|test|test-slow|lint|docs|check-\w+)": "it installs, or is what runs this test",
+    r"make (quickstart|shop|test|test-slow|lint|docs|check-\w+)": "it installs, or is what runs this test",
+    r"copyloom (serve|worker)": "it goes on until it is stopped; tests/experiments/storefront",
+    r"curl": "it needs a service; tests/experiments/storefront",
     r"\.ci/run": "it is what runs this test",
     r"pip install": "it installs",
     r"copyloom models get": "it downloads; tests/generator/test_models.py",

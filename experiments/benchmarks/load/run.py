@@ -25,8 +25,8 @@ from copyloom import InputError, Report
 
 SCRIPT = Path(__file__).with_name("traffic.lua")
 CONNECTIONS = 30
-_PAUSE_MS = {"nothing": 100, "decide": 100, "all": 100}
-"""Between two requests of a connection: 300 a second of 30 connections, if they are answered at once."""
+PAUSE_MS = 90
+"""On average between two requests of a connection: above 300 a second of 30 connections, if answers come at once."""
 
 
 @dataclass(frozen=True)
@@ -82,20 +82,20 @@ def measure(database: str | None, seconds: int, report: Report, *, most: bool = 
         with _service(database or f"{folder}/shop.db", write=False) as (url, key):
             for number, what in enumerate(kinds):
                 report(f"load: {what}", number, 2 * len(kinds) + 2)
-                found.append(_load(url, key, what, _PAUSE_MS[what], seconds, "idle"))
+                found.append(_load(url, key, what, PAUSE_MS, seconds, "idle"))
             for number, what in enumerate(kinds if most else ()):
                 report(f"load: {what}, as much as it takes", len(kinds) + number, 2 * len(kinds) + 2)
                 found.append(_load(url, key, what, 0, seconds, "as many as it takes"))
         report("load: while the worker writes", 2 * len(kinds), 2 * len(kinds) + 2)
         other = f"{folder}/writing.db"
         with _service(other, write=True) as (url, key):
-            found.append(_load(url, key, "decide", _PAUSE_MS["decide"], seconds, "writing"))
+            found.append(_load(url, key, "decide", PAUSE_MS, seconds, "writing"))
     return {"seconds": seconds, "connections": CONNECTIONS, "cores": os.cpu_count(),
             "database": "postgresql" if database else "sqlite", "loads": [asdict(load) for load in found]}  # fmt: skip
 
 
 def show(found: dict[str, Any]) -> None:
-    """Print the table."""
+    """Print the table, as Markdown."""
     print(f"{found['database']}, {found['connections']} connections, {found['cores']} cores, {found['seconds']} s each")
     print("| what | worker | requests/s | p50 ms | p95 ms | p99 ms | most ms | failed |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
@@ -128,8 +128,3 @@ def _service(database: str, write: bool) -> Iterator[tuple[str, str]]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
-
-
-if __name__ == "__main__":
-    result = measure(sys.argv[2] if len(sys.argv) > 2 else None, int(sys.argv[1]), lambda what, done, total: None)
-    show(result)

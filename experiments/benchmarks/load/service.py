@@ -15,6 +15,7 @@ from experiments.storefront.app import create_app
 from experiments.storefront.auth import SCOPES, make_key
 from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.schemas import DecideBody
+from experiments.storefront.serve import end_with_parent, steady, work
 from experiments.storefront.service import BUSY_SECONDS, Options
 from experiments.storefront.slots import DEFAULT_TENANT, open_slot, open_storefront
 from experiments.storefront.worker import Worker
@@ -34,16 +35,19 @@ def main(database: str, write: bool) -> None:
         """Read a question, and answer nothing."""
         return {"event_id": body.event_id}
 
-    get_context("spawn").Process(target=work, args=(database, write), daemon=True).start()
+    worker = (work, (database, 1.0)) if write else (close_windows, (database,))
+    get_context("spawn").Process(target=worker[0], args=worker[1], daemon=True).start()
     listening = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     print(json.dumps({"url": url, "key": key}), flush=True)
+    steady()
     uvicorn.Server(uvicorn.Config(app, access_log=False, log_level="warning")).run(sockets=[listening])
 
 
-def work(database: str, write: bool) -> None:
-    """Work for the database as a process of its own."""
-    Worker(open_storefront(database), write=write).run(1.0, threading.Event())
+def close_windows(database: str) -> None:
+    """Close windows each second, as a process of its own."""
+    end_with_parent()
+    Worker(open_storefront(database), write=False).run(1.0, threading.Event())
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ end
 
 function init(args)
   key, what, pause = args[1], args[2], tonumber(args[3])
+  math.randomseed(os.time() + number)
   count, run = 0, tostring(os.time()) .. "-" .. number
   wrk.method = "POST"
   wrk.headers["Authorization"] = "Bearer " .. key
@@ -15,7 +16,7 @@ function init(args)
 end
 
 function delay()
-  return pause
+  return pause * 2 * math.random() -- on average `pause`: connections do not march in step
 end
 
 function request()
