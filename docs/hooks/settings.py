@@ -17,6 +17,7 @@ from embeddings.training.config import AdapterTraining
 from experiments.campaigns.config import PolicyConfig, PriorConfig
 from experiments.campaigns.policies import policy_classes
 from experiments.simulation.config import RunConfig
+from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.training.editor import EditorTraining
 from experiments.training.tiny.train import TinyConfig
 from experiments.training.writer.config import WriterTraining
@@ -36,6 +37,10 @@ file of any other run, holds all settings as they were resolved.
 """
 FILES: dict[str, tuple[type, ...]] = {
     "A study: `copyloom simulate --config`": (RunConfig,),
+    "A slot of a storefront: `copyloom slots open --config`, and what `copyloom slots set` changes": (
+        SlotConfig,
+        SlotSettings,
+    ),
     "A product record: `--subject`": (ProductRecord,),
     "Training an adapter: `copyloom train adapter --config`": (AdapterTraining,),
     "Training the shipped models, from a source checkout: `copyloom train ... --config`": (

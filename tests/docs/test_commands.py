@@ -33,7 +33,7 @@ QUICK = {
     "copyloom quickstart": "--model copyloom-tiny --seeds 1 --rounds 2",
     "copyloom mix": "--model copyloom-tiny --drafts 2 --rounds 0",
     "copyloom steer .*--examples": "--drafts 9 --rounds 0",
-    "copyloom steer": "--drafts 9 --rounds 0 --directions styles.safetensors",
+    "copyloom steer": "--drafts 9 --rounds 0 --strength 0.5 --directions styles.safetensors",
     "copyloom study radius": "--sample 2",
     "copyloom study vectors": "--limit 2",
     "copyloom train adapter .*--vectors": "--per-text 2 --rows 2 --adapter-steps 2",
