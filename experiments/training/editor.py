@@ -12,8 +12,8 @@ What was written by hand between the same parents is shown to the editor as what
 
 from __future__ import annotations
 
-import gzip
 import json
+import lzma
 import random
 import zlib
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ from generator.language_model import LanguageModel
 from generator.models import WRITER
 from generator.record import ProductRecord
 
-FILE = "judged.jsonl.gz"
+FILE = "judged.jsonl.xz"
 _PRINTED = (0.0, 0.1, 0.45, 1.0)
 """What each grade of reading says of being printed."""
 _NOT_ALONE = 0.2
@@ -149,7 +149,7 @@ class Judged:
 
 def judged_drafts() -> list[Judged]:
     """Return the judged drafts that the package ships."""
-    raw = gzip.decompress(resources.files("experiments.training").joinpath(FILE).read_bytes()).decode()
+    raw = lzma.decompress(resources.files("experiments.training").joinpath(FILE).read_bytes()).decode()
     return [_judged(json.loads(line)) for line in raw.splitlines()]
 
 
