@@ -70,6 +70,7 @@ class SlotConfig(CampaignConfig):
         Closed ones from one snapshot to the next, at least.
     proposer : ProposerConfig
         At first 24 mixtures, then four every eight snapshots: no more than people review and shoppers can tell apart.
+        Of a pretrained writer, only texts that readers print with a probability of 0.7.
     segment_by : str, optional
         Key of the context whose value tells segments of shoppers apart.
     segments : tuple of str
@@ -79,7 +80,7 @@ class SlotConfig(CampaignConfig):
     rounds: PositiveInt = 10**9
     impressions: PositiveInt = 1000
     policy: PolicyConfig = PolicyConfig(floor=0.002)
-    proposer: ProposerConfig = ProposerConfig(every=8, shortlist=4, warm_up=24)
+    proposer: ProposerConfig = ProposerConfig(every=8, shortlist=4, warm_up=24, effort={"printed": 0.7})
     segment_by: str | None = None
     segments: tuple[str, ...] = ()
 

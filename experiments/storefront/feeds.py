@@ -32,7 +32,7 @@ from experiments.storefront.tables import (
 )
 from simulator import Outcome, Snapshot
 
-_AT_ONCE = 5000
+_AT_ONCE = 1000
 """Events that close in one transaction, at most."""
 
 
