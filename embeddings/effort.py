@@ -43,7 +43,7 @@ class Effort:
     each: int = 8
     together: int = 1
     turns: int = 2
-    printed: float = 0.7
+    printed: float = 0.8
     kept: int = 1
 
     def __post_init__(self) -> None:
