@@ -11,7 +11,7 @@ from copyloom import InputError
 from embeddings.summary import Lineage
 from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import Draft, Happening, Paused, Published, Retired, Reviewed, Written
-from experiments.campaigns.state import State
+from experiments.campaigns.state import State, same_person
 
 
 def review(campaign: Campaign, texts: Sequence[str], approved: bool, by: str, reason: str = "") -> list[Happening]:
@@ -26,7 +26,8 @@ def review(campaign: Campaign, texts: Sequence[str], approved: bool, by: str, re
     state = campaign.state
     if unknown := [text for text in texts if text not in state.usable]:
         raise InputError(f"{unknown[0]!r} was not written for {campaign.name}, or was refused; review what waits")
-    if approved and (own := [text for text in texts if state.authors.get(text) == by]):
+    _check_name(by)
+    if approved and (own := [text for text in texts if same_person(state.authors.get(text, ""), by)]):
         raise InputError(f"{by} wrote {own[0]!r}; another person must approve it")
     if not approved and (live := [text for text in texts if text in state.slate]):
         raise InputError(f"{live[0]!r} is on the slate of {campaign.name}; retire it, or pause it")
@@ -44,8 +45,11 @@ def write(campaign: Campaign, text: str, by: str, instead_of: str | None = None)
         If the campaign knows the text already, or does not know the one that it replaces.
     """
     state = campaign.state
+    _check_name(by)
     if not text.strip():
         raise InputError("a text without a word was given; write one")
+    if not text.isprintable() or text != " ".join(text.split()):
+        raise InputError(f"{text!r} holds characters that are not seen, or spaces too many; leave them out")
     if text in state.slate or text in state.usable:
         raise InputError(f"{text!r} is a text of {campaign.name} already; write another one")
     if instead_of is not None and instead_of not in {*state.slate, *state.parents, *state.usable}:
@@ -128,6 +132,11 @@ def _shares(chances: Sequence[float], state: State) -> tuple[float, ...]:
         return tuple(chance / total for chance in chances)
     shown = set(state.shown)
     return tuple((text in shown) / len(shown) for text in state.slate)
+
+
+def _check_name(by: str) -> None:
+    if not by.strip():
+        raise InputError("nobody is named; say who does this, it stays on record")
 
 
 def _check(campaign: Campaign, texts: Sequence[str], what: str) -> None:

@@ -180,12 +180,16 @@ def apply(state: State, event: Happening) -> State:
         case Written():
             _need(len(event.chances) in (0, len(event.drafts)), event, "its chances are not one for each draft")
             drawn = {draft.lineage: chances for draft, chances in zip(event.drafts, event.chances, strict=False)}
+            known = [draft for draft in event.drafts if event.by and draft.text in {*state.slate, *state.usable}]
+            _need(not known, event, "its texts are there already")
             authors = {**state.authors, **({draft.text: event.by for draft in event.drafts} if event.by else {})}
             chances = {**state.chances, **drawn}
             return replace(state, drafts=state.drafts + event.drafts, chances=chances, authors=authors)
         case Reviewed():
             live = set() if event.approved else set(event.texts) & set(state.slate)
             _need(not live, event, "they are on the slate, from which texts are retired or paused")
+            own = [text for text in event.texts if same_person(state.authors.get(text, ""), event.by)]
+            _need(not (event.approved and own), event, "who wrote a text does not approve it")
             reviews = {**state.reviews, **dict.fromkeys(event.texts, event.approved)}
             return replace(state, reviews=reviews, stale=state.stale or event.approved)
         case Admitted():
@@ -217,6 +221,11 @@ def apply(state: State, event: Happening) -> State:
         case Paused():
             _need(set(event.texts) <= state.paused, event, "they are not paused")
             return replace(state, paused=state.paused - set(event.texts), stale=True)
+
+
+def same_person(one: str, other: str) -> bool:
+    """Say whether two names are of one person, however they are spelt; nobody ("") is no person."""
+    return bool(one) and " ".join(one.split()).casefold() == " ".join(other.split()).casefold()
 
 
 def replay(events: Iterable[Happening], state: State | None = None) -> State:

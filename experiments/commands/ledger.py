@@ -95,7 +95,7 @@ def forget(
 @ledger_app.command()
 def prune(
     database: DatabaseName,
-    days: Annotated[float, typer.Option(min=0, help="Events that closed later than that are kept.")],
+    days: Annotated[float, typer.Option(min=0, max=36500, help="Events that closed later than that are kept.")],
     by: By = None,
     as_json: Json = False,
 ) -> None:

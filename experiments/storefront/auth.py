@@ -126,6 +126,7 @@ def make_key(
         raise InputError(f"there is no scope {unknown[0]!r}; the scopes are: {', '.join(SCOPES)}")
     if not scopes:
         raise InputError(f"a key without a scope may do nothing; give some of: {', '.join(SCOPES)}")
+    name = " ".join(name.split())
     if not 0 < len(name) <= 200:
         raise InputError(f"a key's name has 1 to 200 characters, this one {len(name)}; say who uses it")
     make_tenant(engine, tenant, clock)

@@ -49,10 +49,10 @@ class SlotSettings(Strict):
     mode: Mode = "online"
     baseline: str | None = None
     holdout: float = Field(0.05, ge=0, lt=1)
-    sticky_days: float = Field(0, ge=0)
-    window_seconds: float = Field(1800, gt=0)
-    grace_seconds: float = Field(5, ge=0)
-    activation_seconds: float = Field(3600, gt=0)
+    sticky_days: float = Field(0, ge=0, le=3650)
+    window_seconds: float = Field(1800, gt=0, le=7_776_000)
+    grace_seconds: float = Field(5, ge=0, le=604_800)
+    activation_seconds: float = Field(3600, gt=0, le=7_776_000)
     default_reward: float = Field(0, ge=0, le=1)
     aggregation: Literal["earliest", "sum", "max"] = "earliest"
     click_above: float = Field(0, ge=0, lt=1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import Literal
@@ -183,6 +183,13 @@ class Slot:
             propensity=float(self._propensities(chances, baseline)[place]),
             unit=unit,
         )
+
+    def now(self, question: Question, choice: Choice) -> Choice:
+        """Return what an event that was decided before is shown now: what it was given, if that may still be shown."""
+        off = self.settings.mode == "off" and choice.place != self.baseline
+        if not off and self.may(question, choice.place):
+            return choice
+        return replace(choice, place=self.baseline, reason="killed")
 
     def fallback(self, question: Question) -> Choice:
         """Return the baseline for a question that could not be put on record."""

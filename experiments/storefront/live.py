@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
+from copyloom import InputError
 from experiments.campaigns.given import Given, given_texts
 from experiments.storefront import review
 from experiments.storefront.config import SlotConfig, SlotSettings
@@ -134,6 +135,7 @@ class LiveCampaign:
         if choice.place >= len(slot.state.slate):  # decided by another process, of a newer snapshot
             self.slots.refresh()
             slot = self.slots.get(self.tenant, self.name)
+        choice = slot.now(question, choice)
         text = slot.state.slate[choice.place]
         return Decision(question.event_id, text, choice.propensity, choice.snapshot, choice.reason)
 
@@ -145,23 +147,24 @@ class LiveCampaign:
         self, event_id: str, value: float = 1.0, *, reward_id: str = "", kind: str = "click",
         happened_at: datetime | None = None,
     ) -> Joined:  # fmt: skip
-        """Record what a shopper did, once for each reward id, and say what became of it.
+        """Record what a shopper did, once for each reward id (its kind, unless given), and say what became of it.
 
         Returns
         -------
         str
             joined; dangling (its decision is not known yet, and it is held); late (kept, not learned); duplicate.
         """
-        reward = Reward(self.tenant, event_id, reward_id, checked_value(value), kind, happened_at)
+        reward = Reward(self.tenant, event_id, reward_id or kind, checked_value(value), kind, happened_at)
         joined: Joined = self.journal.submit(reward).result()
         return joined
 
     def work(self) -> Any:
-        """Close windows, learn, write and publish what is due, now; and return what was done."""
+        """Close windows, learn, write and publish what is due, for all slots of the database; return what was done."""
         from experiments.storefront.worker import Worker
 
         self._worker = getattr(self, "_worker", None) or Worker(self.engine, clock=self.clock)
-        done = self._worker.round()[f"{self.tenant}/{self.name}"]
+        found = self._worker.round()
+        done = found.get(f"{self.tenant}/{self.name}") or found["all"]
         self.slots.refresh()
         if isinstance(done, Exception):
             raise done
@@ -213,8 +216,6 @@ class LiveCampaign:
 
 def checked_value(value: float) -> float:
     """Return a reward's value; InputError unless it is from 0 to 1."""
-    from copyloom import InputError
-
     if not 0 <= value <= 1:
         raise InputError(f"a reward of {value!r} was given; pass a number from 0 to 1")
     return float(value)

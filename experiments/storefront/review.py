@@ -110,8 +110,7 @@ def write(
     InputError
         If the slot has the text already, or not the one that it replaces.
     """
-    if not text.strip():
-        raise InputError("the text is empty; write one")
+    text = " ".join(text.split())
 
     def happen(campaign: Campaign) -> list[Happening]:
         happened = people.write(campaign, text, by, instead_of)

@@ -148,6 +148,8 @@ class Service:
             if not late or future.cancelled():  # else it is being written now
                 self.metrics.fallbacks.labels("timeout" if late else "database").inc()
                 choice = slot.fallback(question)
+        if choice.reason != "fallback":
+            choice = slot.now(question, choice)
         self.metrics.decisions.labels(choice.reason).inc()
         return slot, choice
 

@@ -114,7 +114,7 @@ class Sessions:
         try:
             tenant, prefix, until, _ = json.loads(base64.b64decode(packed, altchars=b"-_", validate=True))
             expected = self._signed(tenant, "session", packed)
-        except (binascii.Error, ValueError, TypeError, LookupError):
+        except (binascii.Error, ValueError, TypeError, LookupError, RecursionError):
             return None
         if not hmac.compare_digest(expected.encode(), signature.encode()) or self.clock().timestamp() > until:
             return None

@@ -56,9 +56,7 @@ def open_slot(
     InputError
         If a name or setting is wrong, or the slot is open with others.
     """
-    for what, value in (("tenant", tenant), ("slot", name)):
-        if not re.fullmatch(_NAME, value):
-            raise InputError(f"{value!r} is no name of a {what}: use 1 to 63 small letters, digits, '.', '_' and '-'")
+    _check_name("slot", name)
     if not given.own:
         raise InputError(f"slot {name!r} has no text to show; give at least one")
     _check_baseline(settings, given.own)
@@ -261,6 +259,7 @@ def audit(
 
 
 def _make_tenant(connection: Connection, tenant: str, at: datetime) -> None:
+    _check_name("tenant", tenant)
     if connection.scalar(select(TenantRow.name).where(TenantRow.name == tenant)) is None:
         row = {"name": tenant, "secret": secrets.token_bytes(32), "created_at": at}
         connection.execute(insert(TenantRow), row)
@@ -271,6 +270,11 @@ def _set(
 ) -> None:
     connection.execute(insert(SettingsRow), {"slot_id": slot_id, "version": version, "by": by, "reason": reason,
                                              "body": settings.model_dump_json(), "at": at})  # fmt: skip
+
+
+def _check_name(what: str, name: str) -> None:
+    if not re.fullmatch(_NAME, name):
+        raise InputError(f"{name!r} is no name of a {what}: use 1 to 63 small letters, digits, '.', '_' and '-'")
 
 
 def _check_baseline(settings: SlotSettings, texts: Sequence[str]) -> None:

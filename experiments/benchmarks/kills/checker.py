@@ -93,8 +93,10 @@ class _Checker:
         text = self.state.slate[row.place] if row.place < len(self.state.slate) else None
         right = {"event_id": event, "text": text, "propensity": row.propensity, "snapshot": row.snapshot,
                  "reason": row.reason}  # fmt: skip
+        given = self.state.opening.slate  # of these one stands in for a text that was withdrawn since
         for answer in answers:
-            if answer != ["ok", right]:
+            withdrawn = answer[0] == "ok" and answer[1]["reason"] == "killed" and answer[1]["text"] in given
+            if answer != ["ok", right | ({"text": answer[1]["text"], "reason": "killed"} if withdrawn else {})]:
                 yield _fault("answer", event, f"{answer}", f"{right}")
             if answer[0] == "ok" and answer[1]["text"] not in {*self.state.opening.slate, *self.approvals}:
                 yield _fault("approval", event, f"{answer[1]['text']!r} was served", "texts that were approved")

@@ -36,7 +36,7 @@
 
   function again(path, body, left) { // what is sent twice counts once
     post(path, body).catch(function () { return { status: 503 }; }).then(function (answer) {
-      if (answer.status >= 500 && left) setTimeout(again, 1000, path, body, left - 1);
+      if ((answer.status >= 500 || answer.status === 429) && left) setTimeout(again, 1000, path, body, left - 1);
     });
   }
 
@@ -51,39 +51,48 @@
     watch.observe(element);
   }
 
-  function decide(element) {
-    var slot = element.dataset.copyloom, event = id(), stop = new AbortController();
+  function decide(slot, elements) { // one event for all places of a slot on the page
+    var event = id(), stop = new AbortController();
     events[slot] = event;
-    element.style.minHeight = element.offsetHeight + "px"; // a shorter text moves nothing
-    element.style.visibility = "hidden";
+    elements.forEach(function (element) {
+      element.style.minHeight = element.offsetHeight + "px"; // a shorter text moves nothing
+      element.style.visibility = "hidden";
+    });
     var timer = setTimeout(function () { stop.abort(); }, wait);
     post("/v1/decide", {
-      event_id: event, slot: slot, unit_id: unit(), product_id: element.dataset.product || "", defer: true,
+      event_id: event, slot: slot, unit_id: unit(), product_id: elements[0].dataset.product || "", defer: true,
       context: { device: matchMedia("(max-width: 700px)").matches ? "mobile" : "desktop" }
     }, { signal: stop.signal, keepalive: false }).then(function (answer) {
       if (!answer.ok) throw new Error("copyloom: " + answer.status);
       return answer.json();
     }).then(function (said) {
-      element.textContent = said.text;
-      element.dataset.copyloomReason = said.reason;
-      exposeWhenSeen(element, event);
+      elements.forEach(function (element) {
+        element.textContent = said.text;
+        element.dataset.copyloomReason = said.reason;
+        exposeWhenSeen(element, event);
+      });
     }).catch(function () {
-      element.dataset.copyloomReason = "fallback";
+      elements.forEach(function (element) { element.dataset.copyloomReason = "fallback"; });
     }).finally(function () {
       clearTimeout(timer);
-      element.style.visibility = "";
+      elements.forEach(function (element) { element.style.visibility = ""; });
     });
   }
 
   function reward(slot, value, kind, rewardId) {
     if (!events[slot]) return;
+    var worth = value === undefined ? 1 : Number(value);
     again("/v1/reward", {
-      event_id: events[slot], reward_id: rewardId || kind || "click", value: value === undefined ? 1 : Number(value),
+      event_id: events[slot], reward_id: rewardId || (kind || "click") + " " + worth, value: worth,
       kind: kind || "click", at: new Date().toISOString()
     }, 2);
   }
 
-  document.querySelectorAll("[data-copyloom]").forEach(decide);
+  var places = {};
+  document.querySelectorAll("[data-copyloom]").forEach(function (element) {
+    (places[element.dataset.copyloom] = places[element.dataset.copyloom] || []).push(element);
+  });
+  Object.keys(places).forEach(function (slot) { decide(slot, places[slot]); });
   document.addEventListener("click", function (click) {
     var target = click.target.closest && click.target.closest("[data-copyloom-reward]");
     if (target) reward(target.dataset.copyloomReward, target.dataset.value, target.dataset.kind);

@@ -108,5 +108,5 @@ def test_a_persons_text_is_held_to_the_brands_rules(hero):
     review.write(hero.engine, hero.slots, "default", "hero", "Boots boots", "bert")
     found = objections(hero.slots.get("default", "hero"), "Boots boots")
     assert any("repeats" in reason for reason in found)
-    with pytest.raises(InputError, match="empty"):
+    with pytest.raises(InputError, match="without a word"):
         review.write(hero.engine, hero.slots, "default", "hero", "  ", "bert")

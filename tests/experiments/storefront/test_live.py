@@ -158,6 +158,49 @@ def test_what_a_person_pauses_is_out_of_the_snapshot_at_once_and_nothing_else_ch
     assert states == {TEXTS[0]: "live", TEXTS[1]: "paused", TEXTS[2]: "live"}
 
 
+def test_what_may_not_be_shown_any_more_is_not_shown_to_an_event_that_was_given_it(hero):
+    from experiments.storefront import review
+
+    first = hero.decide("e")
+    review.decide(hero.engine, hero.slots, "default", "hero", "pause", [first.text], "anna", "sold out")
+    again = hero.decide("e")
+    assert (again.reason, again.propensity, again.snapshot) == ("killed", first.propensity, first.snapshot)
+    assert again.text != first.text
+    review.decide(hero.engine, hero.slots, "default", "hero", "resume", [first.text], "anna", "")
+    assert hero.decide("e") == first
+    hero.set("anna", "all off", mode="off")
+    assert hero.decide("e").text == TEXTS[0]
+
+
+def test_nobody_approves_her_own_text_whatever_others_do_meanwhile(hero):
+    from experiments.campaigns import people
+    from experiments.storefront import review
+
+    ledger, campaigns = Ledger(hero.engine, shared=True), [Campaign("default/hero", ()), Campaign("default/hero", ())]
+    ledger.resume(campaigns[:1])
+    ledger.resume(campaigns[1:])
+
+    def overtaken() -> None:
+        with ledger.step(campaigns[:1]) as record:
+            record([people.write(campaigns[0], "Boots that feel good.", "anna")])
+            with ledger.step(campaigns[1:]) as also:
+                also([people.write(campaigns[1], "Boots that feel good.", "bert")])
+
+    with pytest.raises(InputError, match="there already"):
+        overtaken()
+    hero.slots.refresh()
+    for name in ("bert", " Bert "):
+        with pytest.raises(InputError, match="another person"):
+            review.decide(hero.engine, hero.slots, "default", "hero", "approve", ["Boots that feel good."], name, "")
+    with pytest.raises(InputError, match="nobody is named"):
+        review.decide(hero.engine, hero.slots, "default", "hero", "approve", ["Boots that feel good."], " ", "")
+
+
+def test_rewards_of_different_kinds_both_count(hero):
+    hero.decide("e")
+    assert [hero.reward("e", 0.5, kind="cart"), hero.reward("e", 1.0, kind="order")] == ["joined", "joined"]
+
+
 def test_two_that_work_on_one_campaign_lose_nothing(hero, clock):
     """A step that was overtaken is applied to what the other made of the campaign."""
     mine, other = Ledger(hero.engine, shared=True), Ledger(hero.engine, shared=True)
