@@ -42,6 +42,9 @@ class SlotSettings(Strict):
         What several rewards of one event are worth: the earliest, their sum (1 at most), or the largest.
     click_above : float
         An event whose reward is above it counts as a click, which is what is learned from.
+    guard : bool
+        Turn the slot off by itself where the bandit surely earns fewer clicks than the holdout, or pages stop showing
+        its texts: by tests that hold at any time, at the level of the overview's intervals.
     auto_approve : bool
         Show written texts that pass the checks without a person's approval.
     """
@@ -56,6 +59,7 @@ class SlotSettings(Strict):
     default_reward: float = Field(0, ge=0, le=1)
     aggregation: Literal["earliest", "sum", "max"] = "earliest"
     click_above: float = Field(0, ge=0, lt=1)
+    guard: bool = True
     auto_approve: bool = False
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from copyloom import CopyloomError, Report
+from embeddings.database import reading
 from experiments import loop
 from experiments.campaigns import phases
 from experiments.campaigns.campaign import Campaign
@@ -27,9 +28,12 @@ from experiments.campaigns.workshop import Workshop, hired
 from experiments.storefront.decide import Slot
 from experiments.storefront.feeds import StorefrontFeed
 from experiments.storefront.journal import Clock, now
-from experiments.storefront.slots import Slots
+from experiments.storefront.overview import Tallies, compare, guardrails
+from experiments.storefront.slots import Slots, switch
 from generator.record import ProductRecord
 
+GUARD = "guardrail"
+"""In whose name a slot is turned off that does harm."""
 AUTOMATIC = "automatic approval"
 """In whose name texts are approved where a slot's settings say that nobody needs to."""
 _JUMP_SECONDS = 2.0
@@ -86,6 +90,7 @@ class Worker:
         self.slots, self.ledger = Slots(engine), Ledger(engine, clock=clock, shared=True)
         self._shops: dict[str, Workshop] = {}
         self._feeds: dict[str, StorefrontFeed] = {}
+        self._tallies = Tallies()
         self._clocks = time.monotonic(), clock()
 
     def run(self, every: float, stop: threading.Event) -> None:
@@ -124,12 +129,27 @@ class Worker:
         before = len(campaign.state.closed)
         loop.collect([campaign], [feed], self.ledger)
         closed = len(campaign.state.closed) - before
+        if closed and self._guarded(slot):
+            return Done(closed)
         if not self.write or slot.settings.mode in ("off", "frozen"):
             return Done(closed)
         drafts = len(campaign.state.drafts)
         shop = self._shops.get(slot.campaign) or self._opened(slot, campaign)
         published = self._decide(shop, slot, campaign) if self._due(slot, campaign) else None
         return Done(closed, published, len(campaign.state.drafts) - drafts)
+
+    def _guarded(self, slot: Slot) -> bool:
+        """Turn a slot off that does harm, where its settings say so; and say whether that was done."""
+        if not slot.settings.guard or slot.settings.mode in ("off", "shadow"):
+            return False
+        with reading(self.engine) as connection:
+            harm = [one.what for one in guardrails(compare(self._tallies.of(connection, slot))) if one.alarm]
+        if harm:
+            why = f"{harm[0]}: worse than in the holdout. It is counted anew once holdout or baseline change"
+            _log.error("slot %s is turned off: %s", slot.campaign, why)
+            switch(self.engine, slot, on=False, by=GUARD, reason=why, clock=self.clock)
+            self.slots.refresh()
+        return bool(harm)
 
     def watch_clock(self) -> None:
         """Log that the clock jumped, since windows that it jumped over close too early or too late."""

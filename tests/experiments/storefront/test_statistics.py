@@ -39,6 +39,29 @@ def played(tmp_path_factory):
         yield decision_log(hero.engine, worker.slots.get("default", "hero")), worker.slots.get("default", "hero")
 
 
+def guarded(path, clock, rates, guard=True):
+    """The slot after 4,000 events, half of them held out, at the click rates of baseline and other texts."""
+    rng, settings = np.random.default_rng(1), SlotSettings(holdout=0.5, guard=guard)
+    with LiveCampaign.open(path, "hero", TEXTS, settings=settings, clock=clock) as hero:
+        slot = hero.slots.get("default", "hero")
+        for number in range(4000):
+            choice = slot.choose(Question(str(number)))
+            hero.journal.submit(Decide(slot, Question(str(number)), choice))
+            if rng.random() < rates[choice.reason == "bandit"]:
+                last = hero.journal.submit(Reward("default", str(number), "", 1.0))
+        last.result()
+        clock.turn(2000)
+        Worker(hero.engine, clock=clock, write=False).round()
+        hero.slots.refresh()
+        return hero.slots.get("default", "hero")
+
+
+def test_a_slot_that_does_harm_is_turned_off_and_no_other(tmp_path, clock):
+    assert guarded(tmp_path / "harm.db", clock, (0.3, 0.1)).settings.mode == "off"
+    assert guarded(tmp_path / "none.db", clock, (0.2, 0.2)).settings.mode == "online"
+    assert guarded(tmp_path / "told.db", clock, (0.3, 0.1), guard=False).settings.mode == "online"
+
+
 def test_the_log_has_every_event_once_with_its_propensity(played):
     log, slot = played
     assert sorted(map(int, log["event_id"].to_pylist())) == list(range(EVENTS))
