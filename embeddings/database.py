@@ -322,7 +322,7 @@ def shown(engine: Engine) -> str:
     return repr(engine.url.database) if engine.dialect.name == "sqlite" else repr(engine.url)
 
 
-def _engine(path_or_url: str | Path, busy_seconds: float) -> Engine:
+def _engine(path_or_url: str | Path, busy_seconds: float = BUSY_SECONDS) -> Engine:
     if isinstance(path_or_url, Path) or "://" not in path_or_url:
         url = URL.create("sqlite", database=str(expanded(path_or_url)))
     else:

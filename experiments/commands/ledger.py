@@ -6,13 +6,15 @@ import getpass
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from sqlalchemy import Engine
 
 from experiments.commands import console
 from experiments.commands.options import Commands, Json
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 ledger_app = Commands(no_args_is_help=True, help="Check a storefront's ledger, copy it, delete from it.")
 DatabaseName = Annotated[str, typer.Argument(metavar="DB", help="A file of SQLite, or a database's URL.")]
