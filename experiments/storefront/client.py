@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import httpx
 from copyloom import CopyloomError
 
 _RETRIED = {502, 503, 504}
+_log = logging.getLogger(__name__)
 
 
 class ServiceError(CopyloomError):
@@ -81,6 +83,12 @@ def _answer(call: _Call, said: dict[str, Any]) -> Answer:
     return Answer(call.body["event_id"], said["text"], said["reason"], said["propensity"], said["snapshot_id"])
 
 
+def _fallen_back(call: _Call, fallback: str, error: Exception) -> Answer:
+    """Return the fallback, and log why: a mistake of the caller's would else look like a service that is away."""
+    _log.warning("slot %s shows its fallback: %s", call.body["slot"], error)
+    return Answer(call.body["event_id"], fallback, "fallback")
+
+
 def _lines(events: Iterable[Mapping[str, Any]]) -> str:
     return "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events)
 
@@ -115,8 +123,8 @@ class Client:
         call = _decide(slot, event_id, unit, context, product, deferred)
         try:
             return _answer(call, self._post(call).json())
-        except Exception:  # a page must have a text
-            return Answer(call.body["event_id"], fallback, "fallback")
+        except Exception as error:  # a page must have a text, whatever failed
+            return _fallen_back(call, fallback, error)
 
     def expose(self, event_id: str, shown_at: datetime | None = None) -> None:
         """Report that a page showed the text of an event; needed for deferred ones alone."""
@@ -181,8 +189,8 @@ class AsyncClient:
         call = _decide(slot, event_id, unit, context, product, deferred)
         try:
             return _answer(call, (await self._post(call)).json())
-        except Exception:  # a page must have a text
-            return Answer(call.body["event_id"], fallback, "fallback")
+        except Exception as error:  # a page must have a text, whatever failed
+            return _fallen_back(call, fallback, error)
 
     async def expose(self, event_id: str, shown_at: datetime | None = None) -> None:
         """Report that a page showed the text of an event; needed for deferred ones alone."""

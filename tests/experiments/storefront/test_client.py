@@ -36,13 +36,21 @@ def test_a_request_that_may_not_have_come_is_sent_again_as_it_was(status):
     assert shop.bodies[0] == shop.bodies[1] == shop.bodies[2]
 
 
-def test_a_page_gets_the_fallback_and_a_reward_an_error(capsys):
+def test_a_page_gets_the_fallback_and_a_reward_an_error(caplog):
     for shop in (Shop(9), Shop(9, 0), Shop(9, 404)):
         with Client("http://shop", "key", transport=httpx.MockTransport(shop)) as client:
             answer = client.decide("hero", "Boots.", event_id="e")
             assert (answer.text, answer.reason, answer.event_id) == ("Boots.", "fallback", "e")
+            assert "slot hero shows its fallback" in caplog.text
+            caplog.clear()
             with pytest.raises(ServiceError, match=r"/v1/reward: "):
                 client.reward("e")
+
+
+def test_a_context_that_is_no_json_gives_the_fallback_and_is_said(caplog):
+    with Client("http://shop", "key", transport=httpx.MockTransport(Shop(0))) as client:
+        assert client.decide("hero", "Boots.", context={"at": object()}).reason == "fallback"
+    assert "not JSON serializable" in caplog.text
 
 
 def test_what_is_refused_is_not_sent_again():
