@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
-
-from torch import Tensor
+from collections.abc import Sequence
 
 from embeddings.directions import Direction, label_directions, number_direction
+from embeddings.encoder import Encoder
 from experiments.held_out import is_held_out
 from generator.grammar import HELD_OUT_PRODUCT, Claim, Grammar
 from generator.reader import words_of
@@ -20,10 +19,8 @@ OPPOSITES = {"longer": (LENGTH, 1.0), "shorter": (LENGTH, -1.0)}
 RECORDS = 60
 """Products with which the directions are found."""
 
-Encode = Callable[[Sequence[str]], Tensor]
 
-
-def style_directions(encode: Encode, records: int = RECORDS) -> list[Direction]:
+def style_directions(encoder: Encoder, records: int = RECORDS) -> list[Direction]:
     """Return the direction of each style of the grammar, and that of length, from claims that are not held out.
 
     Cross-validation tests on frames that it has not learnt from: a style must be known by more than its phrases.
@@ -31,10 +28,10 @@ def style_directions(encode: Encode, records: int = RECORDS) -> list[Direction]:
     grammar = Grammar.load()
     claims = paired_claims(grammar.styles, records, "directions")
     texts = [claim.text for claim in claims]
-    vectors, frames = encode(texts), [claim.frame.text for claim in claims]
+    vectors, frames = encoder.encode(texts), [claim.frame.text for claim in claims]
     lengths = [float(len(words_of(text))) for text in texts]
-    styles = label_directions(vectors, [claim.frame.style for claim in claims], frames)
-    return [*styles, number_direction(vectors, lengths, LENGTH, frames)]
+    styles = label_directions(vectors, [claim.frame.style for claim in claims], frames, encoder.name)
+    return [*styles, number_direction(vectors, lengths, LENGTH, frames, encoder.name)]
 
 
 def paired_claims(styles: Sequence[str], records: int, seed: str, held_out: bool = False) -> list[Claim]:

@@ -237,12 +237,12 @@ class _Given:
         if self.saved is not None:
             return self.saved
         if not self.texts:
-            return style_directions(space.encoder.encode)
+            return style_directions(space.encoder)
         vectors = space.encoder.encode(self.texts)
         numbers = [label for label in self.labels if isinstance(label, float)]
         if numbers:
-            return [number_direction(vectors, numbers, self.names[0])]
-        return label_directions(vectors, [str(label) for label in self.labels])
+            return [number_direction(vectors, numbers, self.names[0], encoder=space.encoder.name)]
+        return label_directions(vectors, [str(label) for label in self.labels], encoder=space.encoder.name)
 
 
 def _moved(

@@ -128,7 +128,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, random_model: Callable[..., 
     model.model.save_pretrained(folder / "small-model")
     model.tokenizer.save_pretrained(folder / "small-model")
     space = Space.load(device="cpu")
-    save_directions(style_directions(space.encoder.encode, records=8), folder / "styles.safetensors")
+    save_directions(style_directions(space.encoder, records=8), folder / "styles.safetensors")
     run_study(RunConfig(**SMALL), folder / "runs" / "quickstart", lambda stage, done, total: None)
     return folder
 

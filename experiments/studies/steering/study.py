@@ -90,7 +90,7 @@ def measure(
     if space.adapter is None:
         raise InputError(f"model {model!r} has no adapter, so moved points cannot be written; use copyloom-tiny")
     report("finding directions", 0, 1)
-    directions = {direction.name: direction for direction in style_directions(space.encoder.encode)}
+    directions = {direction.name: direction for direction in style_directions(space.encoder)}
     case = _case(space, count, library, report)
     ways = list(_ways(case, directions, sorted(strengths)))
     written = _written(case, ways, effort, report)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from copyloom import InputError
 from embeddings.directions import load_directions, save_directions
+from experiments.commands.steering import _Given
 from experiments.held_out import is_held_out
 from experiments.studies.steering import study as steering
 from experiments.studies.styles.study import less_product, separation, without_labels
@@ -34,8 +36,15 @@ def examples(tmp_path: Path) -> str:
 def directions(space: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A file of the grammar's styles, from few claims."""
     path = tmp_path_factory.mktemp("directions") / "styles.safetensors"
-    save_directions(style_directions(space.encoder.encode, 15), path)
+    save_directions(style_directions(space.encoder, 15), path)
     return str(path)
+
+
+def test_directions_belong_to_the_encoder_that_they_were_found_with(space: Any) -> None:
+    other = SimpleNamespace(name="a folder of mine", size=space.encoder.size, encode=space.encoder.encode)
+    assert {direction.encoder for direction in style_directions(other, 15)} == {"a folder of mine"}
+    given = _Given(["calm", "loud"], CALM + LOUD, ["calm"] * 5 + ["loud"] * 5)
+    assert {found.encoder for found in given.directions(SimpleNamespace(encoder=other))} == {"a folder of mine"}
 
 
 def test_towards_a_style() -> None:
@@ -146,7 +155,7 @@ def test_products_hide_a_style_until_they_are_taken_out() -> None:
 
 
 def test_study_steering_finishes(directions: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steering, "style_directions", lambda encode: load_directions(Path(directions)))
+    monkeypatch.setattr(steering, "style_directions", lambda encoder: load_directions(Path(directions)))
     out = tmp_path / "steering.json"
     result = run("study", "steering", "--claims", "2", "--strength", "1", "--drafts", "1", "--rounds", "0",
                  "--library", "3", "--device", "cpu", "--out", str(out), "--json")  # fmt: skip
