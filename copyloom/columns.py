@@ -25,7 +25,8 @@ TEXT_NAMES = frozenset((
 ))  # fmt: skip
 """Names of columns that hold copy, as `plain_name` writes them."""
 OTHER_NAMES = frozenset((
-    "id", "sku", "handle", "vendor", "type", "tags", "published", "price", "variant sku", "variant price", "name",
+    "id", "sku", "handle", "url handle", "vendor", "type", "tags", "published", "price", "variant sku", "variant price",
+    "name",
     "clicks", "click", "impressions", "impr", "ctr", "cost", "conversions", "conv rate", "avg cpc", "currency",
     "cost conv", "currency code", "campaign", "ad group", "ad type", "ad status", "final url", "url", "status", "date",
     "day", "label", "reward", "propensity", "probability", "position", "decision", "visitor", "cluster", "weight",
@@ -34,6 +35,7 @@ OTHER_NAMES = frozenset((
 ))  # fmt: skip
 """Names of columns beside them, by which a first line of names is known."""
 _SHOPIFY = (frozenset(("handle", "title", "body html")), ("body html",), "a Shopify export")
+_SHOPIFY_NOW = (frozenset(("url handle", "title", "description")), ("description",), "a Shopify export")
 _WOOCOMMERCE = (frozenset(("sku", "name", "short description", "description")), ("short description", "description"),
                 "a WooCommerce export")  # fmt: skip
 _IDENTIFIER = re.compile(r"(?=.*\d)[A-Za-z0-9]+([._/#:+-]+[A-Za-z0-9]+)*|#?\d+|(https?://|www\.)\S+|\S+@\S+\.\w+")
@@ -146,7 +148,7 @@ def choose_column(
         return Choice(0)
     kinds = [kind_of(head) for head in heads]
     plain = [plain_name(column) for column in columns]
-    for names, wanted, export in (_SHOPIFY, _WOOCOMMERCE):
+    for names, wanted, export in (_SHOPIFY, _SHOPIFY_NOW, _WOOCOMMERCE):
         filled = [column for column in wanted if names <= set(plain) and kinds[plain.index(column)] != "empty"]
         if filled and plain.count(filled[0]) == 1:
             return Choice(plain.index(filled[0]), f"of {export}")

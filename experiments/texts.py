@@ -11,7 +11,7 @@ from pathlib import Path
 import regex
 
 from copyloom import InputError
-from copyloom.columns import before_sums, is_missing
+from copyloom.columns import is_missing
 from copyloom.numbers import parse_numbers
 from copyloom.tables import Reading, open_table, say
 from copyloom.texts import gather_texts
@@ -101,35 +101,6 @@ def read_labelled(
     if len(set(numbers)) > 2 and not any(map(isnan, numbers)):
         return found, numbers
     return found, labels
-
-
-def read_past(path: Path) -> tuple[tuple[str, int, int], ...]:
-    """Return earlier texts with their impressions and clicks, from columns of those names in a table.
-
-    Rows at the end that sum up the others are left out, which is said.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read or lacks a column, a row has no text or counts that cannot be, or there is no click.
-    """
-    _, rows = read_cells(path, ("text", "impressions", "clicks"), "the columns text, impressions and clicks")
-    end = before_sums([row["text"] for row in rows])
-    if sums := [row["text"] for row in rows[end:]]:
-        say(f"left out at the end of {path}, as sums: {', '.join(map(repr, sums))}")
-    rows = rows[:end]
-    counts = [parse_numbers([row[name] for row in rows], whole=True) for name in ("impressions", "clicks")]
-    found = []
-    for number, (row, shown, clicked) in enumerate(zip(rows, *counts, strict=True), start=1):
-        if not row["text"].strip() or not 0 <= clicked <= shown < 2**53 or clicked % 1 or shown % 1:
-            raise InputError(
-                f"row {number} of {path} has no text, or {row['clicks']} clicks of {row['impressions']} impressions; "
-                "give whole numbers, with clicks from 0 to the impressions"
-            )
-        found.append((" ".join(row["text"].split()), int(shown), int(clicked)))
-    if not any(clicked for _, _, clicked in found):
-        raise InputError(f"{path} holds no click in {len(found)} rows; a prior opinion needs texts that were clicked")
-    return tuple(found)
 
 
 def script_note(model: str, texts: Sequence[str]) -> str | None:

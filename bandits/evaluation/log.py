@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bandits.evaluation.problems import Problem, problems_where, raise_if_any
 from bandits.evaluation.rounds import LoggedRounds, propensity_problems, reward_problems
 from bandits.evaluation.tables import ColumnReader, read_table
 from copyloom import InputError
+from copyloom.problems import Problem, problems_where, raise_if_any
 from copyloom.tables import Reading
 
 _MOST_FEATURE = 1e100  # its square is finite

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from bandits.evaluation.problems import Problem, problems_where, raise_if_any
 from bandits.numbers import check_count
 from copyloom import InputError
+from copyloom.problems import Problem, problems_where, raise_if_any
 
 LEAST_PROPENSITY = 1e-12
 

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bandits.evaluation.problems import Problem, problems_where
 from bandits.evaluation.rounds import missing_problems
 from copyloom import InputError
 from copyloom.numbers import parse_numbers
+from copyloom.problems import Problem, problems_where
 from copyloom.tables import Reading, TableFile, open_table
 
 _USUAL = ("text", "reward", "propensity")

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from bandits.evaluation.problems import problems_where, raise_if_any
 from bandits.evaluation.rounds import LoggedRounds
 from bandits.evaluation.tables import ColumnReader, read_table
 from bandits.evaluation.target import RoundPolicy
 from copyloom import InputError
+from copyloom.problems import problems_where, raise_if_any
 
 _ROUNDING = 1e-3
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from copyloom import InputError
 from copyloom.tables import say
 from experiments.campaigns.config import CampaignConfig
-from experiments.texts import MAX_TEXTS, name_subject, read_past, read_texts, script_note, shipped_claims
+from experiments.counts import read_past
+from experiments.texts import MAX_TEXTS, name_subject, read_texts, script_note, shipped_claims
 from generator.record import ProductRecord
 
 FEW = 5

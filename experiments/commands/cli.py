@@ -18,9 +18,11 @@ from embeddings.folders import check_output
 from experiments.commands import console
 from experiments.commands.adapter import train_adapter_command
 from experiments.commands.bandit import bench_bandits
+from experiments.commands.catalogue import catalogue_app
 from experiments.commands.dataset import dataset_app
 from experiments.commands.document import document_app
 from experiments.commands.evaluate import evaluate
+from experiments.commands.importing import import_results
 from experiments.commands.inversion import decode, invert, merge
 from experiments.commands.ledger import ledger_app
 from experiments.commands.load import bench_load
@@ -126,6 +128,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
 app.add_typer(slots_app, name="slots")
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(catalogue_app, name="catalogue")
 
 
 @app.callback()
@@ -196,6 +199,7 @@ app.command()(read)
 app.command()(steer)
 app.command()(serve)
 app.command("worker")(work)
+app.command("import")(import_results)
 
 
 @app.command()

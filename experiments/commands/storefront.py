@@ -21,7 +21,7 @@ Tenant = Annotated[str, typer.Option(help="Whose it is; a tenant sees nothing of
 By = Annotated[str, typer.Option(help="In whose name; it stays on record.")]
 Reason = Annotated[str, typer.Option(help="Why; it stays on record.")]
 DEFAULT = "default"
-_NOBODY = "the command line"
+NOBODY = "the command line"
 
 keys_app = Commands(no_args_is_help=True, help="Make, list and revoke keys of the service.")
 slots_app = Commands(no_args_is_help=True, help="Open, list and set the slots of a shop's pages.")
@@ -101,7 +101,7 @@ def make(
     name: Annotated[str, typer.Option(help="Who uses it: what is done with it is done in this name.")],
     scope: Annotated[list[str], typer.Option(help="decide, reward, read, review, publish or admin; once for each.")],
     tenant: Tenant = DEFAULT,
-    by: By = _NOBODY,
+    by: By = NOBODY,
     as_json: Json = False,
 ) -> None:
     """Make a key, and print it: this once, for only its hash is kept."""
@@ -136,7 +136,7 @@ def revoke(
     prefix: Annotated[str, typer.Argument(help="What stands between the first two _ of the key.")],
     database: Shop,
     tenant: Tenant = DEFAULT,
-    by: By = _NOBODY,
+    by: By = NOBODY,
     reason: Reason = "",
     as_json: Json = False,
 ) -> None:
@@ -161,7 +161,7 @@ def open_(
         list[str] | None, typer.Option("--set", help="A setting, as holdout=0.1; once for each.")
     ] = None,
     tenant: Tenant = DEFAULT,
-    by: By = _NOBODY,
+    by: By = NOBODY,
     as_json: Json = False,
 ) -> None:
     """Open a slot: its texts are shown from now on, all alike; the database is made where there is none."""
@@ -203,7 +203,7 @@ def set_(
     database: Shop,
     reason: Reason,
     tenant: Tenant = DEFAULT,
-    by: By = _NOBODY,
+    by: By = NOBODY,
     as_json: Json = False,
 ) -> None:
     """Change settings of a slot; every process follows within two seconds, and the old ones stay on record."""

@@ -38,7 +38,7 @@ class Question:
     context : mapping
         What is known of the shopper, the page, the hour: JSON.
     product : str
-        The product that the page is about.
+        The product that the page is about: texts about others are left out, where a slot has texts about products.
     deferred : bool
         The page may never show the text: nothing counts before it is exposed.
     among : tuple of str
@@ -110,6 +110,10 @@ class Slot:
         Of the settings.
     state : State
         Of its campaign.
+    about : mapping of str to frozenset of str
+        The products that texts of a catalogue are about, by the texts' ids.
+    records : mapping of str to tuple of str
+        What the catalogue says of these products, phrase by phrase; of one that is gone, nothing.
     """
 
     id: int
@@ -121,6 +125,8 @@ class Slot:
     settings: SlotSettings
     version: int
     state: State
+    about: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    records: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def campaign(self) -> str:
@@ -146,17 +152,59 @@ class Slot:
         """The places on the slate by the ids of their texts."""
         return {text_id(text): place for place, text in enumerate(self.state.slate)}
 
+    @cached_property
+    def products(self) -> list[list[frozenset[str]]]:
+        """For each text of the slate the products that it is about; of one made of texts, those of each; or nothing."""
+        return [self.products_of(text) for text in self.state.slate] if self.about else []
+
+    def products_of(self, text: str, state: State | None = None) -> list[frozenset[str]]:
+        """Return the products that a text is about: what the catalogue says or, of a text made of others, of those.
+
+        What is written of a slot's own subject is about that.
+        """
+        found: list[frozenset[str]] = []
+        usable, waiting, seen = (state or self.state).usable, [text], {text}
+        while waiting:
+            one = waiting.pop()
+            draft = usable.get(one)
+            if (products := self.about.get(text_id(one))) is not None:
+                found.append(products)
+            elif draft is not None and not self.has_subject:
+                waiting += [parent for parent in draft.lineage.parents if parent not in seen]
+                seen.update(draft.lineage.parents)
+        return found
+
+    @cached_property
+    def has_subject(self) -> bool:
+        """Whether new texts are about one product that was given with the slot."""
+        return bool(json.loads(self.subject)["subject"])
+
     def may(self, question: Question, place: int) -> bool:
         """Return whether the text at a place of any snapshot's slate may answer a question now."""
         if place >= len(self.state.slate) or self.state.slate[place] not in self.state.shown:
             return False
-        return not question.among or text_id(self.state.slate[place]) in question.among
+        return self._fits(question, place) and (
+            not question.among or text_id(self.state.slate[place]) in question.among
+        )
 
     def asked_for(self, question: Question) -> list[int]:
-        """Return the places of the texts that a question names and that may be shown; none where it names none."""
+        """Return the places of the texts that a question leaves to choose among; none where it leaves all."""
+        if not self._narrows(question):
+            return []
         shown, many = set(self.state.shown), len(self.state.snapshots[-1].probabilities)
-        return [place for one in question.among if (place := self.places.get(one, many)) < many
-                and self.state.slate[place] in shown]  # fmt: skip
+        named = [self.places.get(one, many) for one in question.among] if question.among else range(many)
+        return [place for place in named
+                if place < many and self.state.slate[place] in shown and self._fits(question, place)]  # fmt: skip
+
+    def _narrows(self, question: Question) -> bool:
+        """Say whether a question may leave some texts out."""
+        return bool(question.among) or bool(question.product and self.about)
+
+    def _fits(self, question: Question, place: int) -> bool:
+        """Say whether the text at a place may stand on the page of a question's product."""
+        if not question.product or not self.about:
+            return True
+        return all(question.product in products for products in self.products[place])
 
     def choose(self, question: Question) -> Choice:
         """Return which text the event of a question is given, and why.
@@ -186,10 +234,11 @@ class Slot:
 
     def now(self, question: Question, choice: Choice) -> Choice:
         """Return what an event that was decided before is shown now: what it was given, if that may still be shown."""
-        off = self.settings.mode == "off" and choice.place != self.baseline
+        baseline = self._baseline_of(question)
+        off = self.settings.mode == "off" and choice.place != baseline
         if not off and self.may(question, choice.place):
             return choice
-        return replace(choice, place=self.baseline, reason="killed")
+        return replace(choice, place=baseline, reason="killed")
 
     def fallback(self, question: Question) -> Choice:
         """Return the baseline for a question that could not be put on record."""
@@ -205,17 +254,27 @@ class Slot:
     def _offered(self, question: Question, segment: int) -> tuple[np.ndarray, int]:
         """Return the policy's chances of each text, (N,), and the place of the baseline, for a question."""
         chances = self.chances[segment]
-        if not question.among:
+        if not self._narrows(question):
             return chances, self.baseline
         named = self.asked_for(question)
-        if not named:
+        if not named and question.among:
             raise InputError(
                 f"none of the {len(question.among)} texts that were named may be shown by slot {self.name!r}; name "
                 "texts that are live, by the SHA-256 of their UTF-8"
             )
+        if not named:
+            raise InputError(
+                f"slot {self.name!r} has no live text that may stand on the page of product {question.product!r}; show "
+                "the page's own text, or add one to the slot"
+            )
         eligible = np.zeros_like(chances)
         eligible[named] = chances[named] if chances[named].sum() > 0 else 1.0
-        return eligible / eligible.sum(), self.baseline if self.baseline in named else named[0]
+        return eligible / eligible.sum(), self._baseline_of(question)
+
+    def _baseline_of(self, question: Question) -> int:
+        """Return the place of the baseline, or of what stands in for it where a question leaves it out."""
+        named = self.asked_for(question)
+        return self.baseline if not named or self.baseline in named else named[0]
 
     def _served(self, drawn: int, baseline: int, unit: str) -> tuple[int, Reason]:
         if self.settings.mode == "off":

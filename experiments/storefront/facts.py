@@ -1,4 +1,6 @@
-"""What a text claims, and what backs each claim: the record of the product or, without one, texts that are known.
+"""What a text claims, and what backs each claim: the product's record or, without one, texts that are known.
+
+A record is given with the slot, or comes from the shop's catalogue.
 
 Numbers with their units, sizes, materials, names and selling claims are read off the text, backed or not, so that a
 person sees both. The checks that a writer's drafts pass (`generator.checks`) refuse more, and know no reasons.
@@ -9,8 +11,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import chain
 from typing import Literal
 
 from experiments.campaigns.state import State
@@ -89,6 +92,9 @@ class Sources:
     ----------
     record : ProductRecord, optional
         All that counts, where there is one.
+    products : tuple of tuples of str
+        Else all that counts, where the text is about products of a catalogue: what that says of each. What a text
+        claims must be true of all of them.
     parents, given : tuple of str
         Texts that the text was made of, and all other known ones.
     own : tuple of str
@@ -99,11 +105,14 @@ class Sources:
     parents: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
+    products: tuple[tuple[str, ...], ...] = ()
 
     def rows(self) -> list[tuple[Source, str]]:
         """Return what each source of facts is, and its words."""
         if self.record is not None:
             return [("record", phrase) for phrase in self.record.phrases().values()]
+        if self.products:
+            return [("record", phrase) for phrases in self.products for phrase in phrases]
         return [*(("parent", text) for text in self.parents), *(("given", text) for text in self.given)]
 
     def of_claims(self) -> list[tuple[Source, str]]:
@@ -121,7 +130,9 @@ def sources_of(slot: Slot, text: str, state: State | None = None) -> Sources:
     known = dict.fromkeys((*state.opening.slate, *state.opening.parents, *state.slate))
     parents = [one for one in _ancestors(state, text) if one in known]
     rest = [one for one in known if one not in parents and one != text]
-    return Sources(record_of(slot), tuple(parents), tuple(rest), state.opening.slate)
+    products = sorted(frozenset().union(*slot.products_of(text, state)))
+    records = tuple(slot.records.get(product, ()) for product in products)
+    return Sources(record_of(slot), tuple(parents), tuple(rest), state.opening.slate, records)
 
 
 def record_of(slot: Slot) -> ProductRecord | None:
@@ -139,6 +150,9 @@ def facts(text: str, sources: Sources) -> list[Fact]:
     >>> [(fact.kind, fact.words, fact.backed) for fact in facts("A 1-9/16 inch wrench in steel.", Sources(record))]
     [('number', '1-9/16 inch', False), ('material', 'steel', True)]
     """
+    if sources.record is None and len(sources.products) > 1:
+        each = [facts(text, replace(sources, products=(one,))) for one in sources.products]
+        return _each_once(sorted(chain.from_iterable(each), key=lambda one: one.backed))
     found = [*_quantities(text, sources), *_materials(text, sources), *_names(text, sources), *_claims(text, sources)]
     if sources.record is not None:
         reading = GrammarReader(Grammar.load(), sources.record).read(text)
@@ -198,8 +212,10 @@ def _quantities(text: str, sources: Sources) -> Iterator[Fact]:
 
 
 def _measure(match: re.Match[str]) -> list[object]:
-    """Return currency, number and unit, in one spelling."""
+    """Return currency, number and unit, in one spelling: 25.00 is 25."""
     number = re.sub(r"(?<=\d),(?=\d{3})", "", re.sub(r"\s", "", match[2])).replace("×", "x")
+    if re.fullmatch(r"\d+\.\d+", number):
+        number = number.rstrip("0").rstrip(".")
     return [(match[1], number, _UNIT.get((match[3] or "").lower(), ""))]
 
 

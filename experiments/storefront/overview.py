@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 from scipy.stats import chi2
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, and_, case, func, select
 
 from bandits.inputs import Array
 from bandits.sequential.running_means import running_mean_interval
@@ -27,6 +27,8 @@ ALARM = 0.001
 """p-value of a sample ratio below which it is an alarm."""
 _LEAST_EXPECTED = 5.0
 _COMPARED = ("bandit", "sticky", "holdout")
+_AMONG = "among"
+"""The reason under which a bandit's events are counted that left it some of the texts only."""
 
 Cell = tuple[int, int, int, str]
 """A snapshot, the number of a segment, a text's place on the slate, and the reason for which it was shown."""
@@ -160,7 +162,9 @@ class Tally:
         last = connection.scalar(select(func.max(OutcomeRow.batch)).where(OutcomeRow.slot_id == slot.id)) or 0
         if last == self.batch:
             return
-        keys = DecisionRow.snapshot, DecisionRow.segment, DecisionRow.place, DecisionRow.reason
+        some = and_(DecisionRow.reason == "bandit", DecisionRow.among != "")
+        reason = case((some, _AMONG), else_=DecisionRow.reason).label("reason")
+        keys = DecisionRow.snapshot, DecisionRow.segment, DecisionRow.place, reason
         query = select(*keys, OutcomeRow.why, OutcomeRow.clicked, func.count().label("many"))
         query = query.join(DecisionRow, DecisionRow.key == OutcomeRow.key)
         query = query.where(OutcomeRow.slot_id == slot.id, OutcomeRow.batch > self.batch, OutcomeRow.batch <= last)
@@ -265,7 +269,7 @@ def curves(tally: Tally, snapshots: int, points: int = 40) -> dict[str, Any]:
 def text_ratio(tally: Tally, state: State) -> Ratio:
     """Return whether texts were shown as often as their logged probabilities say, within snapshots and segments.
 
-    Of shoppers outside the holdout, whose text was drawn anew: given that, a text's chance is the snapshot's.
+    Of shoppers outside the holdout, whose text was drawn anew among all: given that, a text's chance is the snapshot's.
     """
     groups: dict[tuple[int, int], dict[int, int]] = defaultdict(dict)
     for (snapshot, segment, place, reason), (shown, *_) in tally.counts.items():

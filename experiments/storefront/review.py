@@ -122,6 +122,27 @@ def write(
     _record(engine, slots, tenant, name, happen, "write", [text], by, reason, clock)
 
 
+def write_new(
+    engine: Engine, slots: Slots, tenant: str, name: str, texts: Sequence[str], by: str, clock: Clock = now
+) -> list[str]:
+    """Add those texts that a slot does not have, written by a person, all or none; return them.
+
+    Raises
+    ------
+    InputError
+        If one cannot be a text of the slot.
+    """
+    state = slots.get(tenant, name).state
+    fresh = [text for text in texts if text not in state.slate and text not in state.usable]
+
+    def happen(campaign: Campaign) -> list[Happening]:
+        return [event for text in fresh for event in people.write(campaign, text, by)]
+
+    if fresh:
+        _record(engine, slots, tenant, name, happen, "write", fresh, by, "imported", clock)
+    return fresh
+
+
 def _record(engine, slots, tenant, name, happen, action, which, by, reason, clock):  # type: ignore[no-untyped-def]
     slot = slots.get(tenant, name)
     campaign = Campaign(slot.campaign, seeds=())

@@ -8,7 +8,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -25,7 +25,8 @@ from experiments.campaigns.ledger import Ledger
 from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.decide import Slot, campaign_name
 from experiments.storefront.journal import Clock, now
-from experiments.storefront.tables import AuditRow, SettingsRow, SlotRow, TenantRow, event_key
+from experiments.storefront.products import Catalogue, catalogue_of
+from experiments.storefront.tables import AuditRow, ImportRow, SettingsRow, SlotRow, TenantRow, event_key
 from generator.models import SHIPPED, WRITER, is_there
 
 DEFAULT_TENANT = "default"
@@ -44,12 +45,13 @@ def open_storefront(path_or_url: str, *, create: bool = True, busy_seconds: floa
 
 def open_slot(
     engine: Engine, tenant: str, name: str, config: SlotConfig, given: Given, settings: SlotSettings, by: str,
-    clock: Clock = now,
+    clock: Clock = now, also: Callable[[Connection, int], None] = lambda connection, slot_id: None,
 ) -> None:  # fmt: skip
     """Open a campaign for a slot, of the given texts, and publish its first snapshot: all texts alike.
 
     Where the settings name no model, smollm2 writes if it is installed. Nothing happens where the slot is open already,
-    with the same texts and settings of its campaign.
+    with the same texts and settings of its campaign. What `also` writes beside the slot, by its id, is in the same
+    transaction.
 
     Raises
     ------
@@ -86,6 +88,7 @@ def open_slot(
         number = connection.execute(insert(SlotRow).returning(SlotRow.id), row).scalar_one()
         _set(connection, number, 1, settings, by, "opened", clock())
         audit(connection, tenant, by, "slot opened", name, None, settings.model_dump(), "", clock())
+        also(connection, number)
 
     with ledger.step([campaign], keep) as record:
         record([[opening]])
@@ -105,6 +108,8 @@ class Slots:
         self._slots: dict[tuple[str, str], Slot] = {}
         self._campaigns: dict[str, Campaign] = {}
         self._by_id: dict[int, Slot] = {}
+        self._imports: dict[int, int] = {}
+        self._catalogues: dict[int, Catalogue] = {}
         self._lock, self._stop = threading.Lock(), threading.Event()
         self.failed: str | None = None
         self._read_at = time.monotonic()
@@ -159,6 +164,7 @@ class Slots:
                 query = query.join(latest, (SettingsRow.slot_id == latest.c.slot_id)
                                    & (SettingsRow.version == latest.c.version))  # fmt: skip
                 settings = {row.slot_id: (row.version, row.body) for row in connection.execute(query)}
+                self._read_catalogues(connection, rows)
             for row in rows:
                 self._update(row, *settings[row.id])
             self._read_at = time.monotonic()
@@ -183,11 +189,23 @@ class Slots:
         else:
             config = known.config
             self.ledger.refresh(self._campaigns[name])
-            if known.state is self._campaigns[name].state and known.version == version:
+            same = known.state is self._campaigns[name].state and known.about is self._catalogues[row.id].about
+            if same and known.version == version:
                 return
         slot = Slot(row.id, row.tenant, row.name, row.secret, config, row.subject,
-                    SlotSettings.model_validate_json(body), version, self._campaigns[name].state)  # fmt: skip
+                    SlotSettings.model_validate_json(body), version, self._campaigns[name].state,
+                    self._catalogues[row.id].about, self._catalogues[row.id].records)  # fmt: skip
         self._slots[row.tenant, row.name] = self._by_id[row.id] = slot
+
+    def _read_catalogues(self, connection: Connection, slots: Sequence[Any]) -> None:
+        """Read what catalogues say of slots' texts, where their tenant has imported one since."""
+        query = select(ImportRow.tenant, func.count().label("many")).group_by(ImportRow.tenant)
+        imports = {row.tenant: row.many for row in connection.execute(query)}
+        for row in slots:
+            many = imports.get(row.tenant, 0)
+            if self._imports.get(row.id) != many:
+                self._catalogues[row.id] = catalogue_of(connection, row.tenant, row.id) if many else Catalogue({}, {})
+                self._imports[row.id] = many
 
     def _follow(self, every: float) -> None:
         while not self._stop.wait(every):

@@ -147,6 +147,40 @@ class RetentionRow(Base):
     at: Mapped[datetime]
 
 
+class ImportRow(Base):
+    """A catalogue was read from a file; its number is the version of what it changed."""
+
+    __tablename__ = "imports"
+    __table_args__ = (Index("imports_by_tenant", "tenant", "id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.name"))
+    file: Mapped[str] = mapped_column(Text)
+    shop: Mapped[str] = mapped_column(String(32))
+    by: Mapped[str] = mapped_column(String(200))
+    at: Mapped[datetime]
+
+
+class ProductRow(Base):
+    """What an import said of a product, where that was new; the highest holds. An empty body: it is gone."""
+
+    __tablename__ = "products"
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.name"), primary_key=True)
+    product: Mapped[str] = mapped_column(String(256), primary_key=True)
+    import_id: Mapped[int] = mapped_column(ForeignKey("imports.id"), primary_key=True)
+    body: Mapped[str] = mapped_column(Text)
+
+
+class AboutRow(Base):
+    """A text of a slot is about a product: it stood there as its title, description or short description."""
+
+    __tablename__ = "texts_about"
+    slot_id: Mapped[int] = mapped_column(ForeignKey("slots.id"), primary_key=True)
+    text_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    product: Mapped[str] = mapped_column(String(256), primary_key=True)
+    part: Mapped[str] = mapped_column(String(32), primary_key=True)
+    import_id: Mapped[int] = mapped_column(ForeignKey("imports.id"))
+
+
 class KeyRow(Base):
     """A key of the service: only its hash is kept."""
 

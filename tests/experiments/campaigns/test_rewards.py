@@ -12,7 +12,7 @@ from copyloom import InputError
 from experiments.campaigns.campaign import standardised
 from experiments.campaigns.config import CampaignConfig, PriorConfig, SegmentsConfig
 from experiments.campaigns.rewards import Rewards, opinion_of, reward_prior
-from experiments.texts import read_past
+from experiments.counts import read_past
 
 APART = SegmentsConfig()
 

@@ -1,4 +1,4 @@
-"""What is wrong with a log, row by row: found all at once, counted by kind, the first few named."""
+"""What is wrong with a table, row by row: found all at once, counted by kind, the first few named."""
 
 import textwrap
 from collections.abc import Sequence
