@@ -35,7 +35,8 @@ def parse_numbers(cells: Sequence[str | None], whole: bool = False) -> list[floa
     cells : sequence of str or None
         True and false are 1 and 0; "50%" is 0.5.
     whole : bool
-        Whether all are whole numbers, such as clicks: then "1,234" can only be 1234.
+        Whether all are whole numbers, such as clicks: then "1,234" can only be 1234, and so can "1.234" unless
+        another has a point elsewhere.
 
     Examples
     --------
@@ -60,8 +61,9 @@ def _bare(cell: str) -> tuple[str, float]:
 def _decimal_mark(numbers: Sequence[str], whole: bool) -> str | None:
     """The decimal mark of a column: "." or ","; None if commas may be either."""
     if not any("," in number for number in numbers):
-        several = any(_THOUSANDS["."].fullmatch(number) and number.count(".") > 1 for number in numbers)
-        return "," if several else "."
+        pointed = [number for number in numbers if "." in number]
+        groups = [number for number in pointed if _THOUSANDS["."].fullmatch(number)]
+        return "," if any(number.count(".") > 1 for number in groups) or (whole and groups == pointed != []) else "."
     told = {mark for number in numbers if _WRITTEN.fullmatch(number) and (mark := _told(number))}
     if whole and not told:
         return "."

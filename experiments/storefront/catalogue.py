@@ -124,7 +124,9 @@ class _Sheet:
     def __init__(
         self, table: TableFile, known: Mapping[str, tuple[str, ...]], patterns: Sequence[re.Pattern[str]] = ()
     ) -> None:
-        plain = {plain_name(column): column for column in reversed(table.columns)}
+        plain: dict[str, str] = {}
+        for column in table.columns:
+            plain.setdefault(plain_name(column), column)
         self.columns = {role: plain[name] for role, names in known.items() for name in names[::-1] if name in plain}
         self.columns |= {name: column for name, column in plain.items() if any(one.fullmatch(name) for one in patterns)}
         self.columns |= {column: column for column in table.columns if _METAFIELD.fullmatch(column)}
@@ -235,7 +237,7 @@ def _woocommerce(sheet: _Sheet, currency: str) -> tuple[list[Product], dict[str,
             "title": [one_line(plain_text(sheet.get("title", first)))],
             **{role: [_described(sheet.get(role, first))] for role in ("short description", "description")},
             **{role: _listed(sheet.get(role, first)) for role in ("brand", "category", "tags")},
-            "sku": sheet.each("sku", rows), "price": _prices(sheet, rows, currency),
+            "price": _prices(sheet, rows, currency),
         })  # fmt: skip
         if measures:
             said["measures"] = tuple(f"{role.split()[0]} {cell} {role.split()[1]}" for role in measures
@@ -268,11 +270,8 @@ def _options(sheet: _Sheet, rows: Sequence[int]) -> list[str]:
 
 
 def _prices(sheet: _Sheet, rows: Sequence[int], currency: str) -> list[str]:
-    return [
-        f"{currency}{float(price):.2f}".removesuffix(".00")
-        for role in ("price", "sale price")
-        for price in sheet.each(role, rows)
-    ]
+    given = [price for role in ("price", "sale price") for price in sheet.each(role, rows)]
+    return [f"{currency}{float(price):.2f}".removesuffix(".00") for price in given]
 
 
 def _weights(sheet: _Sheet, rows: Sequence[int]) -> list[str]:

@@ -208,7 +208,14 @@ def _ancestors(state: State, text: str) -> list[str]:
 
 def _quantities(text: str, sources: Sources) -> Iterator[Fact]:
     for match in _QUANTITY.finditer(text):
-        yield _backed("number", match[0].strip(), sources, _QUANTITY, _measure)
+        words = match[0] if _unit(match) or not match[1] else match[1] + match[2]  # "€5 in red" is no length
+        yield _backed("number", words.strip(), sources, _QUANTITY, _measure)
+
+
+def _unit(match: re.Match[str]) -> str:
+    """Return the unit of a number in one spelling; of an amount of money, only hundred, thousand, million."""
+    unit = _UNIT.get((match[3] or "").lower(), "")
+    return unit if not match[1] or unit in ("hundred", "thousand", "million") else ""
 
 
 def _measure(match: re.Match[str]) -> list[object]:
@@ -216,7 +223,7 @@ def _measure(match: re.Match[str]) -> list[object]:
     number = re.sub(r"(?<=\d),(?=\d{3})", "", re.sub(r"\s", "", match[2])).replace("×", "x")
     if re.fullmatch(r"\d+\.\d+", number):
         number = number.rstrip("0").rstrip(".")
-    return [(match[1], number, _UNIT.get((match[3] or "").lower(), ""))]
+    return [(match[1], number, _unit(match))]
 
 
 def _materials(text: str, sources: Sources) -> Iterator[Fact]:

@@ -33,7 +33,7 @@ class Product:
         Of WooCommerce.
     said : mapping of str to tuple of str
         Phrases by what they are of: title, description, short description, brand, type, category, tags, options,
-        attributes, price, measures, sku. What a file has no column for is not there.
+        attributes, price, measures, of Shopify sku. What a file has no column for is not there.
     """
 
     id: str
@@ -44,7 +44,7 @@ class Product:
     @property
     def phrases(self) -> tuple[str, ...]:
         """All that is said."""
-        return tuple(dict.fromkeys(chain.from_iterable(self.said.values())))
+        return tuple(dict.fromkeys(filter(None, (*chain.from_iterable(self.said.values()), self.sku))))
 
     @property
     def body(self) -> str:

@@ -131,8 +131,9 @@ def test_earlier_texts_are_followed_before_a_click_and_given_up_against_clicks()
 
 @pytest.mark.parametrize(("rows", "says"), [
     ("text,impressions\na,1\n", "no column 'clicks'"),
-    ("text,impressions,clicks\na,10,11\n", "row 1 .* 11 clicks of 10"),
-    ("text,impressions,clicks\na,10,1\n,10,1\n", "row 2"), ("text,impressions,clicks\na,1.5,1\n", "whole numbers"),
+    ("text,impressions,clicks\na,10,11\n", r"more than the impressions in 1 row: row 1 \(11 of 10\)"),
+    ("text,impressions,clicks\na,10,1\n,10,1\n", "row 2"),
+    ("text,impressions,clicks\na,1.5,1\n", "no whole number in 1 row"),
     ("text,impressions,clicks\na,10,0\n", "no click in 1 rows"), ("text,impressions,clicks\n", "no click in 0 rows"),
     ("text,impressions,clicks\na,,1\n", "row 1"),
 ])  # fmt: skip
