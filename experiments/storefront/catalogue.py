@@ -303,7 +303,8 @@ def _described(cell: str) -> str:
 
 def one_line(text: str) -> str:
     """Return a text with single spaces, without characters that are not seen."""
-    return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
+    line = " ".join(text.split())
+    return line if line.isprintable() else " ".join("".join(filter(str.isprintable, line)).split())
 
 
 def as_cell(text: str) -> str:

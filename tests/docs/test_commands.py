@@ -123,6 +123,14 @@ def files(tmp_path_factory: pytest.TempPathFactory, random_model: Callable[..., 
     (folder / "mine.csv").write_text(
         "text,clicks\n" + "".join(f"{text} {number},{number}\n" for text in texts for number in range(4))
     )
+    (folder / "products.csv").write_text(
+        "Handle,Title,Body (HTML),Vendor,Variant Price\n"
+        "trail-mug,Trail Mug,<p>Keeps cocoa hot.</p>,Acme,19.90\ndrone,Drone,Flies 2 km.,Zipp,99\n"
+    )
+    (folder / "assets.csv").write_text(
+        'Asset report\nAsset,Asset type,Impr.,Clicks\nWarm socks for all,Headline,"1,200",40\n'
+        'Dry feet all day,Headline,900,20\nSoft and warm.,Description,900,20\nTotal: Assets, --,"3,000",80\n'
+    )
     _write_arrays(folder)
     model = random_model()
     model.model.save_pretrained(folder / "small-model")
