@@ -168,7 +168,7 @@ class _Sheet:
 
     def said(self, phrases: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
         """Return the phrases of those kinds that the file has a column for, each once."""
-        return {kind: tuple(dict.fromkeys(filter(None, some))) for kind, some in phrases.items() if self.has(kind)}
+        return {kind: _phrases(some) for kind, some in phrases.items() if self.has(kind)}
 
 
 def _shopify(sheet: _Sheet, currency: str) -> list[Product]:
@@ -186,19 +186,18 @@ def _shopify(sheet: _Sheet, currency: str) -> list[Product]:
     products = []
     for handle, rows in groups.items():
         said = sheet.said({
-            "title": [one_line(titles[handle])],
-            "description": [one_line(plain_text(sheet.first("description", rows)))],
+            "title": [titles[handle]], "description": [plain_text(sheet.first("description", rows))],
             **{role: [sheet.first(role, rows)] for role in ("brand", "type", "category")},
-            "tags": sheet.first("tags", rows).split(", "), "sku": sheet.each("sku", rows),
+            "tags": sheet.first("tags", rows).split(","), "sku": sheet.each("sku", rows),
             "price": _prices(sheet, rows, currency),
         })  # fmt: skip
         if any(sheet.has(f"value {n}") for n in (1, 2, 3)):
-            said["options"] = tuple(_options(sheet, rows))
+            said["options"] = _phrases(_options(sheet, rows))
         if sheet.has("grams"):
-            said["measures"] = tuple(_weights(sheet, rows))
+            said["measures"] = _phrases(_weights(sheet, rows))
         if metafields:
-            said["attributes"] = tuple(f"{label} {cell}" for role, label in metafields.items()
-                                       if (cell := sheet.first(role, rows)))  # fmt: skip
+            said["attributes"] = _phrases(f"{label} {cell}" for role, label in metafields.items()
+                                          if (cell := sheet.first(role, rows)))  # fmt: skip
         products.append(Product(handle, "shopify", "", said))
     return products
 
@@ -234,18 +233,18 @@ def _woocommerce(sheet: _Sheet, currency: str) -> tuple[list[Product], dict[str,
             continue  # told above
         first = main[name]
         said = sheet.said({
-            "title": [one_line(plain_text(sheet.get("title", first)))],
+            "title": [plain_text(sheet.get("title", first))],
             **{role: [_described(sheet.get(role, first))] for role in ("short description", "description")},
             **{role: _listed(sheet.get(role, first)) for role in ("brand", "category", "tags")},
             "price": _prices(sheet, rows, currency),
         })  # fmt: skip
         if measures:
-            said["measures"] = tuple(f"{role.split()[0]} {cell} {role.split()[1]}" for role in measures
-                                     for cell in sheet.each(role, rows) if cell != "0")  # fmt: skip
+            said["measures"] = _phrases(f"{role.split()[0]} {cell} {role.split()[1]}" for role in measures
+                                        for cell in sheet.each(role, rows) if cell != "0")  # fmt: skip
         if attributes:
-            said["attributes"] = tuple(dict.fromkeys(
+            said["attributes"] = _phrases(
                 f"{sheet.first(f'attribute {n} name', rows)} {value}" for n in attributes
-                for cell in sheet.each(f"attribute {n} value s", rows) for value in _listed(cell)))  # fmt: skip
+                for cell in sheet.each(f"attribute {n} value s", rows) for value in _listed(cell))  # fmt: skip
         products.append(Product(name, "woocommerce", sheet.get("sku", first), said))
     many = sum(variation)
     return products, {"variations of others": many} if many else {}
@@ -254,7 +253,8 @@ def _woocommerce(sheet: _Sheet, currency: str) -> tuple[list[Product], dict[str,
 def _grouped(sheet: _Sheet, owners: Sequence[str], allowed: str, role: str = "id") -> dict[str, list[int]]:
     """Return the rows of each product, and note rows that are of none."""
     sheet.refuse([not owner for owner in owners], role, "is missing", allowed)
-    sheet.refuse([len(owner) > _LONGEST_ID for owner in owners], role, "is too long", f"{_LONGEST_ID} letters at most")
+    odd = [len(owner) > _LONGEST_ID or not owner.isprintable() for owner in owners]
+    sheet.refuse(odd, role, "is no id", f"{_LONGEST_ID} letters at most that can be seen")
     found: dict[str, list[int]] = {}
     for row, owner in enumerate(owners):
         if owner:
@@ -283,7 +283,12 @@ def _weights(sheet: _Sheet, rows: Sequence[int]) -> list[str]:
             found.append(f"weight {grams} g")
             if unit in _IN_GRAMS:
                 found.append(f"weight {round(float(grams) / _IN_GRAMS[unit], 2):g} {unit}")
-    return list(dict.fromkeys(found))
+    return found
+
+
+def _phrases(some: Iterable[str]) -> tuple[str, ...]:
+    """Return phrases on one line, each once, without empty ones."""
+    return tuple(dict.fromkeys(filter(None, map(one_line, some))))
 
 
 def _listed(cell: str) -> list[str]:
@@ -298,7 +303,7 @@ def _unquoted(cell: str) -> str:
 
 def _described(cell: str) -> str:
     """Return what a browser shows of a description of WooCommerce, which writes line ends as a backslash and an n."""
-    return one_line(plain_text("\\n".join(part.replace("\\n", " ") for part in cell.split("\\\\n"))))
+    return plain_text("\\n".join(part.replace("\\n", " ") for part in cell.split("\\\\n")))
 
 
 def one_line(text: str) -> str:

@@ -235,6 +235,7 @@ def _open_with(
         done, number = _store(connection, tenant, file, whole, by, clock)
         found.append(_with_texts(done, texts, None))
         _tie(connection, slot_id, texts, number)
+        audit(connection, tenant, by, "texts imported", slot, None, {"texts": len(given)}, file.name, clock())
 
     open_slot(engine, tenant, slot, settled, Given(given, None, given, [], past), SlotSettings(), by, clock, also)
     if not found:
@@ -258,6 +259,7 @@ def _add_to(
         done, number = _store(connection, slot.tenant, file, whole, by, clock)
         found.append(_with_texts(done, texts, slot))
         _tie(connection, slot.id, texts, number)
+        audit(connection, slot.tenant, by, "texts imported", slot.name, None, {"texts": len(fresh)}, file.name, clock())
 
     known = {*slot.state.slate, *slot.state.parents, *slot.state.usable}
     fresh = [text for text in texts.about if text not in _known(slot)]

@@ -13,10 +13,9 @@ from sqlalchemy import Connection, func, select
 
 from embeddings.database import matching
 from experiments.storefront.tables import AboutRow, ProductRow
+from experiments.storefront.tables import Part as Part
 
 Shop = Literal["shopify", "woocommerce"]
-Part = Literal["title", "description", "short description"]
-"""What of a product is a text."""
 
 
 @dataclass(frozen=True)

@@ -128,13 +128,14 @@ class Service:
         Raises
         ------
         MissingError, ProblemError, ConflictError
-            If there is no such slot, the question names no text that may be shown, or its event id was used before.
+            If there is no such slot, the question leaves no text that may be shown, or its event id was used before.
         """
         slot = self.slots.get(tenant, name)
         try:
             choice = slot.choose(question)
         except InputError as error:
-            raise invalid([{"loc": ("body", "actions"), "msg": str(error)}]) from None
+            field = "actions" if question.among else "product_id"
+            raise invalid([{"loc": ("body", field), "msg": str(error)}]) from None
         future = self.journal.submit(Decide(slot, question, choice))
         try:
             choice = await self._written(future)

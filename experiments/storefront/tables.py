@@ -10,11 +10,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from hashlib import sha256
+from typing import Literal
 
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from embeddings.database import Base
+
+Part = Literal["title", "description", "short description"]
+"""What of a product is a text."""
 
 
 def event_key(tenant: str, event_id: str) -> str:
@@ -177,7 +181,7 @@ class AboutRow(Base):
     slot_id: Mapped[int] = mapped_column(ForeignKey("slots.id"), primary_key=True)
     text_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     product: Mapped[str] = mapped_column(String(256), primary_key=True)
-    part: Mapped[str] = mapped_column(String(32), primary_key=True)
+    part: Mapped[Part] = mapped_column(String(32), primary_key=True)
     import_id: Mapped[int] = mapped_column(ForeignKey("imports.id"))
 
 

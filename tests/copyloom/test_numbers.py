@@ -30,4 +30,6 @@ def test_numbers(cells: list[str | None], numbers: list[float | None]) -> None:
 
 def test_counts_are_whole() -> None:
     assert parse_numbers(["1,234", "7"], whole=True) == [1234, 7]
+    assert parse_numbers(["1.234", "2.000", "7"], whole=True) == [1234, 2000, 7]
+    assert parse_numbers(["5.000", "1234.0"], whole=True) == [5, 1234]
     assert not is_number("0 to 7")

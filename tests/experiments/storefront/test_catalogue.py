@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,12 @@ from experiments.storefront.exporting import approved_texts, export_texts, expor
 from experiments.storefront.facts import facts, objections, sources_of
 from experiments.storefront.importing import LONGEST, history, import_products, slot_texts
 from experiments.storefront.journal import Decide, record
+from experiments.storefront.overview import Tallies, text_ratio
 from experiments.storefront.products import Product, newest
 from experiments.storefront.slots import Slots, open_storefront
 from experiments.storefront.tables import AboutRow, AuditRow, ImportRow, ProductRow
 from experiments.storefront.verify import verify
+from experiments.storefront.worker import Worker
 from tests.experiments.commands.test_cli import fails, run
 from tests.experiments.storefront.example import happen, publish
 
@@ -197,7 +200,7 @@ def test_what_a_file_has_no_column_for_stays(tmp_path: Path) -> None:
 def stocked(database: str, tmp_path: Path) -> Any:
     """A database whose slot "hero" was opened with the descriptions of two products."""
     engine = open_storefront(database)
-    done = stock(engine, write(tmp_path, OLDER), "hero")
+    done = stock(engine, write(tmp_path, OLDER), "hero", clock=lambda: NOW)
     assert (done.opened, done.part, done.no_text) == (True, "description", ("lamp",))
     return engine
 
@@ -356,6 +359,40 @@ def test_the_text_shown_most_goes_to_the_shop(stocked: Any, tmp_path: Path) -> N
         rows = list(csv.DictReader(file))
     assert [row["text"] for row in rows] == [one.text for one in found]  # as it is, "=" and all
     assert json.loads(rows[0]["parents"]) == found[0].parents
+
+
+def test_over_http_a_product_without_texts_is_the_pages_own_affair(shop: Any, tmp_path: Path) -> None:
+    stock(shop.engine, write(tmp_path, OLDER), "descriptions")
+    shop.app.state.service.slots.refresh()
+
+    def decide(event: str, product: str) -> Any:
+        body = {"event_id": event, "slot": "descriptions", "product_id": product}
+        return shop.client.post("/v1/decide", json=body, headers=key)
+
+    key = shop.key("decide")
+    assert [
+        (decide(f"m{n}", "trail-mug").json()["text"], decide(f"d{n}", "drone").json()["text"]) for n in range(5)
+    ] == [(MUG, DRONE)] * 5
+    assert decide("m0", "trail-mug").json()["propensity"] == 1.0
+    refused = decide("h", "hat")
+    assert (refused.status_code, refused.json()["errors"][0]["where"]) == (422, "body.product_id")
+    assert decide("any", "").status_code == 200
+
+
+def test_events_that_leave_some_texts_only_raise_no_alarm(stocked: Any, clock: Any) -> None:
+    slots = Slots(stocked)
+    slot = slots.get("default", "hero")
+    questions = [Question(f"e{number}", f"u{number}", product="drone") for number in range(200)]
+    with stocked.begin() as connection:
+        record(connection, [Decide(slot, one, slot.choose(one)) for one in questions], lambda _: slot.settings, NOW)
+    clock.turn(7200)
+    Worker(stocked, clock=clock, write=False).round()
+    slots.refresh()
+    slot = slots.get("default", "hero")
+    with reading(stocked) as connection:
+        tally = Tallies().of(connection, replace(slot))
+    assert tally.arm(held=False).impressions + tally.arm(held=True).impressions == 200
+    assert text_ratio(tally, slot.state).p_value is None  # one text of two is no fault where the other may not be shown
 
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40).map(one_line).filter(bool)
