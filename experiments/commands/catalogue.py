@@ -13,6 +13,7 @@ from copyloom.tables import Reading
 from experiments.commands import console
 from experiments.commands.options import Commands, Json, output, reads
 from experiments.commands.storefront import DEFAULT, NOBODY, By, Shop, Tenant
+from generator.paths import expanded
 
 Part = Annotated[
     Literal["title", "description", "short description"] | None,
@@ -54,7 +55,7 @@ def import_(
     found = read_shop_file(file, reading, currency)
     texts = slot_texts(found, part, product or ()) if slot else None
     settled = None if config is None else SlotConfig.from_yaml(config)
-    absent = dry_run and "://" not in database and not Path(database).exists()
+    absent = dry_run and "://" not in database and not expanded(database).exists()
     engine = None if absent else open_storefront(database, create=not dry_run)
     done = import_products(engine, tenant, found, by, whole=whole, slot=slot, texts=texts, config=settled,
                            dry_run=dry_run)  # fmt: skip

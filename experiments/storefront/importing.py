@@ -16,6 +16,7 @@ from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import Happening
 from experiments.campaigns.given import Given
 from experiments.campaigns.ledger import Ledger
+from experiments.campaigns.state import State
 from experiments.counts import read_past
 from experiments.storefront import review
 from experiments.storefront.catalogue import PARTS, ShopFile
@@ -25,7 +26,6 @@ from experiments.storefront.journal import Clock, insert_new, now
 from experiments.storefront.products import Part, Product, newest
 from experiments.storefront.slots import MissingError, Slots, audit, make_tenant, open_slot
 from experiments.storefront.tables import AboutRow, ImportRow, ProductRow, TenantRow
-from experiments.texts import MAX_TEXTS
 from generator.checks import BrandRules
 
 LONGEST = 600
@@ -200,12 +200,7 @@ def _with_texts(done: Imported, texts: SlotTexts, slot: Slot | None) -> Imported
     """
     known = _known(slot) if slot else frozenset()
     fresh = tuple(text for text in texts.about if text not in known)
-    many = len(fresh) + (len(slot.state.shown) + len(review.waiting(slot.state)) if slot else 0)
-    if fresh and many > MAX_TEXTS:
-        raise InputError(
-            f"the slot would have {many:,} texts, and shows {MAX_TEXTS} at most; name the products whose texts it "
-            "takes with --product, or leave --slot out to import their records alone"
-        )
+    review.check_room(slot.state if slot else State(), len(fresh))
     if slot is None and len(fresh) < 2:
         raise InputError("one text alone was found; a slot that is opened needs at least two")
     return replace(done, part=texts.part, texts=fresh, no_text=texts.no_text, too_long=texts.too_long,

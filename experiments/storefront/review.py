@@ -19,6 +19,7 @@ from experiments.storefront.decide import Slot
 from experiments.storefront.facts import objections
 from experiments.storefront.journal import Clock, now
 from experiments.storefront.slots import Slots, audit
+from experiments.texts import MAX_TEXTS
 
 TextState = Literal["screened", "in review", "approved", "live", "paused", "retired", "rejected"]
 Action = Literal["approve", "reject", "pause", "resume", "retire"]
@@ -130,10 +131,11 @@ def write_new(
     Raises
     ------
     InputError
-        If one cannot be a text of the slot.
+        If one cannot be a text of the slot, or there are too many.
     """
     state = slots.get(tenant, name).state
     fresh = [text for text in texts if text not in state.slate and text not in state.usable]
+    check_room(state, len(fresh))
 
     def happen(campaign: Campaign) -> list[Happening]:
         return [event for text in fresh for event in people.write(campaign, text, by)]
@@ -141,6 +143,14 @@ def write_new(
     if fresh:
         _record(engine, slots, tenant, name, happen, "write", fresh, by, "imported", clock)
     return fresh
+
+
+def check_room(state: State, fresh: int) -> None:
+    """Raise `InputError` if a slot would have more texts, shown and waiting, than it can."""
+    many = len(state.shown) + len(waiting(state)) + fresh
+    if fresh and many > MAX_TEXTS:
+        raise InputError(f"the slot would have {many:,} texts, shown and waiting, and takes {MAX_TEXTS} at most; give "
+                         "it fewer at once (a catalogue's by --product, other rows by --where)")  # fmt: skip
 
 
 def _record(engine, slots, tenant, name, happen, action, which, by, reason, clock):  # type: ignore[no-untyped-def]

@@ -97,7 +97,7 @@ Changes = Annotated[
 
 
 class DecideBody(Body):
-    """A question: which text shall this event show."""
+    """A question: which text shall this event show. Of a catalogue's texts, those about `product_id` alone."""
 
     event_id: Id
     slot: SlotName

@@ -28,7 +28,7 @@ from experiments.storefront.importing import LONGEST, history, import_products, 
 from experiments.storefront.journal import Decide, record
 from experiments.storefront.overview import Tallies, text_ratio
 from experiments.storefront.products import Product, newest
-from experiments.storefront.slots import Slots, open_storefront
+from experiments.storefront.slots import Slots, change_settings, open_storefront
 from experiments.storefront.tables import AboutRow, AuditRow, ImportRow, ProductRow
 from experiments.storefront.verify import verify
 from experiments.storefront.worker import Worker
@@ -237,6 +237,12 @@ def test_a_page_of_a_product_sees_texts_about_it_alone(stocked: Any) -> None:
     with stocked.begin() as connection:
         record(connection, entries, lambda _: slot.settings, NOW)
     assert verify(stocked) == []  # propensities are those among the texts that were left
+    change_settings(stocked, slot, {"mode": "off"}, "carla", "a look")
+    slots.refresh()
+    off = slots.get("default", "hero")
+    killed = off.choose(Question("off", product="drone"))
+    assert (off.state.slate[killed.place], killed.reason) == (DRONE, "killed")  # no other product's text, even then
+    assert off.now(Question("off", product="drone"), killed) == killed
     review.decide(stocked, slots, "default", "hero", "retire", ["Made for you."], "carla", "dull")
     with pytest.raises(InputError, match="no live text that may stand on the page of product 'hat'"):
         slots.get("default", "hero").choose(Question("new", product="hat"))
@@ -296,7 +302,7 @@ def test_nothing_is_half_imported(database: str, tmp_path: Path) -> None:
     engine = open_storefront(database)
     many = "Handle,Title,Body (HTML)\n" + "".join(f"p{n},Product {n},Text number {n}.\n" for n in range(201))
     path = write(tmp_path, many)
-    with pytest.raises(InputError, match="201 texts, and shows 200 at most; name the products"):
+    with pytest.raises(InputError, match="201 texts, shown and waiting, and takes 200 at most"):
         stock(engine, path, "hero")
     stock(engine, path, "hero", only=["p1", "p2"])
     with pytest.raises(InputError, match="201 texts"):
