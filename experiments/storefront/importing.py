@@ -25,7 +25,7 @@ from experiments.storefront.decide import Slot
 from experiments.storefront.journal import Clock, insert_new, now
 from experiments.storefront.products import Part, Product, newest
 from experiments.storefront.slots import MissingError, Slots, audit, make_tenant, open_slot
-from experiments.storefront.tables import AboutRow, ImportRow, ProductRow, TenantRow
+from experiments.storefront.tables import AboutRow, ImportRow, ProductRow
 from generator.checks import BrandRules
 
 LONGEST = 600
@@ -198,17 +198,18 @@ def _with_texts(done: Imported, texts: SlotTexts, slot: Slot | None) -> Imported
     InputError
         If there are too few texts for a slot, or too many.
     """
-    known = _known(slot) if slot else frozenset()
+    state = slot.state if slot else State()
+    known = _known(state)
     fresh = tuple(text for text in texts.about if text not in known)
-    review.check_room(slot.state if slot else State(), len(fresh))
+    review.check_room(state, len(fresh))
     if slot is None and len(fresh) < 2:
         raise InputError("one text alone was found; a slot that is opened needs at least two")
     return replace(done, part=texts.part, texts=fresh, no_text=texts.no_text, too_long=texts.too_long,
                    opened=slot is None)  # fmt: skip
 
 
-def _known(slot: Slot) -> frozenset[str]:
-    return frozenset({*slot.state.slate, *slot.state.usable})
+def _known(state: State) -> set[str]:
+    return {*state.slate, *state.usable}
 
 
 def _open_with(
@@ -256,8 +257,9 @@ def _add_to(
         _tie(connection, slot.id, texts, number)
         audit(connection, slot.tenant, by, "texts imported", slot.name, None, {"texts": len(fresh)}, file.name, clock())
 
-    known = {*slot.state.slate, *slot.state.parents, *slot.state.usable}
-    fresh = [text for text in texts.about if text not in _known(slot)]
+    there = _known(slot.state)
+    fresh = [text for text in texts.about if text not in there]
+    known = {*slot.state.parents, *there}
     if not fresh:
         with writing(engine) as connection:
             keep(connection, [])
@@ -273,8 +275,8 @@ def _store(
     connection: Connection, tenant: str, file: ShopFile, whole: bool, by: str, clock: Clock
 ) -> tuple[Imported, int]:
     """Write what an import changes of a tenant's products; return that, and the import's number."""
-    mine = select(TenantRow.name).where(TenantRow.name == tenant)
-    connection.execute(mine.with_for_update()).all()  # one import at a time
+    last = select(ImportRow.id).where(ImportRow.tenant == tenant).order_by(ImportRow.id.desc()).limit(1)
+    connection.execute(last.with_for_update()).all()  # one import at a time; shoppers do not wait for it
     done, rows = _compared(file, newest(connection, tenant))
     shop = f"{file.shop}, older columns" if file.shop == "shopify" and file.older else file.shop
     row = {"tenant": tenant, "file": file.name, "shop": shop, "by": by, "at": clock()}
@@ -305,7 +307,8 @@ def _compared(file: ShopFile, earlier: Mapping[str, Product]) -> tuple[Imported,
         (new if before is None else changed).append(product.id)
         rows[product.id] = body
     there = {product.id for product in file.products}
-    return Imported(new, changed, unchanged, [one for one in earlier if one not in there]), rows
+    absent = [one for one, product in earlier.items() if one not in there and product.shop == file.shop]
+    return Imported(new, changed, unchanged, absent), rows
 
 
 def _tie(connection: Connection, slot_id: int, texts: SlotTexts, number: int) -> None:
