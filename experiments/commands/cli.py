@@ -22,6 +22,7 @@ from experiments.commands.catalogue import catalogue_app
 from experiments.commands.dataset import dataset_app
 from experiments.commands.document import document_app
 from experiments.commands.evaluate import evaluate
+from experiments.commands.feed import feed
 from experiments.commands.importing import import_results
 from experiments.commands.inversion import decode, invert, merge
 from experiments.commands.ledger import ledger_app
@@ -198,6 +199,7 @@ app.command()(compare)
 app.command()(read)
 app.command()(steer)
 app.command()(serve)
+app.command()(feed)
 app.command("worker")(work)
 app.command("import")(import_results)
 

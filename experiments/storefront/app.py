@@ -28,7 +28,7 @@ from experiments.storefront.journal import Clock, now
 from experiments.storefront.metrics import CONTENT_TYPE
 from experiments.storefront.pages import pages
 from experiments.storefront.problems import Problem, declared, handle, unavailable
-from experiments.storefront.schemas import State
+from experiments.storefront.schemas import LINE, State
 from experiments.storefront.service import Options, Service
 from experiments.storefront.slots import open_storefront
 
@@ -122,7 +122,7 @@ def describe() -> dict[str, Any]:
 def _described(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        for name, schema in (("Problem", _schema(TypeAdapter(Problem))), ("Line", _schema(shoppers.LINE))):
+        for name, schema in (("Problem", _schema(TypeAdapter(Problem))), ("Line", _schema(LINE))):
             found["components"]["schemas"].update(schema.pop("$defs"), **{name: schema})
         found["components"]["securitySchemes"] = SECURITY_SCHEMES
         app.openapi_schema = found

@@ -106,7 +106,7 @@ class Journal:
         self._thread.start()
 
     def submit(self, entry: Entry) -> Future[Any]:
-        """Return what will become of an entry once it is on disk: a Choice, None, or how a reward was joined.
+        """Return what will become of an entry once it is on disk: a Choice, or how an exposure or reward was joined.
 
         The future fails with `ConflictError` where an id was used for something else, and with another `CopyloomError`
         where the database cannot be written; then nothing is on record, and the entry may be given again. One that is
@@ -169,9 +169,9 @@ def record(
     rewards = {number: entry for number, entry in enumerate(entries) if isinstance(entry, Reward)}
     found.update(zip(decides, _decide(connection, list(decides.values()), at), strict=True))
     standing = _standing(connection, [*exposes.values(), *rewards.values()])
-    _expose(connection, list(exposes.values()), settings, at, standing)
+    found.update(zip(exposes, _expose(connection, list(exposes.values()), settings, at, standing), strict=True))
     found.update(zip(rewards, _reward(connection, list(rewards.values()), at, standing), strict=True))
-    return [found.get(number) for number in range(len(entries))]
+    return [found[number] for number in range(len(entries))]
 
 
 def _decide(connection: Connection, entries: Sequence[Decide], at: datetime) -> list[Choice | ConflictError]:
@@ -230,6 +230,10 @@ class _Standing:
     open: frozenset[str]
     closed: frozenset[str]
 
+    def of(self, key: str) -> Joined:
+        """Return what becomes of the first news of an event."""
+        return "late" if key in self.closed else "joined" if key in self.open else "dangling"
+
 
 def _standing(connection: Connection, entries: Sequence[Expose | Reward]) -> _Standing:
     """Return where the events of entries stand; on PostgreSQL, their closing waits for this transaction.
@@ -257,18 +261,28 @@ def _decided_and_open(connection: Connection, keys: Sequence[str]) -> tuple[set[
 def _expose(
     connection: Connection, entries: Sequence[Expose], settings: Callable[[int], SlotSettings], at: datetime,
     standing: _Standing,
-) -> None:  # fmt: skip
-    """Record that texts were shown, each event once; the windows of deferred decisions begin."""
-    asked = {event_key(entry.tenant, entry.event_id): entry for entry in reversed(entries)}
+) -> list[Joined]:  # fmt: skip
+    """Record that texts were shown, each event once, and say what became of each; windows of deferred ones begin."""
+    keys = [event_key(entry.tenant, entry.event_id) for entry in entries]
+    asked = dict(zip(reversed(keys), reversed(entries), strict=True))  # of those in one batch, the first
     known = _keys(connection, ExposureRow.key, list(asked))
-    fresh = sorted(set(asked) - known)
-    if not fresh:
-        return
-    rows = [{"key": key, "shown_at": asked[key].shown_at or at, "at": at, "late": key in standing.closed}
-            for key in fresh]  # fmt: skip
+    _shown(connection, {key: asked[key] for key in sorted(set(asked) - known)}, settings, at, standing)
+    found: list[Joined] = []
+    for key in keys:
+        found.append("duplicate" if key in known else standing.of(key))
+        known.add(key)
+    return found
+
+
+def _shown(
+    connection: Connection, fresh: Mapping[str, Expose], settings: Callable[[int], SlotSettings], at: datetime,
+    standing: _Standing,
+) -> None:  # fmt: skip
+    rows = [{"key": key, "shown_at": entry.shown_at or at, "at": at, "late": key in standing.closed}
+            for key, entry in fresh.items()]  # fmt: skip
     insert_new(connection, ExposureRow, rows)
     query = select(PendingRow.key, PendingRow.slot_id).join(DecisionRow, DecisionRow.key == PendingRow.key)
-    for row in list(matching(connection, query.where(DecisionRow.deferred), PendingRow.key, fresh)):
+    for row in list(matching(connection, query.where(DecisionRow.deferred), PendingRow.key, list(fresh))):
         due = at + wait(settings(row.slot_id), unexposed=False)
         connection.execute(update(PendingRow).where(PendingRow.key == row.key).values(due_at=due))
 
@@ -283,14 +297,14 @@ def _reward(
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     places: dict[tuple[str, str], int] = {}
     for key, entry in zip(keys, entries, strict=True):
-        name, late = (key, entry.reward_id), key in standing.closed
+        name = (key, entry.reward_id)
         if name in known:
             found.append(_again(entry, known[name]))
             continue
         known[name], places[name] = entry.value, len(found)
         rows[name] = {"key": key, "reward_id": entry.reward_id, "value": entry.value, "kind": entry.kind,
-                      "happened_at": entry.happened_at or at, "at": at, "late": late}  # fmt: skip
-        found.append("late" if late else "joined" if key in standing.open else "dangling")
+                      "happened_at": entry.happened_at or at, "at": at, "late": key in standing.closed}  # fmt: skip
+        found.append(standing.of(key))
     made = {tuple(name) for name in insert_new(connection, RewardRow, list(rows.values()))}
     if overtaken := rows.keys() - made:  # another process was first
         known |= _values(connection, [key for key, _ in overtaken])

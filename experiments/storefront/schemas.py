@@ -16,13 +16,15 @@ from pydantic import (
     Field,
     JsonValue,
     StrictBool,
+    TypeAdapter,
     ValidationError,
     WithJsonSchema,
 )
 
 from copyloom import in_words
+from embeddings.database import text_id
 from experiments.storefront.config import Mode, SlotSettings
-from experiments.storefront.decide import Reason
+from experiments.storefront.decide import Choice, Question, Reason, Slot
 from experiments.storefront.journal import Joined
 from experiments.storefront.review import TextState
 
@@ -106,6 +108,11 @@ class DecideBody(Body):
     product_id: Annotated[str, Field(max_length=256, pattern=_NO_NUL)] = ""
     defer: StrictBool = False
 
+    @property
+    def question(self) -> Question:
+        """The same, as a slot takes it."""
+        return Question(self.event_id, self.unit_id, self.context, self.product_id, self.defer)
+
 
 class DecideAnswer(Answer):
     """The text to show, with the chance and the snapshot that it was drawn with; both are on record.
@@ -119,6 +126,13 @@ class DecideAnswer(Answer):
     propensity: float
     snapshot_id: int
     reason: Reason
+
+    @classmethod
+    def of(cls, event_id: str, slot: Slot, choice: Choice) -> DecideAnswer:
+        """Return the answer to an event that was given a text of a slot."""
+        text = slot.state.slate[choice.place]
+        return cls(event_id=event_id, text_id=text_id(text), text=text, propensity=choice.propensity,
+                   snapshot_id=choice.snapshot, reason=choice.reason)  # fmt: skip
 
 
 class ExposeBody(Body):
@@ -163,6 +177,7 @@ class RewardLine(RewardBody):
 
 
 Line = Annotated[DecideLine | ExposeLine | RewardLine, Field(discriminator="type")]
+LINE: TypeAdapter[DecideLine | ExposeLine | RewardLine] = TypeAdapter(Line)
 
 
 class LineAnswer(Answer):

@@ -7,22 +7,20 @@ from collections.abc import Awaitable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from copyloom import CopyloomError
-from embeddings.database import text_id
 from experiments.storefront.access import Asked, Here, operation
-from experiments.storefront.decide import Question
 from experiments.storefront.journal import Expose, Reward
 from experiments.storefront.problems import ProblemError, as_problem, invalid, problem
 from experiments.storefront.schemas import (
+    LINE,
     DecideAnswer,
     DecideBody,
     DecideLine,
     EventsAnswer,
     ExposeBody,
     ExposeLine,
-    Line,
     LineAnswer,
     RewardAnswer,
     RewardBody,
@@ -30,7 +28,6 @@ from experiments.storefront.schemas import (
 
 MAX_LINES = 10_000
 router = APIRouter(prefix="/v1", tags=["shoppers"])
-LINE: TypeAdapter[Any] = TypeAdapter(Line)
 _LINES = {"description": "One JSON object a line, each as described.", "required": True,
           "content": {"application/x-ndjson": {"schema": {"$ref": "#/components/schemas/Line"}}}}  # fmt: skip
 
@@ -81,12 +78,9 @@ async def events(request: Request, here: Here) -> EventsAnswer:
 
 
 async def _decide(body: DecideBody, here: Asked) -> DecideAnswer:
-    question = Question(body.event_id, body.unit_id, body.context, body.product_id, body.defer)
-    slot, choice = await here.service.decide(here.key.tenant, body.slot, question)
+    slot, choice = await here.service.decide(here.key.tenant, body.slot, body.question)
     here.said.update(event_id=body.event_id, slot=body.slot, snapshot_id=choice.snapshot, reason=choice.reason)
-    text = slot.state.slate[choice.place]
-    return DecideAnswer(event_id=body.event_id, text_id=text_id(text), text=text, propensity=choice.propensity,
-                        snapshot_id=choice.snapshot, reason=choice.reason)  # fmt: skip
+    return DecideAnswer.of(body.event_id, slot, choice)
 
 
 async def _reward(body: RewardBody, here: Asked) -> RewardAnswer:
