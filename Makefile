@@ -74,6 +74,12 @@ $(DEV_INSTALLED): $(INSTALLED)
 	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y postgresql; } >/dev/null || \
 	      echo "Without PostgreSQL the tests that need it are skipped" >&2; \
 	  else echo "Without PostgreSQL the tests that need it are skipped; get it with: apt-get install postgresql" >&2; fi
+	@command -v redis-server >/dev/null || \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing Redis, which the tests start for themselves"; \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y redis-server; } >/dev/null || \
+	      echo "Without Redis the tests that need it are skipped" >&2; \
+	  else echo "Without Redis the tests that need it are skipped; get it with: apt-get install redis-server" >&2; fi
 	@touch $@
 
 $(SERVE_INSTALLED): $(INSTALLED)

@@ -24,6 +24,8 @@ DEFAULT = "default"
 NOBODY = "the command line"
 
 keys_app = Commands(no_args_is_help=True, help="Make, list and revoke keys of the service.")
+webhooks_app = Commands(no_args_is_help=True, help="Make, list and revoke secrets of webhooks that come in.")
+keys_app.add_typer(webhooks_app, name="webhook")
 slots_app = Commands(no_args_is_help=True, help="Open, list and set the slots of a shop's pages.")
 
 
@@ -146,6 +148,60 @@ def revoke(
 
     revoke_key(open_storefront(database, create=False), tenant, prefix, by, reason)
     console.deliver({"revoked": prefix}, lambda _: console.out.print(f"Revoked: {prefix}"), as_json)
+
+
+@webhooks_app.command("make")
+def make_webhook(
+    name: Annotated[str, typer.Argument(help="Of the webhook: its address ends in it.")],
+    database: Shop,
+    given: Annotated[
+        bool, typer.Option("--given", help="Take the sender's own secret, a line of standard input.")
+    ] = False,
+    tenant: Tenant = DEFAULT,
+    by: By = _NOBODY,
+    as_json: Json = False,
+) -> None:
+    """Make a secret of a webhook, and print it; earlier ones hold until they are revoked."""
+    from experiments.storefront.intake.webhooks import make_secret
+    from experiments.storefront.slots import open_storefront
+
+    own = typer.get_text_stream("stdin").readline() if given else None
+    presented, kept = make_secret(open_storefront(database), tenant, name, by, own)
+    found = {"secret": presented, "id": kept.id, "path": f"/v1/webhooks/{name}", "tenant": tenant}
+    console.deliver(found, lambda one: console.out.print(f"{one['path']}\n{one['secret']}"), as_json)
+
+
+@webhooks_app.command("list")
+def list_webhooks(database: Shop, tenant: Tenant = DEFAULT, as_json: Json = False) -> None:
+    """List the secrets of a tenant's webhooks by their ids; the secrets themselves are not shown again."""
+    from experiments.storefront.intake.webhooks import list_secrets
+    from experiments.storefront.slots import open_storefront
+
+    found = [{"name": one.name, "id": one.id, "created_at": _iso(one.created_at), "revoked_at": _iso(one.revoked_at)}
+             for one in list_secrets(open_storefront(database, create=False), tenant)]  # fmt: skip
+    rows = [[value or "" for value in one.values()] for one in found]
+    console.deliver(
+        {"webhooks": found},
+        lambda _: console.table(f"Webhooks of {tenant}", ["name", "secret's id", "made", "revoked"], rows),
+        as_json,
+    )
+
+
+@webhooks_app.command("revoke")
+def revoke_webhook(
+    secret: Annotated[str, typer.Argument(metavar="ID", help="Of the secret, from the list.")],
+    database: Shop,
+    tenant: Tenant = DEFAULT,
+    by: By = _NOBODY,
+    reason: Reason = "",
+    as_json: Json = False,
+) -> None:
+    """Let a secret of a webhook hold no more, at once."""
+    from experiments.storefront.intake.webhooks import revoke_secret
+    from experiments.storefront.slots import open_storefront
+
+    revoke_secret(open_storefront(database, create=False), tenant, secret, by, reason)
+    console.deliver({"revoked": secret}, lambda _: console.out.print(f"Revoked: {secret}"), as_json)
 
 
 @slots_app.command("open")

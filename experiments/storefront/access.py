@@ -70,7 +70,7 @@ def _checked(scopes: frozenset[str]) -> Callable[[Request], Awaitable[None]]:
             )
         request.state.key = key
         request.state.said.update(tenant=key.tenant, key=key.prefix)
-        service.admit(key)
+        service.admit(key.prefix)
         if not scopes & key.scopes:
             raise ProblemError(403, f"the key {key.prefix} lacks the scope {' or '.join(sorted(scopes))}; it has: "
                                     f"{', '.join(sorted(key.scopes))}")  # fmt: skip

@@ -24,6 +24,7 @@ from copyloom import __version__
 from experiments.storefront import editors, personalizer, shoppers
 from experiments.storefront.access import SECURITY_SCHEMES
 from experiments.storefront.gate import Gate, service_log
+from experiments.storefront.intake import received
 from experiments.storefront.journal import Clock, now
 from experiments.storefront.metrics import CONTENT_TYPE
 from experiments.storefront.pages import pages
@@ -65,7 +66,7 @@ def create_app(engine: Engine, options: Options | None = None, clock: Clock = no
                   generate_unique_id_function=lambda route: route.name)  # fmt: skip
     app.state.service = service
     handle(app)
-    for router in (shoppers.router, editors.router, personalizer.router, health):
+    for router in (shoppers.router, received.router, editors.router, personalizer.router, health):
         app.include_router(router)
     app.include_router(pages(engine, service.slots, service.keys, clock), include_in_schema=False)
     if service.options.origins:
@@ -124,7 +125,7 @@ def _described(app: FastAPI) -> dict[str, Any]:
         found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         for name, schema in (("Problem", _schema(TypeAdapter(Problem))), ("Line", _schema(LINE))):
             found["components"]["schemas"].update(schema.pop("$defs"), **{name: schema})
-        found["components"]["securitySchemes"] = SECURITY_SCHEMES
+        found["components"]["securitySchemes"] = SECURITY_SCHEMES | received.SECURITY_SCHEME
         app.openapi_schema = found
     return app.openapi_schema
 

@@ -20,7 +20,7 @@ from sqlalchemy import Engine, func, select
 
 from copyloom import CopyloomError, InputError
 from embeddings.database import reading, writing
-from experiments.storefront.auth import Key, Keys
+from experiments.storefront.auth import Keys
 from experiments.storefront.decide import Choice, Question, Slot
 from experiments.storefront.journal import Clock, ConflictError, Decide, Entry, Expose, Joined, Journal, Reward, now
 from experiments.storefront.metrics import Metrics
@@ -107,19 +107,19 @@ class Service:
         self.keys.close()
         self.journal.close()
 
-    def admit(self, key: Key, cost: int = 1) -> None:
-        """Count requests of a key.
+    def admit(self, who: str, cost: int = 1) -> None:
+        """Count requests of a key, by its prefix, or of a webhook.
 
         Raises
         ------
         ProblemError
             If it sent too many.
         """
-        if not self._limiter.hit(self._limit, key.prefix, cost=cost):
-            reset = self._limiter.get_window_stats(self._limit, key.prefix).reset_time
+        if not self._limiter.hit(self._limit, who, cost=cost):
+            reset = self._limiter.get_window_stats(self._limit, who).reset_time
             wait = max(1, math.ceil(reset - time.time()))
             raise ProblemError(
-                429, f"this key may send {self._limit}; go on in {wait} s", None, {"Retry-After": str(wait)}
+                429, f"this key or webhook may send {self._limit}; go on in {wait} s", None, {"Retry-After": str(wait)}
             )
 
     async def decide(self, tenant: str, name: str, question: Question) -> tuple[Slot, Choice]:

@@ -69,7 +69,7 @@ async def events(request: Request, here: Here) -> EventsAnswer:
             413, f"there are {len(lines):,} lines, at most {MAX_LINES:,} are allowed; send less at a time"
         )
     if len(lines) > 1:
-        here.service.admit(here.key, len(lines) - 1)
+        here.service.admit(here.key.prefix, len(lines) - 1)
     quiet = Asked(here.service, here.key, {})
     results = await asyncio.gather(*[_line(number, line, quiet, request.state.request_id) for number, line in lines])
     failed = sum(result.problem is not None for result in results)

@@ -198,6 +198,29 @@ class KeyRow(Base):
     revoked_at: Mapped[datetime | None]
 
 
+class WebhookRow(Base):
+    """A secret of a webhook, kept as it is: signatures are worked out with it. Several hold while one is replaced."""
+
+    __tablename__ = "webhook_secrets"
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)  # of its hash: no secret
+    name: Mapped[str] = mapped_column(String(64), index=True)
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.name"))
+    secret: Mapped[bytes]
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class DeliveryRow(Base):
+    """A message of a webhook, and what it was answered, so that it is answered the same when it comes again."""
+
+    __tablename__ = "webhook_deliveries"
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    message_id: Mapped[str] = mapped_column(String(256), primary_key=True)
+    body: Mapped[str] = mapped_column(String(64))  # its SHA-256
+    answer: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime]
+
+
 class AuditRow(Base):
     """Who changed what, and why."""
 

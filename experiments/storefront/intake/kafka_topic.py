@@ -1,8 +1,7 @@
 """Lines of a Kafka topic, for a group of feeders that share its partitions.
 
 Offsets are committed after the lines are in the ledger. A refused line goes to the topic ``<name>.dead`` first, with
-its
-reason. What was not committed comes again, and counts once.
+its reason. What was not committed comes again, and counts once.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ except ImportError:
     raise InputError("Kafka needs confluent-kafka; install it with: pip install 'copyloom[kafka]'") from None
 
 EXAMPLE = "kafka://host:9092/topic?group=shop"
-_WAIT_SECONDS = 1.0
+_WAIT_SECONDS = 0.2
 _ONCE_SECONDS = 60.0
 _SETTLE_SECONDS = 30.0
 _FOR_EVER = (KafkaError._AUTHENTICATION, KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
