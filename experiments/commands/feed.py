@@ -36,6 +36,9 @@ def feed(
     database: Shop,
     tenant: Tenant = DEFAULT,
     once: Annotated[bool, typer.Option("--once", help="End where the stream ends; else go on for ever.")] = False,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="Feed SQLite twice as fast: no service writes to the file meanwhile.")
+    ] = False,
     rejects: Annotated[Path | None, output("Keep refused lines of files, with the reason, as JSON lines.")] = None,
     answers: Annotated[Path | None, output("Write the texts that events are given, as JSON lines.")] = None,
     as_json: Json = False,
@@ -57,7 +60,8 @@ def feed(
                 signal.signal(name, lambda *_: stop.set())
         patience = None if stream and not once else _PATIENCE_SECONDS
         summary = fed(source, Intake(engine, slots), tenant, stop, console.notes.print,
-                      _told() if stream else lambda _: None, patience)  # fmt: skip
+                      _told() if stream else lambda _: None, patience,
+                      gentle=engine.dialect.name == "sqlite" and not alone)  # fmt: skip
     slots.close()
     engine.dispose()
     console.deliver(summary.to_dict(), _show, as_json)

@@ -14,6 +14,7 @@ from experiments.storefront.journal import Clock, now
 from experiments.storefront.slots import audit
 from experiments.storefront.tables import (
     DecisionRow,
+    DeliveryRow,
     ExposureRow,
     OutcomeRow,
     RetentionRow,
@@ -59,7 +60,7 @@ def prune(engine: Engine, days: float, by: str, clock: Clock = now) -> int:
 
     What they came to stays in the campaigns' events. Their ids are forgotten: a decision that is asked for again is a
     new event. Of slots that show people what they saw before, as many days are kept as they do. Rewards and exposures
-    whose decision never came are deleted after the same time.
+    whose decision never came are deleted after the same time, and what messages of webhooks were answered.
 
     Raises
     ------
@@ -121,8 +122,9 @@ def _delete(connection: Connection, keys: Sequence[str]) -> None:
 
 
 def _delete_strays(engine: Engine, until: datetime) -> None:
-    """Delete rewards and exposures that came before a time, and their decisions never."""
+    """Delete rewards and exposures that came before a time, and their decisions never; and answers of before it."""
     with writing(engine) as connection:
+        connection.execute(delete(DeliveryRow).where(DeliveryRow.at < until))
         for row in (RewardRow, ExposureRow):
             stray = ~select(DecisionRow.key).where(DecisionRow.key == row.key).exists()
             connection.execute(delete(row).where(row.at < until, stray))

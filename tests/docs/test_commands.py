@@ -47,6 +47,7 @@ STANDS_FOR = {"gpt2": "small-model", "new-version": "copyloom-tiny"}
 NOT_RUN = {
     r"make (quickstart|shop|test|test-slow|lint|docs|check-\w+)": "it installs, or is what runs this test",
     r"copyloom (serve|worker)": "it goes on until it is stopped; tests/experiments/storefront",
+    r"copyloom feed .*://": "it needs a server; tests/experiments/storefront/intake",
     r"curl": "it needs a service; tests/experiments/storefront",
     r"\.ci/run": "it is what runs this test",
     r"pip install": "it installs",
@@ -119,6 +120,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, random_model: Callable[..., 
     (folder / "pairs.csv").write_text(f"a,b,weight\n{texts[3]},{texts[4]},0.6\n{texts[0]},{texts[3]},\n")
     log = [f"{'ab'[row % 2]},{int(row % 7 == 0)},0.5" for row in range(400)]
     (folder / "log.csv").write_text("\n".join(["text,reward,propensity", *log]))
+    (folder / "events.jsonl").write_text('{"type": "reward", "event_id": "e1", "reward_id": "click", "value": 1}\n')
     (folder / "target.csv").write_text("text,probability\na,0.8\nb,0.2\n")
     (folder / "mine.csv").write_text(
         "text,clicks\n" + "".join(f"{text} {number},{number}\n" for text in texts for number in range(4))
@@ -147,6 +149,7 @@ def _write_arrays(folder: Path) -> None:
     import pyarrow.parquet as pq
 
     pq.write_table(pa.table({"headline": HEADLINES}), folder / "headlines.parquet")
+    pq.write_table(pa.table({"type": ["expose"], "event_id": ["e1"]}), folder / "events.parquet")
     np.save(folder / "factors.npy", np.random.default_rng(0).normal(size=(len(HEADLINES), 6)).astype(np.float32))
 
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from experiments.storefront.intake.lines import STATES, Intake, Taken, UnavailableError
 
-MANY = 500
+MANY = 250
 """Lines of one transaction: more are hardly faster, and a page's decision waits for them."""
 MOST_SECONDS = 30.0
 _KEPT = 100
@@ -75,9 +75,12 @@ class Summary:
 
 def feed(
     source: Source, intake: Intake, tenant: str, stop: threading.Event, say: Say,
-    heard: Callable[[Summary], None] = lambda summary: None, patience: float | None = None,
+    heard: Callable[[Summary], None] = lambda summary: None, patience: float | None = None, gentle: bool = False,
 ) -> Summary:  # fmt: skip
     """Take all lines of a source until it ends or `stop` is set, and return what became of them.
+
+    A `gentle` feeder rests after each batch for as long as that took: who else writes to the same file of SQLite asks
+    again and again whether it is free, and would find it busy each time.
 
     Raises
     ------
@@ -88,12 +91,15 @@ def feed(
     try:
         for lines in source.batches():
             if lines:
+                began = time.monotonic()
                 taken = _taken(intake, tenant, [line.body for line in lines], stop, say, patience)
                 if taken is None:
                     break
                 source.settle(lines, taken)
                 summary.add(lines, taken)
                 heard(summary)
+                if gentle:
+                    stop.wait(time.monotonic() - began)
             if stop.is_set():
                 break
     finally:

@@ -6,6 +6,7 @@ A file is read from its start each time: what is on record already is absorbed, 
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import sys
 import zlib
@@ -90,6 +91,7 @@ class Files:
 
     def _lines(self, name: str, ends: ExitStack) -> Iterator[Line]:
         raw: Any = sys.stdin.buffer if name == STANDARD_INPUT else ends.enter_context(open(name, "rb"))  # noqa: SIM115
+        raw = raw if hasattr(raw, "peek") else io.BufferedReader(raw)
         size = 0 if name == STANDARD_INPUT else Path(name).stat().st_size
         start = raw.peek(4)[:4]
         if start == _PARQUET:

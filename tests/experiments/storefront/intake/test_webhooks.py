@@ -13,6 +13,7 @@ from copyloom import InputError
 from embeddings.database import reading
 from experiments.commands.cli import app as command_line
 from experiments.storefront.intake.webhooks import list_secrets, make_secret, read_secret, revoke_secret, signature
+from experiments.storefront.retention import prune
 from experiments.storefront.slots import MissingError
 from experiments.storefront.tables import AuditRow, DeliveryRow, RewardRow
 from experiments.storefront.verify import verify
@@ -82,6 +83,12 @@ def test_the_same_message_is_absorbed_and_answered_the_same(shop, secret, clock)
     assert other.status_code == 409
     assert "used for another body" in other.json()["detail"]
     assert told(shop, lines(1), secret, message="m2").json()["results"][0]["reward"] == {"state": "duplicate"}
+    prune(shop.engine, days=1, by="tests", clock=clock)
+    assert told(shop, lines(1, 2), secret).json() == first.json()
+    clock.turn(90_000)
+    prune(shop.engine, days=1, by="tests", clock=clock)
+    with reading(shop.engine) as connection:
+        assert connection.execute(select(DeliveryRow)).all() == []
 
 
 def test_a_message_sent_many_times_at_once_counts_once(make_shop, database):
