@@ -24,7 +24,7 @@ DEFAULT = "default"
 NOBODY = "the command line"
 
 keys_app = Commands(no_args_is_help=True, help="Make, list and revoke keys of the service.")
-webhooks_app = Commands(no_args_is_help=True, help="Make, list and revoke secrets of webhooks that come in.")
+webhooks_app = Commands(no_args_is_help=True, help="Webhooks that come in, and those that go out: their secrets.")
 keys_app.add_typer(webhooks_app, name="webhook")
 slots_app = Commands(no_args_is_help=True, help="Open, list and set the slots of a shop's pages.")
 
@@ -79,6 +79,7 @@ def work(
     """Close windows, learn, write and publish for all slots of a shop, until it is stopped; one of these is enough."""
     import threading
 
+    from experiments.storefront.outbox import Outbox
     from experiments.storefront.slots import open_storefront
     from experiments.storefront.worker import Worker, give_way
 
@@ -91,6 +92,7 @@ def work(
             worker.run(every, threading.Event())
             return
         done = worker.round()
+        Outbox(engine, worker.slots).round()
     console.deliver({name: str(said) if isinstance(said, Exception) else vars(said) for name, said in done.items()},
                     _show_done, as_json)  # fmt: skip
     if failed := [said for said in done.values() if isinstance(said, Exception)]:
@@ -171,20 +173,59 @@ def make_webhook(
     console.deliver(found, lambda one: console.out.print(f"{one['path']}\n{one['secret']}"), as_json)
 
 
-@webhooks_app.command("list")
-def list_webhooks(database: Shop, tenant: Tenant = DEFAULT, as_json: Json = False) -> None:
-    """List the secrets of a tenant's webhooks by their ids; the secrets themselves are not shown again."""
-    from experiments.storefront.intake.webhooks import list_secrets
+@webhooks_app.command("add")
+def add_target(
+    name: Annotated[str, typer.Argument(help="By which it is called here.")],
+    url: Annotated[str, typer.Argument(help="Where messages are sent: https://…")],
+    database: Shop,
+    tenant: Tenant = DEFAULT,
+    by: By = _NOBODY,
+    as_json: Json = False,
+) -> None:
+    """Tell a URL, signed, from now on: which texts wait and are approved, which slots a guardrail turned off."""
+    from experiments.storefront.outbox import add
     from experiments.storefront.slots import open_storefront
 
+    secret = add(open_storefront(database, create=False), tenant, name, url, by)
+    console.deliver({"name": name, "secret": secret}, lambda one: console.out.print(one["secret"]), as_json)
+
+
+@webhooks_app.command("drop")
+def drop_target(
+    name: Annotated[str, typer.Argument(help="As it was added.")],
+    database: Shop,
+    tenant: Tenant = DEFAULT,
+    by: By = _NOBODY,
+    as_json: Json = False,
+) -> None:
+    """Tell a URL no more; what was due is not sent."""
+    from experiments.storefront.outbox import drop
+    from experiments.storefront.slots import open_storefront
+
+    drop(open_storefront(database, create=False), tenant, name, by)
+    console.deliver({"dropped": name}, lambda _: console.out.print(f"Dropped: {name}"), as_json)
+
+
+@webhooks_app.command("list")
+def list_webhooks(database: Shop, tenant: Tenant = DEFAULT, as_json: Json = False) -> None:
+    """List a tenant's webhooks: those that come in by the ids of their secrets, those that go out with what is due."""
+    from experiments.storefront.intake.webhooks import list_secrets
+    from experiments.storefront.outbox import targets
+    from experiments.storefront.slots import open_storefront
+
+    engine = open_storefront(database, create=False)
     found = [{"name": one.name, "id": one.id, "created_at": _iso(one.created_at), "revoked_at": _iso(one.revoked_at)}
-             for one in list_secrets(open_storefront(database, create=False), tenant)]  # fmt: skip
-    rows = [[value or "" for value in one.values()] for one in found]
-    console.deliver(
-        {"webhooks": found},
-        lambda _: console.table(f"Webhooks of {tenant}", ["name", "secret's id", "made", "revoked"], rows),
-        as_json,
-    )
+             for one in list_secrets(engine, tenant)]  # fmt: skip
+    out = [{"name": one.name, "url": one.url, "sent": one.sent, "due": one.due, "given_up": one.given_up,
+            "last": one.last, "ended_at": _iso(one.ended_at)} for one in targets(engine, tenant)]  # fmt: skip
+
+    def show(_: dict[str, Any]) -> None:
+        rows = [[value or "" for value in one.values()] for one in found]
+        console.table(f"Webhooks to {tenant}", ["name", "secret's id", "made", "revoked"], rows)
+        rows = [[str(value or "") for value in one.values()] for one in out]
+        console.table("From it", ["name", "to", "sent", "due", "given up", "last failure", "ended"], rows)
+
+    console.deliver({"webhooks": found, "targets": out}, show, as_json)
 
 
 @webhooks_app.command("revoke")

@@ -221,6 +221,33 @@ class DeliveryRow(Base):
     at: Mapped[datetime]
 
 
+class TargetRow(Base):
+    """Where a tenant wants to be told what happens, and the secret that messages to it are signed with."""
+
+    __tablename__ = "webhook_targets"
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.name"), primary_key=True)
+    url: Mapped[str] = mapped_column(Text)
+    secret: Mapped[bytes]
+    created_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class MessageRow(Base):
+    """A message to a target: due until it was taken, or given up."""
+
+    __tablename__ = "webhook_messages"
+    __table_args__ = (Index("webhook_messages_by_due", "tenant", "target", "due_at"),)
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)  # of target, kind and subject: each is sent once
+    tenant: Mapped[str] = mapped_column(String(64))
+    target: Mapped[str] = mapped_column(String(64))
+    body: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime]
+    tries: Mapped[int]
+    due_at: Mapped[datetime | None]
+    answer: Mapped[str] = mapped_column(Text)
+
+
 class AuditRow(Base):
     """Who changed what, and why."""
 

@@ -28,12 +28,11 @@ from experiments.campaigns.workshop import Workshop, hired
 from experiments.storefront.decide import Slot
 from experiments.storefront.feeds import StorefrontFeed
 from experiments.storefront.journal import Clock, now
+from experiments.storefront.outbox import GUARD, Outbox
 from experiments.storefront.overview import Tallies, compare, guardrails
 from experiments.storefront.slots import Slots, switch
 from generator.record import ProductRecord
 
-GUARD = "guardrail"
-"""In whose name a slot is turned off that does harm."""
 AUTOMATIC = "automatic approval"
 """In whose name texts are approved where a slot's settings say that nobody needs to."""
 _JUMP_SECONDS = 2.0
@@ -95,6 +94,8 @@ class Worker:
 
     def run(self, every: float, stop: threading.Event) -> None:
         """Work until told to stop; what fails is logged, and tried again in the next round."""
+        outbox = Outbox(self.engine, self.slots, self.clock)
+        threading.Thread(target=outbox.run, args=(every, stop), name="copyloom outbox", daemon=True).start()
         while not stop.is_set():
             self.watch_clock()
             for name, failed in self.round().items():
