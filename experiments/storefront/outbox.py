@@ -193,8 +193,8 @@ class Outbox:
     def _answer(self, target: Any, message: Any) -> str:
         """Return "taken", or why a message was not."""
         at, body = str(int(self.clock().timestamp())), message.body.encode()
-        headers = {"content-type": "application/json", "user-agent": "copyloom", "webhook-id": message.id,
-                   "webhook-timestamp": at, "webhook-signature": signature(target.secret, message.id, at, body)}  # fmt: skip
+        headers = {"content-type": "application/json", "webhook-id": message.id, "webhook-timestamp": at,
+                   "webhook-signature": signature(target.secret, message.id, at, body)}  # fmt: skip
         try:
             status = self.post(target.url, body, headers)
         except (OSError, ValueError) as error:
@@ -221,8 +221,8 @@ def _messages(connection: Connection, slots: Slots, tenant: str, target: str, at
     for kind, subject, data in _happened(connection, slots, tenant):
         number = "msg_" + sha256("\0".join((tenant, target, kind, subject)).encode()).hexdigest()[:32]
         body = {"type": kind, "timestamp": at.isoformat(), "data": data}
-        made[number] = {"id": number, "tenant": tenant, "target": target, "body": json.dumps(body), "at": at, "tries": 0,
-                        "due_at": at, "answer": ""}  # fmt: skip
+        made[number] = {"id": number, "tenant": tenant, "target": target, "body": json.dumps(body), "at": at,
+                        "tries": 0, "due_at": at, "answer": ""}  # fmt: skip
     known = {row.id for row in matching(connection, select(MessageRow.id), MessageRow.id, list(made))}
     yield from (one for number, one in made.items() if number not in known)
 
