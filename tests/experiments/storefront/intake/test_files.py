@@ -137,11 +137,11 @@ def test_what_makes_no_sense_together_is_refused(ledger, tmp_path):
     assert fed(ledger, path)["lines"] == 0
 
 
-def test_a_feeder_that_is_killed_is_started_again(tmp_path, database, quiet):
-    ledger = Ledger(database, 1000)
+def test_a_feeder_that_is_killed_is_started_again(tmp_path, quiet):
+    ledger = Ledger(str(tmp_path / "shop.db"), 1000)
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"\n".join(ledger.lines(poison=False)))
-    command = [*COPYLOOM, "feed", "-", "--database", database]
+    command = [*COPYLOOM, "feed", "-", "--database", ledger.database]
     feeder = subprocess.Popen(command, env=quiet, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
     lines = path.read_bytes().splitlines(keepends=True)
     feeder.stdin.writelines(lines[:1200])
