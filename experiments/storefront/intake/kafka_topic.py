@@ -57,7 +57,8 @@ class KafkaTopic:
         if taken := sorted(_OURS & given.keys()):
             raise InputError(f"{taken[0]} is not to be set: lines would be lost, or counted by nobody")
         self.dead = self.address.settings.get("dead", f"{self.address.name}.dead")
-        connection = {"bootstrap.servers": self.address.hosts, "error_cb": self._failed, **given}
+        connection = {"bootstrap.servers": self.address.hosts, "error_cb": self._failed,
+                      "socket.timeout.ms": "10000", **given}  # fmt: skip  # or a commit waits a minute
         if self.address.user:
             connection |= {"sasl.username": self.address.user, "sasl.password": self.address.password}
         log = logging.getLogger("librdkafka")
