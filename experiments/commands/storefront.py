@@ -160,7 +160,7 @@ def make_webhook(
         bool, typer.Option("--given", help="Take the sender's own secret, a line of standard input.")
     ] = False,
     tenant: Tenant = DEFAULT,
-    by: By = _NOBODY,
+    by: By = NOBODY,
     as_json: Json = False,
 ) -> None:
     """Make a secret of a webhook, and print it; earlier ones hold until they are revoked."""
@@ -179,7 +179,7 @@ def add_target(
     url: Annotated[str, typer.Argument(help="Where messages are sent: https://…")],
     database: Shop,
     tenant: Tenant = DEFAULT,
-    by: By = _NOBODY,
+    by: By = NOBODY,
     as_json: Json = False,
 ) -> None:
     """Tell a URL, signed, from now on: which texts wait and are approved, which slots a guardrail turned off."""
@@ -195,7 +195,7 @@ def drop_target(
     name: Annotated[str, typer.Argument(help="As it was added.")],
     database: Shop,
     tenant: Tenant = DEFAULT,
-    by: By = _NOBODY,
+    by: By = NOBODY,
     as_json: Json = False,
 ) -> None:
     """Tell a URL no more; what was due is not sent."""
@@ -233,7 +233,7 @@ def revoke_webhook(
     secret: Annotated[str, typer.Argument(metavar="ID", help="Of the secret, from the list.")],
     database: Shop,
     tenant: Tenant = DEFAULT,
-    by: By = _NOBODY,
+    by: By = NOBODY,
     reason: Reason = "",
     as_json: Json = False,
 ) -> None:

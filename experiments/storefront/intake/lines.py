@@ -104,9 +104,9 @@ class Intake:
             return Reward(tenant, body.event_id, body.reward_id, body.value, body.kind, body.at)
         try:
             slot = self.slots.get(tenant, body.slot)
-        except MissingError as error:
-            return _refused(404, str(error))
-        return Decide(slot, body.question, slot.choose(body.question))
+            return Decide(slot, body.question, slot.choose(body.question))
+        except InputError as error:  # no such slot, or none of its texts may stand there
+            return _refused(404 if isinstance(error, MissingError) else 422, str(error))
 
     def write(self, connection: Connection, read: Sequence[Entry | Taken]) -> list[Taken]:
         """Record in a transaction what `read` returned, and return what became of each."""

@@ -13,8 +13,10 @@ import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner
 
+from copyloom import InputError
 from embeddings.database import reading
 from experiments.commands.cli import app
+from experiments.storefront.decide import Slot
 from experiments.storefront.intake.files import Files
 from experiments.storefront.intake.lines import Intake
 from experiments.storefront.tables import RewardRow
@@ -157,3 +159,13 @@ def test_a_feeder_that_is_killed_is_started_again(tmp_path, quiet):
     taken = [one.state for batch in summary.batches() for one in intake.take("default", [line.body for line in batch])]
     assert taken.count("duplicate") > len(lines) - 2000
     ledger.check()
+
+
+def test_a_question_that_leaves_no_text_is_refused_with_the_slots_reason(ledger, monkeypatch):
+    def none(slot, question):
+        raise InputError("no live text may stand on that page")
+
+    monkeypatch.setattr(Slot, "choose", none)
+    line = b'{"type": "decide", "event_id": "q", "slot": "hero", "product_id": "boots"}'
+    (taken,) = Intake(ledger.engine, ledger.slots).take("default", [line])
+    assert (taken.state, taken.status, taken.why) == ("refused", 422, "no live text may stand on that page")
