@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -18,7 +19,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 from sqlalchemy import Engine
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import FileResponse, RedirectResponse
+from starlette.responses import RedirectResponse
 
 from copyloom import __version__
 from experiments.storefront import editors, personalizer, shoppers
@@ -38,7 +39,8 @@ _DESCRIPTION = """Which text a shop shows, learned from what its shoppers do.
 Ask with `decide`, show the text, tell with `expose` and `reward`. Every request may be sent again: what comes twice
 counts once. What is acknowledged is on disk.
 """
-_SNIPPET = Path(__file__).parent / "static/copyloom.js"
+_SNIPPET = (Path(__file__).parent / "static/copyloom.js").read_bytes()
+_PACKED = gzip.compress(_SNIPPET, mtime=0)
 health = APIRouter(tags=["operations"])
 
 
@@ -78,9 +80,12 @@ def create_app(engine: Engine, options: Options | None = None, clock: Clock = no
 
 
 @health.get("/copyloom.js", include_in_schema=False)
-async def snippet() -> FileResponse:
+async def snippet(request: Request) -> Response:
     """Return what a page needs: see `static/copyloom.js`."""
-    return FileResponse(_SNIPPET, media_type="text/javascript", headers={"Cache-Control": "public, max-age=3600"})
+    headers = {"Cache-Control": "public, max-age=3600", "Vary": "Accept-Encoding"}
+    if "gzip" not in request.headers.get("accept-encoding", ""):
+        return Response(_SNIPPET, media_type="text/javascript", headers=headers)
+    return Response(_PACKED, media_type="text/javascript", headers={**headers, "Content-Encoding": "gzip"})
 
 
 @health.get("/", include_in_schema=False)

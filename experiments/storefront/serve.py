@@ -28,6 +28,7 @@ from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.gate import service_log
 from experiments.storefront.service import BUSY_SECONDS, Options
 from experiments.storefront.slots import DEFAULT_TENANT, open_slot, open_storefront
+from experiments.storefront.slow_clients import ImpatientProtocol
 
 DEMO_SLOT = "demo"
 _DEMO_SETTINGS = SlotSettings(window_seconds=60, grace_seconds=1)
@@ -77,12 +78,19 @@ def run(engine: Engine, host: str, port: int, options: Options, level: str, tell
     listening = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listening.getsockname()[1]}"
-    server = uvicorn.Server(uvicorn.Config(app, access_log=False, log_level="warning", server_header=False))
+    server = server_of(app)
     threading.Thread(target=_tell_when_ready, args=(server, listening, lambda: tell(url)), daemon=True).start()
     signal.signal(signal.SIGTERM, _end)  # uvicorn ends in peace first
     steady()
     with listening, contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listening])
+
+
+def server_of(app: Any) -> uvicorn.Server:
+    """Return what serves the application: uvicorn, which waits for nobody for ever."""
+    return uvicorn.Server(
+        uvicorn.Config(app, http=ImpatientProtocol, access_log=False, log_level="warning", server_header=False)
+    )
 
 
 def steady() -> None:

@@ -4,13 +4,15 @@
    <a href="/cart" data-copyloom-reward="hero" data-value="1" data-kind="click">Into the basket</a>
    <script src="https://copy.example/copyloom.js" data-key="cl_..." defer></script>
 
-   The text in the element is the fallback: it stays where no answer comes within data-wait milliseconds. The key must
-   have the scopes decide and reward alone, for everyone can read it. */
+   The text in the element is the fallback: it stays where no answer comes within data-wait milliseconds. Elements that
+   are added later are found by themselves. The key must have the scopes decide and reward alone: everyone can read it. */
 (function () {
   "use strict";
-  var tag = document.currentScript;
-  var base = tag.dataset.url || new URL(tag.src).origin;
-  var wait = Number(tag.dataset.wait || 400);
+  var tag = document.currentScript, settings = tag.dataset;
+  var base = settings.url || new URL(tag.src).origin;
+  var wait = Number(settings.wait || 400);
+  var places = new WeakMap(); // the slot that an element was last given a text of
+  var asked = {}; // what is shown in a slot at an address
   var events = {};
 
   function id() {
@@ -18,8 +20,9 @@
     return Array.from(bytes, function (b) { return b.toString(16).padStart(2, "0"); }).join("");
   }
 
-  function unit() { // the same visitor, treated alike; data-unit="" on the script for none
-    if ("unit" in tag.dataset) return tag.dataset.unit;
+  function unit() { // the same visitor, treated alike; none for data-unit="" on the script, nor who asks not to be known
+    if ("unit" in settings) return settings.unit;
+    if (navigator.globalPrivacyControl || navigator.doNotTrack === "1") return "";
     try {
       var known = localStorage.getItem("copyloom-unit") || id();
       localStorage.setItem("copyloom-unit", known);
@@ -30,7 +33,7 @@
   function post(path, body, options) {
     return fetch(base + path, Object.assign({
       method: "POST", credentials: "omit", keepalive: true, body: JSON.stringify(body),
-      headers: { "Content-Type": "application/json", "Authorization": "Bearer " + tag.dataset.key }
+      headers: { "Content-Type": "application/json", "Authorization": "Bearer " + settings.key }
     }, options));
   }
 
@@ -40,8 +43,24 @@
     });
   }
 
-  function exposeWhenSeen(element, event) {
-    function seen() { again("/v1/expose", { event_id: event, shown_at: new Date().toISOString() }, 2); }
+  function decide(slot, product) {
+    var event = events[slot] = id(), stop = new AbortController(), told = false;
+    var timer = setTimeout(function () { stop.abort(); }, wait);
+    return post("/v1/decide", {
+      event_id: event, slot: slot, unit_id: unit(), product_id: product || "", defer: true,
+      context: { device: matchMedia("(max-width: 700px)").matches ? "mobile" : "desktop" }
+    }, { signal: stop.signal, keepalive: false }).then(function (answer) {
+      if (!answer.ok) throw new Error("copyloom: " + answer.status);
+      return answer.json();
+    }).then(function (said) {
+      return { text: said.text, reason: said.reason, seen: function () {
+        if (!told) again("/v1/expose", { event_id: event, shown_at: new Date().toISOString() }, 2);
+        told = true;
+      } };
+    }).finally(function () { clearTimeout(timer); });
+  }
+
+  function whenSeen(element, seen) {
     if (!window.IntersectionObserver) return seen();
     var watch = new IntersectionObserver(function (entries) {
       if (!entries.some(function (one) { return one.isIntersecting; })) return;
@@ -51,31 +70,25 @@
     watch.observe(element);
   }
 
-  function decide(slot, elements) { // one event for all places of a slot on the page
-    var event = id(), stop = new AbortController();
-    events[slot] = event;
-    elements.forEach(function (element) {
-      element.style.minHeight = element.offsetHeight + "px"; // a shorter text moves nothing
-      element.style.visibility = "hidden";
-    });
-    var timer = setTimeout(function () { stop.abort(); }, wait);
-    post("/v1/decide", {
-      event_id: event, slot: slot, unit_id: unit(), product_id: elements[0].dataset.product || "", defer: true,
-      context: { device: matchMedia("(max-width: 700px)").matches ? "mobile" : "desktop" }
-    }, { signal: stop.signal, keepalive: false }).then(function (answer) {
-      if (!answer.ok) throw new Error("copyloom: " + answer.status);
-      return answer.json();
-    }).then(function (said) {
-      elements.forEach(function (element) {
-        element.textContent = said.text;
-        element.dataset.copyloomReason = said.reason;
-        exposeWhenSeen(element, event);
-      });
+  function fill(element, slot) { // one event for all places of a slot at an address
+    var place = slot + " " + location.pathname + location.search;
+    places.set(element, slot);
+    element.style.minHeight = element.offsetHeight + "px"; // a shorter text moves nothing
+    element.style.visibility = "hidden";
+    (asked[place] = asked[place] || decide(slot, element.dataset.product)).then(function (said) {
+      element.textContent = said.text;
+      element.dataset.copyloomReason = said.reason;
+      whenSeen(element, said.seen);
     }).catch(function () {
-      elements.forEach(function (element) { element.dataset.copyloomReason = "fallback"; });
-    }).finally(function () {
-      clearTimeout(timer);
-      elements.forEach(function (element) { element.style.visibility = ""; });
+      delete asked[place];
+      element.dataset.copyloomReason = "fallback";
+    }).finally(function () { element.style.visibility = ""; });
+  }
+
+  function scan() {
+    document.querySelectorAll("[data-copyloom]").forEach(function (element) {
+      var slot = element.dataset.copyloom;
+      if (slot && places.get(element) !== slot) fill(element, slot);
     });
   }
 
@@ -88,14 +101,18 @@
     }, 2);
   }
 
-  var places = {};
-  document.querySelectorAll("[data-copyloom]").forEach(function (element) {
-    (places[element.dataset.copyloom] = places[element.dataset.copyloom] || []).push(element);
-  });
-  Object.keys(places).forEach(function (slot) { decide(slot, places[slot]); });
-  document.addEventListener("click", function (click) {
-    var target = click.target.closest && click.target.closest("[data-copyloom-reward]");
-    if (target) reward(target.dataset.copyloomReward, target.dataset.value, target.dataset.kind);
-  });
-  window.copyloom = { reward: reward };
+  function start() {
+    start = function () {};
+    scan();
+    new MutationObserver(scan).observe(document.documentElement, {
+      childList: true, subtree: true, attributeFilter: ["data-copyloom"]
+    });
+    document.addEventListener("click", function (click) {
+      var target = click.target.closest && click.target.closest("[data-copyloom-reward]");
+      if (target) reward(target.dataset.copyloomReward, target.dataset.value, target.dataset.kind);
+    });
+  }
+
+  window.copyloom = { reward: reward, start: function () { start(); } };
+  if (!("consent" in settings)) start(); // with data-consent nothing is asked or kept before copyloom.start()
 })();
