@@ -150,9 +150,12 @@ class _Pages:
         rows = [
             {**row, "id": text_id(row["text"]), "draft": states[row["text"]]} for row in text_rows(slot.state, None)
         ]
-        highs = sorted(row["high"] for row in rows if row["impressions"])
-        best = max((row["ctr"] for row in rows if row["impressions"]), default=0.0)
-        most = 1.1 * max(highs[int(0.9 * (len(highs) - 1))], best) if highs else 0.0  # the widest may reach beyond it
+        shown = [row for row in rows if row["impressions"]]
+        highs = sorted(row["high"] for row in shown)
+        usual = sorted(row["impressions"] for row in shown)[len(shown) // 2] if shown else 0
+        best = max((row["ctr"] for row in shown if row["impressions"] >= usual), default=0.0)
+        # The widest reach beyond it, and so does a text that was shown once and clicked.
+        most = min(1.1 * max(highs[int(0.9 * (len(highs) - 1))], best), 1.0) if highs else 0.0
         return self._page(
             request, session, "overview.html.j2", slot, comparison=comparison, ratios=ratios,
             guardrails=overview.guardrails(comparison), rows=rows,
