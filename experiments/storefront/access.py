@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -58,6 +58,12 @@ def operation(*scopes: Scope, body: bool = False, problems: tuple[int, ...] = ()
         "openapi_extra": extra,
         **more,
     }
+
+
+def leads_to(*operations: str, path: Mapping[str, str] | None = None, **body: str) -> dict[str, Any]:
+    """Return OpenAPI's links: operations that take values of a request or its answer, in the path or in the body."""
+    link = {**({"parameters": path} if path else {}), **({"requestBody": body} if body else {})}
+    return {name: {"operationId": name, **link} for name in operations}
 
 
 def _checked(scopes: frozenset[str]) -> Callable[[Request], Awaitable[None]]:

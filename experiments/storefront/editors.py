@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from embeddings.database import reading, text_id
 from experiments.storefront import review
-from experiments.storefront.access import Asked, Here, operation
+from experiments.storefront.access import Asked, Here, leads_to, operation
 from experiments.storefront.auth import Scope
 from experiments.storefront.decide import Slot
 from experiments.storefront.problems import invalid
@@ -45,9 +45,14 @@ _ACTIONS: dict[review.Action, tuple[Scope, str]] = {
     "resume": ("publish", "Show paused texts again"),
     "retire": ("publish", "Never show texts again"),
 }
+_NAME = "$response.body#/0/slot"
+_SLOT = {**leads_to("decide", "write", slot=_NAME), **leads_to("settings", "kill", path={"slot": _NAME})}
+_TEXT = leads_to("approve_text", "reject_text", path={"text": "$response.body#/text_id"}, slot="$request.body#/slot")
+_LISTED = leads_to("pause_text", "resume_text", "retire_text", path={"text": "$response.body#/0/text_id"},
+                   slot="$request.query.slot")  # fmt: skip
 
 
-@router.get("/slots", summary="List the slots", **operation("read"))
+@router.get("/slots", summary="List the slots", **operation("read", responses={200: {"links": _SLOT}}))
 def slots(here: Here) -> list[SlotAnswer]:
     """Return the slots of the key's tenant, by name."""
     return [_slot(slot) for slot in here.service.slots.of(here.key.tenant)]
@@ -70,7 +75,8 @@ def kill(slot: SlotName, body: KillBody, here: Here) -> SlotAnswer:
     return _again(here, slot)
 
 
-@router.get("/texts", summary="List the texts of a slot", **operation("read", problems=(404,)))
+@router.get("/texts", summary="List the texts of a slot",
+            **operation("read", problems=(404,), responses={200: {"links": _LISTED}}))  # fmt: skip
 def texts(slot: SlotName, here: Here, state: review.TextState | None = None) -> list[TextAnswer]:
     """Return all texts of a slot, or those in a state: the slate first, then what was written, newest first."""
     found = review.texts(_of(here, slot).state)
@@ -78,7 +84,7 @@ def texts(slot: SlotName, here: Here, state: review.TextState | None = None) -> 
 
 
 @router.post("/texts", summary="Write a text", status_code=201,
-             **operation("review", body=True, problems=_CHANGES))  # fmt: skip
+             **operation("review", body=True, problems=_CHANGES, responses={201: {"links": _TEXT}}))  # fmt: skip
 def write(body: WriteBody, here: Here) -> TextAnswer:
     """Add a text that a person wrote; it waits for another key's approval, and may become a parent like any other."""
     slot = _of(here, body.slot)

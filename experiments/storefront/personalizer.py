@@ -17,7 +17,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import TypeAdapter, ValidationError
 
 from embeddings.database import text_id
-from experiments.storefront.access import Asked, Here, operation
+from experiments.storefront.access import Asked, Here, leads_to, operation
 from experiments.storefront.decide import Choice, Question, Slot
 from experiments.storefront.journal import Expose, Reward
 from experiments.storefront.problems import invalid
@@ -120,8 +120,11 @@ def _add(prefix: str, in_path: bool, called: str, listed: bool) -> None:
     async def reward_of(event: Id, body: PersonalizerReward, here: Here) -> Response:
         return await _reward(event, body, here)
 
+    event = {"event": "$response.body#/eventId", **({"slot": "$request.path.slot"} if in_path else {})}
+    links = leads_to(f"personalizer_activate{called}", f"personalizer_reward{called}", path=event)
     add(f"{prefix}/rank", "rank", "Ask for a ranking, and which text an event shows", 201,
-        operation("decide", body=True, problems=(404, 409)), rank_in if in_path else rank_of)  # fmt: skip
+        operation("decide", body=True, problems=(404, 409), responses={201: {"links": links}}),
+        rank_in if in_path else rank_of)  # fmt: skip
     add(f"{events}/activate", "activate", "Tell that a deferred text was shown", 204,
         operation("reward", problems=(503,)), activate_in if in_path else activate_of)  # fmt: skip
     add(f"{events}/reward", "reward", "Tell what the shopper did; the same value twice counts once", 204,

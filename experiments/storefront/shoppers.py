@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
 from copyloom import CopyloomError
-from experiments.storefront.access import Asked, Here, operation
+from experiments.storefront.access import Asked, Here, leads_to, operation
 from experiments.storefront.journal import Expose, Reward
 from experiments.storefront.problems import ProblemError, as_problem, invalid, problem
 from experiments.storefront.schemas import (
@@ -28,12 +28,13 @@ from experiments.storefront.schemas import (
 
 MAX_LINES = 10_000
 router = APIRouter(prefix="/v1", tags=["shoppers"])
+_NEXT = leads_to("expose", "reward", event_id="$response.body#/event_id")
 _LINES = {"description": "One JSON object a line, each as described.", "required": True,
           "content": {"application/x-ndjson": {"schema": {"$ref": "#/components/schemas/Line"}}}}  # fmt: skip
 
 
 @router.post("/decide", summary="Ask which text an event shows",
-             **operation("decide", body=True, problems=(404, 409)))  # fmt: skip
+             **operation("decide", body=True, problems=(404, 409), responses={200: {"links": _NEXT}}))  # fmt: skip
 async def decide(body: DecideBody, here: Here) -> DecideAnswer:
     """Return a text at once; asked again with the same event id, the same one.
 

@@ -84,6 +84,7 @@ class Editor(Reader):
         self.page.get_by_role("button", name="Sign in").click()
         self.page.wait_for_url("**/ui")
 
+
 @pytest.mark.parametrize("script", [True, False], ids=["with-javascript", "without"])
 def test_an_editors_way_from_the_queue_to_the_shop(chromium, shop, script):
     """Bert rewrites a text, which Anna approves; a shopper sees it, clicks, and the click is counted for it."""
