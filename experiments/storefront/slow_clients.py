@@ -37,7 +37,8 @@ class ImpatientProtocol(Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what came; wait on while no request is whole."""
         super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
+        asked: Any = self.cycle  # none before the first request
+        if asked is not None and not asked.response_complete:
             self._stop()
             return
         if self._head_timer is None:
