@@ -22,6 +22,15 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 1
 
 
+_FRAMEWORK = {
+    "There was an error parsing the body": "the body cannot be read; send JSON in UTF-8, not nested hundreds of times, "
+    "and no number of thousands of digits",
+    "Not Found": "there is nothing at this address; GET /openapi.json lists what there is",
+    "Method Not Allowed": "this address takes another method, which the header Allow names",
+}
+"""What the framework says, in our words."""
+
+
 class FieldProblem(BaseModel):
     """A field that cannot be used, and what is allowed."""
 
@@ -115,17 +124,26 @@ def handle(app: FastAPI) -> None:
 
     async def invalid_request(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return answer(invalid(error.errors()), request.state.request_id)
+        return answer(invalid([_plain(one) for one in error.errors()]), request.state.request_id)
 
     async def storefront(request: Request, error: Exception) -> Response:
         return answer(as_problem(error), request.state.request_id)
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        known = ProblemError(error.status_code, str(error.detail), headers=error.headers)
-        return answer(known, request.state.request_id)
+        detail = _FRAMEWORK.get(str(error.detail), str(error.detail))
+        return answer(ProblemError(error.status_code, detail, headers=error.headers), request.state.request_id)
 
     app.add_exception_handler(RequestValidationError, invalid_request)
     app.add_exception_handler(CopyloomError, storefront)
     app.add_exception_handler(DatabaseError, storefront)
     app.add_exception_handler(HTTPException, http)
+
+
+def _plain(error: Any) -> Any:
+    """Return an error of a request; in plain words where it is about the whole body."""
+    if error["type"] == "json_invalid":
+        return {"loc": ("body",), "msg": f"this is no JSON: {error['ctx']['error']} at character {error['loc'][1]}"}
+    if error["loc"] == ("body",):
+        return {"loc": ("body",), "msg": "send one JSON object, with the header Content-Type: application/json"}
+    return error
