@@ -80,6 +80,12 @@ $(DEV_INSTALLED): $(INSTALLED)
 	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y redis-server; } >/dev/null || \
 	      echo "Without Redis the tests that need it are skipped" >&2; \
 	  else echo "Without Redis the tests that need it are skipped; get it with: apt-get install redis-server" >&2; fi
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "Installing Chromium, in which the tests look at pages"; \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium; } >/dev/null || \
+	      echo "Without Chromium the tests of pages in a browser are skipped" >&2; \
+	  else echo "Without Chromium the tests of pages in a browser are skipped; get it with: apt-get install chromium" >&2; fi
 	@touch $@
 
 $(SERVE_INSTALLED): $(INSTALLED)

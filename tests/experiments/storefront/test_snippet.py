@@ -48,7 +48,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory):
             page = EXAMPLE.read_text().replace("{{url}}", url).replace("{{key}}", key)
             page = page.replace("<script", '<script data-wait="5000"')  # the machine may be busy
             pages["/"] = page
-            pages["/cart"] = "<!doctype html><title>Basket</title><h1>Your basket</h1>"
+            pages["/cart"] = '<!doctype html><title>Basket</title><link rel="icon" href="data:,"><h1>Your basket</h1>'
             pages["/link"] = page.replace("#basket", "/cart")
             pages["/away"] = page.replace("<script", '<script data-url="http://127.0.0.1:9"')
             pages["/asks"] = page.replace("<script", "<script data-consent")

@@ -94,4 +94,5 @@ class Visit:
     def close(self) -> None:
         """Leave; nothing may have gone wrong."""
         self.context.close()
-        assert not self.errors
+        if self.errors:
+            raise AssertionError(self.errors)
