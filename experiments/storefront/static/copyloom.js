@@ -53,7 +53,7 @@
       if (!answer.ok) throw new Error("copyloom: " + answer.status);
       return answer.json();
     }).then(function (said) {
-      return { text: said.text, reason: said.reason, seen: function () {
+      return { event: event, text: said.text, reason: said.reason, seen: function () {
         if (!told) again("/v1/expose", { event_id: event, shown_at: new Date().toISOString() }, 2);
         told = true;
       } };
@@ -78,6 +78,7 @@
     (asked[place] = asked[place] || decide(slot, element.dataset.product)).then(function (said) {
       element.textContent = said.text;
       element.dataset.copyloomReason = said.reason;
+      if (element.isConnected) events[slot] = said.event; // clicks are for what is on the page now
       whenSeen(element, said.seen);
     }).catch(function () {
       delete asked[place];

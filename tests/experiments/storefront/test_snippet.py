@@ -142,6 +142,12 @@ def test_what_is_added_later_is_decided_too_and_shows_at_one_address_one_text(sh
     more(shop, before, exposures=2)
     visit.page.click(".buy")
     more(shop, before, exposures=2, joined=1)
+    visit.page.evaluate("document.querySelector('h2').remove(); history.pushState({}, '', '/')")
+    visit.page.evaluate(add)
+    visit.page.wait_for_selector("h2[data-copyloom-reason]")
+    assert visit.page.locator("h2").inner_text() == text
+    visit.page.click(".buy")
+    more(shop, before, exposures=2, joined=2)  # a click of the first event
 
 
 def test_a_text_is_no_markup(shop, visit):

@@ -21,8 +21,8 @@ from .web import serving
 
 @pytest.fixture
 def service(shop: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The service on a port, that waits half a second for a head and for a body."""
-    monkeypatch.setattr(slow_clients, "HEAD_SECONDS", 0.5)
+    """The service on a port, that waits a second for a head and half of one for a body."""
+    monkeypatch.setattr(slow_clients, "HEAD_SECONDS", 1.0)
     monkeypatch.setattr(slow_clients, "READ_SECONDS", 0.5)
     monkeypatch.setattr(gate, "BODY_SECONDS", 0.5)
     at: dict[str, Any] = {"key": shop.key()}
