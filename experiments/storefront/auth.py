@@ -68,7 +68,7 @@ class Keys:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._stop = threading.Event()
+        self._lock, self._stop = threading.Lock(), threading.Event()
         self._keys: dict[str, Key] = {}
         self.refresh()
 
@@ -89,8 +89,9 @@ class Keys:
 
     def refresh(self) -> None:
         """Read the keys that hold."""
-        self._keys = {key.prefix: key for key in list_keys(self.engine) if key.revoked_at is None}
-        self._read_at = time.monotonic()
+        with self._lock:  # what was read later holds
+            self._keys = {key.prefix: key for key in list_keys(self.engine) if key.revoked_at is None}
+            self._read_at = time.monotonic()
 
     def follow(self, every: float) -> None:
         """Read the keys in the background from now on, every so many seconds."""

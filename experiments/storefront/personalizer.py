@@ -96,7 +96,7 @@ def _ranking(slot: Slot, question: Question, choice: Choice, named: list[str]) -
 
 def _add(prefix: str, in_path: bool, called: str, listed: bool) -> None:
     """Add Personalizer's routes under a prefix."""
-    events = f"{prefix}/events/{{event}}"
+    events = f"{prefix}/events/{{event:path}}"  # an id may hold a slash
 
     def add(path: str, what: str, summary: str, status: int, how: dict[str, Any], endpoint: Callable[..., Any]) -> None:
         router.post(path, name=f"personalizer_{what}{called}", summary=summary, status_code=status,

@@ -61,7 +61,7 @@ def routes(app: Any) -> Iterator[tuple[str, str, APIRoute]]:
     for route in app.routes:
         for one in getattr(getattr(route, "original_router", None), "routes", [route]):
             if isinstance(one, APIRoute):
-                yield from ((method, one.path, one) for method in sorted(one.methods))
+                yield from ((method, one.path_format, one) for method in sorted(one.methods))
 
 
 def filled(path: str) -> str:

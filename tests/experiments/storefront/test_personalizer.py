@@ -1,5 +1,7 @@
 """Personalizer's clients over the same ledger: their bodies, their answers, honest chances."""
 
+from urllib.parse import quote
+
 import numpy as np
 import pytest
 from sqlalchemy import select
@@ -7,7 +9,7 @@ from sqlalchemy import select
 from embeddings.database import reading, text_id
 from experiments.storefront.config import SlotSettings
 from experiments.storefront.decide import Question
-from experiments.storefront.tables import DecisionRow, PendingRow
+from experiments.storefront.tables import DecisionRow, ExposureRow, PendingRow, RewardRow
 from experiments.storefront.worker import Worker
 
 from .conftest import TEXTS
@@ -139,3 +141,15 @@ def totals(shop, clock, seconds: float = 1806) -> tuple[int, int]:
     worker.round()
     shown, clicked = worker.slots.campaign(worker.slots.get("default", "hero")).state.totals
     return int(shown.sum()), int(clicked.sum())
+
+
+def test_an_event_id_may_hold_a_slash(shop):
+    key, event = header(shop), "cart/7?x=%41"
+    body = {"eventId": event, "deferActivation": True}
+    assert shop.client.post(RANK, json=body, headers=key).json()["eventId"] == event
+    path = f"/personalizer/v1.0/events/{quote(event, safe='')}"
+    assert shop.client.post(f"{path}/activate", headers=key).status_code == 204
+    assert shop.client.post(f"{path}/reward", json={"value": 1}, headers=key).status_code == 204
+    with reading(shop.engine) as connection:
+        events = [connection.scalars(select(row.key)).all() for row in (DecisionRow, ExposureRow, RewardRow)]
+    assert events[0] == events[1] == events[2]
