@@ -96,7 +96,7 @@ def _ranking(slot: Slot, question: Question, choice: Choice, named: list[str]) -
 
 def _add(prefix: str, in_path: bool, called: str, listed: bool) -> None:
     """Add Personalizer's routes under a prefix."""
-    events = f"{prefix}/events/{{event:path}}"  # an id may hold a slash
+    events = f"{prefix}/events/{{event:path}}"  # an id may hold a slash, but no line break: 404
 
     def add(path: str, what: str, summary: str, status: int, how: dict[str, Any], endpoint: Callable[..., Any]) -> None:
         router.post(path, name=f"personalizer_{what}{called}", summary=summary, status_code=status,
@@ -126,9 +126,9 @@ def _add(prefix: str, in_path: bool, called: str, listed: bool) -> None:
         operation("decide", body=True, problems=(404, 409), responses={201: {"links": links}}),
         rank_in if in_path else rank_of)  # fmt: skip
     add(f"{events}/activate", "activate", "Tell that a deferred text was shown", 204,
-        operation("reward", problems=(503,)), activate_in if in_path else activate_of)  # fmt: skip
+        operation("reward", problems=(404, 503)), activate_in if in_path else activate_of)  # fmt: skip
     add(f"{events}/reward", "reward", "Tell what the shopper did; the same value twice counts once", 204,
-        operation("reward", body=True, problems=(503,)), reward_in if in_path else reward_of)  # fmt: skip
+        operation("reward", body=True, problems=(404, 503)), reward_in if in_path else reward_of)  # fmt: skip
 
 
 _add("/personalizer/v1.0", False, "", True)
