@@ -54,7 +54,8 @@ def create_app(engine: Engine, options: Options | None = None, clock: Clock = no
     log : structlog logger, optional
         See `experiments.storefront.gate.service_log`.
     """
-    service = Service(engine, options, clock)
+    log = log or service_log()
+    service = Service(engine, options, clock, log)
 
     @asynccontextmanager
     async def until_it_ends(app: FastAPI) -> AsyncIterator[None]:
@@ -72,7 +73,7 @@ def create_app(engine: Engine, options: Options | None = None, clock: Clock = no
     if service.options.origins:
         app.add_middleware(CORSMiddleware, allow_origins=service.options.origins, allow_methods=["POST"],
                            allow_headers=["Authorization", "Content-Type", "X-Request-ID"])  # fmt: skip
-    app.add_middleware(Gate, metrics=service.metrics, log=log or service_log())
+    app.add_middleware(Gate, metrics=service.metrics, log=log)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
 

@@ -16,13 +16,19 @@ from typing import Literal
 
 import numpy as np
 
-from copyloom import InputError
+from copyloom import CopyloomError, InputError
 from embeddings.database import text_id
 from experiments.campaigns.state import State
 from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.tables import event_key
 
+RESTORE = "`copyloom ledger verify` says what is wrong, `copyloom ledger restore` puts a backup in its place"
+_NEARLY = 1e-6
 Reason = Literal["bandit", "holdout", "shadow", "sticky", "killed", "fallback"]
+
+
+class DamagedError(CopyloomError):
+    """What is on record of a slot cannot be read, or makes no sense."""
 
 
 @dataclass(frozen=True)
@@ -143,9 +149,22 @@ class Slot:
 
     @cached_property
     def chances(self) -> np.ndarray:
-        """The chances of each text of the last snapshot in each segment, (G, N)."""
+        """The chances of each text of the last snapshot in each segment, (G, N).
+
+        Raises
+        ------
+        DamagedError
+            If there is no snapshot, or it holds no chances.
+        """
+        if not self.state.snapshots:
+            raise DamagedError(f"slot {self.name!r} has no snapshot; {RESTORE}")
         last, segments = self.state.snapshots[-1], len(self.state.opening.segments)
-        return np.array([last.chances(segment) for segment in range(segments)])
+        found = [last.chances(segment) for segment in range(segments)]
+        if not all(min(one) >= 0 and abs(sum(one) - 1) < _NEARLY for one in found):
+            raise DamagedError(
+                f"snapshot {last.snapshot} of slot {self.name!r} holds no chances that sum to 1; {RESTORE}"
+            )
+        return np.array(found)
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -213,6 +232,8 @@ class Slot:
         ------
         InputError
             If none of the texts that the question names may be shown.
+        DamagedError
+            If the last snapshot makes no sense.
         """
         segment = self.config.segment_of(dict(question.context))
         unit = self._hash("unit", question.unit) if question.unit else ""
@@ -241,10 +262,11 @@ class Slot:
         return replace(choice, place=baseline, reason="killed")
 
     def fallback(self, question: Question) -> Choice:
-        """Return the baseline for a question that could not be put on record."""
+        """Return the baseline for a question that could not be put on record, or be drawn for."""
         segment = self.config.segment_of(dict(question.context))
-        place = self._offered(question, segment)[1]
-        key, number = event_key(self.tenant, question.event_id), self.state.snapshots[-1].snapshot
+        named = self.asked_for(question)
+        place = self.baseline if not named or self.baseline in named else named[0]
+        key, number = event_key(self.tenant, question.event_id), max(len(self.state.snapshots) - 1, 0)
         return Choice(key, number, place, place, segment, "fallback", 1.0, "")
 
     def propensities(self, question: Question) -> np.ndarray:

@@ -22,6 +22,7 @@ from copyloom import CopyloomError, InputError
 from embeddings.database import matching, writing
 from experiments.campaigns.ledger import Clock as Clock
 from experiments.campaigns.ledger import now as now
+from experiments.storefront.alarms import cause
 from experiments.storefront.config import SlotSettings
 from experiments.storefront.decide import Choice, Question, Slot
 from experiments.storefront.tables import (
@@ -36,6 +37,8 @@ from experiments.storefront.tables import (
 Joined = Literal["joined", "dangling", "late", "duplicate"]
 _TOGETHER = 256
 """Entries of one transaction, at most."""
+_WAITING = 20_000
+"""Entries that may wait; more are refused, so that a database that hangs does not fill the memory."""
 _REMEMBERED = 50
 """Draws of a unit that are looked at for the first that it may still see."""
 
@@ -113,7 +116,10 @@ class Journal:
         cancelled before it is written never is.
         """
         future: Future[Any] = Future()
-        self._waiting.put((entry, future))
+        if self.waiting < _WAITING:
+            self._waiting.put((entry, future))
+        else:
+            _fail(future, TimeoutError(f"{_WAITING:,} entries wait for it"))
         return future
 
     @property
@@ -155,7 +161,8 @@ class Journal:
 
 def _fail(future: Future[Any], error: Exception) -> None:
     if not isinstance(error, CopyloomError):
-        error = InputError(f"the database could not be written ({error}); nothing of this is on record, try again")
+        said = cause(error)
+        error = InputError(f"the database could not be written ({said}); nothing of this is on record, try again")
     future.set_exception(error)
 
 

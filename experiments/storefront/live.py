@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
@@ -13,13 +14,16 @@ from typing import Any, Self
 from copyloom import InputError
 from experiments.campaigns.given import Given, given_texts
 from experiments.storefront import review
+from experiments.storefront.alarms import cause
 from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.decide import Question, Reason
-from experiments.storefront.journal import Clock, Decide, Expose, Joined, Journal, Reward, now
+from experiments.storefront.journal import Clock, ConflictError, Decide, Expose, Joined, Journal, Reward, now
 from experiments.storefront.slots import DEFAULT_TENANT, Slots, change_settings, open_slot, open_storefront
 from experiments.texts import name_subject
 from generator.checks import BrandRules
 from generator.record import ProductRecord
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -122,20 +126,26 @@ class LiveCampaign:
     ) -> Decision:  # fmt: skip
         """Return which text to show; asked again with the same event id, the same one.
 
+        Where the decision cannot be put on record it is the baseline, with the reason "fallback", and the log says why.
+
         Raises
         ------
-        ConflictError
-            If the event id was used for another question.
         InputError
-            If the database cannot be written.
+            If a value cannot be used; `ConflictError` if the event id was used for another question.
         """
         question = Question(event_id or uuid.uuid4().hex, unit, context or {}, product, deferred)
         slot = self.slots.get(self.tenant, self.name)
-        choice = self.journal.submit(Decide(slot, question, slot.choose(question))).result()
-        if choice.place >= len(slot.state.slate):  # decided by another process, of a newer snapshot
-            self.slots.refresh()
-            slot = self.slots.get(self.tenant, self.name)
-        choice = slot.now(question, choice)
+        try:
+            choice = self.journal.submit(Decide(slot, question, slot.choose(question))).result()
+            if choice.place >= len(slot.state.slate):  # decided by another process, of a newer snapshot
+                self.slots.refresh()
+                slot = self.slots.get(self.tenant, self.name)
+            choice = slot.now(question, choice)
+        except ConflictError:
+            raise
+        except Exception as error:  # a page must have a text, whatever failed
+            _log.error("slot %s shows its baseline: %s", slot.campaign, cause(error))
+            choice = slot.fallback(question)
         text = slot.state.slate[choice.place]
         return Decision(question.event_id, text, choice.propensity, choice.snapshot, choice.reason)
 
@@ -160,11 +170,11 @@ class LiveCampaign:
 
     def work(self) -> Any:
         """Close windows, learn, write and publish what is due, for all slots of the database; return what was done."""
-        from experiments.storefront.worker import Worker
+        from experiments.storefront.worker import ALL, Worker
 
         self._worker = getattr(self, "_worker", None) or Worker(self.engine, clock=self.clock)
         found = self._worker.round()
-        done = found.get(f"{self.tenant}/{self.name}") or found["all"]
+        done = found.get(f"{self.tenant}/{self.name}") or found[ALL]
         self.slots.refresh()
         if isinstance(done, Exception):
             raise done

@@ -59,7 +59,10 @@ def answer(hero: LiveCampaign, operation: str, arguments: dict[str, Any]) -> Ans
 
 
 def _decide(hero: LiveCampaign, event: str, **question: Any) -> dict[str, Any]:
-    return dict(vars(hero.decide(event, **question)))
+    said = hero.decide(event, **question)
+    if said.reason == "fallback":
+        raise ConnectionError("the decision is not on record")
+    return dict(vars(said))
 
 
 def _reward(hero: LiveCampaign, event: str, reward: str, value: float) -> str:

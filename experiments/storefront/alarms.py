@@ -1,0 +1,88 @@
+"""What a service stands on and may lose: said once when it is lost, and once when it is back; and clocks that jump."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from experiments.campaigns.ledger import Clock
+
+_JUMP_SECONDS = 2.0
+
+
+class Alarm:
+    """Says once that something fails, and once that it is over, whoever notices.
+
+    Parameters
+    ----------
+    log : structlog logger
+    lost, back : str
+        What to say.
+    """
+
+    def __init__(self, log: Any, lost: str, back: str) -> None:
+        self._log, self._lost, self._back = log, lost, back
+        self._since, self._times, self._lock = 0.0, 0, threading.Lock()
+
+    @property
+    def raised(self) -> bool:
+        """Whether it fails."""
+        return self._times > 0
+
+    def fails(self, error: BaseException) -> None:
+        """Take note of a failure; the first is logged."""
+        with self._lock:
+            self._times += 1
+            first = self._times == 1
+            self._since = time.monotonic() if first else self._since
+        if first:
+            self._log.error(self._lost, why=cause(error))
+
+    def works(self) -> None:
+        """Take note that it works; after failures that is logged, with how many there were."""
+        if not self._times:
+            return
+        with self._lock:
+            times, self._times = self._times, 0
+        if times:
+            self._log.warning(self._back, failures=times, seconds=round(time.monotonic() - self._since, 1))
+
+
+def cause(error: BaseException) -> str:
+    """Return what a database said, without the statement and its values, which are people's; else what an error says."""
+    return " ".join(str(getattr(error, "orig", None) or error or type(error).__name__).split())
+
+
+class ClockWatch:
+    """Sees a clock jump, by one that only ever goes on.
+
+    Parameters
+    ----------
+    clock : callable
+    steady : callable, optional
+        Seconds since whenever.
+    """
+
+    def __init__(self, clock: Clock, steady: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._steady = clock, steady
+        self._last = steady(), clock()
+        self._ahead: list[tuple[float, float]] = []
+
+    def jumped(self) -> float:
+        """Return by how many seconds the clock jumped since this was asked last: below 0 back; 0 where it did not."""
+        steady, wall = self._steady(), self._clock()
+        jump = (wall - self._last[1]).total_seconds() - (steady - self._last[0])
+        self._last = steady, wall
+        if abs(jump) <= _JUMP_SECONDS:
+            return 0.0
+        if jump > 0:
+            self._ahead.append((steady, jump))
+        return jump
+
+    def skipped(self, seconds: float) -> timedelta:
+        """Return how far the clock jumped ahead in so many last seconds: what began before did not wait so long."""
+        since = self._steady() - seconds
+        return timedelta(seconds=sum(jump for at, jump in self._ahead if at >= since))
