@@ -336,9 +336,7 @@ def _engine(path_or_url: str | Path, busy_seconds: float = BUSY_SECONDS) -> Engi
             url = url.set(drivername="postgresql+psycopg")
     is_sqlite = url.get_backend_name() == "sqlite"
     try:
-        engine = create_engine(
-            url, connect_args={"timeout": busy_seconds} if is_sqlite else _patience(url, busy_seconds)
-        )
+        engine = create_engine(url, connect_args=_patience(url, busy_seconds))
     except (NoSuchModuleError, ImportError) as error:
         raise InputError(
             f"{url!r} needs a driver that is not installed ({error}); install it, PostgreSQL's with pip install "
@@ -351,7 +349,9 @@ def _engine(path_or_url: str | Path, busy_seconds: float = BUSY_SECONDS) -> Engi
 
 
 def _patience(url: URL, seconds: float) -> dict[str, Any]:
-    """Return how long a server may say nothing (a dead network) before it counts as lost, unless its URL says so."""
+    """Return how long to wait for another writer, or a server that says nothing (a dead network); a URL may differ."""
+    if url.get_backend_name() == "sqlite":
+        return {"timeout": seconds}
     if "psycopg" not in url.drivername:
         return {}
     found = {"connect_timeout": max(2, round(seconds)), "keepalives_idle": 10, "keepalives_interval": 5,

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 from experiments.campaigns.ledger import Clock
 
@@ -18,13 +17,14 @@ class Alarm:
 
     Parameters
     ----------
-    log : structlog logger
-    lost, back : str
-        What to say.
+    lost : callable
+        Called with why, at the first failure.
+    back : callable
+        Called with how many failures there were, and in how many seconds, when it works again.
     """
 
-    def __init__(self, log: Any, lost: str, back: str) -> None:
-        self._log, self._lost, self._back = log, lost, back
+    def __init__(self, lost: Callable[[str], object], back: Callable[[int, float], object]) -> None:
+        self._lost, self._back = lost, back
         self._since, self._times, self._lock = 0.0, 0, threading.Lock()
 
     @property
@@ -33,26 +33,26 @@ class Alarm:
         return self._times > 0
 
     def fails(self, error: BaseException) -> None:
-        """Take note of a failure; the first is logged."""
+        """Take note of a failure; the first is said."""
         with self._lock:
             self._times += 1
             first = self._times == 1
             self._since = time.monotonic() if first else self._since
         if first:
-            self._log.error(self._lost, why=cause(error))
+            self._lost(cause(error))
 
     def works(self) -> None:
-        """Take note that it works; after failures that is logged, with how many there were."""
+        """Take note that it works; after failures that is said."""
         if not self._times:
             return
         with self._lock:
             times, self._times = self._times, 0
         if times:
-            self._log.warning(self._back, failures=times, seconds=round(time.monotonic() - self._since, 1))
+            self._back(times, round(time.monotonic() - self._since, 1))
 
 
 def cause(error: BaseException) -> str:
-    """Return what a database said, without the statement and its values, which are people's; else what an error says."""
+    """Return what an error says; of a database's, without the statement and its values, which are people's."""
     return " ".join(str(getattr(error, "orig", None) or error or type(error).__name__).split())
 
 

@@ -22,7 +22,7 @@ from experiments.campaigns.state import State
 from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.tables import event_key
 
-RESTORE = "`copyloom ledger verify` says what is wrong, `copyloom ledger restore` puts a backup in its place"
+_RESTORE = "see `copyloom ledger verify` and `restore`"
 _NEARLY = 1e-6
 Reason = Literal["bandit", "holdout", "shadow", "sticky", "killed", "fallback"]
 
@@ -157,12 +157,12 @@ class Slot:
             If there is no snapshot, or it holds no chances.
         """
         if not self.state.snapshots:
-            raise DamagedError(f"slot {self.name!r} has no snapshot; {RESTORE}")
+            raise DamagedError(f"slot {self.name!r} has no snapshot; {_RESTORE}")
         last, segments = self.state.snapshots[-1], len(self.state.opening.segments)
         found = [last.chances(segment) for segment in range(segments)]
         if not all(min(one) >= 0 and abs(sum(one) - 1) < _NEARLY for one in found):
             raise DamagedError(
-                f"snapshot {last.snapshot} of slot {self.name!r} holds no chances that sum to 1; {RESTORE}"
+                f"snapshot {last.snapshot} of slot {self.name!r} holds no chances that sum to 1; {_RESTORE}"
             )
         return np.array(found)
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 from copyloom import InputError
 from experiments.campaigns.given import Given, given_texts
 from experiments.storefront import review
-from experiments.storefront.alarms import cause
+from experiments.storefront.alarms import Alarm
 from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.decide import Question, Reason
 from experiments.storefront.journal import Clock, ConflictError, Decide, Expose, Joined, Journal, Reward, now
@@ -70,6 +70,11 @@ class LiveCampaign:
         self.slots.get(tenant, slot)  # or say which there are
         self.slots.follow(every=1.0)
         self.journal = Journal(engine, self.slots.settings, clock)
+        self._alarm = Alarm(
+            lambda why: _log.error("slot %s: pages get the baseline: %s", slot, why),
+            lambda times, seconds: _log.warning("slot %s: decisions are on record again, %d were not, in %g seconds",
+                                                slot, times, seconds),
+        )  # fmt: skip
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -144,8 +149,10 @@ class LiveCampaign:
         except ConflictError:
             raise
         except Exception as error:  # a page must have a text, whatever failed
-            _log.error("slot %s shows its baseline: %s", slot.campaign, cause(error))
+            self._alarm.fails(error)
             choice = slot.fallback(question)
+        else:
+            self._alarm.works()
         text = slot.state.slate[choice.place]
         return Decision(question.event_id, text, choice.propensity, choice.snapshot, choice.reason)
 

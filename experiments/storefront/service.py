@@ -100,8 +100,12 @@ class Service:
         self.slots.follow(options.every_seconds)
         self.keys.follow(options.every_seconds)
         self._probe: asyncio.Future[None] | None = None
-        self.database = Alarm(self._log, "the database is lost: pages get the baseline, rewards are refused with 503",
-                              "the database is back")  # fmt: skip
+        self.database = Alarm(
+            lambda why: self._log.error(
+                "the database is lost: pages get the baseline, rewards are refused with 503", why=why
+            ),
+            lambda times, seconds: self._log.warning("the database is back", failures=times, seconds=seconds),
+        )
         self.watch, self._stop = ClockWatch(clock), threading.Event()
         self._overdue = math.nan
         for what in (self._watch_clock, self._watch_overdue):  # the second waits where the database hangs

@@ -22,6 +22,7 @@ from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import Opened
 from experiments.campaigns.given import Given
 from experiments.campaigns.ledger import Ledger
+from experiments.storefront.alarms import cause
 from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.decide import DamagedError, Slot, campaign_name
 from experiments.storefront.journal import Clock, now
@@ -248,7 +249,7 @@ class Slots:
                 self.failed = None
             except Exception as error:  # it goes on with what it knows; health and metrics tell
                 if self.failed is None:
-                    _log.exception("the slots could not be read again; what was read last holds")
+                    _log.error("the slots could not be read again; what was read last holds: %s", cause(error))
                 self.failed = str(error)
 
 

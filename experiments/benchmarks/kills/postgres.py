@@ -28,7 +28,7 @@ class Postgres:
     Parameters
     ----------
     folder : Path
-        An empty one that others may enter: the server refuses to run as root.
+        An empty one, whose owner the server becomes: it does not run as root.
     fsync : bool
         Whether it waits for the disk, as it must where it is killed.
 
@@ -53,8 +53,8 @@ class Postgres:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        self._command = [found / "postgres", "-D", self.data, "-p", str(self.port), "-h", "127.0.0.1", "-k", folder,
-                         "-c", f"fsync={'on' if fsync else 'off'}"]  # fmt: skip
+        self._command = [str(found / "postgres"), "-D", str(self.data), "-p", str(self.port), "-h", "127.0.0.1",
+                         "-k", str(folder), "-c", f"fsync={'on' if fsync else 'off'}"]  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -68,9 +68,8 @@ class Postgres:
 
         for _ in range(600):
             if self._process is None or self._process.poll() is not None:
-                self._process = subprocess.Popen(
-                    self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self.as_user
-                )
+                quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+                self._process = subprocess.Popen(self._command, **quiet, **self.as_user)
             try:
                 psycopg.connect(f"{self.url}/postgres", connect_timeout=5).close()
             except psycopg.OperationalError:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
+from sqlalchemy import Engine
 
 from copyloom import CopyloomError
 from experiments.campaigns.campaign import Campaign
@@ -27,7 +29,7 @@ Answer = tuple[str, Any]
 def serve(database: str, pipe: Connection, threads: int) -> None:
     """Answer what comes over a pipe, as (number, operation, arguments), until it is closed."""
     said = threading.Lock()
-    with LiveCampaign(open_storefront(database), SLOT) as hero, ThreadPoolExecutor(threads) as pool:
+    with LiveCampaign(opened(database), SLOT) as hero, ThreadPoolExecutor(threads) as pool:
 
         def reply(number: int, operation: str, arguments: dict[str, Any]) -> None:
             found = answer(hero, operation, arguments)
@@ -43,7 +45,16 @@ def serve(database: str, pipe: Connection, threads: int) -> None:
 
 def work(database: str, every: float) -> None:
     """Close windows for ever; nothing is written, which takes a model."""
-    Worker(open_storefront(database), write=False).run(every, threading.Event())
+    Worker(opened(database), write=False).run(every, threading.Event())
+
+
+def opened(database: str) -> Engine:
+    """Return the database, once its server answers."""
+    while True:
+        try:
+            return open_storefront(database)
+        except CopyloomError:
+            time.sleep(0.1)
 
 
 def answer(hero: LiveCampaign, operation: str, arguments: dict[str, Any]) -> Answer:

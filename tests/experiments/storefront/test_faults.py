@@ -1,4 +1,4 @@
-"""What a shop loses while it is open: disk, database, server, clock, model, snapshot. Pages get their texts all the same.
+"""What a shop loses while it is open: disk, database, server, clock, model, snapshot. Pages get their texts all along.
 
 Each fault is the real one. What was acknowledged is on record afterwards, and the service goes on by itself.
 """
@@ -476,7 +476,7 @@ def test_a_database_of_a_newer_copyloom_is_not_touched(tmp_path, clock):
 
     with LiveCampaign.open(tmp_path / "shop.db", "hero", TEXTS, clock=clock) as hero:
         damage(hero.engine, "alembic_version SET version_num = '99'", "1 = 1")
-    with pytest.raises(SpaceError, match="schema version 99.*open it with the Copyloom that wrote it"):
+    with pytest.raises(SpaceError, match=r"schema version 99.*open it with the Copyloom that wrote it"):
         open_storefront(str(tmp_path / "shop.db"))
     *_, found = examine("copyloom-tiny", "cpu", str(tmp_path / "shop.db"))
     assert "schema version 99" in found["database"]
