@@ -64,6 +64,7 @@ def create_app(engine: Engine, options: Options | None = None, clock: Clock = no
 
     app = FastAPI(title="Copyloom", version=__version__, description=_DESCRIPTION, lifespan=until_it_ends,
                   docs_url=None, redoc_url=None,  # their scripts would come from another site
+                  telemetry={"operation_spans": False, "metrics": False, "logs": False},  # spans of requests alone
                   generate_unique_id_function=lambda route: route.name)  # fmt: skip
     app.state.service = service
     handle(app)

@@ -28,6 +28,7 @@ from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.gate import service_log
 from experiments.storefront.service import BUSY_SECONDS, Options
 from experiments.storefront.slots import DEFAULT_TENANT, open_slot, open_storefront
+from experiments.storefront.tracing import export
 
 DEMO_SLOT = "demo"
 _DEMO_SETTINGS = SlotSettings(window_seconds=60, grace_seconds=1)
@@ -73,6 +74,7 @@ def serve_demo(
 
 def run(engine: Engine, host: str, port: int, options: Options, level: str, tell: Tell) -> None:
     """Serve until the process is told to stop."""
+    export("copyloom serve")
     app = create_app(engine, options, log=service_log(level))
     listening = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host
@@ -98,6 +100,7 @@ def work(database: str, every: float) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which ends this
     give_way()
     end_with_parent()
+    export("copyloom worker")
     Worker(open_storefront(database)).run(every, threading.Event())
 
 

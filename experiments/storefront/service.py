@@ -30,6 +30,7 @@ from experiments.storefront.metrics import Metrics
 from experiments.storefront.problems import ProblemError, invalid, unavailable
 from experiments.storefront.slots import Slots
 from experiments.storefront.tables import PendingRow
+from experiments.storefront.tracing import span
 
 BUSY_SECONDS = 1.0
 """How long the service waits for another writer of SQLite; less than a page waits for it."""
@@ -223,7 +224,8 @@ class Service:
     async def _written(self, future: Future[Any]) -> Any:
         """Wait for what becomes of an entry; one that is not being written by the time that is up never will be."""
         waiting = asyncio.wrap_future(future)
-        done, _ = await asyncio.wait([waiting], timeout=self.options.timeout_seconds)
+        with span("record"):
+            done, _ = await asyncio.wait([waiting], timeout=self.options.timeout_seconds)
         if done:
             found = waiting.result()
             self.database.works()

@@ -32,6 +32,7 @@ from experiments.storefront.journal import Clock, now, wait
 from experiments.storefront.outbox import GUARD, Outbox
 from experiments.storefront.overview import Tallies, compare, guardrails
 from experiments.storefront.slots import Slots, switch
+from experiments.storefront.tracing import span, tell
 from generator.record import ProductRecord
 
 AUTOMATIC = "automatic approval"
@@ -122,7 +123,8 @@ class Worker:
             if slot.campaign in found:
                 continue
             try:
-                found[slot.campaign] = self.work(slot)
+                with span("work", tenant=slot.tenant, slot=slot.name):
+                    found[slot.campaign] = self.work(slot)
             except Exception as error:  # one slot must not stop the others
                 _log.debug("slot %s", slot.campaign, exc_info=error)
                 found[slot.campaign] = error
@@ -138,8 +140,10 @@ class Worker:
                                           lambda: self._closing_at(slot))
         )  # fmt: skip
         before = len(campaign.state.closed)
-        loop.collect([campaign], [feed], self.ledger)
-        closed = len(campaign.state.closed) - before
+        with span("close"):
+            loop.collect([campaign], [feed], self.ledger)
+            closed = len(campaign.state.closed) - before
+            tell({"outcomes": closed})
         if closed and self._guarded(slot):
             return Done(closed)
         if not self.write or slot.settings.mode in ("off", "frozen"):
@@ -183,12 +187,16 @@ class Worker:
     def _decide(self, shop: Workshop, slot: Slot, campaign: Campaign) -> int:
         """Write what is due, then admit, promote and publish; two steps, so that what was written is not lost."""
         some = [campaign]
-        belief = phases.learn(shop, some)
+        with span("learn"):
+            belief = phases.learn(shop, some)
         if shop.proposes(campaign.state):
-            with self.ledger.step(some, shop.writer.keep) as record:
+            with span("propose"), self.ledger.step(some, shop.writer.keep) as record:
                 record(phases.propose(shop, some, belief))
             self._approve(slot, campaign)
-        with self.ledger.step(some, shop.writer.keep) as record:
+        with (
+            span("publish", snapshot_id=len(campaign.state.snapshots)),
+            self.ledger.step(some, shop.writer.keep) as record,
+        ):
             record(phases.admit(shop, some, belief))
             record(phases.promote(shop, some))
             record(phases.publish(shop, some, belief))
@@ -205,8 +213,9 @@ class Worker:
     def _opened(self, slot: Slot, campaign: Campaign) -> Workshop:
         """Load what writes for a slot, and write its first mixtures unless they are on record."""
         given, opening = given_of(slot), campaign.state.opening
-        config, writer = hired(slot.config, given, self.engine, self.report, slot.campaign)
-        shop = loop.opened(config, given, writer, [campaign], [opening], self.ledger, self.report)
+        with span("load", model=slot.config.model):
+            config, writer = hired(slot.config, given, self.engine, self.report, slot.campaign)
+            shop = loop.opened(config, given, writer, [campaign], [opening], self.ledger, self.report)
         self._shops[slot.campaign] = shop
         self._approve(slot, campaign)
         return shop
