@@ -21,6 +21,7 @@ from embeddings.database import text_id
 from experiments.campaigns.state import State
 from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.tables import event_key
+from experiments.storefront.values import check_context, check_name
 
 _RESTORE = "see `copyloom ledger verify` and `restore`"
 _NEARLY = 1e-6
@@ -58,6 +59,13 @@ class Question:
     product: str = ""
     deferred: bool = False
     among: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise `InputError` for what the service refuses over HTTP too."""
+        check_name("the event id", self.event_id)
+        check_name("the unit", self.unit, least=0)
+        check_name("the product", self.product, least=0)
+        check_context(self.context)
 
     @cached_property
     def context_json(self) -> str:

@@ -33,6 +33,7 @@ from experiments.storefront.tables import (
     TenantRow,
     event_key,
 )
+from experiments.storefront.values import MAX_KIND, check_moment, check_name, check_value
 
 Joined = Literal["joined", "dangling", "late", "duplicate"]
 _TOGETHER = 256
@@ -64,6 +65,11 @@ class Expose:
     event_id: str
     shown_at: datetime | None = None
 
+    def __post_init__(self) -> None:
+        """Raise `InputError` for what the service refuses over HTTP too."""
+        check_name("the event id", self.event_id)
+        check_moment("shown_at", self.shown_at)
+
 
 @dataclass(frozen=True)
 class Reward:
@@ -86,6 +92,14 @@ class Reward:
     value: float
     kind: str = ""
     happened_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Raise `InputError` for what the service refuses over HTTP too."""
+        check_name("the event id", self.event_id)
+        check_name("the reward id", self.reward_id)
+        check_name("the kind", self.kind, MAX_KIND, least=0)
+        check_value(self.value)
+        check_moment("happened_at", self.happened_at)
 
 
 Entry = Decide | Expose | Reward

@@ -11,14 +11,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from copyloom import InputError
 from experiments.campaigns.given import Given, given_texts
 from experiments.storefront import review
 from experiments.storefront.alarms import Alarm
 from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.decide import Question, Reason
 from experiments.storefront.journal import Clock, ConflictError, Decide, Expose, Joined, Journal, Reward, now
-from experiments.storefront.slots import DEFAULT_TENANT, Slots, change_settings, open_slot, open_storefront
+from experiments.storefront.slots import DEFAULT_TENANT, Slots, change_settings, open_slot, open_storefront, switch
 from experiments.texts import name_subject
 from generator.checks import BrandRules
 from generator.record import ProductRecord
@@ -171,7 +170,7 @@ class LiveCampaign:
         str
             joined; dangling (its decision is not known yet, and it is held); late (kept, not learned); duplicate.
         """
-        reward = Reward(self.tenant, event_id, reward_id or kind, checked_value(value), kind, happened_at)
+        reward = Reward(self.tenant, event_id, reward_id or kind, value, kind, happened_at)
         joined: Joined = self.journal.submit(reward).result()
         return joined
 
@@ -195,18 +194,44 @@ class LiveCampaign:
         self._threads.append(threading.Thread(target=worker.run, args=(every, self._stop), daemon=True))
         self._threads[-1].start()
 
+    def texts(self) -> list[review.Draft]:
+        """Return all texts of the slot and where they stand: what is or was shown first, then what was written."""
+        self.slots.refresh()
+        return review.texts(self.slots.get(self.tenant, self.name).state)
+
     def waiting(self) -> list[review.Draft]:
         """Return what was written and waits for a person, the newest first."""
-        self.slots.refresh()
-        return review.waiting(self.slots.get(self.tenant, self.name).state)
+        return [draft for draft in self.texts() if draft.state == "in review"]
+
+    def write(self, text: str, by: str, *, instead_of: str | None = None, reason: str = "") -> None:
+        """Add a text that a person wrote, a rewrite of another perhaps; somebody else approves it."""
+        review.write(self.engine, self.slots, self.tenant, self.name, text, by, instead_of, reason, self.clock)
 
     def approve(self, text: str, by: str, reason: str = "") -> None:
         """Let a written text be shown, in a person's name; for a reason, where it claims what nothing backs."""
-        review.decide(self.engine, self.slots, self.tenant, self.name, "approve", [text], by, reason, self.clock)
+        self._act("approve", text, by, reason)
 
     def reject(self, text: str, by: str, reason: str) -> None:
         """Say that a written text must not be shown, and why."""
-        review.decide(self.engine, self.slots, self.tenant, self.name, "reject", [text], by, reason, self.clock)
+        self._act("reject", text, by, reason)
+
+    def pause(self, text: str, by: str, reason: str = "") -> None:
+        """Show a text no more, from now on and till it is resumed."""
+        self._act("pause", text, by, reason)
+
+    def resume(self, text: str, by: str, reason: str = "") -> None:
+        """Let a text that was paused be shown again, from the next snapshot on."""
+        self._act("resume", text, by, reason)
+
+    def retire(self, text: str, by: str, reason: str = "") -> None:
+        """Show a text no more, for good."""
+        self._act("retire", text, by, reason)
+
+    def kill(self, by: str, reason: str = "", *, on: bool = False) -> SlotSettings:
+        """Show everyone the baseline from now on; or, with `on`, go back to the mode that was before."""
+        found = switch(self.engine, self.slots.get(self.tenant, self.name), on, by, reason, self.clock)
+        self.slots.refresh()
+        return found
 
     def set(self, by: str, reason: str, **changes: Any) -> SlotSettings:
         """Change settings of the slot, such as its mode, and return them all; who, what and why stay on record."""
@@ -214,6 +239,9 @@ class LiveCampaign:
         settings = change_settings(self.engine, slot, changes, by, reason, self.clock)
         self.slots.refresh()
         return settings
+
+    def _act(self, action: review.Action, text: str, by: str, reason: str) -> None:
+        review.decide(self.engine, self.slots, self.tenant, self.name, action, [text], by, reason, self.clock)
 
     def close(self) -> None:
         """Stop the worker and write what waits."""
@@ -229,10 +257,3 @@ class LiveCampaign:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-def checked_value(value: float) -> float:
-    """Return a reward's value; InputError unless it is from 0 to 1."""
-    if not 0 <= value <= 1:
-        raise InputError(f"a reward of {value!r} was given; pass a number from 0 to 1")
-    return float(value)

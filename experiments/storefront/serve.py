@@ -19,11 +19,12 @@ from typing import Any
 
 import uvicorn
 from sqlalchemy import Engine
+from sqlalchemy.exc import DatabaseError
 
-from copyloom import InputError
+from copyloom import CopyloomError, InputError
 from experiments.campaigns.given import given_texts
 from experiments.storefront.app import create_app
-from experiments.storefront.auth import SCOPES, make_key
+from experiments.storefront.auth import SCOPES, make_key, revoke_key
 from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.gate import service_log
 from experiments.storefront.service import BUSY_SECONDS, Options
@@ -67,7 +68,8 @@ def serve_demo(
         ends.callback(engine.dispose)
         config = SlotConfig(impressions=200, **({"model": model} if model else {}))
         open_slot(engine, DEFAULT_TENANT, DEMO_SLOT, config, given_texts(config), _DEMO_SETTINGS, "the demo")
-        key, _ = make_key(engine, DEFAULT_TENANT, "demo", SCOPES, "the demo")
+        key, kept = make_key(engine, DEFAULT_TENANT, "demo", SCOPES, "the demo")
+        ends.callback(_revoke, engine, kept.prefix)
         ends.enter_context(_working(database))
         run(engine, host, port, options, level, tell(key))
 
@@ -114,6 +116,12 @@ def end_with_parent() -> None:
         os._exit(0)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _revoke(engine: Engine, prefix: str) -> None:
+    """Let a demo's key end with it: the next start makes another."""
+    with contextlib.suppress(CopyloomError, DatabaseError):
+        revoke_key(engine, DEFAULT_TENANT, prefix, "the demo", "the demo has ended")
 
 
 @contextlib.contextmanager

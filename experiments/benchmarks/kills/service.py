@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from sqlalchemy import Engine
+from sqlalchemy.exc import DatabaseError
 
 from copyloom import CopyloomError
 from experiments.campaigns.campaign import Campaign
@@ -22,6 +22,7 @@ from experiments.storefront.slots import DEFAULT_TENANT, open_storefront
 from experiments.storefront.worker import Worker
 
 SLOT = "hero"
+Made = TypeVar("Made")
 Answer = tuple[str, Any]
 """ok, conflict, refused (by a rule) or failed, and what was said."""
 
@@ -29,7 +30,8 @@ Answer = tuple[str, Any]
 def serve(database: str, pipe: Connection, threads: int) -> None:
     """Answer what comes over a pipe, as (number, operation, arguments), until it is closed."""
     said = threading.Lock()
-    with LiveCampaign(opened(database), SLOT) as hero, ThreadPoolExecutor(threads) as pool:
+    campaign = patiently(lambda: LiveCampaign(open_storefront(database), SLOT))
+    with campaign as hero, ThreadPoolExecutor(threads) as pool:
 
         def reply(number: int, operation: str, arguments: dict[str, Any]) -> None:
             found = answer(hero, operation, arguments)
@@ -45,15 +47,15 @@ def serve(database: str, pipe: Connection, threads: int) -> None:
 
 def work(database: str, every: float) -> None:
     """Close windows for ever; nothing is written, which takes a model."""
-    Worker(opened(database), write=False).run(every, threading.Event())
+    patiently(lambda: Worker(open_storefront(database), write=False)).run(every, threading.Event())
 
 
-def opened(database: str) -> Engine:
-    """Return the database, once its server answers."""
+def patiently(make: Callable[[], Made]) -> Made:
+    """Return what can be made once the server of the database answers."""
     while True:
         try:
-            return open_storefront(database)
-        except CopyloomError:
+            return make()
+        except (CopyloomError, DatabaseError):
             time.sleep(0.1)
 
 
