@@ -6,17 +6,17 @@ it. The steps of a worker are spans too. `export` sends them where ``OTEL_EXPORT
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 from copyloom import InputError
 
-try:
-    from opentelemetry import trace
-except ImportError:  # FastAPI brings it; who uses no service may lack it
-    trace = None  # type: ignore[assignment]
+trace: Any = None
+with suppress(ImportError):  # FastAPI brings it; who uses no service may lack it
+    trace = importlib.import_module("opentelemetry.trace")
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
@@ -25,7 +25,10 @@ def span(name: str, **facts: str | int) -> AbstractContextManager[Any]:
     """Return a span of what is done in it, a child of the one around it, with facts about it."""
     if trace is None or isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):  # nobody listens
         return nullcontext()
-    return trace.get_tracer("copyloom").start_as_current_span(f"copyloom.{name}", attributes=_named(facts))
+    found: AbstractContextManager[Any] = trace.get_tracer("copyloom").start_as_current_span(
+        f"copyloom.{name}", attributes=_named(facts)
+    )
+    return found
 
 
 def tell(facts: Mapping[str, Any]) -> None:

@@ -30,7 +30,7 @@ _REWARDED = 20
 _TABLES = ("decisions", "exposures", "rewards", "outcomes", "pending")
 _BEFORE = (
     "INSERT INTO decisions SELECT md5(i::text), 'default', 'before ' || i, 1, 0, 0, 0, 0, 'bandit', 0.3, 1, '', "
-    "md5((i % 100000)::text), '{{\"device\":\"mobile\"}}', '', false, md5(i::text), '2026-01-01' "
+    "md5(mod(i, 100000)::text), '{{\"device\":\"mobile\"}}', '', false, md5(i::text), '2026-01-01' "
     "FROM generate_series(1, {many}) i",
     "INSERT INTO outcomes SELECT md5(i::text), 1, 1 + i / 1000, 'default', 0, false, 1, '2026-01-01' "
     "FROM generate_series(1, {many}) i",
