@@ -10,6 +10,9 @@ from datetime import timedelta
 from experiments.campaigns.ledger import Clock
 
 _JUMP_SECONDS = 2.0
+_QUIET_SECONDS = 1.0
+"""Without a failure, before something counts as working again: not every other request is worth a line."""
+_RECENT_SECONDS = 5.0
 
 
 class Alarm:
@@ -25,25 +28,31 @@ class Alarm:
 
     def __init__(self, lost: Callable[[str], object], back: Callable[[int, float], object]) -> None:
         self._lost, self._back = lost, back
-        self._since, self._times, self._lock = 0.0, 0, threading.Lock()
+        self._since = self._last = 0.0
+        self._times, self._lock = 0, threading.Lock()
 
     @property
     def raised(self) -> bool:
         """Whether it fails."""
         return self._times > 0
 
+    @property
+    def recent(self) -> bool:
+        """Whether it failed in the last seconds, and is not known to work again."""
+        return self.raised and time.monotonic() - self._last < _RECENT_SECONDS
+
     def fails(self, error: BaseException) -> None:
         """Take note of a failure; the first is said."""
         with self._lock:
-            self._times += 1
+            self._times, self._last = self._times + 1, time.monotonic()
             first = self._times == 1
-            self._since = time.monotonic() if first else self._since
+            self._since = self._last if first else self._since
         if first:
             self._lost(cause(error))
 
     def works(self) -> None:
         """Take note that it works; after failures that is said."""
-        if not self._times:
+        if not self._times or time.monotonic() - self._last < _QUIET_SECONDS:
             return
         with self._lock:
             times, self._times = self._times, 0

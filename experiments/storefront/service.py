@@ -197,6 +197,8 @@ class Service:
         """Return why the service is not ready; "" where it is."""
         if self.slots.age > _STALE_SECONDS:
             return f"the slots were last read {self.slots.age:.0f} seconds ago"
+        if self.database.recent:
+            return "the database could not be written just now"
         if self._probe is None or self._probe.done():
             self._probe = asyncio.ensure_future(asyncio.to_thread(self._touch))
             self._probe.add_done_callback(_seen)
