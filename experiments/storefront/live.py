@@ -15,7 +15,7 @@ from experiments.campaigns.given import Given, given_texts
 from experiments.storefront import review
 from experiments.storefront.alarms import Alarm
 from experiments.storefront.config import SlotConfig, SlotSettings
-from experiments.storefront.decide import Question, Reason
+from experiments.storefront.decide import Choice, Question, Reason
 from experiments.storefront.journal import Clock, ConflictError, Decide, Expose, Joined, Journal, Reward, now
 from experiments.storefront.slots import DEFAULT_TENANT, Slots, change_settings, open_slot, open_storefront, switch
 from experiments.texts import name_subject
@@ -62,6 +62,9 @@ class LiveCampaign:
     ...     hero.reward(decision.event_id)
     'joined'
     """
+
+    timeout_seconds = 2.0
+    """How long a decision waits to be put on record; reports of what shoppers did wait as long as the database does."""
 
     def __init__(self, engine: Any, slot: str, tenant: str = DEFAULT_TENANT, clock: Clock = now) -> None:
         self.engine, self.tenant, self.name, self.clock = engine, tenant, slot, clock
@@ -140,7 +143,7 @@ class LiveCampaign:
         question = Question(event_id or uuid.uuid4().hex, unit, context or {}, product, deferred)
         slot = self.slots.get(self.tenant, self.name)
         try:
-            choice = self.journal.submit(Decide(slot, question, slot.choose(question))).result()
+            choice = self._recorded(Decide(slot, question, slot.choose(question)))
             if choice.place >= len(slot.state.slate):  # decided by another process, of a newer snapshot
                 self.slots.refresh()
                 slot = self.slots.get(self.tenant, self.name)
@@ -154,6 +157,17 @@ class LiveCampaign:
             self._alarm.works()
         text = slot.state.slate[choice.place]
         return Decision(question.event_id, text, choice.propensity, choice.snapshot, choice.reason)
+
+    def _recorded(self, entry: Decide) -> Choice:
+        """Return what a decision is on record; one that is being written when the time is up is what was drawn."""
+        future = self.journal.submit(entry)
+        try:
+            found: Choice = future.result(self.timeout_seconds)
+        except TimeoutError:
+            if future.cancel():
+                raise TimeoutError(f"it does not answer within {self.timeout_seconds:g} seconds") from None
+            return entry.choice
+        return found
 
     def expose(self, event_id: str, shown_at: datetime | None = None) -> None:
         """Record that a page showed the text of an event; needed for deferred ones alone."""

@@ -480,7 +480,7 @@ def test_a_database_of_a_newer_copyloom_is_not_touched(tmp_path, clock):
     assert "schema version 99" in found["database"]
 
 
-def test_the_facade_answers_with_the_baseline_too(tmp_path, clock, caplog):
+def test_without_http_a_page_gets_the_baseline_too(tmp_path, clock, caplog):
     settings = SlotSettings(holdout=0, baseline=TEXTS[2])
     engine = open_storefront(str(tmp_path / "shop.db"), busy_seconds=0.1)
     LiveCampaign.open(tmp_path / "shop.db", "hero", TEXTS, settings=settings, clock=clock).close()
@@ -492,3 +492,18 @@ def test_the_facade_answers_with_the_baseline_too(tmp_path, clock, caplog):
         assert (said.text, said.reason, said.propensity) == (TEXTS[2], "fallback", 1.0)
         assert "another program is writing" in caplog.text
         assert hero.decide("e").reason == "bandit"
+
+
+def test_without_http_a_decision_waits_only_so_long(tmp_path, clock, caplog):
+    """The first is being written, and is what was drawn; the one behind it is never written, and is the baseline."""
+    settings = SlotSettings(holdout=0, baseline=TEXTS[2])
+    with LiveCampaign.open(tmp_path / "shop.db", "hero", TEXTS, settings=settings, clock=clock) as hero:
+        hero.timeout_seconds = 0.1
+        with locked(tmp_path / "shop.db"):
+            said = [hero.decide("e"), hero.decide("f")]
+        assert [one.reason for one in said] == ["bandit", "fallback"]
+        assert "does not answer within 0.1 seconds" in caplog.text
+        assert hero.reward("e") == "joined"
+        assert hero.decide("e") == said[0]
+        with reading(hero.engine) as connection:
+            assert connection.scalars(select(DecisionRow.event_id)).all() == ["e"]
