@@ -272,8 +272,7 @@ class Slot:
     def fallback(self, question: Question) -> Choice:
         """Return the baseline for a question that could not be put on record, or be drawn for."""
         segment = self.config.segment_of(dict(question.context))
-        named = self.asked_for(question)
-        place = self.baseline if not named or self.baseline in named else named[0]
+        place = self._baseline_of(question)
         key, number = event_key(self.tenant, question.event_id), max(len(self.state.snapshots) - 1, 0)
         return Choice(key, number, place, place, segment, "fallback", 1.0, "")
 

@@ -15,7 +15,7 @@ from experiments.campaigns.given import Given, given_texts
 from experiments.storefront import review
 from experiments.storefront.alarms import Alarm
 from experiments.storefront.config import SlotConfig, SlotSettings
-from experiments.storefront.decide import Choice, Question, Reason
+from experiments.storefront.decide import Choice, DamagedError, Question, Reason
 from experiments.storefront.journal import Clock, ConflictError, Decide, Expose, Joined, Journal, Reward, now
 from experiments.storefront.slots import DEFAULT_TENANT, Slots, change_settings, open_slot, open_storefront, switch
 from experiments.texts import name_subject
@@ -138,35 +138,37 @@ class LiveCampaign:
         Raises
         ------
         InputError
-            If a value cannot be used; `ConflictError` if the event id was used for another question.
+            If a value cannot be used, or nothing may be shown beside the product; `ConflictError` if the event id was
+            used for another question.
         """
         question = Question(event_id or uuid.uuid4().hex, unit, context or {}, product, deferred)
         slot = self.slots.get(self.tenant, self.name)
         try:
             choice = self._recorded(Decide(slot, question, slot.choose(question)))
+        except DamagedError:  # the slots said so in the log
+            choice = slot.fallback(question)
+        if choice.reason != "fallback":
             if choice.place >= len(slot.state.slate):  # decided by another process, of a newer snapshot
                 self.slots.refresh()
                 slot = self.slots.get(self.tenant, self.name)
             choice = slot.now(question, choice)
-        except ConflictError:
-            raise
-        except Exception as error:  # a page must have a text, whatever failed
-            self._alarm.fails(error)
-            choice = slot.fallback(question)
-        else:
-            self._alarm.works()
         text = slot.state.slate[choice.place]
         return Decision(question.event_id, text, choice.propensity, choice.snapshot, choice.reason)
 
     def _recorded(self, entry: Decide) -> Choice:
-        """Return what a decision is on record; one that is being written when the time is up is what was drawn."""
+        """Return what a decision is on record, or the baseline; one that is still being written is what was drawn."""
         future = self.journal.submit(entry)
         try:
             found: Choice = future.result(self.timeout_seconds)
+        except ConflictError:
+            raise
         except TimeoutError:
-            if future.cancel():
-                raise TimeoutError(f"it does not answer within {self.timeout_seconds:g} seconds") from None
-            return entry.choice
+            self._alarm.fails(TimeoutError(f"it does not answer within {self.timeout_seconds:g} seconds"))
+            return entry.slot.fallback(entry.question) if future.cancel() else entry.choice
+        except Exception as error:  # a page must have a text, whatever failed
+            self._alarm.fails(error)
+            return entry.slot.fallback(entry.question)
+        self._alarm.works()
         return found
 
     def expose(self, event_id: str, shown_at: datetime | None = None) -> None:
