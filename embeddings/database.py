@@ -251,7 +251,7 @@ def open_database(path_or_url: str | Path, *, create: bool = True, busy_seconds:
     create : bool
         Make the file, and the folders that lead to it, where they do not exist.
     busy_seconds : float
-        How long a writer waits for another before it gives up, on SQLite.
+        How long a writer of SQLite waits for another before it gives up, and who connects to a server for that.
 
     Raises
     ------
@@ -336,7 +336,7 @@ def _engine(path_or_url: str | Path, busy_seconds: float = BUSY_SECONDS) -> Engi
             url = url.set(drivername="postgresql+psycopg")
     is_sqlite = url.get_backend_name() == "sqlite"
     try:
-        engine = create_engine(url, connect_args={"timeout": busy_seconds} if is_sqlite else {})
+        engine = create_engine(url, connect_args=_patience(url, busy_seconds))
     except (NoSuchModuleError, ImportError) as error:
         raise InputError(
             f"{url!r} needs a driver that is not installed ({error}); install it, PostgreSQL's with pip install "
@@ -346,6 +346,17 @@ def _engine(path_or_url: str | Path, busy_seconds: float = BUSY_SECONDS) -> Engi
         event.listen(engine, "connect", _configure)
         event.listen(engine, "begin", _begin)
     return engine
+
+
+def _patience(url: URL, seconds: float) -> dict[str, Any]:
+    """Return how long to wait for another writer, or a server that says nothing (a dead network); a URL may differ."""
+    if url.get_backend_name() == "sqlite":
+        return {"timeout": seconds}
+    if "psycopg" not in url.drivername:
+        return {}
+    found = {"connect_timeout": max(2, round(seconds)), "keepalives_idle": 10, "keepalives_interval": 5,
+             "keepalives_count": 3, "tcp_user_timeout": 25_000}  # fmt: skip
+    return {name: value for name, value in found.items() if name not in url.query}
 
 
 def _configure(connection: Any, record: Any) -> None:

@@ -29,8 +29,11 @@ def main() -> None:
     Path(given.folder).mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     shop = f"http://127.0.0.1:{given.port}"
-    with contextlib.suppress(KeyboardInterrupt), service(given.folder, given.service_port, shop) as (url, key):
-        page_key = made_key(f"{given.folder}/demo.db")
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        service(given.folder, given.service_port, shop) as (url, key),
+        key_of_page(f"{given.folder}/demo.db") as page_key,
+    ):
         page = PAGE.read_text(encoding="utf-8").replace("{{url}}", url).replace("{{key}}", page_key)
         print(f"the shop      {shop}\nwhat happened {url}/ui\nkey for it    {key}", flush=True)
         serve(page, given.port)
@@ -53,11 +56,21 @@ def service(folder: str, port: int, shop: str) -> Iterator[tuple[str, str]]:
         process.wait()
 
 
-def made_key(database: str) -> str:
-    """Return a key that a page may hold: everyone can read it, so it asks and rewards, and nothing else."""
-    command = [COPYLOOM, "keys", "make", "--database", database, "--name", "the page",
-               "--scope", "decide", "--scope", "reward", "--json"]  # fmt: skip
-    return str(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["key"])
+@contextlib.contextmanager
+def key_of_page(database: str) -> Iterator[str]:
+    """Give a key that a page may hold: everyone can read it, so it asks and rewards, and ends with us."""
+    made = keys("make", database, "--name", "the page", "--scope", "decide", "--scope", "reward")
+    try:
+        yield made["key"]
+    finally:
+        keys("revoke", database, made["prefix"])
+
+
+def keys(what: str, database: str, *more: str) -> dict[str, str]:
+    """Ask `copyloom keys` for something, and return what it says."""
+    command = [COPYLOOM, "keys", what, *more, "--database", database, "--json"]
+    found: dict[str, str] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return found
 
 
 def serve(page: str, port: int) -> None:

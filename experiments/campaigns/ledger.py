@@ -10,11 +10,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from copyloom import InputError
+from copyloom import InputError, in_words
 from embeddings.database import matching, reading, writing
 from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import HAPPENING, SCHEMA_VERSION, Event, Happening
@@ -177,12 +179,7 @@ class Ledger:
         found: dict[str, list[Event]] = defaultdict(list)
         with reading(self.engine) as connection:
             for row in matching(connection, query, CampaignRow.name, sorted(names)):
-                if row.version != SCHEMA_VERSION:
-                    raise InputError(
-                        f"the ledger holds an event of version {row.version}, this Copyloom reads {SCHEMA_VERSION}; "
-                        "open it with the Copyloom that wrote it"
-                    )
-                found[row.name].append(Event(row.name, row.sequence, row.at, HAPPENING.validate_json(row.body)))
+                found[row.name].append(Event(row.name, row.sequence, row.at, _what(row.name, row)))
         return found
 
 
@@ -200,9 +197,26 @@ def _numbers(connection: Connection, names: Sequence[str]) -> dict[str, int]:
 
 def _since(connection: Connection, campaign: Campaign) -> list[Happening]:
     """Return what was recorded of a campaign since it was read or recorded last."""
-    query = select(EventRow.body).join(CampaignRow, EventRow.campaign_id == CampaignRow.id)
+    query = select(EventRow.sequence, EventRow.version, EventRow.body)
+    query = query.join(CampaignRow, EventRow.campaign_id == CampaignRow.id)
     query = query.where(CampaignRow.name == campaign.name, EventRow.sequence >= campaign.recorded)
-    return [HAPPENING.validate_json(body) for body in connection.scalars(query.order_by(EventRow.sequence))]
+    return [_what(campaign.name, row) for row in connection.execute(query.order_by(EventRow.sequence))]
+
+
+def _what(campaign: str, row: Any) -> Happening:
+    """Return what happened, from its row; InputError where that cannot be read."""
+    if row.version != SCHEMA_VERSION:
+        raise InputError(
+            f"the ledger holds an event of version {row.version}, this Copyloom reads {SCHEMA_VERSION}; "
+            "open it with the Copyloom that wrote it"
+        )
+    try:
+        return HAPPENING.validate_json(row.body)
+    except ValidationError as error:
+        raise InputError(
+            f"event {row.sequence} of campaign {campaign!r} cannot be read ({in_words(error)}); put a backup in the "
+            "place of the database"
+        ) from None
 
 
 def _after_others(

@@ -34,6 +34,7 @@ def examine(model: str, device: str, database: str | None, trust_remote_code: bo
         "threads": f"{torch.get_num_threads()} on {processors()} processors; they wait: {waiting()}",
         "model": _model(model, device, trust_remote_code),
         "database": _database(database),
+        **_slots(database, device, trust_remote_code),
     }
 
 
@@ -47,6 +48,28 @@ def _model(name: str, device: str, trust_remote_code: bool) -> str:
     parameters = sum(p.numel() for p in space.model.model.parameters())
     adapter = "with an adapter" if space.adapter else "without an adapter: start from the token mean"
     return f"{space.identity}, {parameters:,} parameters, {adapter}"
+
+
+def _slots(path: str | None, device: str, trust_remote_code: bool) -> Facts:
+    """Return what can be said of a storefront's slots: whether each can be read, and what writes for it be loaded."""
+    from sqlalchemy import inspect
+
+    from embeddings.database import open_database
+
+    try:
+        engine = open_database(path, create=False) if path else None
+    except CopyloomError:  # the database says so
+        return {}
+    if engine is None or not inspect(engine).has_table("slots"):
+        return {}
+    from experiments.storefront.slots import Slots
+
+    slots = Slots(engine)
+    models = {name: _model(name, device, trust_remote_code) for name in {slot.config.model for slot in slots.all()}}
+    found = {slot.campaign: f"written by {slot.config.model}: {models[slot.config.model]}" for slot in slots.all()}
+    found |= {"/".join(name): f"cannot be read: {why}" for name, why in slots.unreadable.items()}
+    engine.dispose()
+    return {"slots": found} if found else {}
 
 
 def _database(path: str | None) -> str:

@@ -79,6 +79,23 @@ def backup(
 
 
 @ledger_app.command()
+def restore(
+    copy: Annotated[Path, typer.Argument(metavar="BACKUP", help="A copy, from `copyloom ledger backup`.")],
+    database: Annotated[Path, typer.Argument(metavar="DB", help="The file of SQLite whose place it takes.")],
+    by: By = None,
+    as_json: Json = False,
+) -> None:
+    """Check a copy and put it in the place of a database that nobody uses; the old one is kept beside it."""
+    from experiments.storefront.backup import restore as put_back
+
+    with console.progress() as report:
+        kept, faults = put_back(copy, database, by or getpass.getuser(), report)
+    old = f" The old one: {kept}." if kept else ""
+    _deliver({"database": str(database), "kept": str(kept) if kept else None, "faults": faults},
+             lambda: f"Restored: {database}, nothing is wrong with it.{old}", as_json)  # fmt: skip
+
+
+@ledger_app.command()
 def forget(
     database: DatabaseName,
     tenant: Annotated[str, typer.Option(help="Whose visitor it is.")],

@@ -81,8 +81,10 @@ def work(
 
     from experiments.storefront.outbox import Outbox
     from experiments.storefront.slots import open_storefront
+    from experiments.storefront.tracing import export
     from experiments.storefront.worker import Worker, give_way
 
+    export("copyloom worker")
     engine = open_storefront(database, create=False)
     with console.progress() as report:
         worker = Worker(engine, report)

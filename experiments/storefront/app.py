@@ -56,7 +56,8 @@ def create_app(engine: Engine, options: Options | None = None, clock: Clock = no
     log : structlog logger, optional
         See `experiments.storefront.gate.service_log`.
     """
-    service = Service(engine, options, clock)
+    log = log or service_log()
+    service = Service(engine, options, clock, log)
 
     @asynccontextmanager
     async def until_it_ends(app: FastAPI) -> AsyncIterator[None]:
@@ -65,6 +66,7 @@ def create_app(engine: Engine, options: Options | None = None, clock: Clock = no
 
     app = FastAPI(title="Copyloom", version=__version__, description=_DESCRIPTION, lifespan=until_it_ends,
                   docs_url=None, redoc_url=None,  # their scripts would come from another site
+                  telemetry={"operation_spans": False, "metrics": False, "logs": False},  # spans of requests alone
                   generate_unique_id_function=lambda route: route.name)  # fmt: skip
     app.state.service = service
     handle(app)
@@ -74,7 +76,7 @@ def create_app(engine: Engine, options: Options | None = None, clock: Clock = no
     if service.options.origins:
         app.add_middleware(CORSMiddleware, allow_origins=service.options.origins, allow_methods=["POST"],
                            allow_headers=["Authorization", "Content-Type", "X-Request-ID"])  # fmt: skip
-    app.add_middleware(Gate, metrics=service.metrics, log=log or service_log())
+    app.add_middleware(Gate, metrics=service.metrics, log=log)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
 

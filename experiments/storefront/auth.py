@@ -21,6 +21,7 @@ from sqlalchemy import Engine, insert, select, update
 
 from copyloom import InputError
 from embeddings.database import reading, writing
+from experiments.storefront.alarms import cause
 from experiments.storefront.journal import Clock, now
 from experiments.storefront.slots import MissingError, audit, make_tenant
 from experiments.storefront.tables import KeyRow
@@ -107,9 +108,9 @@ class Keys:
             try:
                 self.refresh()
                 failed = False
-            except Exception:  # those that were read last hold, so that pages get their texts
+            except Exception as error:  # those that were read last hold, so that pages get their texts
                 if not failed:
-                    _log.exception("the keys could not be read again; those that were read last hold")
+                    _log.error("the keys could not be read again; those that were read last hold: %s", cause(error))
                 failed = True
 
 

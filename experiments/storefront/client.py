@@ -61,6 +61,41 @@ class _Call:
         return ServiceError(f"{self.path}: {response.status_code}, {detail}")
 
 
+class _Sending:
+    """A request on its way: whether it goes out once more, and what came of it."""
+
+    def __init__(self, call: _Call, retries: int) -> None:
+        self._call, self._left = call, retries + 1
+        self._response: httpx.Response | None = None
+        self._failure = ServiceError(f"{call.path}: never asked")
+
+    @property
+    def goes_out(self) -> bool:
+        """Whether it is to be sent, for the first time or again."""
+        return self._response is None and self._left > 0
+
+    def came(self, response: httpx.Response) -> None:
+        """Take an answer; what is refused for good is not sent again."""
+        self._left -= 1
+        if response.is_success:
+            self._response = response
+            return
+        self._failure = self._call.failed(response)
+        if response.status_code not in _RETRIED:
+            self._left = 0
+
+    def broke(self, error: httpx.HTTPError) -> None:
+        """Take note that no answer came."""
+        self._left -= 1
+        self._failure = ServiceError(f"{self._call.path}: the service cannot be reached ({error})")
+
+    def answer(self) -> httpx.Response:
+        """Return the answer; ServiceError if there is none."""
+        if self._response is None:
+            raise self._failure
+        return self._response
+
+
 def _decide(slot: str, event_id: str | None, unit: str, context: Mapping[str, object] | None, product: str,
             deferred: bool) -> _Call:  # fmt: skip
     body = {"event_id": event_id or uuid.uuid4().hex, "slot": slot, "unit_id": unit, "context": dict(context or {}),
@@ -155,19 +190,13 @@ class Client:
         return self._send(call, json=call.body)
 
     def _send(self, call: _Call, **body: Any) -> httpx.Response:
-        failure = ServiceError(f"{call.path}: never asked")
-        for _ in range(self.retries + 1):
+        sending = _Sending(call, self.retries)
+        while sending.goes_out:
             try:
-                response = self._http.post(call.path, **body)
+                sending.came(self._http.post(call.path, **body))
             except httpx.HTTPError as error:
-                failure = ServiceError(f"{call.path}: the service cannot be reached ({error})")
-                continue
-            if response.is_success:
-                return response
-            failure = call.failed(response)
-            if response.status_code not in _RETRIED:
-                break
-        raise failure
+                sending.broke(error)
+        return sending.answer()
 
 
 class AsyncClient:
@@ -221,16 +250,10 @@ class AsyncClient:
         return await self._send(call, json=call.body)
 
     async def _send(self, call: _Call, **body: Any) -> httpx.Response:
-        failure = ServiceError(f"{call.path}: never asked")
-        for _ in range(self.retries + 1):
+        sending = _Sending(call, self.retries)
+        while sending.goes_out:
             try:
-                response = await self._http.post(call.path, **body)
+                sending.came(await self._http.post(call.path, **body))
             except httpx.HTTPError as error:
-                failure = ServiceError(f"{call.path}: the service cannot be reached ({error})")
-                continue
-            if response.is_success:
-                return response
-            failure = call.failed(response)
-            if response.status_code not in _RETRIED:
-                break
-        raise failure
+                sending.broke(error)
+        return sending.answer()

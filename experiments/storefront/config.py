@@ -29,7 +29,7 @@ class SlotSettings(Strict):
     holdout : float
         Share of units (of events, where there is none) that always see the baseline: what the bandit is compared with.
     sticky_days : float
-        How long a unit sees the text that it saw first; 0: each event is drawn anew.
+        How long a unit sees the text that it was given first, shown or not; 0: each event is drawn anew.
     window_seconds : float
         How long after a text is shown a reward counts for it.
     grace_seconds : float

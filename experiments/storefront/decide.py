@@ -16,13 +16,20 @@ from typing import Literal
 
 import numpy as np
 
-from copyloom import InputError
+from copyloom import CopyloomError, InputError
 from embeddings.database import text_id
 from experiments.campaigns.state import State
 from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.tables import event_key
+from experiments.storefront.values import check_context, check_name
 
+_RESTORE = "see `copyloom ledger verify` and `restore`"
+_NEARLY = 1e-6
 Reason = Literal["bandit", "holdout", "shadow", "sticky", "killed", "fallback"]
+
+
+class DamagedError(CopyloomError):
+    """What is on record of a slot cannot be read, or makes no sense."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,13 @@ class Question:
     product: str = ""
     deferred: bool = False
     among: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise `InputError` for what the service refuses over HTTP too."""
+        check_name("the event id", self.event_id)
+        check_name("the unit", self.unit, least=0)
+        check_name("the product", self.product, least=0)
+        check_context(self.context)
 
     @cached_property
     def context_json(self) -> str:
@@ -143,9 +157,22 @@ class Slot:
 
     @cached_property
     def chances(self) -> np.ndarray:
-        """The chances of each text of the last snapshot in each segment, (G, N)."""
+        """The chances of each text of the last snapshot in each segment, (G, N).
+
+        Raises
+        ------
+        DamagedError
+            If there is no snapshot, or it holds no chances.
+        """
+        if not self.state.snapshots:
+            raise DamagedError(f"slot {self.name!r} has no snapshot; {_RESTORE}")
         last, segments = self.state.snapshots[-1], len(self.state.opening.segments)
-        return np.array([last.chances(segment) for segment in range(segments)])
+        found = [last.chances(segment) for segment in range(segments)]
+        if not all(min(one) >= 0 and abs(sum(one) - 1) < _NEARLY for one in found):
+            raise DamagedError(
+                f"snapshot {last.snapshot} of slot {self.name!r} holds no chances that sum to 1; {_RESTORE}"
+            )
+        return np.array(found)
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -213,6 +240,8 @@ class Slot:
         ------
         InputError
             If none of the texts that the question names may be shown.
+        DamagedError
+            If the last snapshot makes no sense.
         """
         segment = self.config.segment_of(dict(question.context))
         unit = self._hash("unit", question.unit) if question.unit else ""
@@ -241,10 +270,10 @@ class Slot:
         return replace(choice, place=baseline, reason="killed")
 
     def fallback(self, question: Question) -> Choice:
-        """Return the baseline for a question that could not be put on record."""
+        """Return the baseline for a question that could not be put on record, or be drawn for."""
         segment = self.config.segment_of(dict(question.context))
-        place = self._offered(question, segment)[1]
-        key, number = event_key(self.tenant, question.event_id), self.state.snapshots[-1].snapshot
+        place = self._baseline_of(question)
+        key, number = event_key(self.tenant, question.event_id), max(len(self.state.snapshots) - 1, 0)
         return Choice(key, number, place, place, segment, "fallback", 1.0, "")
 
     def propensities(self, question: Question) -> np.ndarray:

@@ -9,9 +9,10 @@ from hashlib import sha256
 from itertools import groupby
 from typing import cast
 
+from pydantic import ValidationError
 from sqlalchemy import Connection, select
 
-from copyloom import InputError
+from copyloom import InputError, in_words
 from experiments.campaigns import people
 from experiments.campaigns.events import HAPPENING, Closed, Happening, Published, Reviewed
 from experiments.campaigns.state import State, replay
@@ -104,7 +105,11 @@ class Fold:
             told = sha256(f"{self.name}\0{row.sequence}\0{row.body}".encode()).hexdigest()[:32]
             if told != row.id:
                 yield Fault(self.name, "record", f"event {number}", f"the id {row.id}", f"{told}, as its body has it")
-            yield HAPPENING.validate_json(row.body)
+            try:
+                yield HAPPENING.validate_json(row.body)
+            except ValidationError as error:
+                yield Fault(self.name, "record", f"event {number}", in_words(error), "an event that can be read")
+                return
 
     def _take(self, events: Iterable[Happening | Fault]) -> Iterator[Fault]:
         for kind, group in groupby(events, type):

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from experiments.storefront.metrics import Metrics
 from experiments.storefront.problems import ProblemError, answer
+from experiments.storefront.tracing import tell
 
 MAX_BYTES = 1_000_000
 MAX_EVENTS_BYTES = 5_000_000
@@ -72,6 +73,7 @@ class Gate:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 MutableHeaders(scope=message)["x-request-id"] = request_id
+                tell({"request_id": request_id, **said})
             await send(message)
 
         try:

@@ -22,6 +22,7 @@ from copyloom import CopyloomError, InputError
 from embeddings.database import matching, writing
 from experiments.campaigns.ledger import Clock as Clock
 from experiments.campaigns.ledger import now as now
+from experiments.storefront.alarms import cause
 from experiments.storefront.config import SlotSettings
 from experiments.storefront.decide import Choice, Question, Slot
 from experiments.storefront.tables import (
@@ -32,10 +33,13 @@ from experiments.storefront.tables import (
     TenantRow,
     event_key,
 )
+from experiments.storefront.values import MAX_KIND, check_moment, check_name, check_value
 
 Joined = Literal["joined", "dangling", "late", "duplicate"]
 _TOGETHER = 256
 """Entries of one transaction, at most."""
+_WAITING = 20_000
+"""Entries that may wait; more are refused, so that a database that hangs does not fill the memory."""
 _REMEMBERED = 50
 """Draws of a unit that are looked at for the first that it may still see."""
 
@@ -61,6 +65,11 @@ class Expose:
     event_id: str
     shown_at: datetime | None = None
 
+    def __post_init__(self) -> None:
+        """Raise `InputError` for what the service refuses over HTTP too."""
+        check_name("the event id", self.event_id)
+        check_moment("shown_at", self.shown_at)
+
 
 @dataclass(frozen=True)
 class Reward:
@@ -83,6 +92,14 @@ class Reward:
     value: float
     kind: str = ""
     happened_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Raise `InputError` for what the service refuses over HTTP too."""
+        check_name("the event id", self.event_id)
+        check_name("the reward id", self.reward_id)
+        check_name("the kind", self.kind, MAX_KIND, least=0)
+        check_value(self.value)
+        check_moment("happened_at", self.happened_at)
 
 
 Entry = Decide | Expose | Reward
@@ -113,7 +130,10 @@ class Journal:
         cancelled before it is written never is.
         """
         future: Future[Any] = Future()
-        self._waiting.put((entry, future))
+        if self.waiting < _WAITING:
+            self._waiting.put((entry, future))
+        else:
+            _fail(future, TimeoutError(f"{_WAITING:,} entries wait for it"))
         return future
 
     @property
@@ -155,7 +175,8 @@ class Journal:
 
 def _fail(future: Future[Any], error: Exception) -> None:
     if not isinstance(error, CopyloomError):
-        error = InputError(f"the database could not be written ({error}); nothing of this is on record, try again")
+        said = cause(error)
+        error = InputError(f"the database could not be written ({said}); nothing of this is on record, try again")
     future.set_exception(error)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
@@ -10,16 +11,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from copyloom import InputError
 from experiments.campaigns.given import Given, given_texts
 from experiments.storefront import review
+from experiments.storefront.alarms import Alarm
 from experiments.storefront.config import SlotConfig, SlotSettings
-from experiments.storefront.decide import Question, Reason
-from experiments.storefront.journal import Clock, Decide, Expose, Joined, Journal, Reward, now
-from experiments.storefront.slots import DEFAULT_TENANT, Slots, change_settings, open_slot, open_storefront
+from experiments.storefront.decide import Choice, DamagedError, Question, Reason
+from experiments.storefront.journal import Clock, ConflictError, Decide, Expose, Joined, Journal, Reward, now
+from experiments.storefront.slots import DEFAULT_TENANT, Slots, change_settings, open_slot, open_storefront, switch
 from experiments.texts import name_subject
 from generator.checks import BrandRules
 from generator.record import ProductRecord
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,20 @@ class LiveCampaign:
     'joined'
     """
 
+    timeout_seconds = 2.0
+    """How long a decision waits to be put on record; reports of what shoppers did wait as long as the database does."""
+
     def __init__(self, engine: Any, slot: str, tenant: str = DEFAULT_TENANT, clock: Clock = now) -> None:
         self.engine, self.tenant, self.name, self.clock = engine, tenant, slot, clock
         self.slots = Slots(engine)
         self.slots.get(tenant, slot)  # or say which there are
         self.slots.follow(every=1.0)
         self.journal = Journal(engine, self.slots.settings, clock)
+        self._alarm = Alarm(
+            lambda why: _log.error("slot %s: pages get the baseline: %s", slot, why),
+            lambda times, seconds: _log.warning("slot %s: decisions are on record again, %d were not, in %g seconds",
+                                                slot, times, seconds),
+        )  # fmt: skip
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -122,22 +133,43 @@ class LiveCampaign:
     ) -> Decision:  # fmt: skip
         """Return which text to show; asked again with the same event id, the same one.
 
+        Where the decision cannot be put on record it is the baseline, with the reason "fallback", and the log says why.
+
         Raises
         ------
-        ConflictError
-            If the event id was used for another question.
         InputError
-            If the database cannot be written.
+            If a value cannot be used, or nothing may be shown beside the product; `ConflictError` if the event id was
+            used for another question.
         """
         question = Question(event_id or uuid.uuid4().hex, unit, context or {}, product, deferred)
         slot = self.slots.get(self.tenant, self.name)
-        choice = self.journal.submit(Decide(slot, question, slot.choose(question))).result()
-        if choice.place >= len(slot.state.slate):  # decided by another process, of a newer snapshot
-            self.slots.refresh()
-            slot = self.slots.get(self.tenant, self.name)
-        choice = slot.now(question, choice)
+        try:
+            choice = self._recorded(Decide(slot, question, slot.choose(question)))
+        except DamagedError:  # the slots said so in the log
+            choice = slot.fallback(question)
+        if choice.reason != "fallback":
+            if choice.place >= len(slot.state.slate):  # decided by another process, of a newer snapshot
+                self.slots.refresh()
+                slot = self.slots.get(self.tenant, self.name)
+            choice = slot.now(question, choice)
         text = slot.state.slate[choice.place]
         return Decision(question.event_id, text, choice.propensity, choice.snapshot, choice.reason)
+
+    def _recorded(self, entry: Decide) -> Choice:
+        """Return what a decision is on record, or the baseline; one that is still being written is what was drawn."""
+        future = self.journal.submit(entry)
+        try:
+            found: Choice = future.result(self.timeout_seconds)
+        except ConflictError:
+            raise
+        except TimeoutError:
+            self._alarm.fails(TimeoutError(f"it does not answer within {self.timeout_seconds:g} seconds"))
+            return entry.slot.fallback(entry.question) if future.cancel() else entry.choice
+        except Exception as error:  # a page must have a text, whatever failed
+            self._alarm.fails(error)
+            return entry.slot.fallback(entry.question)
+        self._alarm.works()
+        return found
 
     def expose(self, event_id: str, shown_at: datetime | None = None) -> None:
         """Record that a page showed the text of an event; needed for deferred ones alone."""
@@ -154,17 +186,17 @@ class LiveCampaign:
         str
             joined; dangling (its decision is not known yet, and it is held); late (kept, not learned); duplicate.
         """
-        reward = Reward(self.tenant, event_id, reward_id or kind, checked_value(value), kind, happened_at)
+        reward = Reward(self.tenant, event_id, reward_id or kind, value, kind, happened_at)
         joined: Joined = self.journal.submit(reward).result()
         return joined
 
     def work(self) -> Any:
         """Close windows, learn, write and publish what is due, for all slots of the database; return what was done."""
-        from experiments.storefront.worker import Worker
+        from experiments.storefront.worker import ALL, Worker
 
         self._worker = getattr(self, "_worker", None) or Worker(self.engine, clock=self.clock)
         found = self._worker.round()
-        done = found.get(f"{self.tenant}/{self.name}") or found["all"]
+        done = found.get(f"{self.tenant}/{self.name}") or found[ALL]
         self.slots.refresh()
         if isinstance(done, Exception):
             raise done
@@ -178,18 +210,44 @@ class LiveCampaign:
         self._threads.append(threading.Thread(target=worker.run, args=(every, self._stop), daemon=True))
         self._threads[-1].start()
 
+    def texts(self) -> list[review.Draft]:
+        """Return all texts of the slot and where they stand: what is or was shown first, then what was written."""
+        self.slots.refresh()
+        return review.texts(self.slots.get(self.tenant, self.name).state)
+
     def waiting(self) -> list[review.Draft]:
         """Return what was written and waits for a person, the newest first."""
-        self.slots.refresh()
-        return review.waiting(self.slots.get(self.tenant, self.name).state)
+        return [draft for draft in self.texts() if draft.state == "in review"]
+
+    def write(self, text: str, by: str, *, instead_of: str | None = None, reason: str = "") -> None:
+        """Add a text that a person wrote, a rewrite of another perhaps; somebody else approves it."""
+        review.write(self.engine, self.slots, self.tenant, self.name, text, by, instead_of, reason, self.clock)
 
     def approve(self, text: str, by: str, reason: str = "") -> None:
         """Let a written text be shown, in a person's name; for a reason, where it claims what nothing backs."""
-        review.decide(self.engine, self.slots, self.tenant, self.name, "approve", [text], by, reason, self.clock)
+        self._act("approve", text, by, reason)
 
     def reject(self, text: str, by: str, reason: str) -> None:
         """Say that a written text must not be shown, and why."""
-        review.decide(self.engine, self.slots, self.tenant, self.name, "reject", [text], by, reason, self.clock)
+        self._act("reject", text, by, reason)
+
+    def pause(self, text: str, by: str, reason: str = "") -> None:
+        """Show a text no more, from now on and till it is resumed."""
+        self._act("pause", text, by, reason)
+
+    def resume(self, text: str, by: str, reason: str = "") -> None:
+        """Let a text that was paused be shown again, from the next snapshot on."""
+        self._act("resume", text, by, reason)
+
+    def retire(self, text: str, by: str, reason: str = "") -> None:
+        """Show a text no more, for good."""
+        self._act("retire", text, by, reason)
+
+    def kill(self, by: str, reason: str = "", *, on: bool = False) -> SlotSettings:
+        """Show everyone the baseline from now on; or, with `on`, go back to the mode that was before."""
+        found = switch(self.engine, self.slots.get(self.tenant, self.name), on, by, reason, self.clock)
+        self.slots.refresh()
+        return found
 
     def set(self, by: str, reason: str, **changes: Any) -> SlotSettings:
         """Change settings of the slot, such as its mode, and return them all; who, what and why stay on record."""
@@ -197,6 +255,9 @@ class LiveCampaign:
         settings = change_settings(self.engine, slot, changes, by, reason, self.clock)
         self.slots.refresh()
         return settings
+
+    def _act(self, action: review.Action, text: str, by: str, reason: str) -> None:
+        review.decide(self.engine, self.slots, self.tenant, self.name, action, [text], by, reason, self.clock)
 
     def close(self) -> None:
         """Stop the worker and write what waits."""
@@ -212,10 +273,3 @@ class LiveCampaign:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-def checked_value(value: float) -> float:
-    """Return a reward's value; InputError unless it is from 0 to 1."""
-    if not 0 <= value <= 1:
-        raise InputError(f"a reward of {value!r} was given; pass a number from 0 to 1")
-    return float(value)

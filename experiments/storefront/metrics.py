@@ -21,6 +21,7 @@ class Metrics:
         self.exposures = self._counter("exposures", "Exposures that were recorded.")
         self.rewards = self._counter("rewards", "Rewards that were recorded, by what became of them.", "state")
         self.unavailable = self._counter("unavailable", "Requests that could not be recorded: answered by 503.")
+        self.clock_jumps = self._counter("clock_jumps", "How often the clock of this machine jumped.")
         self.requests = self._counter("requests", "Requests, by route and status.", "route", "status")
         self.seconds = Histogram(
             "copyloom_request_seconds", "How long requests took, by route.", ("route",), buckets=_SECONDS,

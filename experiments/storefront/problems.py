@@ -15,6 +15,7 @@ from sqlalchemy.exc import DatabaseError
 from starlette.exceptions import HTTPException
 
 from copyloom import CopyloomError
+from experiments.storefront.decide import DamagedError
 from experiments.storefront.journal import ConflictError
 from experiments.storefront.slots import MissingError
 
@@ -91,6 +92,8 @@ def as_problem(error: Exception) -> ProblemError:
     """Return the problem that an error of the storefront is to a caller."""
     if isinstance(error, ProblemError):
         return error
+    if isinstance(error, DamagedError):
+        return unavailable(str(error))
     if isinstance(error, MissingError):
         return ProblemError(404, str(error))
     if isinstance(error, ConflictError):

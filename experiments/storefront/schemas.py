@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -21,14 +20,14 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from copyloom import in_words
+from copyloom import InputError, in_words
 from embeddings.database import text_id
 from experiments.storefront.config import Mode, SlotSettings
 from experiments.storefront.decide import Choice, Question, Reason, Slot
 from experiments.storefront.journal import Joined
 from experiments.storefront.review import TextState
+from experiments.storefront.values import MAX_KIND, MAX_NAME, check_context
 
-MAX_CONTEXT_BYTES = 4096
 MAX_ACTIONS = 50
 _NO_NUL = r"^[^\x00]*$"
 
@@ -47,13 +46,9 @@ class Answer(BaseModel):
 
 def _small(context: dict[str, JsonValue]) -> dict[str, JsonValue]:
     try:
-        size = len(json.dumps(context, ensure_ascii=False, allow_nan=False).encode())
-    except UnicodeEncodeError:
-        raise ValueError("it holds half a surrogate pair; send valid Unicode") from None
-    except (ValueError, RecursionError):
-        raise ValueError("it holds NaN or Infinity, or is too deep; send plain JSON") from None
-    if size > MAX_CONTEXT_BYTES:
-        raise ValueError(f"it has {size} bytes of JSON, at most {MAX_CONTEXT_BYTES} are allowed")
+        check_context(context)
+    except InputError as error:
+        raise ValueError(str(error)) from None
     return context
 
 
@@ -70,7 +65,7 @@ def _in_utc(value: datetime) -> datetime:
         raise ValueError("it is outside the years 1 to 9999 in UTC") from None
 
 
-Id = Annotated[str, Field(min_length=1, max_length=256, pattern=_NO_NUL)]
+Id = Annotated[str, Field(min_length=1, max_length=MAX_NAME, pattern=_NO_NUL)]
 """The caller's own name of an event, a reward or a unit."""
 Words = Annotated[str, Field(max_length=2000, pattern=_NO_NUL)]
 TextId = Annotated[str, Field(min_length=64, max_length=64, pattern="^[0-9a-f]{64}$")]
@@ -103,9 +98,9 @@ class DecideBody(Body):
 
     event_id: Id
     slot: SlotName
-    unit_id: Annotated[str, Field(max_length=256, pattern=_NO_NUL)] = ""
+    unit_id: Annotated[str, Field(max_length=MAX_NAME, pattern=_NO_NUL)] = ""
     context: Context = Field(default_factory=dict)
-    product_id: Annotated[str, Field(max_length=256, pattern=_NO_NUL)] = ""
+    product_id: Annotated[str, Field(max_length=MAX_NAME, pattern=_NO_NUL)] = ""
     defer: StrictBool = False
 
     @property
@@ -148,7 +143,7 @@ class RewardBody(Body):
     event_id: Id
     reward_id: Id
     value: Value
-    kind: Annotated[str, Field(max_length=64, pattern=_NO_NUL)] = ""
+    kind: Annotated[str, Field(max_length=MAX_KIND, pattern=_NO_NUL)] = ""
     at: When | None = None
 
 

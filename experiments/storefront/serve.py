@@ -19,16 +19,18 @@ from typing import Any
 
 import uvicorn
 from sqlalchemy import Engine
+from sqlalchemy.exc import DatabaseError
 
-from copyloom import InputError
+from copyloom import CopyloomError, InputError
 from experiments.campaigns.given import given_texts
 from experiments.storefront.app import create_app
-from experiments.storefront.auth import SCOPES, make_key
+from experiments.storefront.auth import SCOPES, make_key, revoke_key
 from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.gate import service_log
 from experiments.storefront.service import BUSY_SECONDS, Options
 from experiments.storefront.slots import DEFAULT_TENANT, open_slot, open_storefront
 from experiments.storefront.slow_clients import ImpatientProtocol
+from experiments.storefront.tracing import export
 
 DEMO_SLOT = "demo"
 _DEMO_SETTINGS = SlotSettings(window_seconds=60, grace_seconds=1)
@@ -67,13 +69,15 @@ def serve_demo(
         ends.callback(engine.dispose)
         config = SlotConfig(impressions=200, **({"model": model} if model else {}))
         open_slot(engine, DEFAULT_TENANT, DEMO_SLOT, config, given_texts(config), _DEMO_SETTINGS, "the demo")
-        key, _ = make_key(engine, DEFAULT_TENANT, "demo", SCOPES, "the demo")
+        key, kept = make_key(engine, DEFAULT_TENANT, "demo", SCOPES, "the demo")
+        ends.callback(_revoke, engine, kept.prefix)
         ends.enter_context(_working(database))
         run(engine, host, port, options, level, tell(key))
 
 
 def run(engine: Engine, host: str, port: int, options: Options, level: str, tell: Tell) -> None:
     """Serve until the process is told to stop."""
+    export("copyloom serve")
     app = create_app(engine, options, log=service_log(level))
     listening = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host
@@ -106,6 +110,7 @@ def work(database: str, every: float) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which ends this
     give_way()
     end_with_parent()
+    export("copyloom worker")
     Worker(open_storefront(database)).run(every, threading.Event())
 
 
@@ -119,6 +124,12 @@ def end_with_parent() -> None:
         os._exit(0)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _revoke(engine: Engine, prefix: str) -> None:
+    """Let a demo's key end with it: the next start makes another."""
+    with contextlib.suppress(CopyloomError, DatabaseError):
+        revoke_key(engine, DEFAULT_TENANT, prefix, "the demo", "the demo has ended")
 
 
 @contextlib.contextmanager

@@ -1,13 +1,14 @@
 """The service without HTTP: what a process holds, and how long a page waits for the database.
 
 A page always gets a text. Where its decision cannot be put on record in time, it gets the baseline, which is counted as
-a fallback. What shoppers did is only acknowledged once it is on disk.
+a fallback. What shoppers did is only acknowledged once it is on disk. That the database is lost, and back, is logged.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import threading
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -20,13 +21,16 @@ from sqlalchemy import Engine, func, select
 
 from copyloom import CopyloomError, InputError
 from embeddings.database import reading, writing
+from experiments.storefront.alarms import Alarm, ClockWatch
 from experiments.storefront.auth import Keys
-from experiments.storefront.decide import Choice, Question, Slot
+from experiments.storefront.decide import Choice, DamagedError, Question, Slot
+from experiments.storefront.gate import service_log
 from experiments.storefront.journal import Clock, ConflictError, Decide, Entry, Expose, Joined, Journal, Reward, now
 from experiments.storefront.metrics import Metrics
 from experiments.storefront.problems import ProblemError, invalid, unavailable
 from experiments.storefront.slots import Slots
 from experiments.storefront.tables import PendingRow
+from experiments.storefront.tracing import span
 
 BUSY_SECONDS = 1.0
 """How long the service waits for another writer of SQLite; less than a page waits for it."""
@@ -84,10 +88,12 @@ class Service:
         From `experiments.storefront.slots.open_storefront`.
     options : Options, optional
     clock : callable, optional
+    log : structlog logger, optional
+        Hears of what is lost and back; see `experiments.storefront.gate.service_log`.
     """
 
-    def __init__(self, engine: Engine, options: Options | None = None, clock: Clock = now) -> None:
-        options = options or Options()
+    def __init__(self, engine: Engine, options: Options | None = None, clock: Clock = now, log: Any = None) -> None:
+        options, self._log = options or Options(), log or service_log()
         self.engine, self.options, self.clock, self.metrics = engine, options, clock, Metrics()
         self._limit, self._limiter = options.limit, FixedWindowRateLimiter(MemoryStorage())
         self.slots, self.keys = Slots(engine), Keys(engine)
@@ -95,14 +101,29 @@ class Service:
         self.slots.follow(options.every_seconds)
         self.keys.follow(options.every_seconds)
         self._probe: asyncio.Future[None] | None = None
+        self.database = Alarm(
+            lambda why: self._log.error(
+                "the database is lost: pages get the baseline, rewards are refused with 503", why=why
+            ),
+            lambda times, seconds: self._log.warning("the database is back", failures=times, seconds=seconds),
+        )
+        self.watch, self._stop = ClockWatch(clock), threading.Event()
+        self._overdue = math.nan
+        for what in (self._watch_clock, self._watch_overdue):  # the second waits where the database hangs
+            threading.Thread(target=what, name="copyloom watch", daemon=True).start()
+        self.metrics.watch("database_up", "0 while decisions and rewards cannot be put on record.",
+                           lambda: float(not self.database.raised))  # fmt: skip
+        self.metrics.watch("slots_unreadable", "Slots whose record cannot be read: what was read last holds.",
+                           lambda: len(self.slots.unreadable))  # fmt: skip
         self.metrics.watch("journal_waiting", "Entries that wait to be written.", lambda: self.journal.waiting)
         self.metrics.watch("slots_age_seconds", "Seconds since the slots were read.", lambda: self.slots.age)
         self.metrics.watch("keys_age_seconds", "Seconds since the keys were read.", lambda: self.keys.age)
         self.metrics.watch("overdue", f"Events whose window has ended and that no worker has closed, to {_COUNTED}.",
-                           self._overdue)  # fmt: skip
+                           lambda: self._overdue)  # fmt: skip
 
     def close(self) -> None:
         """Write what waits, and stop."""
+        self._stop.set()
         self.slots.close()
         self.keys.close()
         self.journal.close()
@@ -127,12 +148,15 @@ class Service:
 
         Raises
         ------
-        MissingError, ProblemError, ConflictError
-            If there is no such slot, the question leaves no text that may be shown, or its event id was used before.
+        MissingError, DamagedError, ProblemError, ConflictError
+            If there is no such slot, it was never readable, the question leaves no text that may be shown, or its event
+            id was used before.
         """
         slot = self.slots.get(tenant, name)
         try:
             choice = slot.choose(question)
+        except DamagedError:  # the slots said so in the log
+            return slot, self._fallen_back(slot, question, "snapshot")
         except InputError as error:
             field = "actions" if question.among else "product_id"
             raise invalid([{"loc": ("body", field), "msg": str(error)}]) from None
@@ -146,13 +170,17 @@ class Service:
             raise
         except Exception as error:
             late = isinstance(error, TimeoutError)
+            self.database.fails(error)
             if not late or future.cancelled():  # else it is being written now
-                self.metrics.fallbacks.labels("timeout" if late else "database").inc()
-                choice = slot.fallback(question)
-        if choice.reason != "fallback":
-            choice = slot.now(question, choice)
+                return slot, self._fallen_back(slot, question, "timeout" if late else "database")
+        choice = slot.now(question, choice)
         self.metrics.decisions.labels(choice.reason).inc()
         return slot, choice
+
+    def _fallen_back(self, slot: Slot, question: Question, why: str) -> Choice:
+        self.metrics.fallbacks.labels(why).inc()
+        self.metrics.decisions.labels("fallback").inc()
+        return slot.fallback(question)
 
     async def expose(self, entry: Expose) -> None:
         """Record that a text was shown; ProblemError where that cannot be done."""
@@ -169,6 +197,8 @@ class Service:
         """Return why the service is not ready; "" where it is."""
         if self.slots.age > _STALE_SECONDS:
             return f"the slots were last read {self.slots.age:.0f} seconds ago"
+        if self.database.recent:
+            return "the database could not be written just now"
         if self._probe is None or self._probe.done():
             self._probe = asyncio.ensure_future(asyncio.to_thread(self._touch))
             self._probe.add_done_callback(_seen)
@@ -183,36 +213,52 @@ class Service:
             return await self._written(future)
         except ConflictError:
             raise
-        except TimeoutError:
+        except TimeoutError as error:
+            self.database.fails(error)
             self.metrics.unavailable.inc()
             said = "it is not on record" if future.cancelled() else "it may be on record, and counts once"
             raise unavailable(f"the database did not answer in time; {said}, send it again") from None
-        except CopyloomError:
+        except CopyloomError as error:
+            self.database.fails(error)
             self.metrics.unavailable.inc()
             raise unavailable("the database cannot be written now; this is not on record, send it again") from None
 
     async def _written(self, future: Future[Any]) -> Any:
         """Wait for what becomes of an entry; one that is not being written by the time that is up never will be."""
         waiting = asyncio.wrap_future(future)
-        done, _ = await asyncio.wait([waiting], timeout=self.options.timeout_seconds)
+        with span("record"):
+            done, _ = await asyncio.wait([waiting], timeout=self.options.timeout_seconds)
         if done:
-            return waiting.result()
+            found = waiting.result()
+            self.database.works()
+            return found
         future.cancel()
         waiting.add_done_callback(_seen)
-        raise TimeoutError
+        raise TimeoutError(f"it does not answer within {self.options.timeout_seconds:g} seconds")
+
+    def _watch_clock(self) -> None:
+        """Say when the clock jumped; limits of rates begin anew, or a key might be refused till the old time comes."""
+        while not self._stop.wait(self.options.every_seconds):
+            if jump := self.watch.jumped():
+                self._log.error(f"the clock jumped by {jump:+.0f} seconds")
+                self.metrics.clock_jumps.inc()
+                self._limiter.storage.reset()
 
     def _touch(self) -> None:
         with writing(self.engine) as connection:
             connection.execute(select(1))
 
-    def _overdue(self) -> float:
-        query = select(PendingRow.key).where(PendingRow.slot_id.in_([slot.id for slot in self.slots.all()]),
-                                             PendingRow.due_at <= self.clock()).limit(_COUNTED)  # fmt: skip
-        try:
-            with reading(self.engine) as connection:
-                return float(connection.scalar(select(func.count()).select_from(query.subquery())) or 0)
-        except Exception:
-            return math.nan
+    def _watch_overdue(self) -> None:
+        while True:
+            query = select(PendingRow.key).where(PendingRow.slot_id.in_([slot.id for slot in self.slots.all()]),
+                                                 PendingRow.due_at <= self.clock()).limit(_COUNTED)  # fmt: skip
+            try:
+                with reading(self.engine) as connection:
+                    self._overdue = connection.scalar(select(func.count()).select_from(query.subquery())) or 0
+            except Exception:
+                self._overdue = math.nan
+            if self._stop.wait(max(1.0, self.options.every_seconds)):
+                return
 
 
 def _seen(future: asyncio.Future[Any]) -> None:

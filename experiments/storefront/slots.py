@@ -15,15 +15,16 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy import Connection, Engine, func, insert, select
 
-from copyloom import InputError
+from copyloom import CopyloomError, InputError, in_words
 from embeddings.database import BUSY_SECONDS, open_database, reading, writing
 from experiments.campaigns import people
 from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import Opened
 from experiments.campaigns.given import Given
 from experiments.campaigns.ledger import Ledger
+from experiments.storefront.alarms import cause
 from experiments.storefront.config import SlotConfig, SlotSettings
-from experiments.storefront.decide import Slot, campaign_name
+from experiments.storefront.decide import DamagedError, Slot, campaign_name
 from experiments.storefront.journal import Clock, now
 from experiments.storefront.products import Catalogue, catalogue_of
 from experiments.storefront.tables import AuditRow, ImportRow, SettingsRow, SlotRow, TenantRow, event_key
@@ -98,9 +99,16 @@ def open_slot(
 class Slots:
     """The slots of a database in memory, as `refresh` found them last; `follow` does that again and again.
 
+    A slot whose record cannot be read stays as it was read last, and harms no other.
+
     Parameters
     ----------
     engine : Engine
+
+    Attributes
+    ----------
+    unreadable : dict of tuple of str to str
+        Tenants and names of such slots, and why.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -111,6 +119,7 @@ class Slots:
         self._imports: dict[int, int] = {}
         self._catalogues: dict[int, Catalogue] = {}
         self._lock, self._stop = threading.Lock(), threading.Event()
+        self.unreadable: dict[tuple[str, str], str] = {}
         self.failed: str | None = None
         self._read_at = time.monotonic()
         self.refresh()
@@ -126,9 +135,13 @@ class Slots:
         ------
         MissingError
             If the tenant has no slot of this name.
+        DamagedError
+            If it could never be read.
         """
         slot = self._slots.get((tenant, name))
         if slot is None:
+            if why := self.unreadable.get((tenant, name)):
+                raise DamagedError(f"slot {name!r} cannot be read: {why}")
             known = sorted(mine for whose, mine in list(self._slots) if whose == tenant)
             raise MissingError(f"there is no slot {name!r}; the slots are: {', '.join(known) or 'none'}")
         return slot
@@ -165,8 +178,12 @@ class Slots:
                                    & (SettingsRow.version == latest.c.version))  # fmt: skip
                 settings = {row.slot_id: (row.version, row.body) for row in connection.execute(query)}
                 self._read_catalogues(connection, rows)
-            for row in rows:
-                self._update(row, *settings[row.id])
+            unreadable = {(row.tenant, row.name): why for row in rows if (why := self._try(row, settings.get(row.id)))}
+            for name in unreadable.keys() - self.unreadable.keys():
+                _log.error("slot %s cannot be read: %s; what was read last holds", "/".join(name), unreadable[name])
+            for name in self.unreadable.keys() - unreadable.keys():
+                _log.warning("slot %s can be read again", "/".join(name))
+            self.unreadable = unreadable
             self._read_at = time.monotonic()
 
     @property
@@ -178,9 +195,21 @@ class Slots:
         """Stop looking."""
         self._stop.set()
 
+    def _try(self, row: Any, settings: tuple[int, str] | None) -> str:
+        """Read a slot; return why that failed, "" where it did not."""
+        try:
+            if settings is None:
+                return "it has no settings"
+            self._update(row, *settings)
+        except ValidationError as error:
+            return f"its settings do not fit this Copyloom: {in_words(error)}"
+        except CopyloomError as error:
+            return str(error)
+        return ""
+
     def _update(self, row: Any, version: int, body: str) -> None:
-        name = campaign_name(row.tenant, row.name)
-        known = self._slots.get((row.tenant, row.name))
+        key, name = (row.tenant, row.name), campaign_name(row.tenant, row.name)
+        known, failed = self._slots.get(key), None
         if known is None:
             config = SlotConfig.model_validate_json(row.config)
             seeds = (config.seed, int(event_key(row.tenant, row.name)[:8], 16))
@@ -188,14 +217,20 @@ class Slots:
             self.ledger.resume([self._campaigns[name]])
         else:
             config = known.config
-            self.ledger.refresh(self._campaigns[name])
-            same = known.state is self._campaigns[name].state and known.about is self._catalogues[row.id].about
-            if same and known.version == version:
-                return
-        slot = Slot(row.id, row.tenant, row.name, row.secret, config, row.subject,
-                    SlotSettings.model_validate_json(body), version, self._campaigns[name].state,
-                    self._catalogues[row.id].about, self._catalogues[row.id].records)  # fmt: skip
-        self._slots[row.tenant, row.name] = self._by_id[row.id] = slot
+            try:
+                self.ledger.refresh(self._campaigns[name])
+            except CopyloomError as error:  # its settings are followed all the same: it may be turned off
+                failed = error
+        state, catalogue = self._campaigns[name].state, self._catalogues[row.id]
+        same = known is not None and known.state is state and known.about is catalogue.about
+        if known is None or not same or known.version != version:
+            slot = Slot(row.id, row.tenant, row.name, row.secret, config, row.subject,
+                        SlotSettings.model_validate_json(body), version, state, catalogue.about,
+                        catalogue.records)  # fmt: skip
+            self._slots[key] = self._by_id[row.id] = slot
+        if failed is not None:
+            raise failed
+        self._slots[key].chances  # noqa: B018  # or say what is wrong with the snapshot: pages get the baseline
 
     def _read_catalogues(self, connection: Connection, slots: Sequence[Any]) -> None:
         """Read what catalogues say of slots' texts, where their tenant has imported one since."""
@@ -214,7 +249,7 @@ class Slots:
                 self.failed = None
             except Exception as error:  # it goes on with what it knows; health and metrics tell
                 if self.failed is None:
-                    _log.exception("the slots could not be read again; what was read last holds")
+                    _log.error("the slots could not be read again; what was read last holds: %s", cause(error))
                 self.failed = str(error)
 
 

@@ -269,11 +269,11 @@ def _orphans(connection: Connection, slots: dict[int, Told]) -> Iterator[Fault]:
 
 
 def _sticky(connection: Connection, slots: dict[int, Told]) -> Iterator[Fault]:
-    """Yield sticky decisions that repeat no draw of their unit."""
+    """Yield sticky decisions that repeat no draw of their unit: its first may be the later one, by a clock put back."""
     first = aliased(DecisionRow)
     same = and_(
-        first.slot_id == DecisionRow.slot_id, first.unit == DecisionRow.unit, first.at <= DecisionRow.at,
-        first.reason == "bandit", first.place == DecisionRow.place, first.propensity == DecisionRow.propensity,
+        first.slot_id == DecisionRow.slot_id, first.unit == DecisionRow.unit, first.reason == "bandit",
+        first.place == DecisionRow.place, first.propensity == DecisionRow.propensity,
     )  # fmt: skip
     drawn = select(func.max(first.at)).where(same).scalar_subquery().label("drawn_at")
     query = select(DecisionRow.slot_id, DecisionRow.event_id, DecisionRow.at, DecisionRow.settings, drawn)

@@ -11,12 +11,12 @@ import json
 import logging
 import os
 import threading
-import time
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Engine
 
-from copyloom import CopyloomError, Report
+from copyloom import InputError, Report
 from embeddings.database import reading
 from experiments import loop
 from experiments.campaigns import phases
@@ -25,17 +25,20 @@ from experiments.campaigns.events import Reviewed
 from experiments.campaigns.given import Given
 from experiments.campaigns.ledger import Ledger
 from experiments.campaigns.workshop import Workshop, hired
-from experiments.storefront.decide import Slot
+from experiments.storefront.alarms import ClockWatch, cause
+from experiments.storefront.decide import Slot, campaign_name
 from experiments.storefront.feeds import StorefrontFeed
-from experiments.storefront.journal import Clock, now
+from experiments.storefront.journal import Clock, now, wait
 from experiments.storefront.outbox import GUARD, Outbox
 from experiments.storefront.overview import Tallies, compare, guardrails
 from experiments.storefront.slots import Slots, switch
+from experiments.storefront.tracing import span, tell
 from generator.record import ProductRecord
 
 AUTOMATIC = "automatic approval"
 """In whose name texts are approved where a slot's settings say that nobody needs to."""
-_JUMP_SECONDS = 2.0
+ALL = "all slots"
+"""Instead of the name of one, where nothing can be read."""
 _FRESH_SECONDS = 1.0
 """How old what is known of a slot may be before work on it begins."""
 _log = logging.getLogger(__name__)
@@ -90,29 +93,38 @@ class Worker:
         self._shops: dict[str, Workshop] = {}
         self._feeds: dict[str, StorefrontFeed] = {}
         self._tallies = Tallies()
-        self._clocks = time.monotonic(), clock()
+        self.watch: ClockWatch | None = None
 
     def run(self, every: float, stop: threading.Event) -> None:
-        """Work until told to stop; what fails is logged, and tried again in the next round."""
+        """Work until told to stop; what fails is logged when it begins and when it is over, and tried again."""
         outbox = Outbox(self.engine, self.slots, self.clock)
         threading.Thread(target=outbox.run, args=(every, stop), name="copyloom outbox", daemon=True).start()
+        before: dict[str, str] = {}
+        self.watch = ClockWatch(self.clock)
         while not stop.is_set():
-            self.watch_clock()
-            for name, failed in self.round().items():
-                if isinstance(failed, Exception):
-                    _log.error("slot %s: %s", name, failed)
+            failed = {name: cause(said) for name, said in self.round().items() if isinstance(said, Exception)}
+            for name in failed.keys() - before.keys():
+                _log.error("%s: %s; this is tried again every %g s", name, failed[name], every)
+            for name in before.keys() - failed.keys():
+                _log.warning("%s: it can be worked for again", name)
+            before = failed
             stop.wait(every)
 
     def round(self) -> dict[str, Done | Exception]:
         """Do what is due for each slot, and return it by the names of their campaigns; or why it failed."""
         try:
             self.slots.refresh()
-        except CopyloomError as error:
-            return {"all": error}
-        found: dict[str, Done | Exception] = {}
+        except Exception as error:  # a server that went away, say
+            return {ALL: error}
+        found: dict[str, Done | Exception] = {
+            campaign_name(*name): InputError(why) for name, why in self.slots.unreadable.items()
+        }
         for slot in self.slots.all():
+            if slot.campaign in found:
+                continue
             try:
-                found[slot.campaign] = self.work(slot)
+                with span("work", tenant=slot.tenant, slot=slot.name):
+                    found[slot.campaign] = self.work(slot)
             except Exception as error:  # one slot must not stop the others
                 _log.debug("slot %s", slot.campaign, exc_info=error)
                 found[slot.campaign] = error
@@ -125,11 +137,13 @@ class Worker:
         campaign = self.slots.campaign(slot)
         feed = self._feeds.setdefault(
             slot.campaign, StorefrontFeed(self.engine, lambda: self.slots.get(slot.tenant, slot.name), campaign,
-                                          self.clock)
+                                          lambda: self._closing_at(slot))
         )  # fmt: skip
         before = len(campaign.state.closed)
-        loop.collect([campaign], [feed], self.ledger)
-        closed = len(campaign.state.closed) - before
+        with span("close"):
+            loop.collect([campaign], [feed], self.ledger)
+            closed = len(campaign.state.closed) - before
+            tell({"outcomes": closed})
         if closed and self._guarded(slot):
             return Done(closed)
         if not self.write or slot.settings.mode in ("off", "frozen"):
@@ -152,14 +166,15 @@ class Worker:
             self.slots.refresh()
         return bool(harm)
 
-    def watch_clock(self) -> None:
-        """Log that the clock jumped, since windows that it jumped over close too early or too late."""
-        steady, wall = time.monotonic(), self.clock()
-        jump = (wall - self._clocks[1]).total_seconds() - (steady - self._clocks[0])
-        if abs(jump) > _JUMP_SECONDS:
-            _log.error("the clock jumped by %+.0f seconds; windows that were open close %s", jump,
-                       "too early" if jump > 0 else "too late")  # fmt: skip
-        self._clocks = steady, wall
+    def _closing_at(self, slot: Slot) -> datetime:
+        """Return the time by which windows of a slot have ended: behind the clock while one is open over its jump."""
+        if self.watch is None:
+            return self.clock()
+        if jump := self.watch.jumped():
+            _log.error("the clock jumped by %+.0f seconds; no window that was open closes early", jump)
+        settings = self.slots.get(slot.tenant, slot.name).settings
+        longest = max(wait(settings, unexposed=True), wait(settings, unexposed=False))
+        return self.clock() - self.watch.skipped(longest.total_seconds())
 
     def _now(self, slot: Slot) -> Slot:
         """Return a slot as it is now: writing takes minutes, in which people change settings."""
@@ -172,12 +187,16 @@ class Worker:
     def _decide(self, shop: Workshop, slot: Slot, campaign: Campaign) -> int:
         """Write what is due, then admit, promote and publish; two steps, so that what was written is not lost."""
         some = [campaign]
-        belief = phases.learn(shop, some)
+        with span("learn"):
+            belief = phases.learn(shop, some)
         if shop.proposes(campaign.state):
-            with self.ledger.step(some, shop.writer.keep) as record:
+            with span("propose"), self.ledger.step(some, shop.writer.keep) as record:
                 record(phases.propose(shop, some, belief))
             self._approve(slot, campaign)
-        with self.ledger.step(some, shop.writer.keep) as record:
+        with (
+            span("publish", snapshot_id=len(campaign.state.snapshots)),
+            self.ledger.step(some, shop.writer.keep) as record,
+        ):
             record(phases.admit(shop, some, belief))
             record(phases.promote(shop, some))
             record(phases.publish(shop, some, belief))
@@ -194,8 +213,9 @@ class Worker:
     def _opened(self, slot: Slot, campaign: Campaign) -> Workshop:
         """Load what writes for a slot, and write its first mixtures unless they are on record."""
         given, opening = given_of(slot), campaign.state.opening
-        config, writer = hired(slot.config, given, self.engine, self.report, slot.campaign)
-        shop = loop.opened(config, given, writer, [campaign], [opening], self.ledger, self.report)
+        with span("load", model=slot.config.model):
+            config, writer = hired(slot.config, given, self.engine, self.report, slot.campaign)
+            shop = loop.opened(config, given, writer, [campaign], [opening], self.ledger, self.report)
         self._shops[slot.campaign] = shop
         self._approve(slot, campaign)
         return shop
@@ -204,10 +224,8 @@ class Worker:
         """Begin anew with a slot after an error: what is not on record may be wrong."""
         self._shops.pop(slot.campaign, None)
         campaign = self.slots.campaign(slot)
-        try:
+        with contextlib.suppress(Exception):  # the next round says what is wrong
             self.ledger.resume([campaign])
-        except CopyloomError:
-            return
 
 
 def given_of(slot: Slot) -> Given:

@@ -49,6 +49,7 @@ NOT_RUN = {
     r"copyloom (serve|worker)": "it goes on until it is stopped; tests/experiments/storefront",
     r"copyloom feed .*://": "it needs a server; tests/experiments/storefront/intake",
     r"curl": "it needs a service; tests/experiments/storefront",
+    r"pg_(dump|restore)": "it needs a server; tests/experiments/storefront/test_backup.py",
     r"\.ci/run": "it is what runs this test",
     r"pip install": "it installs",
     r"copyloom models get": "it downloads; tests/generator/test_models.py",

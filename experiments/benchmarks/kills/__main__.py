@@ -19,20 +19,34 @@ def main() -> int:
     parser.add_argument(
         "--database", action="append", help="new file of SQLite, or URL of an empty database; or several"
     )
+    parser.add_argument(
+        "--own-postgres", action="store_true", help="also on a PostgreSQL server of its own, which is killed too"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="JSON file of the results")
     asked = parser.parse_args()
     from embeddings.folders import replacing
     from experiments.benchmarks.kills.driver import run
+    from experiments.benchmarks.kills.postgres import Postgres
     from experiments.commands import console
 
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for number, database in enumerate(asked.database or [f"{folder}/shop.db"]):
+        for number, database in enumerate(asked.database or [f"{folder}/shop.db"][asked.own_postgres :]):
             kind = database.partition("://")[0] if "://" in database else "sqlite"
             found[kind if kind not in found else f"{kind} {number}"] = run(
                 database, asked.kills, Path(folder) / f"{number}.jsonl", asked.seed
             )
+    if asked.own_postgres:
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as of_server:
+            server = Postgres(Path(of_server))
+            server.start()
+            try:
+                found["killed postgresql"] = run(
+                    server.create("shop"), asked.kills, Path(folder, "history.jsonl"), asked.seed, server
+                )
+            finally:
+                server.stop()
     columns = [name for name in next(iter(found.values())) if name != "faults"]
     console.table("Killed under traffic", ["database", *columns, "faults"],
                   [[name, *(str(said.get(column, 0)) for column in columns), str(len(said["faults"]))]

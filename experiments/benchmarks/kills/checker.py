@@ -93,12 +93,12 @@ class _Checker:
         text = self.state.slate[row.place] if row.place < len(self.state.slate) else None
         right = {"event_id": event, "text": text, "propensity": row.propensity, "snapshot": row.snapshot,
                  "reason": row.reason}  # fmt: skip
-        given = self.state.opening.slate  # of these one stands in for a text that was withdrawn since
+        approved = {*self.state.opening.slate, *self.approvals}  # one of these stands in for what was withdrawn since
         for answer in answers:
-            withdrawn = answer[0] == "ok" and answer[1]["reason"] == "killed" and answer[1]["text"] in given
+            withdrawn = answer[0] == "ok" and answer[1]["reason"] == "killed" and answer[1]["text"] in approved
             if answer != ["ok", right | ({"text": answer[1]["text"], "reason": "killed"} if withdrawn else {})]:
                 yield _fault("answer", event, f"{answer}", f"{right}")
-            if answer[0] == "ok" and answer[1]["text"] not in {*self.state.opening.slate, *self.approvals}:
+            if answer[0] == "ok" and answer[1]["text"] not in approved:
                 yield _fault("approval", event, f"{answer[1]['text']!r} was served", "texts that were approved")
         if row.key not in self.closed:
             yield _fault("closing", event, "no outcome", "one, as all windows have ended")

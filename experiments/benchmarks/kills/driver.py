@@ -24,6 +24,7 @@ from typing import Any
 
 from experiments.benchmarks.kills.checker import CLICK_ABOVE, check
 from experiments.benchmarks.kills.history import History
+from experiments.benchmarks.kills.postgres import Postgres
 from experiments.benchmarks.kills.service import SLOT, Answer, serve, work
 from experiments.storefront import LiveCampaign, SlotSettings
 from experiments.storefront.folding import Fault
@@ -37,6 +38,8 @@ SETTINGS = SlotSettings(
 )  # fmt: skip
 _SERVICES, _WORKERS, _CLIENTS, _BACKLOG = 2, 2, 8, 150
 _PATIENCE_SECONDS = 60.0
+_SERVER_EVERY = 5
+"""Of so many kills one is the database server's, where there is one of our own."""
 _context = get_context("forkserver")  # so that who starts again need not import anything anew
 _context.set_forkserver_preload(["experiments.benchmarks.kills.service"])
 
@@ -230,8 +233,11 @@ class Editor:
                 return "publish", {"seed": rng.randrange(10**6)}
 
 
-def run(database: str, kills: int, history: Path, seed: int = 0) -> dict[str, Any]:
-    """Kill so many processes of a new shop under traffic, and return what happened and what is wrong."""
+def run(database: str, kills: int, history: Path, seed: int = 0, server: Postgres | None = None) -> dict[str, Any]:
+    """Kill so many processes of a new shop under traffic, and return what happened and what is wrong.
+
+    The server of the database is killed too, and started again, where it is given.
+    """
     rng, began = Random(seed), time.monotonic()
     LiveCampaign.open(database, SLOT, TEXTS, settings=SETTINGS).close()
     crew: list[Service | Closer] = [Service(database) for _ in range(_SERVICES)]
@@ -248,7 +254,7 @@ def run(database: str, kills: int, history: Path, seed: int = 0) -> dict[str, An
     editing = threading.Thread(target=editor.run, daemon=True)
     for thread in (*clients, editing):
         thread.start()
-    pauses = _kill(crew, database, kills, rng)
+    pauses = _kill(crew, database, kills, rng, server)
     editor.end()
     traffic.end()
     for thread in (editing, *clients):
@@ -263,15 +269,22 @@ def run(database: str, kills: int, history: Path, seed: int = 0) -> dict[str, An
         faults += check(history, engine)
     finally:
         engine.dispose()
-    return {"kills": kills, "pauses": pauses, "events": traffic.events, **dict(sorted(traffic.done.items())),
-            "seconds": round(time.monotonic() - began, 1), "faults": [str(fault) for fault in faults]}  # fmt: skip
+    of_server = kills // _SERVER_EVERY if server else 0
+    return {"kills": kills, "of the server": of_server, "pauses": pauses, "events": traffic.events,
+            **dict(sorted(traffic.done.items())), "seconds": round(time.monotonic() - began, 1),
+            "faults": [str(fault) for fault in faults]}  # fmt: skip
 
 
-def _kill(crew: list[Service | Closer], database: str, kills: int, rng: Random) -> int:
+def _kill(crew: list[Service | Closer], database: str, kills: int, rng: Random, server: Postgres | None) -> int:
     """Kill one process after the other, each replaced at once; stop some for a while, which others must not mind."""
     pauses = 0
-    for _ in range(kills):
+    for kill in range(1, kills + 1):
         time.sleep(rng.uniform(0.1, 0.6))
+        if server is not None and kill % _SERVER_EVERY == 0:
+            server.kill()
+            time.sleep(rng.uniform(0, 1))
+            server.start()
+            continue
         number = rng.randrange(len(crew))
         process = crew[number].process
         if rng.random() < 0.2 and process.pid is not None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from sqlalchemy.exc import DatabaseError
 
 from copyloom import CopyloomError
 from experiments.campaigns.campaign import Campaign
@@ -20,6 +22,7 @@ from experiments.storefront.slots import DEFAULT_TENANT, open_storefront
 from experiments.storefront.worker import Worker
 
 SLOT = "hero"
+Made = TypeVar("Made")
 Answer = tuple[str, Any]
 """ok, conflict, refused (by a rule) or failed, and what was said."""
 
@@ -27,7 +30,8 @@ Answer = tuple[str, Any]
 def serve(database: str, pipe: Connection, threads: int) -> None:
     """Answer what comes over a pipe, as (number, operation, arguments), until it is closed."""
     said = threading.Lock()
-    with LiveCampaign(open_storefront(database), SLOT) as hero, ThreadPoolExecutor(threads) as pool:
+    campaign = patiently(lambda: LiveCampaign(open_storefront(database), SLOT))
+    with campaign as hero, ThreadPoolExecutor(threads) as pool:
 
         def reply(number: int, operation: str, arguments: dict[str, Any]) -> None:
             found = answer(hero, operation, arguments)
@@ -43,7 +47,16 @@ def serve(database: str, pipe: Connection, threads: int) -> None:
 
 def work(database: str, every: float) -> None:
     """Close windows for ever; nothing is written, which takes a model."""
-    Worker(open_storefront(database), write=False).run(every, threading.Event())
+    patiently(lambda: Worker(open_storefront(database), write=False)).run(every, threading.Event())
+
+
+def patiently(make: Callable[[], Made]) -> Made:
+    """Return what can be made once the server of the database answers."""
+    while True:
+        try:
+            return make()
+        except (CopyloomError, DatabaseError):
+            time.sleep(0.1)
 
 
 def answer(hero: LiveCampaign, operation: str, arguments: dict[str, Any]) -> Answer:
@@ -59,7 +72,10 @@ def answer(hero: LiveCampaign, operation: str, arguments: dict[str, Any]) -> Ans
 
 
 def _decide(hero: LiveCampaign, event: str, **question: Any) -> dict[str, Any]:
-    return dict(vars(hero.decide(event, **question)))
+    said = hero.decide(event, **question)
+    if said.reason == "fallback":
+        raise ConnectionError("the decision is not on record")
+    return dict(vars(said))
 
 
 def _reward(hero: LiveCampaign, event: str, reward: str, value: float) -> str:

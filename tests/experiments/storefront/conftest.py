@@ -1,14 +1,8 @@
 """Databases of both kinds, and a clock that a test turns."""
 
-import os
-import pwd
-import shutil
-import signal
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+
+from experiments.benchmarks.kills.postgres import Postgres, programs
 
 TEXTS = ("Warm boots for cold days.", "Dry feet, whatever the weather.", "Boots that last ten winters.")
 
@@ -38,60 +34,25 @@ def clock() -> Hands:
     return Hands()
 
 
-def _programs() -> Path | None:
-    """The folder of PostgreSQL's programs, as Debian has it."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
-    if found:
-        return found[-1].parent
-    known = shutil.which("initdb")
-    return Path(known).parent if known else None
+@contextmanager
+def own_postgres(fsync: bool = False) -> Iterator[Postgres]:
+    """A PostgreSQL server that runs; skips where that is not installed."""
+    if programs() is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    with TemporaryDirectory(prefix="copyloom-postgres-") as folder:  # pytest tidies its own away, of other runs too
+        server = Postgres(Path(folder), fsync)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The address of a PostgreSQL server of the tests' own, on loopback, that ends with them."""
-    programs = _programs()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    with TemporaryDirectory(prefix="copyloom-postgres-") as folder:  # pytest tidies its own away, of other runs too
-        yield from _server(programs, Path(folder))
-
-
-def _server(programs: Path, folder: Path) -> Iterator[str]:
-    as_user: dict[str, Any] = {}
-    if os.geteuid() == 0:  # the server refuses to run as root
-        user = pwd.getpwnam("postgres")
-        os.chown(folder, user.pw_uid, user.pw_gid)
-        as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": [], "cwd": folder}
-    data = folder / "data"
-    subprocess.run([programs / "initdb", "-D", data, "-U", "copyloom", "-A", "trust", "--no-sync"],
-                   check=True, capture_output=True, **as_user)  # fmt: skip
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [programs / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", folder, "-c", "fsync=off"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **as_user,
-    )  # fmt: skip
-    try:
-        _wait_for(port)
-        yield f"postgresql://copyloom@127.0.0.1:{port}"
-    finally:
-        server.send_signal(signal.SIGINT)  # waits for nobody's connection
-        server.wait()
-
-
-def _wait_for(port: int) -> None:
-    import psycopg
-
-    for _ in range(100):
-        try:
-            psycopg.connect(f"postgresql://copyloom@127.0.0.1:{port}/postgres").close()
-        except psycopg.OperationalError:
-            time.sleep(0.1)
-        else:
-            return
-    raise RuntimeError("PostgreSQL does not answer")
+    with own_postgres() as server:
+        yield server.url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -13,6 +13,7 @@ from embeddings.database import open_database, writing
 from experiments.benchmarks.kills.checker import check
 from experiments.benchmarks.kills.driver import SETTINGS, TEXTS, Editor, perform
 from experiments.benchmarks.kills.history import History
+from experiments.benchmarks.kills.postgres import programs
 from experiments.benchmarks.kills.service import answer
 from experiments.storefront import LiveCampaign
 from experiments.storefront.worker import Worker
@@ -22,29 +23,19 @@ from .conftest import Hands
 KILLS = 6
 
 
-def test_nothing_is_lost_where_services_and_workers_are_killed(tmp_path, postgres):
+@pytest.mark.skipif(programs() is None, reason="PostgreSQL is not installed: apt-get install postgresql")
+def test_nothing_is_lost_where_services_workers_and_the_database_server_are_killed(tmp_path):
     """The short form of ``python -m experiments.benchmarks.kills``."""
-    import psycopg
-
-    with psycopg.connect(f"{postgres}/postgres", autocommit=True) as connection:
-        connection.execute("CREATE DATABASE kills")
-    databases = [f"--database={tmp_path / 'shop.db'}", f"--database={postgres}/kills"]
-    command = [
-        sys.executable,
-        "-m",
-        "experiments.benchmarks.kills",
-        f"--kills={KILLS}",
-        "--out",
-        tmp_path / "found.json",
-    ]
-    done = subprocess.run([*command, *databases], capture_output=True, text=True, timeout=300)
+    command = [sys.executable, "-m", "experiments.benchmarks.kills", f"--kills={KILLS}", "--own-postgres",
+               f"--database={tmp_path / 'shop.db'}", "--out", tmp_path / "found.json"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads((tmp_path / "found.json").read_text())
-    assert set(found) == {"sqlite", "postgresql"}
+    assert {name: said["of the server"] for name, said in found.items()} == {"sqlite": 0, "killed postgresql": 1}
     for said in found.values():
         assert said["faults"] == []
         assert said["kills"] == KILLS
-        assert min(said["decide"], said["reward"]) > 20
+        assert min(said["decide"], said["reward"]) > 5  # however busy the machine
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """A campaign in one process: what is acknowledged is on record, what comes twice counts once, in any order."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -217,3 +217,45 @@ def test_two_that_work_on_one_campaign_lose_nothing(hero, clock):
     assert (state.paused, list(state.usable)) == ({TEXTS[1]}, ["Boots with a heart."])
     other.refresh(campaigns[1])
     assert campaigns[1].state == state
+
+
+@pytest.mark.parametrize(("question", "why"), [
+    ({"event_id": "e" * 257}, "the event id has 257 characters; give 1 to 256"),
+    ({"event_id": "a\0b"}, "leave out NUL"),
+    ({"event_id": "\ud800"}, "surrogate"),
+    ({"event_id": 7}, "the event id is 7"),
+    ({"unit": "u" * 257}, "the unit has 257"),
+    ({"product": "p" * 257}, "the product has 257"),
+    ({"context": {"a": "x" * 4096}}, "at most 4096 are allowed"),
+    ({"context": {"a": float("nan")}}, "plain JSON"),
+    ({"context": {"a": object()}}, "plain JSON"),
+])  # fmt: skip
+def test_what_the_service_refuses_is_refused_without_it_too(hero, question, why):
+    with pytest.raises(InputError, match=why):
+        hero.decide(**question)
+
+
+@pytest.mark.parametrize(("reward", "why"), [
+    ({"value": 1.01}, "a number from 0 to 1"), ({"value": float("nan")}, "a number from 0 to 1"),
+    ({"value": True}, "a number from 0 to 1"), ({"value": "1"}, "a number from 0 to 1"),
+    ({"reward_id": "r" * 257}, "the reward id has 257"), ({"kind": "k" * 65}, "give 0 to 64"),
+    ({"kind": ""}, "the reward id has 0"), ({"happened_at": datetime(2026, 11, 29)}, "no time zone"),
+])  # fmt: skip
+def test_so_is_a_reward(hero, reward, why):
+    with pytest.raises(InputError, match=why):
+        hero.reward("e", **reward)
+
+
+def test_people_do_in_python_what_they_do_over_http(hero):
+    hero.write("Boots with a heart.", "anna", instead_of=TEXTS[0])
+    assert [(draft.text, draft.author) for draft in hero.waiting()] == [("Boots with a heart.", "anna")]
+    hero.approve("Boots with a heart.", "bert")
+    hero.pause(TEXTS[0], "bert", "sold out")
+    hero.pause(TEXTS[1], "bert")
+    hero.resume(TEXTS[0], "bert")
+    hero.retire(TEXTS[1], "bert", "old")
+    states = {draft.text: draft.state for draft in hero.texts()}
+    assert states == {TEXTS[0]: "live", TEXTS[1]: "retired", TEXTS[2]: "live", "Boots with a heart.": "approved"}
+    assert hero.kill("bert", "wrong price").mode == "off"
+    assert hero.decide().reason == "killed"
+    assert hero.kill("bert", on=True).mode == "online"
