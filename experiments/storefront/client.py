@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -89,6 +89,10 @@ def _fallen_back(call: _Call, fallback: str, error: Exception) -> Answer:
     return Answer(call.body["event_id"], fallback, "fallback")
 
 
+def _texts(slot: str, state: str, limit: int) -> dict[str, Any] | None:
+    return {"slot": slot, "limit": limit, **({"state": state} if state else {})}
+
+
 def _lines(events: Iterable[Mapping[str, Any]]) -> str:
     return "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events)
 
@@ -141,6 +145,15 @@ class Client:
         response = self._send(_Call("/v1/events", {}), content=_lines(events))
         return list(response.json()["results"])
 
+    def texts(self, slot: str, state: str = "", limit: int = 1000) -> Iterator[dict[str, Any]]:
+        """Yield the texts of a slot, or those in a state, newest first; `limit` are asked for at a time."""
+        where: str | None = "/v1/texts"
+        asked = _texts(slot, state, limit)
+        while where:
+            response = self._send(_Call(where, {}), "GET", params=asked)
+            yield from response.json()
+            where, asked = response.links.get("next", {}).get("url"), None
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
@@ -154,11 +167,11 @@ class Client:
     def _post(self, call: _Call) -> httpx.Response:
         return self._send(call, json=call.body)
 
-    def _send(self, call: _Call, **body: Any) -> httpx.Response:
+    def _send(self, call: _Call, method: str = "POST", **asked: Any) -> httpx.Response:
         failure = ServiceError(f"{call.path}: never asked")
         for _ in range(self.retries + 1):
             try:
-                response = self._http.post(call.path, **body)
+                response = self._http.request(method, call.path, **asked)
             except httpx.HTTPError as error:
                 failure = ServiceError(f"{call.path}: the service cannot be reached ({error})")
                 continue
@@ -207,6 +220,16 @@ class AsyncClient:
         response = await self._send(_Call("/v1/events", {}), content=_lines(events))
         return list(response.json()["results"])
 
+    async def texts(self, slot: str, state: str = "", limit: int = 1000) -> AsyncIterator[dict[str, Any]]:
+        """Yield the texts of a slot, or those in a state, newest first; `limit` are asked for at a time."""
+        where: str | None = "/v1/texts"
+        asked = _texts(slot, state, limit)
+        while where:
+            response = await self._send(_Call(where, {}), "GET", params=asked)
+            for one in response.json():
+                yield one
+            where, asked = response.links.get("next", {}).get("url"), None
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
@@ -220,11 +243,11 @@ class AsyncClient:
     async def _post(self, call: _Call) -> httpx.Response:
         return await self._send(call, json=call.body)
 
-    async def _send(self, call: _Call, **body: Any) -> httpx.Response:
+    async def _send(self, call: _Call, method: str = "POST", **asked: Any) -> httpx.Response:
         failure = ServiceError(f"{call.path}: never asked")
         for _ in range(self.retries + 1):
             try:
-                response = await self._http.post(call.path, **body)
+                response = await self._http.request(method, call.path, **asked)
             except httpx.HTTPError as error:
                 failure = ServiceError(f"{call.path}: the service cannot be reached ({error})")
                 continue

@@ -21,6 +21,7 @@ from embeddings.database import text_id
 from experiments.campaigns.state import State
 from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.tables import event_key
+from generator.brand_book import BrandBook, Rules
 
 Reason = Literal["bandit", "holdout", "shadow", "sticky", "killed", "fallback"]
 
@@ -110,6 +111,10 @@ class Slot:
         Of the settings.
     state : State
         Of its campaign.
+    brand : BrandBook
+        The tenant's.
+    brand_version : int
+        0 where there are no rules.
     about : mapping of str to frozenset of str
         The products that texts of a catalogue are about, by the texts' ids.
     records : mapping of str to tuple of str
@@ -125,8 +130,15 @@ class Slot:
     settings: SlotSettings
     version: int
     state: State
+    brand: BrandBook
+    brand_version: int
     about: Mapping[str, frozenset[str]] = field(default_factory=dict)
     records: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def rules(self) -> Rules:
+        """The brand's rules as they hold here."""
+        return self.brand.of(self.name)
 
     @property
     def campaign(self) -> str:

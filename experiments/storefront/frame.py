@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -60,24 +60,25 @@ def safe_route(templates: Environment) -> type[APIRoute]:
                 except AnswerError as answer:
                     response = answer.response
                 except TooLargeError:
-                    response = failed(413, "That was too much to take at once.")
+                    response = plain(templates, 413, "That was too much to take at once.")
                 except RequestValidationError:
-                    response = failed(404, "This is not the address of a page.")
+                    response = plain(templates, 404, "This is not the address of a page.")
                 except (CopyloomError, DatabaseError) as error:
                     _log.error("a page cannot be shown: %s", error)
-                    response = failed(
-                        503, "The page cannot be shown now. Try again soon; the log of the service says why."
-                    )
+                    words = "The page cannot be shown now. Try again soon; the log of the service says why."
+                    response = plain(templates, 503, words)
                 response.headers.update(_HEADERS)
                 return response
 
             return handle
 
-    def failed(status: int, words: str) -> Response:
-        page = templates.get_template("plain.html.j2").render(problem=words)
-        return HTMLResponse(page, status, {"Cache-Control": "no-store"})
-
     return SafeRoute
+
+
+def plain(templates: Environment, status: int, words: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a page of some words, for whoever is not known to be signed in."""
+    page = templates.get_template("plain.html.j2").render(problem=words)
+    return HTMLResponse(page, status, {"Cache-Control": "no-store", **(headers or {})})
 
 
 def page_environment() -> Environment:

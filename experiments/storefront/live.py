@@ -178,7 +178,7 @@ class LiveCampaign:
         self._threads.append(threading.Thread(target=worker.run, args=(every, self._stop), daemon=True))
         self._threads[-1].start()
 
-    def waiting(self) -> list[review.Draft]:
+    def waiting(self) -> list[review.Standing]:
         """Return what was written and waits for a person, the newest first."""
         self.slots.refresh()
         return review.waiting(self.slots.get(self.tenant, self.name).state)

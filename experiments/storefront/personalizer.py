@@ -96,7 +96,7 @@ def _ranking(slot: Slot, question: Question, choice: Choice, named: list[str]) -
 
 def _add(prefix: str, in_path: bool, called: str, listed: bool) -> None:
     """Add Personalizer's routes under a prefix."""
-    events = f"{prefix}/events/{{event}}"
+    events, missing = f"{prefix}/events/{{event}}", (404,) if in_path else ()
 
     def add(path: str, what: str, summary: str, status: int, how: dict[str, Any], endpoint: Callable[..., Any]) -> None:
         router.post(path, name=f"personalizer_{what}{called}", summary=summary, status_code=status,
@@ -109,12 +109,14 @@ def _add(prefix: str, in_path: bool, called: str, listed: bool) -> None:
         return await _rank(body, here, slot)
 
     async def activate_in(slot: SlotName, event: Id, here: Here) -> Response:
+        here.service.slots.get(here.key.tenant, slot)  # or say which there are
         return await _activate(event, here)
 
     async def activate_of(event: Id, here: Here) -> Response:
         return await _activate(event, here)
 
     async def reward_in(slot: SlotName, event: Id, body: PersonalizerReward, here: Here) -> Response:
+        here.service.slots.get(here.key.tenant, slot)
         return await _reward(event, body, here)
 
     async def reward_of(event: Id, body: PersonalizerReward, here: Here) -> Response:
@@ -123,9 +125,9 @@ def _add(prefix: str, in_path: bool, called: str, listed: bool) -> None:
     add(f"{prefix}/rank", "rank", "Ask for a ranking, and which text an event shows", 201,
         operation("decide", body=True, problems=(404, 409)), rank_in if in_path else rank_of)  # fmt: skip
     add(f"{events}/activate", "activate", "Tell that a deferred text was shown", 204,
-        operation("reward", problems=(503,)), activate_in if in_path else activate_of)  # fmt: skip
+        operation("reward", problems=(*missing, 503)), activate_in if in_path else activate_of)  # fmt: skip
     add(f"{events}/reward", "reward", "Tell what the shopper did; the same value twice counts once", 204,
-        operation("reward", body=True, problems=(503,)), reward_in if in_path else reward_of)  # fmt: skip
+        operation("reward", body=True, problems=(*missing, 503)), reward_in if in_path else reward_of)  # fmt: skip
 
 
 _add("/personalizer/v1.0", False, "", True)

@@ -77,7 +77,9 @@ def run(engine: Engine, host: str, port: int, options: Options, level: str, tell
     listening = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listening.getsockname()[1]}"
-    server = uvicorn.Server(uvicorn.Config(app, access_log=False, log_level="warning", server_header=False))
+    config = uvicorn.Config(app, access_log=False, log_level="warning", server_header=False,
+                            proxy_headers=bool(options.proxies), forwarded_allow_ips=list(options.proxies))  # fmt: skip
+    server = uvicorn.Server(config)
     threading.Thread(target=_tell_when_ready, args=(server, listening, lambda: tell(url)), daemon=True).start()
     signal.signal(signal.SIGTERM, _end)  # uvicorn ends in peace first
     steady()

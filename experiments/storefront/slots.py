@@ -26,7 +26,8 @@ from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.decide import Slot, campaign_name
 from experiments.storefront.journal import Clock, now
 from experiments.storefront.products import Catalogue, catalogue_of
-from experiments.storefront.tables import AuditRow, ImportRow, SettingsRow, SlotRow, TenantRow, event_key
+from experiments.storefront.tables import AuditRow, BrandRow, ImportRow, SettingsRow, SlotRow, TenantRow, event_key
+from generator.brand_book import BrandBook
 from generator.models import SHIPPED, WRITER, is_there
 
 DEFAULT_TENANT = "default"
@@ -110,6 +111,7 @@ class Slots:
         self._by_id: dict[int, Slot] = {}
         self._imports: dict[int, int] = {}
         self._catalogues: dict[int, Catalogue] = {}
+        self._brands: dict[str, tuple[int, BrandBook]] = {}
         self._lock, self._stop = threading.Lock(), threading.Event()
         self.failed: str | None = None
         self._read_at = time.monotonic()
@@ -165,6 +167,7 @@ class Slots:
                                    & (SettingsRow.version == latest.c.version))  # fmt: skip
                 settings = {row.slot_id: (row.version, row.body) for row in connection.execute(query)}
                 self._read_catalogues(connection, rows)
+                self._read_brands(connection)
             for row in rows:
                 self._update(row, *settings[row.id])
             self._read_at = time.monotonic()
@@ -181,6 +184,7 @@ class Slots:
     def _update(self, row: Any, version: int, body: str) -> None:
         name = campaign_name(row.tenant, row.name)
         known = self._slots.get((row.tenant, row.name))
+        brand_version, brand = self._brands.get(row.tenant, (0, BrandBook()))
         if known is None:
             config = SlotConfig.model_validate_json(row.config)
             seeds = (config.seed, int(event_key(row.tenant, row.name)[:8], 16))
@@ -189,11 +193,12 @@ class Slots:
         else:
             config = known.config
             self.ledger.refresh(self._campaigns[name])
-            same = known.state is self._campaigns[name].state and known.about is self._catalogues[row.id].about
-            if same and known.version == version:
+            same = known.version == version and known.brand_version == brand_version
+            same = same and known.about is self._catalogues[row.id].about
+            if same and known.state is self._campaigns[name].state:
                 return
         slot = Slot(row.id, row.tenant, row.name, row.secret, config, row.subject,
-                    SlotSettings.model_validate_json(body), version, self._campaigns[name].state,
+                    SlotSettings.model_validate_json(body), version, self._campaigns[name].state, brand, brand_version,
                     self._catalogues[row.id].about, self._catalogues[row.id].records)  # fmt: skip
         self._slots[row.tenant, row.name] = self._by_id[row.id] = slot
 
@@ -206,6 +211,15 @@ class Slots:
             if self._imports.get(row.id) != many:
                 self._catalogues[row.id] = catalogue_of(connection, row.tenant, row.id) if many else Catalogue({}, {})
                 self._imports[row.id] = many
+
+    def _read_brands(self, connection: Connection) -> None:
+        """Read the brand rules of tenants that have others since."""
+        versions = select(BrandRow.tenant, func.max(BrandRow.version).label("version")).group_by(BrandRow.tenant)
+        for tenant, version in connection.execute(versions).all():
+            if self._brands.get(tenant, (0,))[0] != version:
+                query = select(BrandRow.body).where(BrandRow.tenant == tenant, BrandRow.version == version)
+                body = connection.execute(query).scalar_one()
+                self._brands[tenant] = version, BrandBook.model_validate_json(body)
 
     def _follow(self, every: float) -> None:
         while not self._stop.wait(every):

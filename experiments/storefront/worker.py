@@ -12,24 +12,29 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from copyloom import CopyloomError, Report
-from embeddings.database import reading
+from embeddings.database import reading, writing
 from experiments import loop
 from experiments.campaigns import phases
 from experiments.campaigns.campaign import Campaign
-from experiments.campaigns.events import Reviewed
+from experiments.campaigns.events import Happening, Reviewed
 from experiments.campaigns.given import Given
 from experiments.campaigns.ledger import Ledger
 from experiments.campaigns.workshop import Workshop, hired
+from experiments.storefront import review
+from experiments.storefront.brand import check_version, note
 from experiments.storefront.decide import Slot
 from experiments.storefront.feeds import StorefrontFeed
 from experiments.storefront.journal import Clock, now
 from experiments.storefront.outbox import GUARD, Outbox
 from experiments.storefront.overview import Tallies, compare, guardrails
+from experiments.storefront.predictions import keep_predictions, predict
+from experiments.storefront.screening import screen
 from experiments.storefront.slots import Slots, switch
 from generator.record import ProductRecord
 
@@ -90,6 +95,8 @@ class Worker:
         self._shops: dict[str, Workshop] = {}
         self._feeds: dict[str, StorefrontFeed] = {}
         self._tallies = Tallies()
+        self._screened: dict[int, tuple[int, int]] = {}
+        self._read_until: dict[int, tuple[int, int]] = {}
         self._clocks = time.monotonic(), clock()
 
     def run(self, every: float, stop: threading.Event) -> None:
@@ -130,14 +137,41 @@ class Worker:
         before = len(campaign.state.closed)
         loop.collect([campaign], [feed], self.ledger)
         closed = len(campaign.state.closed) - before
+        self._screen(slot)
         if closed and self._guarded(slot):
             return Done(closed)
         if not self.write or slot.settings.mode in ("off", "frozen"):
             return Done(closed)
         drafts = len(campaign.state.drafts)
         shop = self._shops.get(slot.campaign) or self._opened(slot, campaign)
+        shop.writer.checker.also = slot.rules.refusals
+        self._read(shop, slot, campaign)
         published = self._decide(shop, slot, campaign) if self._due(slot, campaign) else None
         return Done(closed, published, len(campaign.state.drafts) - drafts)
+
+    def _screen(self, slot: Slot) -> None:
+        """Hold the texts of a slot to the brand rules that hold now, where rules or texts are new."""
+        known = slot.brand_version, len(slot.state.drafts)
+        if self._screened.get(slot.id) == known:
+            return
+        found = screen(self.engine, self.slots, slot, self.clock)
+        for one in found:
+            if one.did:
+                _log.warning("slot %s: %r breaks the brand rules, version %d: %s", slot.campaign, one.text, one.version,
+                             one.did)  # fmt: skip
+        self._screened[slot.id] = known
+
+    def _read(self, shop: Workshop, slot: Slot, campaign: Campaign) -> None:
+        """Keep sentence vectors of what people wrote and of the brand's examples: pages read no text themselves."""
+        tone, state = slot.brand.tone, campaign.state
+        known = slot.brand_version, len(state.drafts)
+        if self._read_until.get(slot.id) == known:
+            return
+        texts = list(dict.fromkeys([*state.slate, *state.authors, *tone.good, *tone.bad]))
+        shop.writer.sentence_vectors(texts)  # before the lock is taken
+        with writing(self.engine) as connection:
+            shop.writer.encoder.keep(connection, texts)
+        self._read_until[slot.id] = known
 
     def _guarded(self, slot: Slot) -> bool:
         """Turn a slot off that does harm, where its settings say so; and say whether that was done."""
@@ -177,24 +211,41 @@ class Worker:
             with self.ledger.step(some, shop.writer.keep) as record:
                 record(phases.propose(shop, some, belief))
             self._approve(slot, campaign)
-        with self.ledger.step(some, shop.writer.keep) as record:
+        waiting = [one.text for one in review.waiting(campaign.state)]
+        expected = predict(shop, belief, waiting)
+
+        def keep(connection: Connection, events: Sequence[Happening]) -> None:
+            shop.writer.keep(connection, events)
+            keep_predictions(connection, slot, len(campaign.state.snapshots) - 1, expected)
+
+        with self.ledger.step(some, keep) as record:
             record(phases.admit(shop, some, belief))
             record(phases.promote(shop, some))
             record(phases.publish(shop, some, belief))
         return len(campaign.state.snapshots) - 1
 
     def _approve(self, slot: Slot, campaign: Campaign) -> None:
-        """Approve in nobody's name what was written, where the slot's settings say so and no person spoke meanwhile."""
-        auto_approve, state = self._now(slot).settings.auto_approve, campaign.state
-        texts = [text for text in state.usable if text not in state.reviews and not state.authors.get(text)]
-        if auto_approve and texts:
-            with Ledger(self.engine).step([campaign]) as record:  # not shared: it fails if it is overtaken
+        """Approve in nobody's name what was written, where the slot's settings say so and no person spoke meanwhile.
+
+        What breaks the brand rules that hold now waits for a person.
+        """
+        slot, state = self._now(slot), campaign.state
+        texts = [text for text in state.usable if text not in state.reviews and not state.authors.get(text)
+                 and not slot.rules.refusals(text)]  # fmt: skip
+
+        def keep(connection: Connection, events: Sequence[Happening]) -> None:
+            check_version(connection, slot.tenant, slot.brand_version)
+            note(connection, slot, {text: ((), "") for text in texts}, self.clock())
+
+        if slot.settings.auto_approve and texts:
+            with Ledger(self.engine).step([campaign], keep) as record:  # not shared: it fails if it is overtaken
                 record([[Reviewed(texts=tuple(texts), approved=True, by=AUTOMATIC, reason="setting auto_approve")]])
 
     def _opened(self, slot: Slot, campaign: Campaign) -> Workshop:
         """Load what writes for a slot, and write its first mixtures unless they are on record."""
         given, opening = given_of(slot), campaign.state.opening
         config, writer = hired(slot.config, given, self.engine, self.report, slot.campaign)
+        writer.checker.also = slot.rules.refusals
         shop = loop.opened(config, given, writer, [campaign], [opening], self.ledger, self.report)
         self._shops[slot.campaign] = shop
         self._approve(slot, campaign)
