@@ -146,7 +146,7 @@ class Client:
         return list(response.json()["results"])
 
     def texts(self, slot: str, state: str = "", limit: int = 1000) -> Iterator[dict[str, Any]]:
-        """Yield the texts of a slot, or those in a state, newest first; `limit` are asked for at a time."""
+        """Yield the texts of a slot, or those in a state, as they came; `limit` are asked for at a time."""
         where: str | None = "/v1/texts"
         asked = _texts(slot, state, limit)
         while where:
@@ -221,7 +221,7 @@ class AsyncClient:
         return list(response.json()["results"])
 
     async def texts(self, slot: str, state: str = "", limit: int = 1000) -> AsyncIterator[dict[str, Any]]:
-        """Yield the texts of a slot, or those in a state, newest first; `limit` are asked for at a time."""
+        """Yield the texts of a slot, or those in a state, as they came; `limit` are asked for at a time."""
         where: str | None = "/v1/texts"
         asked = _texts(slot, state, limit)
         while where:

@@ -89,7 +89,7 @@ def texts(
     request: Request, response: Response, slot: SlotName, here: Here, state: review.TextState | None = None,
     limit: Count = 1000, cursor: Annotated[int | None, Query(ge=0, lt=2**31)] = None,
 ) -> list[TextAnswer]:  # fmt: skip
-    """Return texts of a slot, or those in a state, newest first.
+    """Return texts of a slot, or those in a state, in the order in which they came.
 
     Where there are more than `limit`, the header `Link` has the address of the next page (`rel="next"`), whose `cursor`
     goes on behind the last text, whatever was written meanwhile.
@@ -97,8 +97,8 @@ def texts(
     known = _of(here, slot).state
     numbers = review.numbers(known)
     found = [one for one in review.texts(known) if state in (None, one.state)
-             and (cursor is None or numbers[one.text] < cursor)]  # fmt: skip
-    found.sort(key=lambda one: -numbers[one.text])
+             and (cursor is None or numbers[one.text] > cursor)]  # fmt: skip
+    found.sort(key=lambda one: numbers[one.text])
     if len(found) > limit:
         after = request.url.include_query_params(cursor=numbers[found[limit - 1].text])
         response.headers["Link"] = f'<{after.path}?{after.query}>; rel="next"'

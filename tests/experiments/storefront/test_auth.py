@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from copyloom import InputError
@@ -120,9 +121,30 @@ def test_a_key_that_sends_too_much_is_told_when_to_go_on(make_shop, tmp_path):
     assert 1 <= int(said.headers["retry-after"]) <= 3600
     assert "3 per 1 hour" in said.json()["detail"]
     assert shop.client.get("/v1/slots", headers=other).status_code == 200
-    lines = "\n".join(['{"type": "expose", "event_id": "e"}'] * 4)
-    again = shop.key("reward")
-    assert shop.client.post("/v1/events", content=lines, headers=again).status_code == 429
+    line, again = '{"type": "expose", "event_id": "e"}\n', shop.key("reward")
+    assert shop.client.post("/v1/events", content=line * 4, headers=again).status_code == 413  # it never could
+    assert shop.client.post("/v1/events", content=line * 3, headers=again).status_code == 429  # one is used up
+    fresh = shop.key("reward")
+    assert shop.client.post("/v1/events", content=line * 3, headers=fresh).status_code == 200
+
+
+def test_a_visitor_uses_up_no_more_than_her_own_of_a_public_key(make_shop, tmp_path):
+    shop = make_shop(str(tmp_path / "shop.db"), rate_limit="9/hour", address_limit="2/hour")
+    presented, key = make_key(shop.engine, "default", "page", ["decide", "reward"], by="anna", public=True)
+    shop.app.state.service.keys.refresh()
+    assert key.public
+
+    def ask(address: str, times: int) -> list[int]:
+        client = TestClient(shop.app, client=(address, 1), headers={"Authorization": f"Bearer {presented}"})
+        return [client.post("/v1/expose", json={"event_id": "e"}).status_code for _ in range(times)]
+
+    assert ask("203.0.113.7", 4) == [204, 204, 429, 429]
+    assert ask("2001:db8::7", 3) == [204, 204, 429]
+    assert ask("2001:db8::8", 1) == [429]  # of the same /64
+    others = shop.key("reward")
+    assert shop.client.post("/v1/expose", json={"event_id": "e"}, headers=others).status_code == 204
+    with pytest.raises(InputError, match="cannot have the scope 'admin'"):
+        make_key(shop.engine, "default", "page", ["decide", "admin"], by="anna", public=True)
 
 
 def test_a_rate_limit_that_cannot_be_read_is_refused(make_shop, tmp_path):

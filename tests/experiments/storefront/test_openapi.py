@@ -72,8 +72,9 @@ def test_fuzzed_from_its_description_it_neither_fails_nor_lies(shop, mode):
         def ask(case):
             nonlocal tried
             tried += 1
-            # Actions that are no texts of the slot are fit, and refused nevertheless.
-            excluded = [positive_data_acceptance] if case.path.endswith("/rank") else []
+            # Actions that are no texts of the slot are fit, and refused nevertheless; so is another version's ETag.
+            refused = case.path.endswith("/rank") or (case.path, case.method) == ("/v1/brand", "PUT")
+            excluded = [positive_data_acceptance] if refused else []
             case.call_and_validate(headers=key, excluded_checks=excluded)
 
         with contextlib.suppress(Unsatisfiable):  # some take nothing that could be wrong

@@ -139,3 +139,14 @@ def totals(shop, clock, seconds: float = 1806) -> tuple[int, int]:
     worker.round()
     shown, clicked = worker.slots.campaign(worker.slots.get("default", "hero")).state.totals
     return int(shown.sum()), int(clicked.sum())
+
+
+def test_a_slot_that_is_not_there_is_said_in_both_shapes_of_errors(shop):
+    key = shop.key()
+    for what, body in (("rank", {}), ("events/e/activate", None), ("events/e/reward", {"value": 1})):
+        said = shop.client.post(f"/slots/none/personalizer/v1.0/{what}", json=body, headers=key)
+        found = said.json()
+        assert (said.status_code, found["status"]) == (404, 404)
+        assert found["error"] == {"code": "ResourceNotFound", "message": found["detail"]}
+        assert "the slots are: hero" in found["detail"]
+    assert "error" not in shop.client.get("/v1/texts?slot=none", headers=key).json()
