@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import regex
 import yaml
@@ -234,8 +234,27 @@ class BrandBook(Rules):
 
     def yaml(self) -> str:
         """Return the rules as `read` takes them; "" where there are none."""
-        said = self.written()
-        return yaml.safe_dump(said, sort_keys=False, allow_unicode=True, width=100) if said else ""
+        said = _inline(self.written())
+        return yaml.dump(said, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100) if said else ""
+
+
+class _Line(list[object]):
+    """A list that is written in one line."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes lists within rules in one line, and the others an entry a line, as versions are compared by lines."""
+
+
+_Dumper.add_representer(_Line, lambda dumper, one: dumper.represent_sequence("tag:yaml.org,2002:seq", one, True))
+
+
+def _inline(said: Any, name: str = "") -> Any:
+    if isinstance(said, dict):
+        return {key: _inline(one, key) for key, one in said.items()}
+    if isinstance(said, list) and name in ("characters", "words", "claims", "one of"):
+        return _Line(said)
+    return [_inline(one, "one of") for one in said] if isinstance(said, list) else said
 
 
 def _holds(text: str, words: str) -> bool:

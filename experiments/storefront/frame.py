@@ -20,6 +20,7 @@ from copyloom import CopyloomError
 from embeddings.database import text_id
 from experiments.reports.report import environment
 from experiments.storefront.sessions import TooLargeError
+from experiments.storefront.tone import enough
 
 _log = logging.getLogger(__name__)
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -88,7 +89,8 @@ def page_environment() -> Environment:
     found.filters["moment"] = lambda at: at.strftime("%d %b %Y, %H:%M UTC")
     found.filters["points"] = _points
     found.filters["quote"] = quote
-    found.globals.update(text_id=text_id, mode_words=_MODES)
+    found.filters["signed"] = lambda value: f"{value:+.2f}".replace("-", "−")
+    found.globals.update(text_id=text_id, mode_words=_MODES, tone_enough=enough)
     return found
 
 

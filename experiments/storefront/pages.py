@@ -32,6 +32,7 @@ from experiments.storefront.service import Options
 from experiments.storefront.sessions import LOGIN_COOKIE, Form, Session, Sessions, base, login_token, read_form
 from experiments.storefront.slots import Slots, change_settings, switch
 from experiments.storefront.tables import AuditRow, SettingsRow
+from experiments.storefront.tone import enough
 from experiments.storefront.views import Beside, Card, card, counted
 from generator.brand_book import BrandBook
 
@@ -393,7 +394,7 @@ class _Pages:
 
     def _beside(self, slot: Slot, texts: Sequence[str]) -> Beside:
         tone = slot.brand.tone
-        vectors = vectors_of(self.engine, [*texts, *tone.good, *tone.bad]) if tone.good and tone.bad else {}
+        vectors = vectors_of(self.engine, [*texts, *tone.good, *tone.bad]) if enough(tone) else {}
         return Beside(predictions(self.engine, slot), screening.versions_of(self.engine, slot, texts), vectors)
 
     def _brand(

@@ -85,8 +85,8 @@ def embedding_map(engine: Engine, state: State, path: str) -> Map:
     points = [_point(state, text, standing.get(text), now.get(text, 0.0), place, path)
               for text, place in zip(known, places, strict=True)]  # fmt: skip
     points.sort(key=lambda point: -point["shown"])
-    for number, point in enumerate(points[:_LABELS], start=1):
-        point["label"] = str(number) if point["shown"] else ""
+    for number, point in enumerate(points, start=1):
+        point["label"] = str(number) if point["shown"] and number <= _LABELS else ""
     return Map(points, explained, len(texts) - len(known))
 
 

@@ -171,7 +171,9 @@ def test_over_http_nobodys_change_is_lost(shop):
     assert [one["by"] for one in shop.client.get("/v1/brand/versions", headers=looks).json()] == ["anna"]
     checked = shop.client.post("/v1/brand/check", json={"texts": [WARM, DRY]}, headers=looks).json()
     assert [one["refusals"] for one in checked] == [["the brand bans 'days'"], []]
-    wrong = shop.client.put("/v1/brand", json={"rules": {"baned": []}, "reason": "x"}, headers=bert | {"If-Match": '"1"'})
+    wrong = shop.client.put(
+        "/v1/brand", json={"rules": {"baned": []}, "reason": "x"}, headers=bert | {"If-Match": '"1"'}
+    )
     assert (wrong.status_code, wrong.json()["errors"][0]["where"]) == (422, "body.rules.baned")
 
 

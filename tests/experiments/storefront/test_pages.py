@@ -16,8 +16,8 @@ from embeddings.summary import Lineage
 from experiments.campaigns.events import Draft, Written
 from experiments.storefront.decide import Question
 from experiments.storefront.pages import pages
-from experiments.storefront.slots import Slots
 from experiments.storefront.predictions import Predicted, keep_predictions
+from experiments.storefront.slots import Slots
 
 from .example import SLOT, TENANT, Clock, fill, happen, keys, publish
 
@@ -131,7 +131,14 @@ def test_who_tries_many_keys_or_asks_without_end_is_told_when_to_go_on(shop):
 def test_a_forged_session_is_none(shop):
     browser = Browser(shop).sign_in("cleo-key")
     value = browser.client.cookies["copyloom_session"]
-    for forged in (value[:-1], f"{value}x", value.swapcase(), "é", "-", sha256(f"session\0{value}".encode()).hexdigest()):
+    for forged in (
+        value[:-1],
+        f"{value}x",
+        value.swapcase(),
+        "é",
+        "-",
+        sha256(f"session\0{value}".encode()).hexdigest(),
+    ):
         response = asyncio.run(httpx.AsyncClient(transport=httpx.ASGITransport(shop), base_url="http://shop").get(
             HERO, headers={"cookie": f"copyloom_session={quote(forged, safe='=._-')}"}))  # fmt: skip
         assert response.status_code == 303
