@@ -87,11 +87,12 @@ class Pattern(_Part):
 
 
 class Length(_Part):
-    """How long a text may be: from and to, both included.
+    """How long a text may be.
 
     Parameters
     ----------
     characters, words : tuple of int, optional
+        From and to, both included: ``[20, 90]``.
     """
 
     characters: tuple[int, int] | None = None
@@ -112,6 +113,7 @@ class Tone(_Part):
     Parameters
     ----------
     good, bad : tuple of str
+        Examples; three of each at least, or nothing is said.
     """
 
     good: Annotated[tuple[Words, ...], Field(max_length=_MANY)] = ()
