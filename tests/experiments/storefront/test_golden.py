@@ -1,15 +1,22 @@
 """With the model that writes: a worker's loop over a shop, and every snapshot of it learned again from the ledger."""
 
 import json
+import re
 from hashlib import sha256
 
 import pytest
 from sqlalchemy import text
 
-from embeddings.database import open_database, writing
+from embeddings.database import open_database, text_id, writing
+from embeddings.encoded import vectors_of
 from experiments.storefront import LiveCampaign, SlotSettings
+from experiments.storefront.brand import set_book
+from experiments.storefront.decide import Slot
 from experiments.storefront.golden import publish_again
+from experiments.storefront.predictions import predictions
+from experiments.storefront.screening import versions_of
 from experiments.storefront.verify import verify
+from generator.brand_book import BrandBook, Tone
 
 from .conftest import Hands
 
@@ -58,3 +65,36 @@ def test_what_is_learned_again_is_what_was_published(shop):
     assert many == 2
     assert [fault.subject for fault in faults] == ["snapshot 2"]
     engine.dispose()
+
+
+def test_the_worker_writes_under_the_rules_of_the_day_and_says_what_it_expects(tmp_path, clock):
+    with LiveCampaign.open(
+        tmp_path / "shop.db", "hero", TEXTS, settings=SlotSettings(holdout=0.0), clock=clock, model="copyloom-tiny",
+        device="cpu", impressions=20, proposer=SMALL,
+    ) as hero:  # fmt: skip
+
+        def work() -> Slot:
+            for number in range(20):
+                decision = hero.decide()
+                if number % 3 == 0:
+                    hero.reward(decision.event_id)
+            clock.turn(1900)
+            assert hero.work().published
+            return hero.slots.get("default", "hero")
+
+        slot = work()
+        expected = predictions(hero.engine, slot)
+        waiting = {text_id(one.text) for one in hero.waiting()}
+        assert waiting
+        assert set(expected) == waiting
+        assert all(0 < one.low < one.rate < one.high < 1 for one in expected.values())
+        before = len(slot.state.drafts)
+        book = BrandBook(banned=["the"], when_broken="tell", tone=Tone(good=["Made to last."], bad=["Wow."]))
+        set_book(hero.engine, "default", book, "anna", "no articles", clock=clock)
+        slot = work()
+        fresh = slot.state.drafts[before:]
+        assert fresh
+        broke = [draft for draft in fresh if re.search(r"\bthe\b", draft.text, re.IGNORECASE)]
+        assert all("banned" in {refusal.code for refusal in draft.refusals} for draft in broke)
+        assert len(vectors_of(hero.engine, ["Made to last.", "Wow.", *TEXTS])) == 5
+        assert set(versions_of(hero.engine, slot, [draft.text for draft in slot.state.drafts[:before]]).values()) == {1}
