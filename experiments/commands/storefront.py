@@ -49,7 +49,7 @@ def serve(
     ] = "1200/minute",
     proxy: Annotated[
         list[str] | None,
-        typer.Option(help="Address or network of a proxy whose X-Forwarded-For is believed; once for each."),
+        typer.Option(help="Address or network of a proxy on another machine, whose X-Forwarded-For is believed."),
     ] = None,
     timeout: Annotated[
         float, typer.Option(help="Seconds that a page waits for the database before it gets the baseline.", min=0.01)
@@ -70,7 +70,7 @@ def serve(
     if not demo and (folder, model) != (None, None):
         raise InputError("--folder and --model are of a demo; with --database leave them out")
     options = Options(rate_limit=rate_limit, address_limit=address_limit, timeout_seconds=timeout,
-                      origins=tuple(origin or ()), proxies=tuple(proxy or ()))  # fmt: skip
+                      origins=tuple(origin or ()), proxies=(*Options.proxies, *(proxy or ())))  # fmt: skip
     options.check()
     level = _level(log_level or ("warning" if demo else "info"))
     if database is not None:

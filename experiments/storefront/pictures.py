@@ -108,5 +108,5 @@ def _point(
     shown = standing is not None and standing.state in ("live", "approved")
     kind = ("written" if shown else "written, not shown") if new else "stored" if shown else "stored, other"
     return {"x": place[0], "y": place[1], "kind": kind, "text": text, "shown": share,
-            "parents": [parent for parent, _ in provenance.parents_of(state, text)],
+            "parents": [parent for parent, _ in provenance.parents_of(state, text)] if new else [],
             "href": f"{path}/texts/{text_id(text)}"}  # fmt: skip

@@ -78,7 +78,7 @@ def run(engine: Engine, host: str, port: int, options: Options, level: str, tell
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listening.getsockname()[1]}"
     config = uvicorn.Config(app, access_log=False, log_level="warning", server_header=False,
-                            proxy_headers=bool(options.proxies), forwarded_allow_ips=list(options.proxies))  # fmt: skip
+                            forwarded_allow_ips=list(options.proxies))  # fmt: skip
     server = uvicorn.Server(config)
     threading.Thread(target=_tell_when_ready, args=(server, listening, lambda: tell(url)), daemon=True).start()
     signal.signal(signal.SIGTERM, _end)  # uvicorn ends in peace first

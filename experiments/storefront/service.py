@@ -52,7 +52,8 @@ class Options:
     origins : tuple of str
         Web sites whose pages may ask directly (CORS).
     proxies : tuple of str
-        Addresses or networks of proxies whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed.
+        Addresses or networks of proxies whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed; one on the
+        same machine unless given.
     """
 
     rate_limit: str = "60000/minute"
@@ -63,7 +64,7 @@ class Options:
     ready_seconds: float = 0.2
     every_seconds: float = 0.5
     origins: tuple[str, ...] = ()
-    proxies: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ("127.0.0.1", "::1")
 
     def check(self) -> None:
         """Raise InputError where a limit or a proxy cannot be read."""

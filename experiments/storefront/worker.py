@@ -27,7 +27,7 @@ from experiments.campaigns.given import Given
 from experiments.campaigns.ledger import Ledger
 from experiments.campaigns.workshop import Workshop, hired
 from experiments.storefront import review
-from experiments.storefront.brand import check_version, note
+from experiments.storefront.brand import StaleError, check_version, note
 from experiments.storefront.decide import Slot
 from experiments.storefront.feeds import StorefrontFeed
 from experiments.storefront.journal import Clock, now
@@ -154,7 +154,10 @@ class Worker:
         known = slot.brand_version, len(slot.state.drafts)
         if self._screened.get(slot.id) == known:
             return
-        found = screen(self.engine, self.slots, slot, self.clock)
+        try:
+            found = screen(self.engine, self.slots, slot, self.clock)
+        except StaleError:  # there are newer rules, for the next round
+            return
         for one in found:
             if one.did:
                 _log.warning("slot %s: %r breaks the brand rules, version %d: %s", slot.campaign, one.text, one.version,
@@ -238,7 +241,8 @@ class Worker:
             note(connection, slot, {text: ((), "") for text in texts}, self.clock())
 
         if slot.settings.auto_approve and texts:
-            with Ledger(self.engine).step([campaign], keep) as record:  # not shared: it fails if it is overtaken
+            # Not shared: it fails if it is overtaken; with newer brand rules they wait for the next time.
+            with contextlib.suppress(StaleError), Ledger(self.engine).step([campaign], keep) as record:
                 record([[Reviewed(texts=tuple(texts), approved=True, by=AUTOMATIC, reason="setting auto_approve")]])
 
     def _opened(self, slot: Slot, campaign: Campaign) -> Workshop:
