@@ -471,14 +471,15 @@ def brand_history(database: Shop, tenant: Tenant = DEFAULT, as_json: Json = Fals
     versions = differences(history(open_storefront(database, create=False), tenant))
     found = [{"version": one.number, "by": one.by, "reason": one.reason, "at": _iso(one.at),
               "rules": one.book.written()} for one, _ in versions]  # fmt: skip
-    marks = {"added": "+ ", "removed": "- ", "same": "  "}
-    rows = [[str(one.number), _iso(one.at) or "", one.by, one.reason,
-             "\n".join(marks[how] + line for line, how in lines)] for one, lines in versions]  # fmt: skip
-    console.deliver(
-        {"versions": found},
-        lambda _: console.table(f"Brand rules of {tenant}", ["version", "set", "by", "why", "changed"], rows),
-        as_json,
-    )
+    marks = {"added": "+", "removed": "-", "same": " "}
+
+    def show(_: Any) -> None:
+        for one, lines in versions:
+            console.out.print(f"version {one.number}, {_iso(one.at)}, by {one.by}: {one.reason}", markup=False)
+            for line, how in lines:
+                console.out.print(f"  {marks[how]} {line}", markup=False)
+
+    console.deliver({"versions": found}, show, as_json)
 
 
 def _show_checked(found: dict[str, Any]) -> None:
