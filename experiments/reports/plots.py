@@ -324,7 +324,8 @@ def _draw_map(size: Size, points: Sequence[Mapping[str, Any]], lines: int, label
     parts += [_mark(p, frame.at(p["x"], p["y"]), most) for p in (*written, *stored)]
     parts += [_text(places[p["text"]][0] + 9, places[p["text"]][1] - 7, p["label"], "start", "letter")
               for p in points if p.get("label")]  # fmt: skip
-    return _svg(size, label, parts)
+    role = "group" if any(p.get("href") for p in points) else "img"  # an image has no links
+    return _svg(size, label, parts, role)
 
 
 def _mark(point: Mapping[str, Any], place: tuple[float, float], most: float) -> Markup:
@@ -343,7 +344,10 @@ def _mark(point: Mapping[str, Any], place: tuple[float, float], most: float) -> 
     else:
         shape = Markup('<path class="pt about" d="M{:.1f} {:.1f}l6 6l-6 6l-6 -6z">{}</path>')
         mark = shape.format(x, y - 6, _title(title))
-    return Markup('<a href="{}">{}</a>').format(point["href"], mark) if point.get("href") else mark
+    if not point.get("href"):
+        return mark
+    link = Markup('<a href="{}" tabindex="-1" aria-label="{}">{}</a>')  # a list beside the map leads there by keys
+    return link.format(point["href"], point["text"], mark)
 
 
 def _title(words: str) -> Markup:
@@ -387,8 +391,8 @@ def _nothing(why: str) -> Markup:
     return Markup('<p class="empty">Nothing to draw: {}.</p>').format(why)
 
 
-def _svg(size: Size, label: str, parts: Iterable[Markup]) -> Markup:
-    head = Markup('<svg class="plot {}" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(*size, label)
+def _svg(size: Size, label: str, parts: Iterable[Markup], role: str = "img") -> Markup:
+    head = Markup('<svg class="plot {}" viewBox="0 0 {} {}" role="{}" aria-label="{}">').format(*size, role, label)
     return Markup("{}{}</svg>").format(head, Markup("").join(parts))
 
 
