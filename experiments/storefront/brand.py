@@ -91,13 +91,13 @@ def set_book(
                 f"the brand rules are at version {last.number}, set by {last.by or 'nobody'}; you looked at version "
                 f"{expected}: look again, and set yours anew"
             )
-        if book == last.book:
+        before, after = last.book.written(), book.written()
+        if before == after:
             return last
         made = Version(last.number + 1, book, by, reason, clock())
         connection.execute(insert(BrandRow), {
             "tenant": tenant, "version": made.number, "by": by, "reason": reason, "at": made.at,
             "body": book.model_dump_json(exclude_unset=True)})  # fmt: skip
-        before, after = last.book.written(), book.written()
         changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
         audit(connection, tenant, by, "brand rules set", f"version {made.number}", _some(before, changed),
               _some(after, changed), reason, clock())  # fmt: skip

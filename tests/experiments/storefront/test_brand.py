@@ -71,6 +71,9 @@ def test_versions_are_kept_with_who_when_and_why(database, clock):
     assert [line for line in change if line[1] != "same"] == [("- dry", "added")]
     assert ("bert", "brand rules set", "version 2") in audited(engine)
     assert current(engine, "other").number == 0
+    for number, own in enumerate(({}, {"banned": []}), start=3):  # of which one bans nothing in its slot
+        book = BrandBook.model_validate({"banned": ["warm"], "slots": {"hero": own}})
+        assert set_book(engine, "default", book, "bert", "a slot of its own", clock=clock).number == number
     with pytest.raises(InputError, match="who sets the brand rules"):
         set_book(engine, "default", BrandBook(), "bert", " ", clock=clock)
     engine.dispose()
