@@ -79,6 +79,24 @@ class EncodedOnce:
             connection.execute(insert(SentenceVectorRow), rows)
 
 
+def vectors_of(engine: Engine, texts: Sequence[str]) -> dict[str, Tensor]:
+    """Return the sentence vectors (S,) of those of some texts that a database holds, by text; of one encoder.
+
+    Where it holds those of several, of the one that read the most of them.
+    """
+    ids = {text_id(text): text for text in texts}
+    kept = select(SentenceVectorRow.text_id, SentenceVectorRow.encoder, SentenceVectorRow.vector)
+    stored = select(EmbeddingRow.text_id, SpaceRow.encoder, EmbeddingRow.sentence_vector)
+    stored = stored.join(SpaceRow, SpaceRow.id == EmbeddingRow.space_id)
+    found: dict[str, dict[str, Tensor]] = {}
+    with reading(engine) as connection:
+        rows = [*matching(connection, stored, EmbeddingRow.text_id, list(ids)),
+                *matching(connection, kept, SentenceVectorRow.text_id, list(ids))]  # fmt: skip
+    for number, encoder, vector in rows:
+        found.setdefault(encoder, {})[ids[number]] = from_bytes(vector, len(vector) // 4)
+    return max(found.values(), key=len, default={})
+
+
 def stored_vectors(engine: Engine) -> dict[str, Tensor]:
     """Return the sentence vectors (S,) of all texts of a database, by text."""
     kept = select(SentenceVectorRow.encoder, TextRow.text, SentenceVectorRow.vector)

@@ -8,8 +8,6 @@ from importlib import resources
 from math import isnan
 from pathlib import Path
 
-import regex
-
 from copyloom import InputError
 from copyloom.columns import is_missing
 from copyloom.numbers import parse_numbers
@@ -18,11 +16,10 @@ from copyloom.texts import gather_texts
 from generator.models import SHIPPED, WRITER
 from generator.record import ProductRecord
 from generator.settings import read_yaml
+from generator.words import UNSPACED
 
 MAX_TEXTS = 200
 """Texts of one pool in a study; more are sampled, and the study says so."""
-_UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
-"""Letters of languages in which a word may follow another, or an ending a name, without a space."""
 
 
 def shipped_claims() -> tuple[list[str], ProductRecord]:
@@ -123,7 +120,7 @@ def name_subject(texts: Sequence[str], record: ProductRecord) -> list[str]:
 
     As whole words; in scripts that put no space between words, or endings after a name, anywhere.
     """
-    names = [_plain(name).strip() if _UNSPACED.search(name) else _plain(name) for name in (record.name, record.plural)]
+    names = [_plain(name).strip() if UNSPACED.search(name) else _plain(name) for name in (record.name, record.plural)]
     return [text for text in texts if any(name in _plain(text) for name in names)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -125,6 +125,11 @@ class Checker:
     any_style : bool
         Whether another style than theirs will do.
 
+    Attributes
+    ----------
+    also : callable
+        Further refusals of a text: a brand's, whose rules may change while others write.
+
     Examples
     --------
     >>> Checker(BrandRules(), ["Buy this knife."]).refusals("Buy this knife!")[0].reason
@@ -136,6 +141,7 @@ class Checker:
         grammar: Grammar | None = None, family: Sequence[str] = (), any_style: bool = False,
     ) -> None:  # fmt: skip
         self.rules, self.reader, self.grammar = rules, reader, grammar
+        self.also: Callable[[str], list[Refusal]] = lambda text: []
         self._family = _Family.of(family, any_style) if family else None
         self._stored = {normalised(text): text for text in stored}
         self._openings = {text[:1] for text in self._stored.values()}
@@ -152,7 +158,7 @@ class Checker:
         finished : bool
             Whether the model wrote end-of-text.
         """
-        found = [*self._form(text, finished), *self._copies(text)]
+        found = [*self._form(text, finished), *self._copies(text), *self.also(text)]
         for word, pattern in self._banned:
             if pattern.search(text):
                 found.append(Refusal("banned", f"the brand bans {word!r}"))

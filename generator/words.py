@@ -9,6 +9,10 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from importlib import resources
 
+import regex
+
+UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
+"""Letters of languages in which a word may follow another, or an ending a name, without a space."""
 _WORD = re.compile(r"[^\W_]+(?:[.,'’-][^\W_]+)*")
 _PART = re.compile(r"[^\W_]+")
 _NUMBERS = frozenset(

@@ -21,6 +21,7 @@ from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.training.editor import EditorTraining
 from experiments.training.tiny.train import TinyConfig
 from experiments.training.writer.config import WriterTraining
+from generator.brand_book import BrandBook
 from generator.record import ProductRecord
 from generator.settings import meanings
 
@@ -42,6 +43,7 @@ FILES: dict[str, tuple[type, ...]] = {
         SlotSettings,
     ),
     "A product record: `--subject`": (ProductRecord,),
+    "Brand rules of a storefront: `copyloom brand set`": (BrandBook,),
     "Training an adapter: `copyloom train adapter --config`": (AdapterTraining,),
     "Training the shipped models, from a source checkout: `copyloom train ... --config`": (
         WriterTraining,

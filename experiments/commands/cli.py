@@ -49,7 +49,7 @@ from experiments.commands.read import read
 from experiments.commands.runs import compare, export
 from experiments.commands.settings import takes
 from experiments.commands.steering import steer, steering, styles
-from experiments.commands.storefront import keys_app, serve, slots_app, work
+from experiments.commands.storefront import brand_app, keys_app, serve, slots_app, work
 from experiments.commands.writer import train_editor_command, train_writer_command
 from experiments.simulation.config import RunConfig
 from generator.threads import choose_threads
@@ -128,6 +128,7 @@ app.add_typer(bench_app, name="bench")
 app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
 app.add_typer(slots_app, name="slots")
+app.add_typer(brand_app, name="brand")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(catalogue_app, name="catalogue")
 

@@ -27,6 +27,7 @@ keys_app = Commands(no_args_is_help=True, help="Make, list and revoke keys of th
 webhooks_app = Commands(no_args_is_help=True, help="Webhooks that come in, and those that go out: their secrets.")
 keys_app.add_typer(webhooks_app, name="webhook")
 slots_app = Commands(no_args_is_help=True, help="Open, list and set the slots of a shop's pages.")
+brand_app = Commands(no_args_is_help=True, help="Check brand rules, set them, and read their versions.")
 
 
 def serve(
@@ -43,6 +44,13 @@ def serve(
         int | None, typer.Option(help="Port; 8000, of a demo any free one, unless given.", min=0, max=65535)
     ] = None,
     rate_limit: Annotated[str, typer.Option(help="Requests of one key: 100/second, 60000/minute.")] = "60000/minute",
+    address_limit: Annotated[
+        str, typer.Option(help="Requests of one network address with a public key, which a page's visitors share.")
+    ] = "1200/minute",
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(help="Address or network of a proxy on another machine, whose X-Forwarded-For is believed."),
+    ] = None,
     timeout: Annotated[
         float, typer.Option(help="Seconds that a page waits for the database before it gets the baseline.", min=0.01)
     ] = 2.0,
@@ -61,8 +69,9 @@ def serve(
         raise InputError("give either --database, with slots from `copyloom slots open`, or --demo, to try it out")
     if not demo and (folder, model) != (None, None):
         raise InputError("--folder and --model are of a demo; with --database leave them out")
-    options = Options(rate_limit=rate_limit, timeout_seconds=timeout, origins=tuple(origin or ()))
-    options.limit  # noqa: B018  # or say how one is written
+    options = Options(rate_limit=rate_limit, address_limit=address_limit, timeout_seconds=timeout,
+                      origins=tuple(origin or ()), proxies=(*Options.proxies, *(proxy or ())))  # fmt: skip
+    options.check()
     level = _level(log_level or ("warning" if demo else "info"))
     if database is not None:
         serve_database(database, host, 8000 if port is None else port, options, level, _said(as_json, None))
@@ -106,6 +115,9 @@ def make(
     database: Shop,
     name: Annotated[str, typer.Option(help="Who uses it: what is done with it is done in this name.")],
     scope: Annotated[list[str], typer.Option(help="decide, reward, read, review, publish or admin; once for each.")],
+    public: Annotated[
+        bool, typer.Option("--public", help="It stands in a page: decide and reward alone, and each visitor's share.")
+    ] = False,
     tenant: Tenant = DEFAULT,
     by: By = NOBODY,
     as_json: Json = False,
@@ -114,8 +126,9 @@ def make(
     from experiments.storefront.auth import make_key
     from experiments.storefront.slots import open_storefront
 
-    presented, key = make_key(open_storefront(database), tenant, name, scope, by)
-    found = {"key": presented, "prefix": key.prefix, "tenant": tenant, "name": name, "scopes": sorted(key.scopes)}
+    presented, key = make_key(open_storefront(database), tenant, name, scope, by, public=public)
+    found = {"key": presented, "prefix": key.prefix, "tenant": tenant, "name": name, "scopes": sorted(key.scopes),
+             "public": key.public}  # fmt: skip
     console.deliver(found, lambda one: console.out.print(one["key"]), as_json)
 
 
@@ -385,3 +398,103 @@ def _show_done(found: dict[str, Any]) -> None:
             [name, str(said["closed"]), str(said["published"] or "-"), str(said["written"])]
             for name, said in found.items()]  # fmt: skip
     console.table("Done", ["slot", "outcomes", "snapshot", "written"], rows)
+
+
+@brand_app.command("check")
+def check_(
+    file: Annotated[Path, typer.Argument(help="Brand rules: YAML.")],
+    texts: Annotated[Path | None, typer.Argument(help="Texts to hold to them: one a line, or a table.")] = None,
+    column: Annotated[str | None, typer.Option(help="Of a table, the column of the texts.")] = None,
+    slot: Annotated[str | None, typer.Option(help="By the rules as they hold in this slot.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Read brand rules, and say which texts break them; the exit status is 1 if one does."""
+    from experiments.texts import read_lines
+    from generator.brand_book import BrandBook
+
+    book = BrandBook.from_yaml(file)
+    rules = book.of(slot or "")
+    lines = read_lines(texts, column) if texts else []
+    against = {text: [one.reason for one in rules.refusals(text)] for text in lines}
+    broken = {text: reasons for text, reasons in against.items() if reasons}
+    found = {"file": str(file), "rules": book.written(), "texts": len(lines), "broken": broken}
+    console.deliver(found, _show_checked, as_json)
+    if broken:
+        raise typer.Exit(1)
+
+
+@brand_app.command("set")
+def set_brand(
+    file: Annotated[Path, typer.Argument(help="Brand rules: YAML.")],
+    database: Shop,
+    by: By,
+    reason: Reason,
+    tenant: Tenant = DEFAULT,
+    version: Annotated[
+        int | None, typer.Option(help="The version that you looked at: refused if someone set another meanwhile.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make brand rules hold, and hold all texts to them: what breaks them is listed, and paused if they say so."""
+    from experiments.storefront.brand import set_book
+    from experiments.storefront.screening import screen_all
+    from experiments.storefront.slots import Slots, open_storefront
+    from generator.brand_book import BrandBook
+
+    book = BrandBook.from_yaml(file)
+    engine = open_storefront(database, create=False)
+    made = set_book(engine, tenant, book, by, reason, version)
+    broken = screen_all(engine, Slots(engine), tenant)
+    found = {"version": made.number, "broken": [
+        {"slot": one.slot, "text": one.text, "state": one.state, "did": one.did, "refusals": list(one.refusals)}
+        for one in broken]}  # fmt: skip
+    console.deliver(found, _show_set, as_json)
+
+
+@brand_app.command("show")
+def show_brand(database: Shop, tenant: Tenant = DEFAULT, as_json: Json = False) -> None:
+    """Print the brand rules that hold, as `set` takes them."""
+    from experiments.storefront.brand import current
+    from experiments.storefront.slots import open_storefront
+
+    now = current(open_storefront(database, create=False), tenant)
+    found = {"version": now.number, "by": now.by, "reason": now.reason, "at": _iso(now.at), "rules": now.book.written()}
+    said = f"# version {now.number}, by {now.by}, {_iso(now.at)}: {now.reason}\n{now.book.yaml()}"
+    none = f"# {tenant} has no brand rules; set some with `copyloom brand set`"
+    console.deliver(found, lambda _: console.out.print(said if now.number else none, markup=False), as_json)
+
+
+@brand_app.command("history")
+def brand_history(database: Shop, tenant: Tenant = DEFAULT, as_json: Json = False) -> None:
+    """List the versions of the brand rules: who set them, when, why, and what changed."""
+    from experiments.storefront.brand import differences, history
+    from experiments.storefront.slots import open_storefront
+
+    versions = differences(history(open_storefront(database, create=False), tenant))
+    found = [{"version": one.number, "by": one.by, "reason": one.reason, "at": _iso(one.at),
+              "rules": one.book.written()} for one, _ in versions]  # fmt: skip
+    marks = {"added": "+", "removed": "-", "same": " "}
+
+    def show(_: Any) -> None:
+        for one, lines in versions:
+            console.out.print(f"version {one.number}, {_iso(one.at)}, by {one.by}: {one.reason}", markup=False)
+            for line, how in lines:
+                console.out.print(f"  {marks[how]} {line}", markup=False)
+
+    console.deliver({"versions": found}, show, as_json)
+
+
+def _show_checked(found: dict[str, Any]) -> None:
+    console.out.print(f"{found['file']} can be used.")
+    if found["texts"]:
+        console.out.print(f"{len(found['broken'])} of {found['texts']} texts break the rules.")
+    if found["broken"]:
+        console.table("Broken", ["text", "why"], [[text, "; ".join(why)] for text, why in found["broken"].items()])
+
+
+def _show_set(found: dict[str, Any]) -> None:
+    console.out.print(f"Version {found['version']} holds; {len(found['broken'])} texts break it.")
+    if found["broken"]:
+        rows = [[one["slot"], one["text"], one["state"], "; ".join(one["refusals"]), one["did"] or "-"]
+                for one in found["broken"]]  # fmt: skip
+        console.table("Broken", ["slot", "text", "stood", "why", "done"], rows)

@@ -253,16 +253,20 @@ def _positive(column: Iterable[float | None]) -> list[float]:
 
 def weight_areas(weights: Mapping[str, Any]) -> Markup:
     """Return stacked areas of what was shown, round by round: stored texts, and parents of mixed ones."""
-    layers = weight_layers(weights)
-    x = [float(value) for value in weights["impressions"]]
+    label = "Stacked areas of what was shown, stored texts and parents of mixed ones"
+    return share_areas(weights["impressions"], weight_layers(weights), "Impressions in this campaign", label)
+
+
+def share_areas(x: Sequence[float], layers: Sequence[Layer], x_name: str, label: str) -> Markup:
+    """Return stacked areas of shares that sum to 1, from bottom to top, up to each of some places on the x axis."""
     if not x or any(len(layer.values) != len(x) for layer in layers):
         return _nothing("no rounds to plot")
     in_words = "; ".join(f"{layer.letter} {percent(layer.last, 0)}" for layer in layers)
-    label = f"Stacked areas of what was shown, stored texts and parents of mixed ones. At the end: {in_words}"
-    return _responsive(lambda size: _draw_areas(size, x, layers, label), 330)
+    ends = [float(value) for value in x]
+    return _responsive(lambda size: _draw_areas(size, ends, layers, x_name, f"{label}. At the end: {in_words}"), 330)
 
 
-def _draw_areas(size: Size, x: Sequence[float], layers: Sequence[Layer], label: str) -> Markup:
+def _draw_areas(size: Size, x: Sequence[float], layers: Sequence[Layer], x_name: str, label: str) -> Markup:
     frame = Frame((0.0, max(x)), (0.0, 1.0), 58, size.width - 26, 34, size.height - 46)
     starts = [0.0, *x[:-1]]
     parts: list[Markup] = []
@@ -281,23 +285,24 @@ def _draw_areas(size: Size, x: Sequence[float], layers: Sequence[Layer], label: 
             letters.append(_text(px, py + 5, layer.letter, "middle", "letter"))
         below = above
     shares = [(share, percent(share, 0)) for share in (0, 0.25, 0.5, 0.75, 1)]
-    axes = _axes(frame, size, "Impressions in this campaign", "Share of what was shown", shares)
+    axes = _axes(frame, size, x_name, "Share of what was shown", shares)
     return _svg(size, label, [*parts, axes, *letters])
 
 
-def space_map(points: Sequence[Mapping[str, Any]]) -> Markup:
+def space_map(points: Sequence[Mapping[str, Any]], lines: int = 3) -> Markup:
     """Return the map of the space: one mark a text, near each other where the meaning is near.
 
-    Lines lead from the three most shown written texts to their parents.
+    Lines lead from the written texts that were shown most, so many of them, to their parents. A point may have a
+    ``href``, and a ``label`` to stand beside it.
     """
     if not points:
         return _nothing("no texts to map")
     counts = {kind: sum(point["kind"].startswith(kind) for point in points) for kind in ("stored", "written")}
     label = f"Map of {counts['stored']} stored and {counts['written']} written texts by meaning"
-    return _responsive(lambda size: _draw_map(size, points, label), 560, 380)
+    return _responsive(lambda size: _draw_map(size, points, lines, label), 560, 380)
 
 
-def _draw_map(size: Size, points: Sequence[Mapping[str, Any]], label: str) -> Markup:
+def _draw_map(size: Size, points: Sequence[Mapping[str, Any]], lines: int, label: str) -> Markup:
     x, y = _padded([p["x"] for p in points]), _padded([p["y"] for p in points])
     scale = min((size.width - 40) / (x[1] - x[0]), (size.height - 40) / (y[1] - y[0]))
     across, up = scale * (x[1] - x[0]) / 2, scale * (y[1] - y[0]) / 2
@@ -305,17 +310,22 @@ def _draw_map(size: Size, points: Sequence[Mapping[str, Any]], label: str) -> Ma
     frame = Frame(x, y, middle[0] - across, middle[0] + across, middle[1] - up, middle[1] + up)
     most = max((p.get("shown") or 0.0 for p in points), default=0.0) or 1.0
     places = {p["text"]: frame.at(p["x"], p["y"]) for p in points}
-    written = sorted((p for p in points if p["kind"] == "written"), key=lambda p: -(p.get("shown") or 0.0))
+    written = sorted((p for p in points if p["kind"].startswith("written")), key=lambda p: -(p.get("shown") or 0.0))
     line = Markup('<path class="lineage" d="M{:.1f} {:.1f}L{:.1f} {:.1f}"/>')
     parts = [
         line.format(*places[p["text"]], *places[parent])
-        for p in written[:3]
+        for p in written[:lines]
         for parent in p.get("parents") or []
-        if parent in places and p.get("shown")
+        if parent in places and (p.get("shown") or p["kind"] != "written")
     ]
-    stored = sorted((p for p in points if p["kind"] != "written"), key=lambda p: p["kind"] != "stored, other")
+    stored = sorted(
+        (p for p in points if not p["kind"].startswith("written")), key=lambda p: p["kind"] != "stored, other"
+    )
     parts += [_mark(p, frame.at(p["x"], p["y"]), most) for p in (*written, *stored)]
-    return _svg(size, label, parts)
+    parts += [_text(places[p["text"]][0] + 9, places[p["text"]][1] - 7, p["label"], "start", "letter")
+              for p in points if p.get("label")]  # fmt: skip
+    role = "group" if any(p.get("href") for p in points) else "img"  # an image has no links
+    return _svg(size, label, parts, role)
 
 
 def _mark(point: Mapping[str, Any], place: tuple[float, float], most: float) -> Markup:
@@ -324,15 +334,24 @@ def _mark(point: Mapping[str, Any], place: tuple[float, float], most: float) -> 
     if point.get("parents"):
         title += "\nmixed from: " + " + ".join(point["parents"])
     x, y = place
-    if point["kind"] == "written":
-        shape = Markup('<circle class="pt written" cx="{:.1f}" cy="{:.1f}" r="{:.1f}">')
-        shape = shape.format(x, y, 3.5 + 9 * math.sqrt(min(shown / most, 1.0)))
-        return Markup("{}<title>{}</title></circle>").format(shape, title)
     if point["kind"] == "stored, other":
-        shape = Markup('<circle class="pt other" cx="{:.1f}" cy="{:.1f}" r="4">').format(x, y)
-        return Markup("{}<title>{}</title></circle>").format(shape, title)
-    shape = Markup('<path class="pt about" d="M{:.1f} {:.1f}l6 6l-6 6l-6 -6z">').format(x, y - 6)
-    return Markup("{}<title>{}</title></path>").format(shape, title)
+        shape = Markup('<circle class="pt other" cx="{:.1f}" cy="{:.1f}" r="4">{}</circle>')
+        mark = shape.format(x, y, _title(title))
+    elif point["kind"].startswith("written"):
+        css = "written" if point["kind"] == "written" else "written waits"
+        shape = Markup('<circle class="pt {}" cx="{:.1f}" cy="{:.1f}" r="{:.1f}">{}</circle>')
+        mark = shape.format(css, x, y, 3.5 + 9 * math.sqrt(min(shown / most, 1.0)), _title(title))
+    else:
+        shape = Markup('<path class="pt about" d="M{:.1f} {:.1f}l6 6l-6 6l-6 -6z">{}</path>')
+        mark = shape.format(x, y - 6, _title(title))
+    if not point.get("href"):
+        return mark
+    link = Markup('<a href="{}" tabindex="-1" aria-label="{}">{}</a>')  # a list beside the map leads there by keys
+    return link.format(point["href"], point["text"], mark)
+
+
+def _title(words: str) -> Markup:
+    return Markup("<title>{}</title>").format(words)
 
 
 def interval_bar(value: float | None, low: float | None, high: float | None, most: float, css: str = "") -> Markup:
@@ -372,8 +391,8 @@ def _nothing(why: str) -> Markup:
     return Markup('<p class="empty">Nothing to draw: {}.</p>').format(why)
 
 
-def _svg(size: Size, label: str, parts: Iterable[Markup]) -> Markup:
-    head = Markup('<svg class="plot {}" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(*size, label)
+def _svg(size: Size, label: str, parts: Iterable[Markup], role: str = "img") -> Markup:
+    head = Markup('<svg class="plot {}" viewBox="0 0 {} {}" role="{}" aria-label="{}">').format(*size, role, label)
     return Markup("{}{}</svg>").format(head, Markup("").join(parts))
 
 

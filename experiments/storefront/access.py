@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from experiments.storefront.auth import Key, Scope
 from experiments.storefront.problems import ProblemError, declared
+from experiments.storefront.rates import address
 from experiments.storefront.service import Service
 
 SUBSCRIPTION_HEADER = "Ocp-Apim-Subscription-Key"
@@ -32,15 +33,18 @@ class Asked:
     key : Key
     said : dict
         What the log says of the request: ids of events and snapshots, never of people.
+    address : str
+        Whence the request came.
     """
 
     service: Service
     key: Key
     said: dict[str, Any]
+    address: str = ""
 
 
 async def _asked(request: Request) -> Asked:
-    return Asked(request.app.state.service, request.state.key, request.state.said)
+    return Asked(request.app.state.service, request.state.key, request.state.said, address(request))
 
 
 Here = Annotated[Asked, Depends(_asked)]
@@ -76,7 +80,7 @@ def _checked(scopes: frozenset[str]) -> Callable[[Request], Awaitable[None]]:
             )
         request.state.key = key
         request.state.said.update(tenant=key.tenant, key=key.prefix)
-        service.admit(key.prefix)
+        service.admit(key, address(request))
         if not scopes & key.scopes:
             raise ProblemError(403, f"the key {key.prefix} lacks the scope {' or '.join(sorted(scopes))}; it has: "
                                     f"{', '.join(sorted(key.scopes))}")  # fmt: skip

@@ -30,7 +30,7 @@ from experiments.storefront.journal import Clock, now
 from experiments.storefront.metrics import CONTENT_TYPE
 from experiments.storefront.pages import pages
 from experiments.storefront.problems import Problem, declared, handle, unavailable
-from experiments.storefront.schemas import LINE, State
+from experiments.storefront.schemas import LINE, Health
 from experiments.storefront.service import Options, Service
 from experiments.storefront.slots import open_storefront
 
@@ -72,7 +72,8 @@ def create_app(engine: Engine, options: Options | None = None, clock: Clock = no
     handle(app)
     for router in (shoppers.router, received.router, editors.router, personalizer.router, health):
         app.include_router(router)
-    app.include_router(pages(engine, service.slots, service.keys, clock), include_in_schema=False)
+    of_pages = pages(engine, service.slots, service.keys, clock, service.options, service.rates)
+    app.include_router(of_pages, include_in_schema=False)
     if service.options.origins:
         app.add_middleware(CORSMiddleware, allow_origins=service.options.origins, allow_methods=["POST"],
                            allow_headers=["Authorization", "Content-Type", "X-Request-ID"])  # fmt: skip
@@ -97,17 +98,17 @@ async def front() -> RedirectResponse:
 
 
 @health.get("/health", summary="Ask whether the process lives")
-async def alive() -> State:
+async def alive() -> Health:
     """Answer, whatever the database does."""
-    return State()
+    return Health()
 
 
 @health.get("/ready", summary="Ask whether it can do its work", responses=declared(503))
-async def ready(request: Request) -> State:
+async def ready(request: Request) -> Health:
     """Say whether the database can be written in time, and the slots were read lately."""
     if why := await request.app.state.service.ready():
         raise unavailable(f"{why}; decide answers with the baseline meanwhile")
-    return State()
+    return Health()
 
 
 @health.get("/metrics", summary="Count, for Prometheus", response_class=Response,

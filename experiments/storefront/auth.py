@@ -1,7 +1,8 @@
 """Keys of the service: whose they are, what they may do, and how soon they stop when they are revoked.
 
 A key is ``cl_<prefix>_<secret>``. The database holds its prefix, by which it is found, and its SHA-256: the secret is
-256 random bits, so nothing slower is needed to keep it.
+256 random bits, so nothing slower is needed to keep it. The prefix of a public key, which stands in a page and which
+all its visitors share, begins with ``p``: so one sees of which kind a key is.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ Scope = Literal["decide", "reward", "read", "review", "publish", "admin"]
 """Ask for texts; report what shoppers did; look; write, approve and reject; pause, retire, kill; change settings."""
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 _MARK = "cl"
+_PUBLIC = "p"  # no hexadecimal digit, with which the other prefixes begin
+_IN_PAGES = frozenset({"decide", "reward"})
 _log = logging.getLogger(__name__)
 
 
@@ -57,6 +60,11 @@ class Key:
     digest: str
     created_at: datetime
     revoked_at: datetime | None = None
+
+    @property
+    def public(self) -> bool:
+        """Whether it stands in a page, where everyone reads it."""
+        return self.prefix.startswith(_PUBLIC)
 
 
 class Keys:
@@ -115,24 +123,28 @@ class Keys:
 
 
 def make_key(
-    engine: Engine, tenant: str, name: str, scopes: Sequence[str], by: str, clock: Clock = now
+    engine: Engine, tenant: str, name: str, scopes: Sequence[str], by: str, clock: Clock = now, public: bool = False
 ) -> tuple[str, Key]:
     """Make a key of a tenant, and the tenant where it is new; return the key itself, which is not kept, and its row.
 
     Raises
     ------
     InputError
-        If a scope is unknown, or the name is empty or longer than 200 characters.
+        If a scope is unknown, or too much for a public key, or the name is empty or longer than 200 characters.
     """
     if unknown := sorted(set(scopes) - set(SCOPES)):
         raise InputError(f"there is no scope {unknown[0]!r}; the scopes are: {', '.join(SCOPES)}")
     if not scopes:
         raise InputError(f"a key without a scope may do nothing; give some of: {', '.join(SCOPES)}")
+    if public and (too_much := [one for one in scopes if one not in _IN_PAGES]):
+        raise InputError(
+            f"everyone can read a public key, so it cannot have the scope {too_much[0]!r}; give decide and reward alone"
+        )
     name = " ".join(name.split())
     if not 0 < len(name) <= 200:
         raise InputError(f"a key's name has 1 to 200 characters, this one {len(name)}; say who uses it")
     make_tenant(engine, tenant, clock)
-    prefix = secrets.token_hex(6)
+    prefix = (_PUBLIC if public else "") + secrets.token_hex(6)
     presented = f"{_MARK}_{prefix}_{secrets.token_urlsafe(32)}"
     kept = Key(prefix, tenant, name, frozenset(scopes), _digest(presented), clock())
     row = {"prefix": prefix, "digest": kept.digest, "tenant": tenant, "name": name,

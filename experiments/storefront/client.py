@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -124,6 +124,10 @@ def _fallen_back(call: _Call, fallback: str, error: Exception) -> Answer:
     return Answer(call.body["event_id"], fallback, "fallback")
 
 
+def _texts(slot: str, state: str, limit: int) -> dict[str, Any] | None:
+    return {"slot": slot, "limit": limit, **({"state": state} if state else {})}
+
+
 def _lines(events: Iterable[Mapping[str, Any]]) -> str:
     return "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events)
 
@@ -176,6 +180,15 @@ class Client:
         response = self._send(_Call("/v1/events", {}), content=_lines(events))
         return list(response.json()["results"])
 
+    def texts(self, slot: str, state: str = "", limit: int = 1000) -> Iterator[dict[str, Any]]:
+        """Yield the texts of a slot, or those in a state, as they came; `limit` are asked for at a time."""
+        where: str | None = "/v1/texts"
+        asked = _texts(slot, state, limit)
+        while where:
+            response = self._send(_Call(where, {}), "GET", params=asked)
+            yield from response.json()
+            where, asked = response.links.get("next", {}).get("url"), None
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
@@ -189,11 +202,11 @@ class Client:
     def _post(self, call: _Call) -> httpx.Response:
         return self._send(call, json=call.body)
 
-    def _send(self, call: _Call, **body: Any) -> httpx.Response:
+    def _send(self, call: _Call, method: str = "POST", **asked: Any) -> httpx.Response:
         sending = _Sending(call, self.retries)
         while sending.goes_out:
             try:
-                sending.came(self._http.post(call.path, **body))
+                sending.came(self._http.request(method, call.path, **asked))
             except httpx.HTTPError as error:
                 sending.broke(error)
         return sending.answer()
@@ -236,6 +249,16 @@ class AsyncClient:
         response = await self._send(_Call("/v1/events", {}), content=_lines(events))
         return list(response.json()["results"])
 
+    async def texts(self, slot: str, state: str = "", limit: int = 1000) -> AsyncIterator[dict[str, Any]]:
+        """Yield the texts of a slot, or those in a state, as they came; `limit` are asked for at a time."""
+        where: str | None = "/v1/texts"
+        asked = _texts(slot, state, limit)
+        while where:
+            response = await self._send(_Call(where, {}), "GET", params=asked)
+            for one in response.json():
+                yield one
+            where, asked = response.links.get("next", {}).get("url"), None
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
@@ -249,11 +272,11 @@ class AsyncClient:
     async def _post(self, call: _Call) -> httpx.Response:
         return await self._send(call, json=call.body)
 
-    async def _send(self, call: _Call, **body: Any) -> httpx.Response:
+    async def _send(self, call: _Call, method: str = "POST", **asked: Any) -> httpx.Response:
         sending = _Sending(call, self.retries)
         while sending.goes_out:
             try:
-                sending.came(await self._http.post(call.path, **body))
+                sending.came(await self._http.request(method, call.path, **asked))
             except httpx.HTTPError as error:
                 sending.broke(error)
         return sending.answer()

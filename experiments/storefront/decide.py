@@ -22,6 +22,7 @@ from experiments.campaigns.state import State
 from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.tables import event_key
 from experiments.storefront.values import check_context, check_name
+from generator.brand_book import BrandBook, Rules
 
 _RESTORE = "see `copyloom ledger verify` and `restore`"
 _NEARLY = 1e-6
@@ -124,6 +125,10 @@ class Slot:
         Of the settings.
     state : State
         Of its campaign.
+    brand : BrandBook
+        The tenant's.
+    brand_version : int
+        0 where there are no rules.
     about : mapping of str to frozenset of str
         The products that texts of a catalogue are about, by the texts' ids.
     records : mapping of str to tuple of str
@@ -139,8 +144,15 @@ class Slot:
     settings: SlotSettings
     version: int
     state: State
+    brand: BrandBook
+    brand_version: int
     about: Mapping[str, frozenset[str]] = field(default_factory=dict)
     records: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def rules(self) -> Rules:
+        """The brand's rules as they hold here."""
+        return self.brand.of(self.name)
 
     @property
     def campaign(self) -> str:

@@ -10,6 +10,7 @@ from typing import Literal
 _PIECE = re.compile(r"\s+|[\w'’-]+|[^\w\s]")
 
 Origin = Literal["first", "second", "both", "new", ""]
+Change = Literal["same", "removed", "added"]
 
 
 def origins(text: str, parents: Sequence[str]) -> list[tuple[str, Origin]]:
@@ -33,7 +34,7 @@ def origins(text: str, parents: Sequence[str]) -> list[tuple[str, Origin]]:
     return found
 
 
-def changes(before: str, after: str) -> list[tuple[str, Literal["same", "removed", "added"]]]:
+def changes(before: str, after: str) -> list[tuple[str, Change]]:
     """Return how one text became another, in runs of words.
 
     Examples
@@ -42,7 +43,7 @@ def changes(before: str, after: str) -> list[tuple[str, Literal["same", "removed
     [('Warm ', 'same'), ('dry ', 'removed'), ('boots', 'same'), ('.', 'removed'), ('!', 'added')]
     """
     old, new = _PIECE.findall(before), _PIECE.findall(after)
-    found: list[tuple[str, Literal["same", "removed", "added"]]] = []
+    found: list[tuple[str, Change]] = []
     for tag, one, two, three, four in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag == "equal":
             found.append(("".join(old[one:two]), "same"))
@@ -52,3 +53,16 @@ def changes(before: str, after: str) -> list[tuple[str, Literal["same", "removed
         if three < four:
             found.append(("".join(new[three:four]), "added"))
     return found
+
+
+def changed_lines(before: str, after: str) -> list[tuple[str, Change]]:
+    r"""Return the lines by which one text became another, and of the others the one before and behind each change.
+
+    Examples
+    --------
+    >>> changed_lines("banned:\n- cheap\n", "banned:\n- cheap\n- free\n")
+    [('- cheap', 'same'), ('- free', 'added')]
+    """
+    names: dict[str, Change] = {" ": "same", "-": "removed", "+": "added"}
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=1, lineterm="")
+    return [(line[1:], names[line[0]]) for line in list(lines)[2:] if line[0] in names]

@@ -6,19 +6,28 @@ Everything is done in the name of the key, so who wrote a text cannot approve it
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Header, Query, Request, Response
 from sqlalchemy import select
 
 from embeddings.database import reading, text_id
 from experiments.storefront import review
 from experiments.storefront.access import Asked, Here, leads_to, operation
 from experiments.storefront.auth import Scope
+from experiments.storefront.brand import StaleError, current, history, set_book
 from experiments.storefront.decide import Slot
-from experiments.storefront.problems import invalid
+from experiments.storefront.problems import ProblemError, invalid
 from experiments.storefront.schemas import (
     AuditAnswer,
+    BrandAnswer,
+    BrandBody,
+    BrandBroken,
+    BrandCheckBody,
+    BrandChecked,
+    BrandVersion,
     Chance,
     Count,
     KillBody,
@@ -33,11 +42,14 @@ from experiments.storefront.schemas import (
     TextsBody,
     WriteBody,
 )
+from experiments.storefront.screening import Screened, screen_all
 from experiments.storefront.slots import MissingError, change_settings, switch
 from experiments.storefront.tables import AuditRow
 
 router = APIRouter(prefix="/v1", tags=["editors"])
 _CHANGES = (404, 409, 503)
+_TAGGED = {200: {"headers": {"ETag": {"description": "The version, in quotation marks.",
+                                      "schema": {"type": "string"}}}}}  # fmt: skip
 _ACTIONS: dict[review.Action, tuple[Scope, str]] = {
     "approve": ("review", "Let written texts be shown"),
     "reject": ("review", "Say that written texts must not be shown"),
@@ -48,8 +60,12 @@ _ACTIONS: dict[review.Action, tuple[Scope, str]] = {
 _NAME = "$response.body#/0/slot"
 _SLOT = {**leads_to("decide", "write", slot=_NAME), **leads_to("settings", "kill", path={"slot": _NAME})}
 _TEXT = leads_to("approve_text", "reject_text", path={"text": "$response.body#/text_id"}, slot="$request.body#/slot")
-_LISTED = leads_to("pause_text", "resume_text", "retire_text", path={"text": "$response.body#/0/text_id"},
-                   slot="$request.query.slot")  # fmt: skip
+_LISTED = {200: {
+    "headers": {"Link": {"description": "Where the next page is, if there is one (RFC 8288).",
+                         "schema": {"type": "string"}}},
+    "links": leads_to("pause_text", "resume_text", "retire_text", path={"text": "$response.body#/0/text_id"},
+                      slot="$request.query.slot"),
+}}  # fmt: skip
 
 
 @router.get("/slots", summary="List the slots", **operation("read", responses={200: {"links": _SLOT}}))
@@ -75,12 +91,25 @@ def kill(slot: SlotName, body: KillBody, here: Here) -> SlotAnswer:
     return _again(here, slot)
 
 
-@router.get("/texts", summary="List the texts of a slot",
-            **operation("read", problems=(404,), responses={200: {"links": _LISTED}}))  # fmt: skip
-def texts(slot: SlotName, here: Here, state: review.TextState | None = None) -> list[TextAnswer]:
-    """Return all texts of a slot, or those in a state: the slate first, then what was written, newest first."""
-    found = review.texts(_of(here, slot).state)
-    return [_text(draft) for draft in found if state in (None, draft.state)]
+@router.get("/texts", summary="List the texts of a slot", **operation("read", problems=(404,), responses=_LISTED))
+def texts(
+    request: Request, response: Response, slot: SlotName, here: Here, state: review.TextState | None = None,
+    limit: Count = 1000, cursor: Annotated[int | None, Query(ge=0, lt=2**31)] = None,
+) -> list[TextAnswer]:  # fmt: skip
+    """Return texts of a slot, or those in a state, in the order in which they came.
+
+    Where there are more than `limit`, the header `Link` has the address of the next page (`rel="next"`), whose `cursor`
+    goes on behind the last text, whatever was written meanwhile.
+    """
+    known = _of(here, slot).state
+    numbers = review.numbers(known)
+    found = [one for one in review.texts(known) if state in (None, one.state)
+             and (cursor is None or numbers[one.text] > cursor)]  # fmt: skip
+    found.sort(key=lambda one: numbers[one.text])
+    if len(found) > limit:
+        after = request.url.include_query_params(cursor=numbers[found[limit - 1].text])
+        response.headers["Link"] = f'<{after.path}?{after.query}>; rel="next"'
+    return [_text(one) for one in found[:limit]]
 
 
 @router.post("/texts", summary="Write a text", status_code=201,
@@ -122,6 +151,62 @@ def audit(
         rows = connection.execute(query.limit(last)).all()
     return [AuditAnswer(id=row.id, at=row.at, by=row.by, what=row.what, subject=row.subject, reason=row.reason,
                         before=json.loads(row.before), after=json.loads(row.after)) for row in rows]  # fmt: skip
+
+
+@router.get("/brand", summary="Read the brand rules", **operation("read", responses=_TAGGED))
+def brand(here: Here, response: Response) -> BrandAnswer:
+    """Return the rules that hold, and their version, which is the `ETag` too; version 0 where none were set."""
+    return _brand(here, response, [])
+
+
+@router.put("/brand", summary="Set the brand rules",
+            **operation("publish", "admin", body=True, problems=(412, 428, 503), responses=_TAGGED))  # fmt: skip
+def set_brand(
+    body: BrandBody, here: Here, response: Response,
+    if_match: Annotated[str | None, Header(description="The ETag of the rules that were looked at.")] = None,
+) -> BrandAnswer:  # fmt: skip
+    """Make rules hold from now on, hold all texts to them, and return those that break them.
+
+    Unless they only tell (`when_broken`), those of them that are shown are paused, and approvals of those that are not
+    shown yet are taken back, which `did` says. Somebody else's change meanwhile is answered by 412.
+    """
+    if if_match is None:
+        raise ProblemError(428, "send the ETag of GET /v1/brand as If-Match, so that nobody's change is lost")
+    known = re.fullmatch(r'(?:W/)?"(\d{1,9})"', if_match.strip())
+    if known is None:
+        raise ProblemError(412, f'If-Match is {if_match[:50]!r}; send the ETag of GET /v1/brand, such as "3"')
+    service = here.service
+    try:
+        set_book(service.engine, here.key.tenant, body.rules, here.key.name, body.reason, int(known[1]), service.clock)
+    except StaleError as error:
+        raise ProblemError(412, str(error)) from None
+    return _brand(here, response, screen_all(service.engine, service.slots, here.key.tenant, service.clock))
+
+
+@router.get("/brand/versions", summary="Read earlier brand rules", **operation("read"))
+def brand_versions(here: Here, last: Count = 100) -> list[BrandVersion]:
+    """Return the last versions of the rules, newest first."""
+    return [BrandVersion(version=one.number, rules=one.book.written(), by=one.by, reason=one.reason, at=one.at)
+            for one in history(here.service.engine, here.key.tenant, last)]  # fmt: skip
+
+
+@router.post("/brand/check", summary="Hold texts to the brand rules",
+             **operation("read", "review", body=True))  # fmt: skip
+def check_brand(body: BrandCheckBody, here: Here) -> list[BrandChecked]:
+    """Return what the rules that hold, or those of the body, have against texts that need be no slot's."""
+    book = body.rules or current(here.service.engine, here.key.tenant).book
+    rules = book.of(body.slot or "")
+    return [BrandChecked(text=text, refusals=[one.reason for one in rules.refusals(text)]) for text in body.texts]
+
+
+def _brand(here: Asked, response: Response, broken: Sequence[Screened]) -> BrandAnswer:
+    now = current(here.service.engine, here.key.tenant)
+    response.headers["ETag"] = f'"{now.number}"'
+    return BrandAnswer(
+        version=now.number, rules=now.book.written(), by=now.by, reason=now.reason, at=now.at,
+        broken=[BrandBroken(slot=one.slot, text_id=text_id(one.text), text=one.text, state=one.state, did=one.did,
+                            refusals=list(one.refusals)) for one in broken],
+    )  # fmt: skip
 
 
 def _add(action: review.Action, scope: Scope, summary: str) -> None:
@@ -175,7 +260,7 @@ def _told(slot: Slot, ids: list[str]) -> list[TextAnswer]:
     return [_text(known[one]) for one in dict.fromkeys(ids)]
 
 
-def _text(draft: review.Draft) -> TextAnswer:
+def _text(draft: review.Standing) -> TextAnswer:
     lineage = draft.lineage
     parents = zip(lineage.parents, lineage.weights, strict=True) if lineage else ()
     return TextAnswer(

@@ -167,7 +167,7 @@ def facts(text: str, sources: Sources) -> list[Fact]:
 def objections(slot: Slot, text: str, state: State | None = None) -> list[str]:
     """Return why a text of a slot may be shown only for a reason that a person gives: facts, and a person's slips.
 
-    What the campaign's own writer wrote has passed the brand's rules; what a person wrote is held to them here.
+    The form of what the campaign's own writer wrote was checked before; what a person wrote is held to it here.
     """
     state = slot.state if state is None else state
     found = [f"nothing backs the {fact.kind} “{fact.words}”"
@@ -176,13 +176,17 @@ def objections(slot: Slot, text: str, state: State | None = None) -> list[str]:
 
 
 def slips(slot: Slot, text: str, state: State | None = None) -> list[Refusal]:
-    """Return what the brand's rules have against a text that a person wrote; nothing of any other text."""
+    """Return what the brand's rules have against a text, and what form a person's text lacks.
+
+    The form of what the campaign's own writer wrote was checked when it was written; the brand's rules may be newer.
+    """
     state = slot.state if state is None else state
+    brands = slot.rules.refusals(text)
     if text not in state.authors:
-        return []
+        return brands
     rules = slot.config.rules or BrandRules.like(state.opening.slate)
     stored = (*state.opening.slate, *state.opening.parents)
-    return Checker(rules.model_copy(update={"only_known_words": False}), stored).refusals(text)
+    return [*brands, *Checker(rules.model_copy(update={"only_known_words": False}), stored).refusals(text)]
 
 
 def _each_once(found: Sequence[Fact]) -> list[Fact]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +20,7 @@ from copyloom import CopyloomError
 from embeddings.database import text_id
 from experiments.reports.report import environment
 from experiments.storefront.sessions import TooLargeError
+from experiments.storefront.tone import enough
 
 _log = logging.getLogger(__name__)
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -60,24 +61,25 @@ def safe_route(templates: Environment) -> type[APIRoute]:
                 except AnswerError as answer:
                     response = answer.response
                 except TooLargeError:
-                    response = failed(413, "That was too much to take at once.")
+                    response = plain(templates, 413, "That was too much to take at once.")
                 except RequestValidationError:
-                    response = failed(404, "This is not the address of a page.")
+                    response = plain(templates, 404, "This is not the address of a page.")
                 except (CopyloomError, DatabaseError) as error:
                     _log.error("a page cannot be shown: %s", error)
-                    response = failed(
-                        503, "The page cannot be shown now. Try again soon; the log of the service says why."
-                    )
+                    words = "The page cannot be shown now. Try again soon; the log of the service says why."
+                    response = plain(templates, 503, words)
                 response.headers.update(_HEADERS)
                 return response
 
             return handle
 
-    def failed(status: int, words: str) -> Response:
-        page = templates.get_template("plain.html.j2").render(problem=words)
-        return HTMLResponse(page, status, {"Cache-Control": "no-store"})
-
     return SafeRoute
+
+
+def plain(templates: Environment, status: int, words: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a page of some words, for whoever is not known to be signed in."""
+    page = templates.get_template("plain.html.j2").render(problem=words)
+    return HTMLResponse(page, status, {"Cache-Control": "no-store", **(headers or {})})
 
 
 def page_environment() -> Environment:
@@ -87,7 +89,8 @@ def page_environment() -> Environment:
     found.filters["moment"] = lambda at: at.strftime("%d %b %Y, %H:%M UTC")
     found.filters["points"] = _points
     found.filters["quote"] = quote
-    found.globals.update(text_id=text_id, mode_words=_MODES)
+    found.filters["signed"] = lambda value: f"{value:+.2f}".replace("-", "−")
+    found.globals.update(text_id=text_id, mode_words=_MODES, tone_enough=enough)
     return found
 
 

@@ -210,12 +210,12 @@ class LiveCampaign:
         self._threads.append(threading.Thread(target=worker.run, args=(every, self._stop), daemon=True))
         self._threads[-1].start()
 
-    def texts(self) -> list[review.Draft]:
+    def texts(self) -> list[review.Standing]:
         """Return all texts of the slot and where they stand: what is or was shown first, then what was written."""
         self.slots.refresh()
         return review.texts(self.slots.get(self.tenant, self.name).state)
 
-    def waiting(self) -> list[review.Draft]:
+    def waiting(self) -> list[review.Standing]:
         """Return what was written and waits for a person, the newest first."""
         return [draft for draft in self.texts() if draft.state == "in review"]
 

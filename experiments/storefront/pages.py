@@ -17,28 +17,28 @@ from sqlalchemy import Engine, select
 
 from copyloom import InputError
 from embeddings.database import reading, text_id
+from embeddings.encoded import vectors_of
 from experiments.reports.campaign import text_rows
-from experiments.storefront import overview, provenance, review
+from experiments.storefront import overview, pictures, provenance, review, screening
+from experiments.storefront.auth import Keys
+from experiments.storefront.brand import current, differences, history, set_book
 from experiments.storefront.config import Mode
 from experiments.storefront.decide import Slot
-from experiments.storefront.frame import AnswerError, page_environment, safe_route, script, style, to, version
+from experiments.storefront.frame import AnswerError, page_environment, plain, safe_route, script, style, to, version
 from experiments.storefront.journal import Clock, now
-from experiments.storefront.sessions import (
-    LOGIN_COOKIE,
-    Form,
-    Keys,
-    Session,
-    Sessions,
-    base,
-    login_token,
-    read_form,
-)
-from experiments.storefront.slots import Slots, change_settings
+from experiments.storefront.predictions import predictions
+from experiments.storefront.rates import Rates, address, rate
+from experiments.storefront.service import Options
+from experiments.storefront.sessions import LOGIN_COOKIE, Form, Session, Sessions, base, login_token, read_form
+from experiments.storefront.slots import Slots, change_settings, switch
 from experiments.storefront.tables import AuditRow, SettingsRow
-from experiments.storefront.views import Card, Predict, card, counted
+from experiments.storefront.tone import enough
+from experiments.storefront.views import Beside, Card, card, counted
+from generator.brand_book import BrandBook
 
 _LOOK, _WRITE, _SHOW, _SET = ("read", "review", "publish", "admin"), ("review",), ("publish",), ("admin",)
 _SCOPES = {"approve": _WRITE, "reject": _WRITE, "edit": _WRITE, "pause": _SHOW, "resume": _SHOW, "retire": _SHOW}
+_BRAND = ("publish", "admin")
 _QUEUE, _LIST, _LOG = 12, 40, 50
 _LONGEST = 2000
 _DONE = {
@@ -50,13 +50,15 @@ _DONE = {
     "retire": "Retired: no shopper sees it any more.",
     "settings": "The settings hold now.",
     "off": "Everyone sees the baseline now.",
+    "brand": "The brand rules hold now, and all texts were held to them.",
 }
 Sent = Annotated[Form, Depends(read_form)]
 
 
 def pages(
-    engine: Engine, slots: Slots, keys: Keys, clock: Clock = now, predict: Predict = lambda slot, texts: {}
-) -> APIRouter:
+    engine: Engine, slots: Slots, keys: Keys, clock: Clock = now, options: Options | None = None,
+    rates: Rates | None = None,
+) -> APIRouter:  # fmt: skip
     """Return the routes of the pages, all under ``/ui``.
 
     Parameters
@@ -65,25 +67,29 @@ def pages(
     slots : Slots
     keys : Keys
         With which people sign in: ``read`` looks, ``review`` approves, rejects and edits, ``publish`` pauses, retires
-        and turns a slot off, ``admin`` changes settings.
+        and turns a slot off, ``admin`` changes settings; ``publish`` and ``admin`` set brand rules.
     clock : callable, optional
-    predict : callable, optional
-        Click rates that a belief expects of texts; without it pages show what the parents earned.
+    options : Options, optional
+        How often one address may ask for pages and try to sign in.
+    rates : Rates, optional
+        What counts that.
     """
-    return _Pages(engine, slots, keys, clock, predict).router()
+    return _Pages(engine, slots, keys, clock, options or Options(), rates or Rates()).router()
 
 
 class _Pages:
     """The handlers of the pages, and what they share."""
 
-    def __init__(self, engine: Engine, slots: Slots, keys: Keys, clock: Clock, predict: Predict) -> None:
-        self.engine, self.slots, self.keys, self.clock, self.predict = engine, slots, keys, clock, predict
-        self.sessions, self.tallies = Sessions(engine, keys, clock), overview.Tallies()
+    def __init__(self, engine: Engine, slots: Slots, keys: Keys, clock: Clock, options: Options, rates: Rates) -> None:
+        self.engine, self.slots, self.keys, self.clock = engine, slots, keys, clock
+        self.sessions, self.tallies, self.rates = Sessions(engine, keys, clock), overview.Tallies(), rates
+        self.limits = {"ask for pages": rate(options.pages_limit), "try to sign in": rate(options.login_limit)}
         self.templates = page_environment()
 
     def router(self) -> APIRouter:
         """Return the routes."""
-        router = APIRouter(prefix="/ui", route_class=safe_route(self.templates), include_in_schema=False)
+        router = APIRouter(prefix="/ui", route_class=safe_route(self.templates), include_in_schema=False,
+                           dependencies=[Depends(self._admit)])  # fmt: skip
         get, post = router.get, router.post
         get("/style.css")(style)
         get("/review.js")(script)
@@ -101,7 +107,19 @@ class _Pages:
         get("/slots/{name}/settings")(self.settings)
         post("/slots/{name}/settings")(self.change)
         post("/slots/{name}/off")(self.turn_off)
+        get("/brand")(self.brand)
+        post("/brand")(self.set_brand)
         return router
+
+    async def _admit(self, request: Request) -> None:
+        """Answer that it is too much where one address asks too often, or tries too many keys."""
+        asked = ["ask for pages"]
+        if request.method == "POST" and request.url.path == f"{base(request)}/login":
+            asked.append("try to sign in")
+        for what in asked:
+            if wait := self.rates.wait(self.limits[what], f"{what} {address(request)}"):
+                words = f"One address may {what} {self.limits[what]}. Go on in {wait} s."
+                raise AnswerError(plain(self.templates, 429, words, {"Retry-After": str(wait)}))
 
     # Signing in and out
 
@@ -160,7 +178,9 @@ class _Pages:
             request, session, "overview.html.j2", slot, comparison=comparison, ratios=ratios,
             guardrails=overview.guardrails(comparison), rows=rows,
             curves=overview.curves(tally, len(slot.state.snapshots)),
-            most=most,
+            most=most, broken=screening.broken([slot], slot.brand), shares=pictures.share_layers(slot.state),
+            map=pictures.embedding_map(self.engine, slot.state, f"{base(request)}/slots/{quote(name)}"),
+            map_lines=pictures.LINES,
             beside=_counts(draft.state for draft in drafts if draft.text not in slot.state.slate),
         )  # fmt: skip
 
@@ -188,6 +208,10 @@ class _Pages:
         """Show the settings of a slot."""
         session, slot = self._at(request, name)
         return self._settings(request, session, slot)
+
+    def brand(self, request: Request) -> Response:
+        """Show the brand's rules, their versions, and what breaks them."""
+        return self._brand(request, self._session(request))
 
     def audit(self, request: Request, before: int | None = None) -> Response:
         """Show who changed what, newest first."""
@@ -242,10 +266,28 @@ class _Pages:
         session, slot = self._at(request, name, form)
         self._need(request, session, *_SHOW, *_SET)
         try:
-            self._set(slot, {"mode": "off"}, session, _reason(form, "the slot is turned off"))
+            reason = _reason(form, "the slot is turned off")
+            switch(self.engine, slot, on=False, by=session.who.name, reason=reason, clock=self.clock)
+            self.slots.refresh()
         except InputError as error:
             return self._settings(request, session, slot, str(error), form)
         return to(f"{base(request)}/slots/{quote(name)}/settings?done=off")
+
+    def set_brand(self, request: Request, form: Sent) -> Response:
+        """Try brand rules on all texts, or set them."""
+        session = self._sender(request, form)
+        self._need(request, session, *_BRAND)
+        tenant = session.who.tenant
+        try:
+            book = BrandBook.read(form.get("rules"))
+            if form.get("action") == "try":
+                return self._brand(request, session, form=form, tried=screening.broken(self.slots.of(tenant), book))
+            reason = _reason(form, "the rules are changed")
+            set_book(self.engine, tenant, book, session.who.name, reason, _number(form.get("version"), 0), self.clock)
+            screening.screen_all(self.engine, self.slots, tenant, self.clock)
+        except InputError as error:
+            return self._brand(request, session, str(error), form)
+        return to(f"{base(request)}/brand?done=brand")
 
     def _act(self, request: Request, session: Session, slot: Slot, form: Form, which: Sequence[str]) -> str:
         action = form.get("action")
@@ -326,13 +368,12 @@ class _Pages:
         self, request: Request, session: Session, slot: Slot, page: int, order: str, failed: str = "",
         form: Form | None = None,
     ) -> Response:  # fmt: skip
-        waiting = review.waiting(slot.state)
+        waiting, predicted = review.waiting(slot.state), predictions(self.engine, slot)
         if order == "promising":
-            predicted = self.predict(slot, [draft.text for draft in waiting])
             waiting = sorted(waiting, key=lambda one: -_promise(slot, one, predicted))
         some, page, last = _paged(waiting, page, _QUEUE)
-        predicted = self.predict(slot, [draft.text for draft in some])
-        cards = [card(slot, draft, predicted) for draft in some]
+        beside = self._beside(slot, [draft.text for draft in some])
+        cards = [card(slot, draft, beside) for draft in some]
         return self._page(request, session, "review.html.j2", slot, 422 if failed else 200, failed=failed, cards=cards,
                           page=page, last=last, order=order, many=len(waiting), form=form or Form({}))  # fmt: skip
 
@@ -341,12 +382,12 @@ class _Pages:
     ) -> Response:
         every = review.texts(slot.state)
         # A parent may be a stored text that is never shown here.
-        stored = [review.Draft(text, "live") for text in slot.state.opening.parents if text not in slot.state.slate]
+        stored = [review.Standing(text, "live") for text in slot.state.opening.parents if text not in slot.state.slate]
         draft = next((one for one in [*every, *stored] if text_id(one.text) == number), None)
         if draft is None:
             words = "There is no such text in this slot."
             raise AnswerError(self._page(request, session, "error.html.j2", status=404, problem=words))
-        shown: Card = card(slot, draft, self.predict(slot, [draft.text]))
+        shown: Card = card(slot, draft, self._beside(slot, [draft.text]))
         children = [(text_id(one.text), one) for one in every if one.lineage and one.text != draft.text
                     and draft.text in one.lineage.parents and one.state != "screened"]  # fmt: skip
         probability = slot.state.snapshots[-1].probabilities
@@ -357,6 +398,24 @@ class _Pages:
             tree=provenance.lineage(slot.state, draft.text), children=children[:_LIST], many=len(children),
             history=provenance.history(self.engine, slot, draft.text), form=form or Form({}), text_id=text_id,
             elsewhere=draft in stored,
+        )  # fmt: skip
+
+    def _beside(self, slot: Slot, texts: Sequence[str]) -> Beside:
+        tone = slot.brand.tone
+        vectors = vectors_of(self.engine, [*texts, *tone.good, *tone.bad]) if enough(tone) else {}
+        return Beside(predictions(self.engine, slot), screening.versions_of(self.engine, slot, texts), vectors)
+
+    def _brand(
+        self, request: Request, session: Session, failed: str = "", form: Form | None = None,
+        tried: list[screening.Screened] | None = None,
+    ) -> Response:  # fmt: skip
+        tenant, sent = session.who.tenant, form or Form({})
+        slots = self.slots.of(tenant)
+        now = current(self.engine, tenant)
+        return self._page(
+            request, session, "brand.html.j2", status=422 if failed else 200, failed=failed, form=sent, now=now,
+            versions=differences(history(self.engine, tenant, _LIST)), written=sent.get("rules") or now.book.yaml(),
+            tried=tried, may=session.may(*_BRAND), broken=screening.broken(slots, now.book), many=len(slots),
         )  # fmt: skip
 
     def _settings(
@@ -437,14 +496,14 @@ def _paged(rows: Sequence[Any], page: int, many: int) -> tuple[Sequence[Any], in
     return rows[(page - 1) * many : page * many], page, last
 
 
-def _number(value: str) -> int:
-    return int(value[:6]) if value.isascii() and value.isdigit() else 1
+def _number(value: str, otherwise: int = 1) -> int:
+    return int(value[:6]) if value.isascii() and value.isdigit() else otherwise
 
 
-def _promise(slot: Slot, draft: review.Draft, predicted: Any) -> float:
+def _promise(slot: Slot, draft: review.Standing, predicted: Any) -> float:
     """Return the click rate that is expected of a text: by a belief, or by its parents' counts, shrunk to the usual."""
-    if draft.text in predicted:
-        return float(predicted[draft.text].rate)
+    if text_id(draft.text) in predicted:
+        return float(predicted[text_id(draft.text)].rate)
     shown, clicked = slot.state.totals
     usual = (clicked.sum() + 1) / (shown.sum() + 50)
     pairs = provenance.parents_of(slot.state, draft.text)

@@ -109,12 +109,14 @@ def _add(prefix: str, in_path: bool, called: str, listed: bool) -> None:
         return await _rank(body, here, slot)
 
     async def activate_in(slot: SlotName, event: Id, here: Here) -> Response:
+        here.service.slots.get(here.key.tenant, slot)  # or say which there are
         return await _activate(event, here)
 
     async def activate_of(event: Id, here: Here) -> Response:
         return await _activate(event, here)
 
     async def reward_in(slot: SlotName, event: Id, body: PersonalizerReward, here: Here) -> Response:
+        here.service.slots.get(here.key.tenant, slot)
         return await _reward(event, body, here)
 
     async def reward_of(event: Id, body: PersonalizerReward, here: Here) -> Response:

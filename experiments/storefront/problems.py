@@ -21,6 +21,9 @@ from experiments.storefront.slots import MissingError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 1
+_CODES = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "ResourceNotFound", 409: "Conflict",
+          422: "BadRequest", 429: "TooManyRequests", 503: "ServiceUnavailable"}  # fmt: skip
+"""Personalizer's names of what goes wrong."""
 
 
 _FRAMEWORK = {
@@ -39,6 +42,13 @@ class FieldProblem(BaseModel):
     what: str
 
 
+class PersonalizerProblem(BaseModel):
+    """What went wrong, as Personalizer's clients read it: beside the rest, on Personalizer's routes."""
+
+    code: str
+    message: str
+
+
 class Problem(BaseModel):
     """What went wrong (RFC 9457)."""
 
@@ -48,6 +58,7 @@ class Problem(BaseModel):
     detail: str
     request_id: str
     errors: list[FieldProblem] | None = None
+    error: PersonalizerProblem | None = None
 
 
 class ProblemError(CopyloomError):
@@ -82,9 +93,12 @@ def problem(error: ProblemError, request_id: str) -> dict[str, Any]:
     return found if error.errors is None else {**found, "errors": list(error.errors)}
 
 
-def answer(error: ProblemError, request_id: str) -> Response:
+def answer(error: ProblemError, request_id: str, personalizer: bool = False) -> Response:
     """Return the response to a request that is answered by a problem."""
-    body = json.dumps(problem(error, request_id))  # ASCII: it may quote half a surrogate pair
+    found = problem(error, request_id)
+    if personalizer:
+        found["error"] = {"code": _CODES.get(error.status, found["title"].replace(" ", "")), "message": error.detail}
+    body = json.dumps(found)  # ASCII: it may quote half a surrogate pair
     return Response(body, error.status, error.headers, MEDIA_TYPE)
 
 
@@ -108,6 +122,11 @@ def unavailable(detail: str) -> ProblemError:
     return ProblemError(503, detail, headers={"Retry-After": str(RETRY_SECONDS)})
 
 
+def too_many(detail: str, wait: int) -> ProblemError:
+    """Return the problem of whoever asks too often, and may go on in `wait` seconds."""
+    return ProblemError(429, f"{detail}; go on in {wait} s", headers={"Retry-After": str(wait)})
+
+
 def invalid(errors: Sequence[Any], of: str = "request") -> ProblemError:
     """Return the problem of a body that does not fit, from the errors that pydantic found."""
     found = [{"where": ".".join(map(str, one["loc"])), "what": one["msg"].removeprefix("Value error, ")}
@@ -125,17 +144,20 @@ def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def handle(app: FastAPI) -> None:
     """Answer all errors of an application by problems."""
 
+    def answered(error: ProblemError, request: Request) -> Response:
+        return answer(error, request.state.request_id, "/personalizer/" in request.url.path)
+
     async def invalid_request(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return answer(invalid([_plain(one) for one in error.errors()]), request.state.request_id)
+        return answered(invalid([_plain(one) for one in error.errors()]), request)
 
     async def storefront(request: Request, error: Exception) -> Response:
-        return answer(as_problem(error), request.state.request_id)
+        return answered(as_problem(error), request)
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         detail = _FRAMEWORK.get(str(error.detail), str(error.detail))
-        return answer(ProblemError(error.status_code, detail, headers=error.headers), request.state.request_id)
+        return answered(ProblemError(error.status_code, detail, headers=error.headers), request)
 
     app.add_exception_handler(RequestValidationError, invalid_request)
     app.add_exception_handler(CopyloomError, storefront)

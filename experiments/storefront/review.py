@@ -15,6 +15,7 @@ from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import Happening
 from experiments.campaigns.ledger import Ledger
 from experiments.campaigns.state import State
+from experiments.storefront.brand import check_version, note
 from experiments.storefront.decide import Slot
 from experiments.storefront.facts import objections
 from experiments.storefront.journal import Clock, now
@@ -26,7 +27,7 @@ Action = Literal["approve", "reject", "pause", "resume", "retire"]
 
 
 @dataclass(frozen=True)
-class Draft:
+class Standing:
     """A text of a slot, and where it stands.
 
     Parameters
@@ -50,21 +51,27 @@ class Draft:
     author: str = ""
 
 
-def texts(state: State) -> list[Draft]:
+def texts(state: State) -> list[Standing]:
     """Return all texts of a campaign and where they stand: the slate first, then what was written, newest first."""
     refused = {draft.text: draft for draft in state.drafts if draft.refusals and draft.text not in state.usable}
     written = [*reversed(state.usable.values()), *reversed(refused.values())]
     slate = set(state.slate)
-    found = [Draft(text, _on_slate(state, text), _lineage(state, text), (), state.authors.get(text, ""))
+    found = [Standing(text, _on_slate(state, text), _lineage(state, text), (), state.authors.get(text, ""))
              for text in state.slate]  # fmt: skip
     return found + [
-        Draft(one.text, _written(state, one.text), one.lineage, tuple(refusal.reason for refusal in one.refusals),
+        Standing(one.text, _written(state, one.text), one.lineage, tuple(refusal.reason for refusal in one.refusals),
               state.authors.get(one.text, ""))
         for one in written if one.text and one.text not in slate
     ]  # fmt: skip
 
 
-def waiting(state: State) -> list[Draft]:
+def numbers(state: State) -> dict[str, int]:
+    """Return by text in which order they came: a number that it keeps for good."""
+    every = dict.fromkeys([*state.opening.slate, *(draft.text for draft in state.drafts if draft.text)])
+    return {text: number for number, text in enumerate(every)}
+
+
+def waiting(state: State) -> list[Standing]:
     """Return what waits for a person, newest first."""
     return [draft for draft in texts(state) if draft.state == "in review"]
 
@@ -75,18 +82,20 @@ def decide(
 ) -> None:  # fmt: skip
     """Do something to texts of a slot in a person's name; what may not be shown is out of the snapshot at once.
 
-    A text with facts that nothing backs, or a person's that breaks the brand's rules, is approved for a reason alone,
-    which stays on record.
+    A text with facts that nothing backs, or that breaks the brand's rules, is approved for a reason alone, which stays
+    on record; and so is one resumed that breaks the brand's rules.
 
     Raises
     ------
     InputError
         If it cannot be done to one of them; then nothing is done.
     """
+    if action in ("approve", "resume"):
+        slots.refresh()  # for the brand rules that hold now
 
     def happen(campaign: Campaign) -> list[Happening]:
-        if action == "approve" and not reason.strip():
-            _check_facts(slots.get(tenant, name), campaign.state, which)
+        if action in ("approve", "resume") and not reason.strip():
+            _check_facts(slots.get(tenant, name), campaign.state, which, action)
         match action:
             case "approve" | "reject":
                 return people.review(campaign, which, action == "approve", by, reason)
@@ -162,6 +171,11 @@ def _record(engine, slots, tenant, name, happen, action, which, by, reason, cloc
 
     def keep(connection: Connection, events: Sequence[Happening]) -> None:
         after = {draft.text: draft.state for draft in texts(campaign.state)}
+        if action in ("approve", "resume"):
+            check_version(connection, tenant, slot.brand_version)
+        if action in ("approve", "resume", "write"):
+            held = {text: ([one.reason for one in slot.rules.refusals(text)], "") for text in which}
+            note(connection, slot, held, clock())
         for text in which:
             audit(connection, tenant, by, action, f"{name}: {text}", before.get(text), after.get(text), reason, clock())
 
@@ -172,10 +186,11 @@ def _record(engine, slots, tenant, name, happen, action, which, by, reason, cloc
     slots.refresh()
 
 
-def _check_facts(slot: Slot, state: State, which: Sequence[str]) -> None:
+def _check_facts(slot: Slot, state: State, which: Sequence[str], action: Action) -> None:
     """Raise if something speaks against one of the texts."""
     for text in which:
-        if found := objections(slot, text, state):
+        brands = [refusal.reason for refusal in slot.rules.refusals(text)]
+        if found := objections(slot, text, state) if action == "approve" else brands:
             raise InputError(
                 f"{text!r}: {'; '.join(found)}; give a reason why it may be shown all the same, or edit it"
             )

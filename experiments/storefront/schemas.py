@@ -27,6 +27,7 @@ from experiments.storefront.decide import Choice, Question, Reason, Slot
 from experiments.storefront.journal import Joined
 from experiments.storefront.review import TextState
 from experiments.storefront.values import MAX_KIND, MAX_NAME, check_context
+from generator.brand_book import BrandBook
 
 MAX_ACTIONS = 50
 _NO_NUL = r"^[^\x00]*$"
@@ -289,7 +290,56 @@ class AuditAnswer(Answer):
     reason: str
 
 
-class State(Answer):
+class BrandBody(Body):
+    """Brand rules, and why they are set."""
+
+    rules: BrandBook
+    reason: Annotated[str, Field(min_length=1, max_length=2000, pattern=_NO_NUL)]
+
+
+class BrandVersion(Answer):
+    """Brand rules as somebody set them; version 0 where nobody did."""
+
+    version: int
+    rules: dict[str, JsonValue]
+    by: str
+    reason: str
+    at: datetime | None
+
+
+class BrandBroken(Answer):
+    """A text that breaks the rules, where it stood, and what was done for that."""
+
+    slot: str
+    text_id: str
+    text: str
+    state: TextState
+    refusals: list[str]
+    did: str
+
+
+class BrandAnswer(BrandVersion):
+    """The brand rules that hold; where they were set just now, with the texts that break them."""
+
+    broken: list[BrandBroken]
+
+
+class BrandCheckBody(Body):
+    """Texts to hold to brand rules: those that hold in a slot, or others."""
+
+    texts: Annotated[list[Annotated[str, Field(max_length=2000)]], Field(min_length=1, max_length=1000)]
+    slot: SlotName | None = None
+    rules: BrandBook | None = None
+
+
+class BrandChecked(Answer):
+    """What the rules have against a text."""
+
+    text: str
+    refusals: list[str]
+
+
+class Health(Answer):
     """How the service is."""
 
     status: Literal["ok"] = "ok"

@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -82,7 +82,7 @@ def run(engine: Engine, host: str, port: int, options: Options, level: str, tell
     listening = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listening.getsockname()[1]}"
-    server = server_of(app)
+    server = server_of(app, options.proxies)
     threading.Thread(target=_tell_when_ready, args=(server, listening, lambda: tell(url)), daemon=True).start()
     signal.signal(signal.SIGTERM, _end)  # uvicorn ends in peace first
     steady()
@@ -90,11 +90,11 @@ def run(engine: Engine, host: str, port: int, options: Options, level: str, tell
         server.run(sockets=[listening])
 
 
-def server_of(app: Any) -> uvicorn.Server:
-    """Return what serves the application: uvicorn, which waits for nobody for ever."""
-    return uvicorn.Server(
-        uvicorn.Config(app, http=ImpatientProtocol, access_log=False, log_level="warning", server_header=False)
-    )
+def server_of(app: Any, proxies: Sequence[str] = ()) -> uvicorn.Server:
+    """Return what serves the application: uvicorn, which waits for nobody for ever, and believes these proxies."""
+    config = uvicorn.Config(app, http=ImpatientProtocol, access_log=False, log_level="warning", server_header=False,
+                            forwarded_allow_ips=list(proxies))  # fmt: skip
+    return uvicorn.Server(config)
 
 
 def steady() -> None:

@@ -9,25 +9,22 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-import time
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from limits import RateLimitItem, parse
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
 from sqlalchemy import Engine, func, select
 
 from copyloom import CopyloomError, InputError
 from embeddings.database import reading, writing
 from experiments.storefront.alarms import Alarm, ClockWatch
-from experiments.storefront.auth import Keys
+from experiments.storefront.auth import Key, Keys
 from experiments.storefront.decide import Choice, DamagedError, Question, Slot
 from experiments.storefront.gate import service_log
 from experiments.storefront.journal import Clock, ConflictError, Decide, Entry, Expose, Joined, Journal, Reward, now
 from experiments.storefront.metrics import Metrics
-from experiments.storefront.problems import ProblemError, invalid, unavailable
+from experiments.storefront.problems import invalid, too_many, unavailable
+from experiments.storefront.rates import Rates, network, rate
 from experiments.storefront.slots import Slots
 from experiments.storefront.tables import PendingRow
 from experiments.storefront.tracing import span
@@ -46,6 +43,10 @@ class Options:
     ----------
     rate_limit : str
         Requests of one key, as the package `limits` writes it; a line of events counts as one.
+    address_limit : str
+        Requests of one address of the network with a public key, which all visitors of a page share.
+    login_limit, pages_limit : str
+        Attempts to sign in to the pages, and all requests to them, of one address.
     timeout_seconds : float
         How long a request waits for the database.
     ready_seconds : float
@@ -54,29 +55,27 @@ class Options:
         How often slots and keys are read again.
     origins : tuple of str
         Web sites whose pages may ask directly (CORS).
+    proxies : tuple of str
+        Addresses or networks of proxies whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed; one on the
+        same machine unless given.
     """
 
     rate_limit: str = "60000/minute"
+    address_limit: str = "1200/minute"
+    login_limit: str = "20/minute"
+    pages_limit: str = "1200/minute"
     timeout_seconds: float = 2.0
     ready_seconds: float = 0.2
     every_seconds: float = 0.5
     origins: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ("127.0.0.1", "::1")
 
-    @property
-    def limit(self) -> RateLimitItem:
-        """The rate limit, read.
-
-        Raises
-        ------
-        InputError
-            If it cannot be read.
-        """
-        try:
-            return parse(self.rate_limit)
-        except ValueError:
-            raise InputError(
-                f"the rate limit {self.rate_limit!r} cannot be read; write one such as 100/second or 60000/minute"
-            ) from None
+    def check(self) -> None:
+        """Raise InputError where a limit or a proxy cannot be read."""
+        for limit in (self.rate_limit, self.address_limit, self.login_limit, self.pages_limit):
+            rate(limit)
+        for proxy in self.proxies:
+            network(proxy)
 
 
 class Service:
@@ -95,7 +94,8 @@ class Service:
     def __init__(self, engine: Engine, options: Options | None = None, clock: Clock = now, log: Any = None) -> None:
         options, self._log = options or Options(), log or service_log()
         self.engine, self.options, self.clock, self.metrics = engine, options, clock, Metrics()
-        self._limit, self._limiter = options.limit, FixedWindowRateLimiter(MemoryStorage())
+        self.rates = Rates()
+        self._limit, self._address_limit = rate(options.rate_limit), rate(options.address_limit)
         self.slots, self.keys = Slots(engine), Keys(engine)
         self.journal = Journal(engine, self.slots.settings, clock)
         self.slots.follow(options.every_seconds)
@@ -128,20 +128,27 @@ class Service:
         self.keys.close()
         self.journal.close()
 
-    def admit(self, who: str, cost: int = 1) -> None:
-        """Count requests of a key, by its prefix, or of a webhook.
+    def admit(self, who: Key | str, address: str = "", cost: int = 1) -> None:
+        """Count requests of a key, or of a webhook by its name.
+
+        Of a public key first those of an address, so that no visitor uses up the others'.
 
         Raises
         ------
         ProblemError
             If it sent too many.
         """
-        if not self._limiter.hit(self._limit, who, cost=cost):
-            reset = self._limiter.get_window_stats(self._limit, who).reset_time
-            wait = max(1, math.ceil(reset - time.time()))
-            raise ProblemError(
-                429, f"this key or webhook may send {self._limit}; go on in {wait} s", None, {"Retry-After": str(wait)}
-            )
+        told = [(self._limit, who if isinstance(who, str) else who.prefix, "this key or webhook")]
+        if isinstance(who, Key) and who.public:
+            told.insert(0, (self._address_limit, f"{who.prefix} {address}", "one address with this key"))
+        for limit, counted, in_words in told:
+            if wait := self.rates.wait(limit, counted, cost):
+                raise too_many(f"{in_words} may send {limit}", wait)
+
+    def most_lines(self, key: Key) -> int:
+        """Return how many lines of events a key may ever send at once."""
+        limits = (self._limit, self._address_limit) if key.public else (self._limit,)
+        return min(limit.amount for limit in limits)
 
     async def decide(self, tenant: str, name: str, question: Question) -> tuple[Slot, Choice]:
         """Return the text that an event is given, by its slot and its place; the baseline where that fails.
@@ -242,7 +249,7 @@ class Service:
             if jump := self.watch.jumped():
                 self._log.error(f"the clock jumped by {jump:+.0f} seconds")
                 self.metrics.clock_jumps.inc()
-                self._limiter.storage.reset()
+                self.rates.begin_anew()
 
     def _touch(self) -> None:
         with writing(self.engine) as connection:

@@ -1,64 +1,31 @@
 """Who sits before a page: a key signed in once, a cookie that says so, and forms that only our own pages can send.
 
-The cookie holds no key. It is signed with the tenant's secret, so every process takes it and none keeps a list; what
-the key may do is looked up at every request, so a revoked one is out at once.
+The cookie holds a random number and no key. The database has its hash as long as the session lasts: so every process
+takes it, and none does once somebody has signed out. A key that is revoked is out at once too.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hmac
-import json
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
-from typing import Protocol
 from urllib.parse import parse_qs
 
 from fastapi import Request
 from fastapi.responses import Response
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, delete, insert, select
 
-from embeddings.database import reading
+from embeddings.database import reading, writing
+from experiments.storefront.auth import Key, Keys
 from experiments.storefront.journal import Clock
-from experiments.storefront.tables import TenantRow
+from experiments.storefront.tables import SessionRow
 
 COOKIE, LOGIN_COOKIE = "copyloom_session", "copyloom_login"
 LASTS = timedelta(hours=12)
 _MOST_BYTES, _MOST_FIELDS = 1_000_000, 3000
-
-
-class Who(Protocol):
-    """A key that holds: by what it is called, whose it is, in whose name it acts, and what it may do."""
-
-    @property
-    def prefix(self) -> str:
-        """By which it is found; no secret."""
-
-    @property
-    def tenant(self) -> str:
-        """The tenant's name."""
-
-    @property
-    def name(self) -> str:
-        """In whose name things are done with it."""
-
-    @property
-    def scopes(self) -> Collection[str]:
-        """What it may do."""
-
-
-class Keys(Protocol):
-    """The keys that hold now."""
-
-    def find(self, presented: str) -> Who | None:
-        """Return the key that was presented; None if there is none."""
-
-    def known(self, prefix: str) -> Who | None:
-        """Return the key of a prefix; None once it is revoked."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +34,12 @@ class Session:
 
     Parameters
     ----------
-    who : Who
+    who : Key
     token : str
         That forms must send along; another session has another.
     """
 
-    who: Who
+    who: Key
     token: str
 
     def may(self, *scopes: str) -> bool:
@@ -92,48 +59,35 @@ class Sessions:
 
     def __init__(self, engine: Engine, keys: Keys, clock: Clock) -> None:
         self.engine, self.keys, self.clock = engine, keys, clock
-        self._secrets: dict[str, bytes] = {}
 
-    def sign_in(self, response: Response, request: Request, who: Who) -> None:
-        """Begin a session."""
-        until = (self.clock() + LASTS).timestamp()
-        body = json.dumps([who.tenant, who.prefix, until, secrets.token_urlsafe(16)]).encode()
-        packed = base64.urlsafe_b64encode(body).decode()
-        value = f"{packed}.{self._signed(who.tenant, 'session', packed)}"
+    def sign_in(self, response: Response, request: Request, who: Key) -> None:
+        """Begin a session; those that have run out are forgotten."""
+        value, now = secrets.token_urlsafe(32), self.clock()
+        row = {"digest": _digest("session", value), "prefix": who.prefix, "until": now + LASTS}
+        with writing(self.engine) as connection:
+            connection.execute(delete(SessionRow).where(SessionRow.until < now))
+            connection.execute(insert(SessionRow), row)
         _set_cookie(response, request, COOKIE, value, int(LASTS.total_seconds()))
         response.delete_cookie(LOGIN_COOKIE, path=base(request))
 
     def sign_out(self, response: Response, request: Request) -> None:
-        """End the session of this browser."""
+        """End the session of this browser: no process takes its cookie any more."""
+        with writing(self.engine) as connection:
+            connection.execute(delete(SessionRow).where(SessionRow.digest == _digest("session", _cookie(request))))
         response.delete_cookie(COOKIE, path=base(request))
 
     def of(self, request: Request) -> Session | None:
         """Return the session that a request belongs to; None where nobody is signed in, or not any more."""
-        value = request.cookies.get(COOKIE, "")
-        packed, _, signature = value.partition(".")
-        try:
-            tenant, prefix, until, _ = json.loads(base64.b64decode(packed, altchars=b"-_", validate=True))
-            expected = self._signed(tenant, "session", packed)
-        except (binascii.Error, ValueError, TypeError, LookupError, RecursionError):
+        value = _cookie(request)
+        if not value:
             return None
-        if not hmac.compare_digest(expected.encode(), signature.encode()) or self.clock().timestamp() > until:
+        query = select(SessionRow.prefix, SessionRow.until).where(SessionRow.digest == _digest("session", value))
+        with reading(self.engine) as connection:
+            row = connection.execute(query).first()
+        if row is None or self.clock() > row.until:
             return None
-        who = self.keys.known(prefix)
-        if who is None or who.tenant != tenant:
-            return None
-        return Session(who, self._signed(tenant, "form", value))
-
-    def _signed(self, tenant: str, what: str, value: str) -> str:
-        return hmac.new(self._secret(tenant), f"pages {what}\0{value}".encode(), sha256).hexdigest()
-
-    def _secret(self, tenant: str) -> bytes:
-        if tenant not in self._secrets:
-            with reading(self.engine) as connection:
-                found = connection.scalar(select(TenantRow.secret).where(TenantRow.name == tenant))
-            if found is None:
-                raise LookupError(tenant)
-            self._secrets[tenant] = found
-        return self._secrets[tenant]
+        who = self.keys.known(row.prefix)
+        return None if who is None else Session(who, _digest("form", value))
 
 
 @dataclass(frozen=True)
@@ -188,3 +142,12 @@ def login_token(response: Response, request: Request) -> str:
 def _set_cookie(response: Response, request: Request, name: str, value: str, seconds: int) -> None:
     response.set_cookie(name, value, max_age=seconds, path=base(request), httponly=True, samesite="strict",
                         secure=request.url.scheme == "https")  # fmt: skip
+
+
+def _cookie(request: Request) -> str:
+    return request.cookies.get(COOKIE, "")
+
+
+def _digest(what: str, value: str) -> str:
+    """Return what stands for a session's secret number where that itself must not: 64 hexadecimal digits."""
+    return sha256(f"{what}\0{value}".encode("utf-8", "surrogateescape")).hexdigest()

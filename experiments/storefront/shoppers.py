@@ -65,12 +65,11 @@ async def reward(body: RewardBody, here: Here) -> RewardAnswer:
 async def events(request: Request, here: Here) -> EventsAnswer:
     """Take lines of JSON: bodies of decide, expose and reward, each with its `type`. Each line has its own status."""
     lines = [(number, line) for number, line in enumerate((await request.body()).split(b"\n"), 1) if line.strip()]
-    if len(lines) > MAX_LINES:
-        raise ProblemError(
-            413, f"there are {len(lines):,} lines, at most {MAX_LINES:,} are allowed; send less at a time"
-        )
+    most = min(MAX_LINES, here.service.most_lines(here.key))
+    if len(lines) > most:
+        raise ProblemError(413, f"there are {len(lines):,} lines, at most {most:,} are allowed; send less at a time")
     if len(lines) > 1:
-        here.service.admit(here.key.prefix, len(lines) - 1)
+        here.service.admit(here.key, here.address, len(lines) - 1)
     quiet = Asked(here.service, here.key, {})
     results = await asyncio.gather(*[_line(number, line, quiet, request.state.request_id) for number, line in lines])
     failed = sum(result.problem is not None for result in results)

@@ -27,7 +27,8 @@ from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.decide import DamagedError, Slot, campaign_name
 from experiments.storefront.journal import Clock, now
 from experiments.storefront.products import Catalogue, catalogue_of
-from experiments.storefront.tables import AuditRow, ImportRow, SettingsRow, SlotRow, TenantRow, event_key
+from experiments.storefront.tables import AuditRow, BrandRow, ImportRow, SettingsRow, SlotRow, TenantRow, event_key
+from generator.brand_book import BrandBook
 from generator.models import SHIPPED, WRITER, is_there
 
 DEFAULT_TENANT = "default"
@@ -118,6 +119,7 @@ class Slots:
         self._by_id: dict[int, Slot] = {}
         self._imports: dict[int, int] = {}
         self._catalogues: dict[int, Catalogue] = {}
+        self._brands: dict[str, tuple[int, BrandBook]] = {}
         self._lock, self._stop = threading.Lock(), threading.Event()
         self.unreadable: dict[tuple[str, str], str] = {}
         self.failed: str | None = None
@@ -178,6 +180,7 @@ class Slots:
                                    & (SettingsRow.version == latest.c.version))  # fmt: skip
                 settings = {row.slot_id: (row.version, row.body) for row in connection.execute(query)}
                 self._read_catalogues(connection, rows)
+                self._read_brands(connection)
             unreadable = {(row.tenant, row.name): why for row in rows if (why := self._try(row, settings.get(row.id)))}
             for name in unreadable.keys() - self.unreadable.keys():
                 _log.error("slot %s cannot be read: %s; what was read last holds", "/".join(name), unreadable[name])
@@ -210,6 +213,7 @@ class Slots:
     def _update(self, row: Any, version: int, body: str) -> None:
         key, name = (row.tenant, row.name), campaign_name(row.tenant, row.name)
         known, failed = self._slots.get(key), None
+        brand_version, brand = self._brands.get(row.tenant, (0, BrandBook()))
         if known is None:
             config = SlotConfig.model_validate_json(row.config)
             seeds = (config.seed, int(event_key(row.tenant, row.name)[:8], 16))
@@ -223,10 +227,10 @@ class Slots:
                 failed = error
         state, catalogue = self._campaigns[name].state, self._catalogues[row.id]
         same = known is not None and known.state is state and known.about is catalogue.about
-        if known is None or not same or known.version != version:
+        if known is None or not same or (known.version, known.brand_version) != (version, brand_version):
             slot = Slot(row.id, row.tenant, row.name, row.secret, config, row.subject,
-                        SlotSettings.model_validate_json(body), version, state, catalogue.about,
-                        catalogue.records)  # fmt: skip
+                        SlotSettings.model_validate_json(body), version, state, brand, brand_version,
+                        catalogue.about, catalogue.records)  # fmt: skip
             self._slots[key] = self._by_id[row.id] = slot
         if failed is not None:
             raise failed
@@ -241,6 +245,15 @@ class Slots:
             if self._imports.get(row.id) != many:
                 self._catalogues[row.id] = catalogue_of(connection, row.tenant, row.id) if many else Catalogue({}, {})
                 self._imports[row.id] = many
+
+    def _read_brands(self, connection: Connection) -> None:
+        """Read the brand rules of tenants that have others since."""
+        versions = select(BrandRow.tenant, func.max(BrandRow.version).label("version")).group_by(BrandRow.tenant)
+        for tenant, version in connection.execute(versions).all():
+            if self._brands.get(tenant, (0,))[0] != version:
+                query = select(BrandRow.body).where(BrandRow.tenant == tenant, BrandRow.version == version)
+                body = connection.execute(query).scalar_one()
+                self._brands[tenant] = version, BrandBook.model_validate_json(body)
 
     def _follow(self, every: float) -> None:
         while not self._stop.wait(every):

@@ -60,6 +60,42 @@ class SettingsRow(Base):
     at: Mapped[datetime]
 
 
+class BrandRow(Base):
+    """A version of a tenant's brand rules (`generator.brand_book.BrandBook`); the highest holds."""
+
+    __tablename__ = "brand_rules"
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.name"), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    body: Mapped[str] = mapped_column(Text)
+    by: Mapped[str] = mapped_column(String(200))
+    reason: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime]
+
+
+class ScreeningRow(Base):
+    """A text was held to a version of the brand rules: what they have against it (JSON), and what was done for that."""
+
+    __tablename__ = "screenings"
+    slot_id: Mapped[int] = mapped_column(ForeignKey("slots.id"), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    text_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    refusals: Mapped[str] = mapped_column(Text)
+    did: Mapped[str] = mapped_column(String(16))  # paused, taken back, left; "" where nothing was needed
+    at: Mapped[datetime]
+
+
+class PredictionRow(Base):
+    """Which click rate the belief behind a snapshot expected of a text that waited, and its 95 % interval."""
+
+    __tablename__ = "predictions"
+    slot_id: Mapped[int] = mapped_column(ForeignKey("slots.id"), primary_key=True)
+    snapshot: Mapped[int] = mapped_column(primary_key=True)
+    text_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    rate: Mapped[float]
+    low: Mapped[float]
+    high: Mapped[float]
+
+
 class DecisionRow(Base):
     """Which text an event was given, from which snapshot, with which probability."""
 
@@ -246,6 +282,15 @@ class MessageRow(Base):
     tries: Mapped[int]
     due_at: Mapped[datetime | None]
     answer: Mapped[str] = mapped_column(Text)
+
+
+class SessionRow(Base):
+    """Somebody is signed in to the pages: the hash of the cookie, and the key; deleted when it ends."""
+
+    __tablename__ = "sessions"
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    prefix: Mapped[str] = mapped_column(String(16))
+    until: Mapped[datetime]
 
 
 class AuditRow(Base):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
 
 from bandits.sequential.confidence_sequences import rate_interval
 from embeddings.database import text_id
@@ -12,20 +14,9 @@ from experiments.storefront import provenance
 from experiments.storefront.decide import Slot
 from experiments.storefront.differences import Origin, changes, origins
 from experiments.storefront.facts import Fact, facts, slips, sources_of
-from experiments.storefront.review import Draft
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """A click rate that a belief expects of a text, and its 95 % interval."""
-
-    rate: float
-    low: float
-    high: float
-
-
-Predict = Callable[[Slot, Sequence[str]], Mapping[str, Predicted]]
-"""Returns what a belief expects of texts of a slot; of those that it cannot tell, nothing."""
+from experiments.storefront.predictions import Predicted
+from experiments.storefront.review import Standing
+from experiments.storefront.tone import Nearness, nearness
 
 
 @dataclass(frozen=True)
@@ -67,7 +58,7 @@ class Card:
     ----------
     id : str
         `embeddings.database.text_id`.
-    draft : Draft
+    draft : Standing
     pieces : sequence of (str, str)
         Its words, and which parents hold them.
     parents : sequence of Counted
@@ -75,7 +66,11 @@ class Card:
         Whether a person rewrote its one parent.
     facts : sequence of Fact
     slips : sequence of str
-        What the brand's rules have against a person's text.
+        What the brand's rules have against it now, and what form a person's text lacks.
+    screened : int, optional
+        The last version of the brand's rules that it was held to, on record.
+    tone : Nearness, optional
+        How near it is to the brand's examples, where there are some and they were read.
     predicted : Predicted, optional
     expected : float, optional
         The mean of its parents' rates by their weights, where all were shown: what stands in for a prediction.
@@ -83,12 +78,14 @@ class Card:
     """
 
     id: str
-    draft: Draft
+    draft: Standing
     pieces: Sequence[tuple[str, Origin]]
     parents: Sequence[Counted]
     edit: bool
     facts: Sequence[Fact]
     slips: Sequence[str]
+    screened: int | None
+    tone: Nearness | None
     predicted: Predicted | None
     expected: float | None
     why: str
@@ -109,7 +106,26 @@ class Card:
         return bool(self.unbacked or self.slips)
 
 
-def card(slot: Slot, draft: Draft, predicted: Mapping[str, Predicted]) -> Card:
+@dataclass(frozen=True)
+class Beside:
+    """What the database says of texts beside the state of their campaign.
+
+    Parameters
+    ----------
+    predicted : mapping of str to Predicted
+        By the ids of texts.
+    screened : mapping of str to int
+        Versions of the brand's rules, by text.
+    vectors : mapping of str to Tensor of shape (S,)
+        Of these texts and the brand's examples, where they were read.
+    """
+
+    predicted: Mapping[str, Predicted] = field(default_factory=dict)
+    screened: Mapping[str, int] = field(default_factory=dict)
+    vectors: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def card(slot: Slot, draft: Standing, beside: Beside) -> Card:
     """Return what a page shows of a text."""
     state, text = slot.state, draft.text
     pairs = provenance.parents_of(state, text)
@@ -121,7 +137,8 @@ def card(slot: Slot, draft: Draft, predicted: Mapping[str, Predicted]) -> Card:
         id=text_id(text), draft=draft, parents=parents, edit=edit,
         pieces=origins(text, [parent.text for parent in parents]) if parents else [(text, "")],
         facts=facts(text, sources_of(slot, text)), slips=[one.reason for one in slips(slot, text)],
-        predicted=predicted.get(text),
+        screened=beside.screened.get(text), tone=nearness(text, slot.brand.tone, beside.vectors),
+        predicted=beside.predicted.get(text_id(text)),
         expected=max(sum(rate * weight for rate, weight in known) / sum(weight for _, weight in known), 0.0)
         if whole else None,
         why=provenance.why_proposed(state, text, [(one.impressions, one.clicks) for one in parents])

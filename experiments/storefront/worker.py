@@ -11,26 +11,31 @@ import json
 import logging
 import os
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from copyloom import InputError, Report
-from embeddings.database import reading
+from embeddings.database import reading, writing
 from experiments import loop
 from experiments.campaigns import phases
 from experiments.campaigns.campaign import Campaign
-from experiments.campaigns.events import Reviewed
+from experiments.campaigns.events import Happening, Reviewed
 from experiments.campaigns.given import Given
 from experiments.campaigns.ledger import Ledger
 from experiments.campaigns.workshop import Workshop, hired
+from experiments.storefront import review
 from experiments.storefront.alarms import ClockWatch, cause
+from experiments.storefront.brand import StaleError, check_version, note
 from experiments.storefront.decide import Slot, campaign_name
 from experiments.storefront.feeds import StorefrontFeed
 from experiments.storefront.journal import Clock, now, wait
 from experiments.storefront.outbox import GUARD, Outbox
 from experiments.storefront.overview import Tallies, compare, guardrails
+from experiments.storefront.predictions import keep_predictions, predict
+from experiments.storefront.screening import screen
 from experiments.storefront.slots import Slots, switch
 from experiments.storefront.tracing import span, tell
 from generator.record import ProductRecord
@@ -94,6 +99,8 @@ class Worker:
         self._feeds: dict[str, StorefrontFeed] = {}
         self._tallies = Tallies()
         self.watch: ClockWatch | None = None
+        self._screened: dict[int, tuple[int, int]] = {}
+        self._read_until: dict[int, tuple[int, int]] = {}
 
     def run(self, every: float, stop: threading.Event) -> None:
         """Work until told to stop; what fails is logged when it begins and when it is over, and tried again."""
@@ -144,14 +151,44 @@ class Worker:
             loop.collect([campaign], [feed], self.ledger)
             closed = len(campaign.state.closed) - before
             tell({"outcomes": closed})
+        self._screen(slot)
         if closed and self._guarded(slot):
             return Done(closed)
         if not self.write or slot.settings.mode in ("off", "frozen"):
             return Done(closed)
         drafts = len(campaign.state.drafts)
         shop = self._shops.get(slot.campaign) or self._opened(slot, campaign)
+        shop.writer.checker.also = slot.rules.refusals
+        self._read(shop, slot, campaign)
         published = self._decide(shop, slot, campaign) if self._due(slot, campaign) else None
         return Done(closed, published, len(campaign.state.drafts) - drafts)
+
+    def _screen(self, slot: Slot) -> None:
+        """Hold the texts of a slot to the brand rules that hold now, where rules or texts are new."""
+        known = slot.brand_version, len(slot.state.drafts)
+        if self._screened.get(slot.id) == known:
+            return
+        try:
+            found = screen(self.engine, self.slots, slot, self.clock)
+        except StaleError:  # there are newer rules, for the next round
+            return
+        for one in found:
+            if one.did:
+                _log.warning("slot %s: %r breaks the brand rules, version %d: %s", slot.campaign, one.text, one.version,
+                             one.did)  # fmt: skip
+        self._screened[slot.id] = known
+
+    def _read(self, shop: Workshop, slot: Slot, campaign: Campaign) -> None:
+        """Keep sentence vectors of what people wrote and of the brand's examples: pages read no text themselves."""
+        tone, state = slot.brand.tone, campaign.state
+        known = slot.brand_version, len(state.drafts)
+        if self._read_until.get(slot.id) == known:
+            return
+        texts = list(dict.fromkeys([*state.slate, *state.authors, *tone.good, *tone.bad]))
+        shop.writer.sentence_vectors(texts)  # before the lock is taken
+        with writing(self.engine) as connection:
+            shop.writer.encoder.keep(connection, texts)
+        self._read_until[slot.id] = known
 
     def _guarded(self, slot: Slot) -> bool:
         """Turn a slot off that does harm, where its settings say so; and say whether that was done."""
@@ -193,21 +230,35 @@ class Worker:
             with span("propose"), self.ledger.step(some, shop.writer.keep) as record:
                 record(phases.propose(shop, some, belief))
             self._approve(slot, campaign)
-        with (
-            span("publish", snapshot_id=len(campaign.state.snapshots)),
-            self.ledger.step(some, shop.writer.keep) as record,
-        ):
+        waiting = [one.text for one in review.waiting(campaign.state)]
+        expected = predict(shop, belief, waiting)
+
+        def keep(connection: Connection, events: Sequence[Happening]) -> None:
+            shop.writer.keep(connection, events)
+            keep_predictions(connection, slot, len(campaign.state.snapshots) - 1, expected)
+
+        with span("publish", snapshot_id=len(campaign.state.snapshots)), self.ledger.step(some, keep) as record:
             record(phases.admit(shop, some, belief))
             record(phases.promote(shop, some))
             record(phases.publish(shop, some, belief))
         return len(campaign.state.snapshots) - 1
 
     def _approve(self, slot: Slot, campaign: Campaign) -> None:
-        """Approve in nobody's name what was written, where the slot's settings say so and no person spoke meanwhile."""
-        auto_approve, state = self._now(slot).settings.auto_approve, campaign.state
-        texts = [text for text in state.usable if text not in state.reviews and not state.authors.get(text)]
-        if auto_approve and texts:
-            with Ledger(self.engine).step([campaign]) as record:  # not shared: it fails if it is overtaken
+        """Approve in nobody's name what was written, where the slot's settings say so and no person spoke meanwhile.
+
+        What breaks the brand rules that hold now waits for a person.
+        """
+        slot, state = self._now(slot), campaign.state
+        texts = [text for text in state.usable if text not in state.reviews and not state.authors.get(text)
+                 and not slot.rules.refusals(text)]  # fmt: skip
+
+        def keep(connection: Connection, events: Sequence[Happening]) -> None:
+            check_version(connection, slot.tenant, slot.brand_version)
+            note(connection, slot, {text: ((), "") for text in texts}, self.clock())
+
+        if slot.settings.auto_approve and texts:
+            # Not shared: it fails if it is overtaken; with newer brand rules they wait for the next time.
+            with contextlib.suppress(StaleError), Ledger(self.engine).step([campaign], keep) as record:
                 record([[Reviewed(texts=tuple(texts), approved=True, by=AUTOMATIC, reason="setting auto_approve")]])
 
     def _opened(self, slot: Slot, campaign: Campaign) -> Workshop:
@@ -215,6 +266,7 @@ class Worker:
         given, opening = given_of(slot), campaign.state.opening
         with span("load", model=slot.config.model):
             config, writer = hired(slot.config, given, self.engine, self.report, slot.campaign)
+            writer.checker.also = slot.rules.refusals
             shop = loop.opened(config, given, writer, [campaign], [opening], self.ledger, self.report)
         self._shops[slot.campaign] = shop
         self._approve(slot, campaign)

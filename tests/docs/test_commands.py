@@ -113,7 +113,9 @@ def files(tmp_path_factory: pytest.TempPathFactory, random_model: Callable[..., 
         (folder / file).write_text("\n".join(HEADLINES))
     (folder / "story.txt").write_text(" ".join(texts))
     editor = (ROOT / "docs" / "how-to" / "editor.md").read_text(encoding="utf-8")
-    (folder / "record.yaml").write_text(re.findall(r"```yaml\n(.*?)```", editor, re.DOTALL)[0])
+    blocks = re.findall(r"```yaml\n(.*?)```", editor, re.DOTALL)
+    for file, block in zip(("record.yaml", "brand.yaml"), blocks, strict=True):
+        (folder / file).write_text(block)
     scientist = (ROOT / "docs" / "how-to" / "scientist.md").read_text(encoding="utf-8")
     policies = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", scientist, re.DOTALL)[0])
     for file in ("run.yaml", "policies.yaml"):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from generator.checks import BrandRules, Checker, normalised
+from generator.checks import BrandRules, Checker, Refusal, normalised
 from generator.grammar import Grammar
 from generator.reader import GrammarReader
 from generator.record import ProductRecord
@@ -254,3 +254,11 @@ def test_a_subject_replaces_the_product_but_not_the_style():
     assert "another style" in strays("A chef knife is a balanced chef knife: data.", reader=READER)
     assert "another product" not in strays("Choose the balanced chef knife and sleep well tonight.", reader=READER)
     assert strays("Sophistication begins with a dutch oven.", any_style=True) == []
+
+
+def test_further_rules_hold_from_when_they_are_given():
+    checker = Checker(BrandRules(), [])
+    text = "A knife that stays sharp for years."
+    assert checker.refusals(text) == []
+    checker.also = lambda text: [Refusal("banned", "the brand bans 'sharp'")] if "sharp" in text else []
+    assert [refusal.code for refusal in checker.refusals(text)] == ["banned"]

@@ -62,7 +62,7 @@ async def received(name: str, request: Request) -> EventsAnswer:
         raise ProblemError(401, str(error), headers={"WWW-Authenticate": "StandardWebhooks"}) from None
     lines = _lines(body)
     tenant = secrets[0].tenant
-    service.admit(f"webhook {name}", max(len(lines), 1))
+    service.admit(f"webhook {name}", cost=max(len(lines), 1))
     request.state.said.update(tenant=tenant, webhook=name, message_id=message_id, lines=len(lines))
     answer, taken = await asyncio.to_thread(_recorded, service, tenant, name, message_id, body, lines,
                                             request.state.request_id)  # fmt: skip

@@ -8,11 +8,13 @@ import threading
 import time
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 from sqlalchemy import func, select
 
 from embeddings.database import reading, text_id
 from experiments.storefront import LiveCampaign, gate
+from experiments.storefront.client import Client
 from experiments.storefront.config import SlotSettings
 from experiments.storefront.gate import service_log
 from experiments.storefront.journal import Journal
@@ -395,6 +397,29 @@ def test_a_text_goes_its_way_from_draft_to_retirement(shop):
     said = shop.client.get("/v1/snapshots?slot=hero&last=1", headers=anna).json()
     assert {text["text"]: text["probability"] for text in said[0]["slate"]}[TEXTS[1]] == 0
     assert sum(text["probability"] for text in said[0]["slate"]) == pytest.approx(1)
+
+
+def test_texts_come_in_pages_that_miss_none_and_repeat_none(shop):
+    anna = shop.key(name="anna")
+    for number in range(4):
+        shop.client.post("/v1/texts", json={"slot": "hero", "text": f"Boots number {number}."}, headers=anna)
+    seen, where = [], "/v1/texts?slot=hero&limit=3"
+    while where:
+        said = shop.client.get(where, headers=anna)
+        seen += [text["text"] for text in said.json()]
+        where = said.links.get("next", {}).get("url")
+        if where and len(seen) == 3:  # what comes meanwhile comes last
+            shop.client.post("/v1/texts", json={"slot": "hero", "text": "Boots of late."}, headers=anna)
+    assert seen == [*TEXTS, *(f"Boots number {number}." for number in range(4)), "Boots of late."]
+
+    def answer(request):
+        said = shop.client.get(str(request.url), headers=anna)
+        return httpx.Response(said.status_code, content=said.content, headers={"Link": said.headers.get("link", "")})
+
+    with Client("http://testserver", "key", transport=httpx.MockTransport(answer)) as client:
+        assert [text["text"] for text in client.texts("hero", limit=2)] == seen
+        assert [text["text"] for text in client.texts("hero", "live", limit=1)] == list(TEXTS)
+    problem(shop.client.get("/v1/texts?slot=hero&cursor=here", headers=anna), 422)
 
 
 def test_the_log_has_ids_and_no_people(make_shop, tmp_path):

@@ -3,11 +3,14 @@
 import time
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy import select
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from copyloom import InputError
 from embeddings.database import reading
 from experiments.storefront.auth import Keys, list_keys, make_key, revoke_key
+from experiments.storefront.service import Options
 from experiments.storefront.slots import MissingError
 from experiments.storefront.tables import AuditRow, KeyRow
 
@@ -82,9 +85,48 @@ def test_a_key_that_sends_too_much_is_told_when_to_go_on(make_shop, tmp_path):
     assert 1 <= int(said.headers["retry-after"]) <= 3600
     assert "3 per 1 hour" in said.json()["detail"]
     assert shop.client.get("/v1/slots", headers=other).status_code == 200
-    lines = "\n".join(['{"type": "expose", "event_id": "e"}'] * 4)
-    again = shop.key("reward")
-    assert shop.client.post("/v1/events", content=lines, headers=again).status_code == 429
+    line, again = '{"type": "expose", "event_id": "e"}\n', shop.key("reward")
+    assert shop.client.post("/v1/events", content=line * 4, headers=again).status_code == 413  # it never could
+    assert shop.client.post("/v1/events", content=line * 3, headers=again).status_code == 429  # one is used up
+    fresh = shop.key("reward")
+    assert shop.client.post("/v1/events", content=line * 3, headers=fresh).status_code == 200
+
+
+def test_a_visitor_uses_up_no_more_than_her_own_of_a_public_key(make_shop, tmp_path):
+    shop = make_shop(str(tmp_path / "shop.db"), rate_limit="9/hour", address_limit="2/hour")
+    presented, key = make_key(shop.engine, "default", "page", ["decide", "reward"], by="anna", public=True)
+    shop.app.state.service.keys.refresh()
+    assert key.public
+
+    def ask(address: str, times: int) -> list[int]:
+        client = TestClient(shop.app, client=(address, 1), headers={"Authorization": f"Bearer {presented}"})
+        return [client.post("/v1/expose", json={"event_id": "e"}).status_code for _ in range(times)]
+
+    assert ask("203.0.113.7", 4) == [204, 204, 429, 429]
+    assert ask("2001:db8::7", 3) == [204, 204, 429]
+    assert ask("2001:db8::8", 1) == [429]  # of the same /64
+    others = shop.key("reward")
+    assert shop.client.post("/v1/expose", json={"event_id": "e"}, headers=others).status_code == 204
+    with pytest.raises(InputError, match="cannot have the scope 'admin'"):
+        make_key(shop.engine, "default", "page", ["decide", "admin"], by="anna", public=True)
+
+
+def test_the_address_of_a_visitor_comes_from_a_proxy_that_is_trusted_and_from_no_other(make_shop, tmp_path):
+    shop = make_shop(str(tmp_path / "shop.db"), address_limit="1/hour")
+    presented, _ = make_key(shop.engine, "default", "page", ["reward"], by="anna", public=True)
+    shop.app.state.service.keys.refresh()
+    behind = ProxyHeadersMiddleware(shop.app, trusted_hosts=["10.0.0.0/8"])  # as `serve` has it from uvicorn
+
+    def ask(sender: str, forwarded: str) -> int:
+        client = TestClient(behind, client=(sender, 1), headers={"Authorization": f"Bearer {presented}"})
+        said = client.post("/v1/expose", json={"event_id": "e"}, headers={"X-Forwarded-For": forwarded})
+        return said.status_code
+
+    assert [ask("10.1.2.3", "203.0.113.7"), ask("10.1.2.3", "203.0.113.8")] == [204, 204]
+    assert ask("10.1.2.3", "1.1.1.1, 203.0.113.7") == 429  # what she wrote herself before the proxy's word
+    assert [ask("198.51.100.1", "203.0.113.9"), ask("198.51.100.1", "203.0.113.10")] == [204, 429]
+    with pytest.raises(InputError, match=r"the proxy 'nginx' is no address"):
+        Options(proxies=("nginx",)).check()
 
 
 def test_a_rate_limit_that_cannot_be_read_is_refused(make_shop, tmp_path):

@@ -39,6 +39,10 @@ MATRIX = {
     "GET /v1/texts": "read",
     "POST /v1/texts": "review",
     "GET /v1/snapshots": "read",
+    "GET /v1/brand": "read",
+    "GET /v1/brand/versions": "read",
+    "PUT /v1/brand": "publish admin",
+    "POST /v1/brand/check": "read review",
     "GET /v1/audit": "read",
     **{f"POST /v1/texts/{text}{action}": scope for text in ("", "{text}/") for action, scope in (
         ("approve", "review"), ("reject", "review"), ("pause", "publish"), ("resume", "publish"),
@@ -51,6 +55,8 @@ MATRIX = {
 PAGES = {
     "GET /ui": LOOK,
     "GET /ui/audit": LOOK,
+    "GET /ui/brand": LOOK,
+    "POST /ui/brand": "publish admin",
     "GET /ui/slots/{name}": LOOK,
     "GET /ui/slots/{name}/review": LOOK,
     "POST /ui/slots/{name}/review": "review",
@@ -80,6 +86,13 @@ def filled(path: str) -> str:
 
 
 @pytest.fixture
+def shop(make_shop: Any, tmp_path: Any) -> Shop:
+    """A service where one address may sign in often."""
+    found: Shop = make_shop(str(tmp_path / "shop.db"), login_limit="1000/minute")
+    return found
+
+
+@pytest.fixture
 def two(make_shop: Any, tmp_path: Any) -> Shop:
     """A service with two tenants, each with a slot "hero"."""
     shop: Shop = make_shop(str(tmp_path / "shop.db"), tenants=("default", "other"))
@@ -89,7 +102,7 @@ def two(make_shop: Any, tmp_path: Any) -> Shop:
 def asked(shop: Shop, route: str, key: dict[str, str]) -> Any:
     """What a route answers to an empty body."""
     method, path = route.split(" ")
-    return shop.client.request(method, filled(path), headers=key, **({"json": {}} if method == "POST" else {}))
+    return shop.client.request(method, filled(path), headers=key, **({"json": {}} if method in ("POST", "PUT") else {}))
 
 
 def test_every_route_is_in_the_table_with_the_scopes_that_it_says(shop):
@@ -183,7 +196,7 @@ def test_a_tenant_finds_nothing_of_anothers(two):
         body = bodies.get(what, {"slot": "hero", "reason": "x", **({} if "{text}" in path else {"texts": [text]})})
         if "personalizer" in path and what == "reward":
             body = {"value": 1}
-        sent: dict[str, Any] = {"json": body} if method == "POST" else {"params": {"slot": "hero"}}
+        sent: dict[str, Any] = {"json": body} if method in ("POST", "PUT") else {"params": {"slot": "hero"}}
         said = two.client.request(method, path.format(slot="hero", text=text, event="e"), headers=other, **sent)
         assert said.status_code < 500, route
         assert not re.search("(?i)secret|anna", said.text), (route, said.text)

@@ -153,3 +153,14 @@ def test_an_event_id_may_hold_a_slash(shop):
     with reading(shop.engine) as connection:
         events = [connection.scalars(select(row.key)).all() for row in (DecisionRow, ExposureRow, RewardRow)]
     assert events[0] == events[1] == events[2]
+
+
+def test_a_slot_that_is_not_there_is_said_in_both_shapes_of_errors(shop):
+    key = shop.key()
+    for what, body in (("rank", {}), ("events/e/activate", None), ("events/e/reward", {"value": 1})):
+        said = shop.client.post(f"/slots/none/personalizer/v1.0/{what}", json=body, headers=key)
+        found = said.json()
+        assert (said.status_code, found["status"]) == (404, 404)
+        assert found["error"] == {"code": "ResourceNotFound", "message": found["detail"]}
+        assert "the slots are: hero" in found["detail"]
+    assert "error" not in shop.client.get("/v1/texts?slot=none", headers=key).json()

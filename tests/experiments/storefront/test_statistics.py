@@ -28,7 +28,7 @@ def played(tmp_path_factory):
         slot = hero.slots.get("default", "hero")
         questions = [Question(str(number), unit=f"u{number // 2}") for number in range(EVENTS)]
         decided = [hero.journal.submit(Decide(slot, question, slot.choose(question))) for question in questions]
-        clicked = [hero.journal.submit(Reward("default", question.event_id, "", 1.0))
+        clicked = [hero.journal.submit(Reward("default", question.event_id, "click", 1.0))
                    for question, choice in zip(questions, decided, strict=True)
                    if rng.random() < RATES[slot.state.slate[choice.result().place]]]  # fmt: skip
         assert {future.result() for future in clicked} == {"joined"}
@@ -48,7 +48,7 @@ def guarded(path, clock, rates, guard=True):
             choice = slot.choose(Question(str(number)))
             hero.journal.submit(Decide(slot, Question(str(number)), choice))
             if rng.random() < rates[choice.reason == "bandit"]:
-                last = hero.journal.submit(Reward("default", str(number), "", 1.0))
+                last = hero.journal.submit(Reward("default", str(number), "click", 1.0))
         last.result()
         clock.turn(2000)
         Worker(hero.engine, clock=clock, write=False).round()
