@@ -20,7 +20,6 @@ from bandits.numbers import ROUNDING, check_number
 from bandits.sequential.counts import snapshot_probabilities, whole_counts
 from copyloom import InputError
 
-
 _TILTS = np.log1p(np.array([0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 9.0]))
 """By how much the log odds of a text may be off, either way."""
 

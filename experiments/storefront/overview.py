@@ -28,7 +28,7 @@ from experiments.storefront.tables import DecisionRow, OutcomeRow, SettingsRow
 
 ALPHA = 0.05
 ALARM = 0.001
-"""p-value of a sample ratio below which it is an alarm: as often as that it is a false one, of slots and not of looks."""
+"""p-value of a sample ratio below which it is an alarm: in so many slots a false one, however often one looks."""
 _LEAST_EXPECTED = 5.0
 _COMPARED = ("bandit", "sticky", "holdout")
 _AMONG = "among"
@@ -189,16 +189,17 @@ class Tally:
         if not rows:
             return Arm(0, 0)
         shown, clicked, never = np.array([counts for (one, _), counts in sorted(self.groups.items()) if one == held]).T
-        effects = design_effect(clicked, shown), design_effect(never, shown + never)
-        return Arm(*map(sum, zip(*rows, strict=True)), *effects)
+        impressions, clicks, never_shown = map(sum, zip(*rows, strict=True))
+        return Arm(impressions, clicks, never_shown, design_effect(clicked, shown), design_effect(never, shown + never))
 
     def _counted(self, connection: Connection, slot: Slot, last: int, *keys: Any) -> Iterator[tuple[Any, ...]]:
         """Yield keys with what was shown, clicked and never shown, in batches up to one that were not counted yet."""
         void = OutcomeRow.why == "void"
         shown = func.sum(case((void, 0), else_=1))
         clicked = func.sum(case((and_(~void, OutcomeRow.clicked), 1), else_=0))
+        never = func.sum(case((void, 1), else_=0))
         named = {f"key_{number}": key for number, key in enumerate(keys)}
-        query = select(*[key.label(name) for name, key in named.items()], shown, clicked, func.sum(case((void, 1), else_=0)))
+        query = select(*[key.label(name) for name, key in named.items()], shown, clicked, never)
         query = query.join(DecisionRow, DecisionRow.key == OutcomeRow.key)
         query = query.where(OutcomeRow.slot_id == slot.id, OutcomeRow.batch > self.batch, OutcomeRow.batch <= last)
         query = query.where(DecisionRow.reason.in_(_COMPARED), DecisionRow.at >= self.since)
@@ -329,9 +330,9 @@ def text_ratio(tally: Tally, state: State) -> Ratio:
     Of shoppers outside the holdout, whose text was drawn anew among all: given that, a text's chance is the snapshot's.
     """
     places: dict[tuple[int, int], dict[int, int]] = defaultdict(dict)
-    for (snapshot, segment, place, reason), (shown, *_) in tally.counts.items():
+    for (snapshot, segment, place, reason), (many, *_) in tally.counts.items():
         if reason == "bandit":
-            places[snapshot, segment][place] = shown
+            places[snapshot, segment][place] = many
     shown = np.zeros((len(places), len(state.slate)))
     chances = np.zeros_like(shown)
     for row, ((snapshot, segment), by_place) in enumerate(places.items()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from embeddings.space import Space
 from experiments.campaigns.config import PriorConfig
+from experiments.campaigns.events import Draft
 from experiments.campaigns.given import given_texts
 from experiments.simulation.worlds import World, grammar_world
 from experiments.storefront.config import SlotConfig
@@ -80,15 +82,17 @@ def play(mixing: bool, rounds: int, visits: int, seed: int, database: Path) -> d
             shop.close_windows()
         state = shop.slot.state
         mixtures = [draft for draft in state.drafts if len(draft.lineage.parents) > 1]
-        return {"rates": shown, "texts": len(state.slate), "written": len(mixtures),
-                "refused": sum(bool(draft.refusals) for draft in mixtures),
-                "rewritten": len(state.drafts) - len(mixtures),
-                "rewritten_refused": sum(bool(draft.refusals) for draft in state.drafts) - sum(
-                    bool(draft.refusals) for draft in mixtures),
-                "bandit": bandit, "written_shown": written_shown, "unreadable": unreadable, "off": shop.slot.settings.mode == "off",
+        rewritten = [draft for draft in state.drafts if len(draft.lineage.parents) == 1]
+        return {"rates": shown, "texts": len(state.slate), "written": len(mixtures), "refused": _refused(mixtures),
+                "rewritten": len(rewritten), "rewritten_refused": _refused(rewritten), "bandit": bandit,
+                "written_shown": written_shown, "unreadable": unreadable, "off": shop.slot.settings.mode == "off",
                 "best_stored": max(map(true, own)), "uniform": float(np.mean([true(text) for text in own])),
                 "best_text": max(state.slate, key=true), "best": max(map(true, state.slate)),
                 "faults": len(verify(shop.worker.engine))}  # fmt: skip
+
+
+def _refused(drafts: Sequence[Draft]) -> int:
+    return sum(bool(draft.refusals) for draft in drafts)
 
 
 @cache

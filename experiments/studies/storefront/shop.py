@@ -98,9 +98,7 @@ class Shop:
         """Let the windows of all events end, and the worker do what is due."""
         settings = self.slot.settings
         self.clock.turn(settings.window_seconds + settings.grace_seconds + 1)
-        for done in self.worker.round().values():
-            if isinstance(done, Exception):
-                raise done
+        _work(self.worker)
         self.service.slots.refresh()
 
     def close(self) -> None:
@@ -119,8 +117,8 @@ class Shop:
         return found
 
 
-def prepare(database: Path, given: Given, config: SlotConfig, report: Report) -> None:
-    """Open a slot in a new database, and let its worker write the first mixtures, which wait for approval.
+def prepare(database: Path, given: Given, config: SlotConfig, write: bool, report: Report) -> None:
+    """Open a slot in a new database, and let its worker `write` the first mixtures, which wait for approval.
 
     It stands as a pattern: `open_shop` works on copies, so that what every campaign begins with is written once.
     """
@@ -128,9 +126,7 @@ def prepare(database: Path, given: Given, config: SlotConfig, report: Report) ->
     engine = open_storefront(str(database))
     try:
         open_slot(engine, DEFAULT_TENANT, SLOT, config, given, SlotSettings(), _BY, clock)
-        for done in Worker(engine, report, clock).round().values():
-            if isinstance(done, Exception):
-                raise done
+        _work(Worker(engine, report, clock, write))
     finally:
         engine.dispose()
 
@@ -161,6 +157,12 @@ def open_shop(database: Path, seed: int, settings: Mapping[str, Any]) -> Iterato
         shop = Shop(app.state.service, Worker(engine, clock=clock), clients, clock)
         ends.callback(shop.close)
         yield shop
+
+
+def _work(worker: Worker) -> None:
+    for done in worker.round().values():
+        if isinstance(done, Exception):
+            raise done
 
 
 @contextmanager

@@ -43,6 +43,8 @@ class _Campaign:
         All that makes it this one.
     config : SlotConfig
     given : Given
+    write : bool
+        Whether anything is written before it begins.
     play : callable
         Plays it in a copied database.
     """
@@ -50,6 +52,7 @@ class _Campaign:
     identity: dict[str, Any]
     config: SlotConfig
     given: Given
+    write: bool
     play: Callable[[Path], dict[str, Any]]
 
 
@@ -114,7 +117,7 @@ def summary(results: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> dict[st
 def _watched(scenes: Sequence[Scene], many: int) -> Iterator[_Campaign]:
     for scene in scenes:
         for seed in range(many):
-            yield _Campaign({"scene": asdict(scene), "seed": seed}, watched.CONFIG, watched.given(),
+            yield _Campaign({"scene": asdict(scene), "seed": seed}, watched.CONFIG, watched.given(), not scene.frozen,
                             lambda database, scene=scene, seed=seed: watched.play(scene, seed, database))  # type: ignore[misc]  # fmt: skip
 
 
@@ -123,18 +126,18 @@ def _pairs(many: int, rounds: int, visits: int) -> Iterator[_Campaign]:
         for mixes in (True, False):
             config = mixing.config(rounds, visits)
             yield _Campaign(
-                {"mixing": mixes, "seed": seed, "rounds": rounds, "visits": visits}, config, given_texts(config),
+                {"mixing": mixes, "seed": seed, "rounds": rounds, "visits": visits}, config, given_texts(config), True,
                 lambda database, mixes=mixes, seed=seed: mixing.play(mixes, rounds, visits, seed, database))  # type: ignore[misc]  # fmt: skip
 
 
 def _played(out: Path, campaign: _Campaign, report: Report) -> dict[str, Any]:
     """Play a campaign on a copy of what all of its kind begin with, which is written once."""
-    digest = sha256(campaign.config.model_dump_json().encode()).hexdigest()[:8]
+    digest = sha256(f"{campaign.config.model_dump_json()} {campaign.write}".encode()).hexdigest()[:8]
     pattern = out / f"beginning-{digest}.db"
     with TemporaryDirectory(prefix="copyloom-study-") as folder:
         copy = Path(folder) / "shop.db"
         if not pattern.exists():
-            prepare(copy, campaign.given, campaign.config, report)
+            prepare(copy, campaign.given, campaign.config, campaign.write, report)
             shutil.copy(copy, pattern.with_suffix(".part"))
             pattern.with_suffix(".part").rename(pattern)
         shutil.copy(pattern, copy)

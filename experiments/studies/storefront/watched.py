@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
@@ -20,7 +19,7 @@ from experiments.campaigns.config import PriorConfig, ProposerConfig
 from experiments.campaigns.given import Given
 from experiments.storefront import overview
 from experiments.storefront.config import SlotConfig
-from experiments.storefront.log import decision_log
+from experiments.storefront.log import write_log
 from experiments.storefront.verify import verify
 from experiments.studies.storefront.crowd import Crowd, Visits
 from experiments.studies.storefront.shop import Shop, open_shop
@@ -55,7 +54,9 @@ class Scene:
     frozen : bool
         The policy does not learn: it shows all texts alike.
     unseen : float
-        Share of its pages on which nobody ever sees the last text, unless it is the holdout's.
+        Share of its pages on which nobody ever sees the last text.
+    estimated : bool
+        Whether other policies are estimated from the log.
     looks, visits : int
         How often windows close and someone looks; visits before each look.
     """
@@ -67,6 +68,7 @@ class Scene:
     spread: float = 0.0
     frozen: bool = False
     unseen: float = 0.0
+    estimated: bool = False
     looks: int = 8
     visits: int = 250
 
@@ -90,8 +92,9 @@ class Scene:
 
 ALIKE = (Scene("equal texts, everyone comes once", (0.08,) * 4, 0.3),
          Scene("equal texts, 60 people come back", (0.08,) * 4, 0.3, people=60, spread=1.5))  # fmt: skip
-UNLIKE = (Scene("unequal texts, everyone comes once", (0.06, 0.04, 0.08, 0.12), 0.2),
-          Scene("unequal texts, 200 people come back", (0.06, 0.04, 0.08, 0.12), 0.2, people=200, spread=1.0))  # fmt: skip
+UNLIKE = (Scene("unequal texts, everyone comes once", (0.06, 0.04, 0.08, 0.12), 0.2, estimated=True),
+          Scene("unequal texts, 200 people come back", (0.06, 0.04, 0.08, 0.12), 0.2, people=200, spread=1.0,
+                estimated=True))  # fmt: skip
 HARM = (Scene("the texts do harm, nothing is learned", (0.14, 0.04, 0.04, 0.04), 0.3, frozen=True, looks=16),
         Scene("pages lose a text every fifth time", (0.08,) * 4, 0.3, frozen=True, unseen=0.2, looks=16))  # fmt: skip
 
@@ -119,7 +122,7 @@ def play(scene: Scene, seed: int, database: Path) -> dict[str, Any]:
             if shop.slot.settings.mode == "off":
                 break
         kinds = [visits.kinds for visits in seen]
-        estimates = _estimated(shop, crowd, kinds) if scene in UNLIKE else []
+        estimates = _estimated(shop, crowd, kinds) if scene.estimated else []
         return {"rang": rang, "off": shop.slot.settings.mode == "off", "looks": len(seen),
                 "snapshots": len(shop.slot.state.snapshots), "estimates": estimates,
                 "faults": len(verify(shop.worker.engine))}  # fmt: skip
@@ -131,8 +134,8 @@ def _ringing(shop: Shop, tallies: overview.Tallies) -> list[str]:
         tally = tallies.of(connection, shop.slot)
         arms = overview.arm_ratio(connection, shop.slot, tally.since)
     comparison, texts = overview.compare(tally), overview.text_ratio(tally, shop.slot.state)
-    low, high = overview.difference_of_means(*((arm.clicks, arm.impressions)
-                                               for arm in (comparison.bandit, comparison.holdout)))  # fmt: skip
+    bandit, holdout = comparison.bandit, comparison.holdout
+    low, high = overview.difference_of_means((bandit.clicks, bandit.impressions), (holdout.clicks, holdout.impressions))
     guards = any(guard.alarm for guard in overview.guardrails(comparison))
     rings = (comparison.verdict != "unclear", bool(low > 0 or high < 0), guards, texts.alarm, arms.alarm)
     return [name for name, loud in zip(ALARMS, rings, strict=True) if loud]
@@ -147,7 +150,7 @@ def _estimated(shop: Shop, crowd: Crowd, kinds: Sequence[NDArray[np.int64]]) -> 
     found = []
     with TemporaryDirectory() as folder:
         log = Path(folder) / "log.parquet"
-        pq.write_table(decision_log(shop.worker.engine, shop.slot), log)
+        write_log(shop.worker.engine, shop.slot, log)
         for name, target in targets.items():
             said = evaluate(log, target, columns=Columns(visitor="visitor"), texts=list(TEXTS))
             truth = crowd.value(target, kinds)
