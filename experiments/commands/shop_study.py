@@ -21,7 +21,7 @@ def study_storefront(
     unlike: Annotated[int, typer.Option(help="Of each scene in which texts differ.", min=0)] = 30,
     harm: Annotated[int, typer.Option(help="Of each scene in which something is wrong.", min=0)] = 15,
     pairs: Annotated[int, typer.Option(help="Campaigns with mixing, each beside one without.", min=0)] = 10,
-    rounds: Annotated[int, typer.Option(help="Snapshots of these.", min=1)] = 40,
+    rounds: Annotated[int, typer.Option(help="Snapshots of these.", min=1)] = 30,
     visits: Annotated[int, typer.Option(help="Visits from one of their snapshots to the next.", min=20)] = 750,
     as_json: Json = False,
 ) -> None:

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,6 +25,7 @@ from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import Reviewed
 from experiments.campaigns.given import Given
 from experiments.campaigns.ledger import Ledger
+from experiments.campaigns.state import State
 from experiments.campaigns.workshop import Workshop, hired
 from experiments.storefront.alarms import ClockWatch, cause
 from experiments.storefront.decide import Slot, campaign_name
@@ -192,7 +194,10 @@ class Worker:
         if shop.proposes(campaign.state):
             with span("propose"), self.ledger.step(some, shop.writer.keep) as record:
                 record(phases.propose(shop, some, belief))
-            self._approve(slot, campaign)
+            unsaid = _unsaid(campaign.state)
+            if unsaid and slot.settings.auto_approve:
+                (best,) = phases.most_promising(shop, [unsaid], belief)
+                self._approve(slot, campaign, best[: shop.config.proposer.admit])
         with (
             span("publish", snapshot_id=len(campaign.state.snapshots)),
             self.ledger.step(some, shop.writer.keep) as record,
@@ -202,10 +207,13 @@ class Worker:
             record(phases.publish(shop, some, belief))
         return len(campaign.state.snapshots) - 1
 
-    def _approve(self, slot: Slot, campaign: Campaign) -> None:
-        """Approve in nobody's name what was written, where the slot's settings say so and no person spoke meanwhile."""
-        auto_approve, state = self._now(slot).settings.auto_approve, campaign.state
-        texts = [text for text in state.usable if text not in state.reviews and not state.authors.get(text)]
+    def _approve(self, slot: Slot, campaign: Campaign, best: Sequence[str]) -> None:
+        """Approve texts in nobody's name, where the slot's settings say so and no person spoke meanwhile.
+
+        Few at a time: shoppers could not tell apart all that is written, and would see much that is worse.
+        """
+        auto_approve, unsaid = self._now(slot).settings.auto_approve, _unsaid(campaign.state)
+        texts = [text for text in best if text in unsaid]
         if auto_approve and texts:
             with Ledger(self.engine).step([campaign]) as record:  # not shared: it fails if it is overtaken
                 record([[Reviewed(texts=tuple(texts), approved=True, by=AUTOMATIC, reason="setting auto_approve")]])
@@ -217,7 +225,6 @@ class Worker:
             config, writer = hired(slot.config, given, self.engine, self.report, slot.campaign)
             shop = loop.opened(config, given, writer, [campaign], [opening], self.ledger, self.report)
         self._shops[slot.campaign] = shop
-        self._approve(slot, campaign)
         return shop
 
     def _forget(self, slot: Slot) -> None:
@@ -226,6 +233,11 @@ class Worker:
         campaign = self.slots.campaign(slot)
         with contextlib.suppress(Exception):  # the next round says what is wrong
             self.ledger.resume([campaign])
+
+
+def _unsaid(state: State) -> list[str]:
+    """Return the texts that a worker wrote, that passed the checks, and of which nobody said anything."""
+    return [text for text in state.usable if text not in state.reviews and not state.authors.get(text)]
 
 
 def given_of(slot: Slot) -> Given:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.space import Space
-from experiments.campaigns.config import PriorConfig
+from experiments.campaigns.config import PriorConfig, ProposerConfig
 from experiments.campaigns.events import Draft
 from experiments.campaigns.given import given_texts
 from experiments.simulation.worlds import World, grammar_world
@@ -24,18 +24,22 @@ from simulator import Shoppers, draw_shoppers
 from simulator.config import ShopperConfig
 
 BASE_RATE = 0.08
-"""Four times that of the offline study, whose campaigns have four times as many impressions: as much is learned."""
-ROUNDS, VISITS = 40, 750
-"""Snapshots of a campaign, and visits from one to the next: 30,000 in all."""
+"""Four times that of the offline study, whose campaigns have five times as many impressions: nearly as much is learned."""
+ROUNDS, VISITS = 30, 750
+"""Snapshots of a campaign, and visits from one to the next: 22,500 in all."""
+EVERY = 6
+"""Snapshots from one proposal to the next: some more proposals than a slot has unless it is told."""
 LAST_SHARE = 0.2
 """Share of the visits, at the end, over which click rates are also compared."""
 
 
-def config(rounds: int = ROUNDS, visits: int = VISITS, **changes: Any) -> SlotConfig:
+def config(rounds: int = ROUNDS, visits: int = VISITS) -> SlotConfig:
     """Return what both slots of a pair are opened with: the shipped claims, and the service's own settings."""
+    usual: ProposerConfig = SlotConfig.model_fields["proposer"].default
     return SlotConfig(
-        rounds=rounds, impressions=visits, model="copyloom-tiny", prior=PriorConfig(base_rate=BASE_RATE), **changes
-    )
+        rounds=rounds, impressions=visits, model="copyloom-tiny", prior=PriorConfig(base_rate=BASE_RATE),
+        proposer=usual.model_copy(update={"every": EVERY}),
+    )  # fmt: skip
 
 
 @cache
