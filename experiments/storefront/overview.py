@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -95,7 +96,7 @@ class Comparison:
             return None
         return self.bandit.rate - self.holdout.rate
 
-    @property
+    @cached_property
     def interval(self) -> tuple[float, float]:
         """Where the difference of both mean rates is, with probability 1 - `ALPHA` at all times."""
         return _difference(*(_as_if(arm.clicks, arm.impressions, arm.effect) for arm in (self.bandit, self.holdout)))

@@ -24,7 +24,7 @@ from simulator import Shoppers, draw_shoppers
 from simulator.config import ShopperConfig
 
 BASE_RATE = 0.08
-"""Four times that of the offline study, whose campaigns have five times as many impressions: nearly as much is learned."""
+"""Four times that of the offline study, whose campaigns have five times the impressions: nearly as much is learned."""
 ROUNDS, VISITS = 30, 750
 """Snapshots of a campaign, and visits from one to the next: 22,500 in all."""
 EVERY = 6

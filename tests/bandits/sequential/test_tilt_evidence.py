@@ -33,7 +33,7 @@ def test_rows_may_stand_in_any_order_and_in_parts():
 
 
 def test_looking_after_every_batch_errs_no_oftener_than_stated():
-    """In 400 streams of 50 looks at moving probabilities, at most 5 % may ever reach log 20: the mean of three texts."""
+    """In 400 streams of 50 looks at moving probabilities, 5 % at most may ever reach log 20: the mean of three."""
     rng = np.random.default_rng(1)
     wrong = 0
     for _ in range(400):
