@@ -18,6 +18,7 @@ def study_storefront(
         "runs/study-storefront"
     ),
     alike: Annotated[int, typer.Option(help="Campaigns of each scene whose texts are equally good.", min=0)] = 100,
+    counted: Annotated[int, typer.Option(help="More of these that learn nothing, without HTTP.", min=0)] = 200,
     unlike: Annotated[int, typer.Option(help="Of each scene in which texts differ.", min=0)] = 30,
     harm: Annotated[int, typer.Option(help="Of each scene in which something is wrong.", min=0)] = 15,
     pairs: Annotated[int, typer.Option(help="Campaigns with mixing, each beside one without.", min=0)] = 10,
@@ -31,7 +32,7 @@ def study_storefront(
 
     check_output(out / "study.json")
     with console.progress() as report:
-        found = run(out, alike, unlike, harm, pairs, report, rounds, visits)
+        found = run(out, alike, counted, unlike, harm, pairs, report, rounds, visits)
     console.deliver(found, _show, as_json, out / "study.json")
 
 

@@ -178,9 +178,9 @@ class Tally:
         whose = func.substr(case((one.unit != "", one.unit), else_=one.key), 1, 2)  # hashes of either kind
         cells = self._counted(connection, slot, last, one.snapshot, one.segment, one.place, reason)
         for snapshot, segment, place, why, *counts in cells:
-            _add(self.counts[snapshot, segment, place, why], counts)
+            add(self.counts[snapshot, segment, place, why], counts)
         for held, group, *counts in self._counted(connection, slot, last, one.reason == "holdout", whose):
-            _add(self.groups[bool(held), group], counts)
+            add(self.groups[bool(held), group], counts)
         self.batch = last
 
     def arm(self, held: bool, until: int | None = None) -> Arm:
@@ -231,7 +231,8 @@ def _copy(tally: Tally) -> Tally:
     return copied
 
 
-def _add(to: list[int], more: Sequence[int]) -> None:
+def add(to: list[int], more: Sequence[int]) -> None:
+    """Count what was shown, clicked and never shown."""
     to[:] = [one + int(other) for one, other in zip(to, more, strict=True)]
 
 
@@ -351,10 +352,13 @@ def arm_ratio(connection: Connection, slot: Slot, since: datetime) -> Ratio:
     query = select(held.label("held"), units.label("units"), alone.label("alone"))
     query = query.where(DecisionRow.slot_id == slot.id, DecisionRow.at >= since, DecisionRow.reason.in_(_COMPARED))
     found = {bool(row.held): row.units + int(row.alone or 0) for row in connection.execute(query.group_by(held))}
-    observed = np.array([found.get(False, 0), found.get(True, 0)])
-    share = slot.settings.holdout
+    return holdout_ratio(found.get(False, 0), found.get(True, 0), slot.settings.holdout)
+
+
+def holdout_ratio(rest: int, held: int, share: float) -> Ratio:
+    """Return whether as many visitors are in the holdout as its share says."""
     chances = np.array([[1 - share, share]])
-    return _ratio("visitors in the holdout", observed[None], chances, ["the rest", "the holdout"])
+    return _ratio("visitors in the holdout", np.array([[rest, held]]), chances, ["the rest", "the holdout"])
 
 
 def _ratio(what: str, shown: Array, chances: Array, names: Sequence[str]) -> Ratio:

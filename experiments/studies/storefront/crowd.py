@@ -60,11 +60,7 @@ class Crowd:
         unseen : callable, optional
             Share of its pages, by a text, that nobody scrolls to: decisions are then deferred until they are shown.
         """
-        rng = np.random.default_rng([self.seed, batch])
-        kinds = rng.choice(len(self.shares), many, p=self.shares)
-        scrolls, clicks = rng.random((2, many))
-        events = [f"{batch} {number}" for number in range(many)]
-        units = [f"person {kind}" for kind in kinds] if self.return_ else events
+        events, units, kinds, scrolls, clicks = self.arrivals(batch, many)
         answers = shop.ask(events, units, defer=unseen is not None)
         texts = [answer["text"] for answer in answers]
         seen = np.ones(many, bool)
@@ -76,6 +72,16 @@ class Crowd:
         shop.reward([event for event, some in zip(events, seen & (clicks < chances), strict=True) if some])
         bandit = np.array([answer["reason"] == "bandit" for answer in answers])
         return Visits(texts, kinds, bandit)
+
+    def arrivals(
+        self, batch: int, many: int
+    ) -> tuple[list[str], list[str], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return events, units and kinds, and numbers in [0, 1): how far they scroll, and what makes them click."""
+        rng = np.random.default_rng([self.seed, batch])
+        kinds = rng.choice(len(self.shares), many, p=self.shares)
+        scrolls, clicks = rng.random((2, many))
+        events = [f"{batch} {number}" for number in range(many)]
+        return events, [f"person {kind}" for kind in kinds] if self.return_ else events, kinds, scrolls, clicks
 
     def value(self, target: dict[str, float], kinds: Sequence[NDArray[np.int64]]) -> float:
         """Return the mean click rate, had all visits of these kinds seen texts drawn as a target says."""

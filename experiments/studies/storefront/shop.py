@@ -131,6 +131,11 @@ def prepare(database: Path, given: Given, config: SlotConfig, write: bool, repor
         engine.dispose()
 
 
+def secret_of(seed: int) -> bytes:
+    """Return the secret with which shops of a seed draw."""
+    return sha256(f"study {seed}".encode()).digest()
+
+
 @contextmanager
 def open_shop(database: Path, seed: int, settings: Mapping[str, Any]) -> Iterator[Shop]:
     """Serve the slot of a copied database on loopback, and have a worker at hand.
@@ -148,7 +153,7 @@ def open_shop(database: Path, seed: int, settings: Mapping[str, Any]) -> Iterato
         engine = open_storefront(str(database), create=False)
         ends.callback(engine.dispose)
         with writing(engine) as connection:  # before anyone was seen
-            connection.execute(update(TenantRow).values(secret=sha256(f"study {seed}".encode()).digest()))
+            connection.execute(update(TenantRow).values(secret=secret_of(seed)))
         change_settings(engine, Slots(engine).get(DEFAULT_TENANT, SLOT), dict(settings), _BY, "as studied", clock)
         key, _ = make_key(engine, DEFAULT_TENANT, _BY, ("decide", "reward"), _BY)
         app = create_app(engine, _OPTIONS, clock, service_log("critical"))

@@ -10,7 +10,7 @@ import json
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -57,7 +57,7 @@ class _Campaign:
 
 
 def run(
-    out: Path, alike: int, unlike: int, harm: int, pairs: int, report: Report,
+    out: Path, alike: int, counted: int, unlike: int, harm: int, pairs: int, report: Report,
     rounds: int = mixing.ROUNDS, visits: int = mixing.VISITS,
 ) -> dict[str, Any]:  # fmt: skip
     """Play the campaigns that were not played yet, and return what all of them say.
@@ -66,8 +66,9 @@ def run(
     ----------
     out : Path
         Folder of what was played.
-    alike, unlike, harm : int
-        Campaigns of each scene whose texts are equally good; of which some are better; where something is wrong.
+    alike, counted, unlike, harm : int
+        Campaigns of each scene whose texts are equally good; more of these, where nothing is learned, that are counted
+        without HTTP; of which some are better; where something is wrong.
     pairs : int
         Campaigns with mixing, and as many without.
     report : callable
@@ -81,7 +82,8 @@ def run(
     """
     with held(out, "study", "--out"):
         known = _known(out)
-        every = [*_watched(watched.ALIKE, alike), *_watched(watched.UNLIKE, unlike), *_watched(watched.HARM, harm),
+        every = [*_watched(watched.ALIKE, alike), *_counted(counted),
+                 *_watched(watched.UNLIKE, unlike), *_watched(watched.HARM, harm),
                  *_pairs(pairs, rounds, visits)]  # fmt: skip
         results = []
         for number, campaign in enumerate(every):
@@ -119,6 +121,14 @@ def _watched(scenes: Sequence[Scene], many: int) -> Iterator[_Campaign]:
         for seed in range(many):
             yield _Campaign({"scene": asdict(scene), "seed": seed}, watched.CONFIG, watched.given(), not scene.frozen,
                             lambda database, scene=scene, seed=seed: watched.play(scene, seed, database))  # type: ignore[misc]  # fmt: skip
+
+
+def _counted(many: int) -> Iterator[_Campaign]:
+    for alike in watched.ALIKE:
+        scene = replace(alike, name=f"{alike.name}, counted", frozen=True)
+        for seed in range(many):
+            yield _Campaign({"scene": asdict(scene), "seed": seed}, watched.CONFIG, watched.given(), False,
+                            lambda database, scene=scene, seed=seed: watched.count(scene, seed, database))  # type: ignore[misc]  # fmt: skip
 
 
 def _pairs(many: int, rounds: int, visits: int) -> Iterator[_Campaign]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,12 +17,15 @@ from bandits.evaluation import Columns, evaluate
 from embeddings.database import reading
 from experiments.campaigns.config import PriorConfig, ProposerConfig
 from experiments.campaigns.given import Given
+from experiments.campaigns.state import State
 from experiments.storefront import overview
-from experiments.storefront.config import SlotConfig
+from experiments.storefront.config import SlotConfig, SlotSettings
+from experiments.storefront.decide import Question
 from experiments.storefront.log import write_log
+from experiments.storefront.slots import DEFAULT_TENANT, Slots, open_storefront
 from experiments.storefront.verify import verify
 from experiments.studies.storefront.crowd import Crowd, Visits
-from experiments.studies.storefront.shop import Shop, open_shop
+from experiments.studies.storefront.shop import SLOT, Shop, TurnedClock, open_shop, secret_of
 
 TEXTS = ("A backpack you can trust.", "A backpack for every train journey.", "The backpack that holds more.",
          "Say yes to a lightweight backpack.")  # fmt: skip
@@ -128,12 +131,44 @@ def play(scene: Scene, seed: int, database: Path) -> dict[str, Any]:
                 "faults": len(verify(shop.worker.engine))}  # fmt: skip
 
 
+def count(scene: Scene, seed: int, database: Path) -> dict[str, Any]:
+    """Return what `play` does of a scene in which nothing is learned, without HTTP and ledger: alarms alone.
+
+    Each visit is given what the slot would choose, and counted at once as the overview counts what closed.
+    """
+    crowd, engine = scene.crowd(seed), open_storefront(str(database), create=False)
+    slot = replace(Slots(engine).get(DEFAULT_TENANT, SLOT), secret=secret_of(seed),
+                   settings=SlotSettings.model_validate(scene.settings))  # fmt: skip
+    engine.dispose()
+    tally, people = overview.Tally(TurnedClock().at), {True: set[str](), False: set[str]()}
+    rang: dict[str, int | None] = dict.fromkeys(ALARMS)
+    for number in range(scene.looks):
+        events, units, kinds, _, clicks = crowd.arrivals(number, scene.visits)
+        for event, unit, kind, click in zip(events, units, kinds, clicks, strict=True):
+            choice = slot.choose(Question(event, unit))
+            held, clicked = choice.reason == "holdout", int(click < crowd.rates(slot.state.slate[choice.place])[kind])
+            overview.add(tally.counts[choice.snapshot, choice.segment, choice.place, choice.reason], (1, clicked, 0))
+            overview.add(tally.groups[held, choice.unit[:2]], (1, clicked, 0))
+            people[held].add(unit)
+        arms = overview.holdout_ratio(len(people[False]), len(people[True]), scene.holdout)
+        for name in _rings(tally, slot.state, arms):
+            rang[name] = number + 1 if rang[name] is None else rang[name]
+        if rang["guardrail"]:
+            break
+    return {"rang": rang, "off": bool(rang["guardrail"]), "looks": number + 1, "snapshots": 1, "estimates": [],
+            "faults": 0}  # fmt: skip
+
+
 def _ringing(shop: Shop, tallies: overview.Tallies) -> list[str]:
     """Return the alarms that the overview shows now."""
     with reading(shop.worker.engine) as connection:
         tally = tallies.of(connection, shop.slot)
         arms = overview.arm_ratio(connection, shop.slot, tally.since)
-    comparison, texts = overview.compare(tally), overview.text_ratio(tally, shop.slot.state)
+    return _rings(tally, shop.slot.state, arms)
+
+
+def _rings(tally: overview.Tally, state: State, arms: overview.Ratio) -> list[str]:
+    comparison, texts = overview.compare(tally), overview.text_ratio(tally, state)
     bandit, holdout = comparison.bandit, comparison.holdout
     low, high = overview.difference_of_means((bandit.clicks, bandit.impressions), (holdout.clicks, holdout.impressions))
     guards = any(guard.alarm for guard in overview.guardrails(comparison))

@@ -18,16 +18,16 @@ def quiet(stage, done, total):
 def test_harm_rings_over_http_and_what_was_played_is_kept(tmp_path, monkeypatch):
     """Texts with a quarter of the baseline's clicks turn the slot off; a text that pages lose is found."""
     monkeypatch.setattr(watched, "HARM", tuple(replace(one, looks=6, visits=600) for one in watched.HARM))
-    found = study.run(tmp_path, alike=0, unlike=0, harm=1, pairs=0, report=quiet)
+    found = study.run(tmp_path, alike=0, counted=1, unlike=0, harm=1, pairs=0, report=quiet)
     assert found["faults"] == 0
     rang = {(row["scene"], row["alarm"]): row for row in found["alarms"] if row["rang"]}
     assert (watched.HARM[0].name, "guardrail") in rang
     assert (watched.HARM[1].name, "guardrail") in rang
     played = (tmp_path / "campaigns.jsonl").read_text()
-    assert len(played.splitlines()) == 2
+    assert len(played.splitlines()) == 4
     with (tmp_path / "campaigns.jsonl").open("a") as file:
         file.write(played[:100])  # the process died while it wrote
-    assert study.run(tmp_path, alike=0, unlike=0, harm=1, pairs=0, report=quiet) == found
+    assert study.run(tmp_path, alike=0, counted=1, unlike=0, harm=1, pairs=0, report=quiet) == found
 
 
 def test_equal_texts_ring_nothing_and_the_log_knows_other_policies(tmp_path):
@@ -65,9 +65,32 @@ def test_the_summary_counts_campaigns_and_pairs():
     assert (found["mixing"]["refused"], found["mixing"]["written_shown"]) == (2, 0.5)
 
 
+@pytest.mark.parametrize("scene", [watched.ALIKE[1], watched.HARM[0]], ids=lambda scene: scene.name)
+def test_what_is_counted_without_http_is_what_the_service_counts(tmp_path, scene):
+    prepare(tmp_path / "beginning.db", watched.given(), watched.CONFIG, False, quiet)
+    scene = replace(scene, frozen=True, looks=3, visits=600)
+    counted = watched.count(scene, 5, tmp_path / "beginning.db")
+    assert watched.play(scene, 5, tmp_path / "beginning.db") == counted
+
+
 @pytest.mark.slow
 def test_the_command_plays_learning_campaigns_and_a_pair(tmp_path):
-    options = ["--alike", "1", "--unlike", "1", "--harm", "0", "--pairs", "1", "--rounds", "7", "--visits", "60"]
+    options = [
+        "--alike",
+        "1",
+        "--counted",
+        "0",
+        "--unlike",
+        "1",
+        "--harm",
+        "0",
+        "--pairs",
+        "1",
+        "--rounds",
+        "7",
+        "--visits",
+        "60",
+    ]
     result = CliRunner().invoke(app, ["study", "storefront", "--out", str(tmp_path), *options, "--json"])
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
