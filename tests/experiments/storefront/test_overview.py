@@ -154,7 +154,7 @@ def test_equal_arms_of_people_who_come_back_err_seldom():
         for _ in range(10):
             people = rng.integers(300, size=1000)
             np.add.at(shown, (held[people].astype(int), group[people]), 1)
-            np.add.at(clicked, (held[people].astype(int), group[people]), rng.random(500) < rates[people])
+            np.add.at(clicked, (held[people].astype(int), group[people]), rng.random(1000) < rates[people])
             arms = [overview.Arm(int(n.sum()), int(k.sum()), effect=overview.design_effect(k, n))
                     for n, k in zip(shown, clicked, strict=True)]  # fmt: skip
             found |= overview.Comparison(datetime.now(UTC), *arms).verdict != "unclear"
