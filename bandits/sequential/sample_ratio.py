@@ -12,13 +12,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, xlogy
+from scipy.special import gammaln, logsumexp, xlogy
 from scipy.stats import chi2
 
 from bandits.inputs import Array
 from bandits.numbers import ROUNDING, check_number
 from bandits.sequential.counts import snapshot_probabilities, whole_counts
 from copyloom import InputError
+
+_TILTS = np.log1p(np.array([0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 9.0]))
+"""By how much the log odds of a text may be off, either way."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +106,48 @@ def check_sample_ratio(
         raise InputError(f"a row of probabilities sums to {total:.10g}; pass those of all texts of the snapshot")
     shares = shares / shares.sum(-1, keepdims=True)  # rounding would look like a mismatch in large counts
     return _compared(counts, shares, math.log(1 / alpha), prior_impressions)
+
+
+def tilt_evidence(impressions: Any, probabilities: Any) -> Array:
+    """Evidence that a text is not drawn from its probabilities, in whichever order impressions close.
+
+    Use it instead of `check_sample_ratio` where impressions of older snapshots go on closing beside those of newer
+    ones, so that rows grow between two looks. A text k whose odds are w times those published has the likelihood ratio
+    w^{n_ik} / (1 + pi_ik (w - 1))^{n_i} in row i; each impression multiplies it by a factor of mean 1 when
+    probabilities are as published, so the product over rows, averaged over some w, is an e-process in any order.
+
+    Parameters
+    ----------
+    impressions : array of shape (T, N)
+        Whole counts so far.
+    probabilities : array of shape (T, N)
+        Of each row; they sum to 1.
+
+    Returns
+    -------
+    array of shape (N,)
+        Log e-values. The chance that one ever reaches log(1 / alpha) is at most alpha; the mean of the e-values of all
+        texts is one too.
+
+    Raises
+    ------
+    InputError
+        If counts are not whole, or probabilities do not fit.
+
+    Examples
+    --------
+    >>> tilt_evidence([[5030, 4970], [7950, 2050]], [[0.5, 0.5], [0.8, 0.2]]).round(1).tolist()
+    [-2.8, -2.8]
+    >>> tilt_evidence([[5030, 4970], [7950, 1550]], [[0.5, 0.5], [0.8, 0.2]]).round(1).tolist()
+    [15.3, 15.3]
+    """
+    counts = whole_counts("impressions", impressions)
+    shares = snapshot_probabilities(probabilities, counts.shape)
+    tilts = np.concatenate([-_TILTS, _TILTS])[:, None, None]  # (W, 1, 1)
+    totals = counts.sum(-1, keepdims=True)
+    ratios = (tilts * counts - totals * np.log1p(shares * np.expm1(tilts))).sum(1)  # (W, N)
+    evidence = logsumexp(ratios, axis=0) - math.log(len(ratios))
+    return np.where(((shares == 0) & (counts > 0)).any(0), np.inf, evidence)
 
 
 def _compared(counts: Array, shares: Array, bar: float, prior_impressions: float) -> SampleRatio:

@@ -100,17 +100,21 @@ def admit(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) -> H
     waiting = [states[row].waiting for row in rows]
     if not any(waiting):
         return happened
-    features, present = padded(waiting, shop.features)
-    mean, variance = belief.of(rows).predict(shop.rewards.widen(features))
-    bounds = torch.where(present, mean + shop.config.proposer.exploration * variance.sqrt(), -torch.inf)
-    best = bounds.argsort(dim=1, descending=True, stable=True).tolist()
-    for number, row in enumerate(rows):
+    for row, best in zip(rows, most_promising(shop, waiting, belief.of(rows)), strict=True):
         most = _room(states[row])
         if not states[row].opening.review:
             most = min(most, shop.config.proposer.admit)
-        texts = tuple(waiting[number][place] for place in best[number][:most] if present[number, place])
-        happened[row] = [Admitted(texts=texts)] if texts else []
+        happened[row] = [Admitted(texts=tuple(best[:most]))] if best[:most] else []
     return happened
+
+
+def most_promising(shop: Workshop, texts: Sequence[Sequence[str]], belief: Posterior) -> list[list[str]]:
+    """Return the texts of each campaign of a belief, those with the best upper bounds first."""
+    features, present = padded(texts, shop.features)
+    mean, variance = belief.predict(shop.rewards.widen(features))
+    bounds = torch.where(present, mean + shop.config.proposer.exploration * variance.sqrt(), -torch.inf)
+    order = bounds.argsort(dim=1, descending=True, stable=True).tolist()
+    return [[mine[place] for place in best[: len(mine)]] for mine, best in zip(texts, order, strict=True)]
 
 
 def promote(shop: Workshop, campaigns: Sequence[Campaign]) -> Happened:

@@ -48,6 +48,7 @@ from experiments.commands.probe import inversion, radius, transfer, vectors
 from experiments.commands.read import read
 from experiments.commands.runs import compare, export
 from experiments.commands.settings import takes
+from experiments.commands.shop_study import study_storefront
 from experiments.commands.steering import steer, steering, styles
 from experiments.commands.storefront import brand_app, keys_app, serve, slots_app, work
 from experiments.commands.writer import train_editor_command, train_writer_command
@@ -289,6 +290,7 @@ study_app.command()(transfer)
 study_app.command()(inversion)
 study_app.command()(steering)
 study_app.command()(styles)
+study_app.command("storefront")(study_storefront)
 
 
 bench_app.command("bandits")(bench_bandits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 
 from copyloom import InputError, in_words
 from experiments.commands import console
-from experiments.commands.options import Commands, Json
+from experiments.commands.options import Commands, Json, output
 from experiments.commands.settings import takes
 from experiments.storefront.config import SlotConfig, SlotSettings
 
@@ -61,7 +62,7 @@ def serve(
     as_json: Json = False,
 ) -> None:
     """Serve a shop: which text its pages show, and what shoppers did with it."""
-    _need_serve()
+    need("fastapi", "limits", "prometheus_client", "structlog", "uvicorn", extra="serve")
     from experiments.storefront.serve import serve_database, serve_demo
     from experiments.storefront.service import Options
 
@@ -328,15 +329,32 @@ def set_(
     console.deliver(found, lambda _: console.table(f"Settings of {slot}", ["setting", "value"], rows), as_json)
 
 
-def _need_serve() -> None:
-    try:
-        import fastapi  # noqa: F401
-        import limits  # noqa: F401
-        import prometheus_client  # noqa: F401
-        import structlog  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise InputError(f"the service needs {error.name}; install it with: pip install 'copyloom[serve]'") from None
+@slots_app.command("log")
+def log(
+    slot: Annotated[str, typer.Argument(help="Its name.")],
+    database: Shop,
+    out: Annotated[Path, output("Parquet file, or CSV by its ending: a row for each event that closed.")],
+    tenant: Tenant = DEFAULT,
+    as_json: Json = False,
+) -> None:
+    """Write the log of a slot, as `copyloom evaluate` reads it: texts, propensities, rewards, hashed visitors."""
+    from experiments.storefront.log import write_log
+    from experiments.storefront.slots import Slots, open_storefront
+
+    engine = open_storefront(database, create=False)
+    many = write_log(engine, Slots(engine).get(tenant, slot), out)
+    console.deliver({"out": str(out), "events": many}, lambda _: console.out.print(f"{many:,} events: {out}"), as_json)
+
+
+def need(*modules: str, extra: str) -> None:
+    """Raise `InputError` unless modules are installed, which an extra brings."""
+    for module in modules:
+        try:
+            import_module(module)
+        except ImportError as error:
+            raise InputError(
+                f"the service needs {error.name}; install it with: pip install 'copyloom[{extra}]'"
+            ) from None
 
 
 def _level(level: str) -> str:

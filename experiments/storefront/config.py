@@ -46,7 +46,8 @@ class SlotSettings(Strict):
         Turn the slot off by itself where the bandit surely earns fewer clicks than the holdout, or pages stop showing
         its texts: by tests that hold at any time, at the level of the overview's intervals.
     auto_approve : bool
-        Show written texts that pass the checks without a person's approval.
+        Show written texts that pass the checks without a person's approval: at each proposal the most promising ones,
+        as many as `ProposerConfig.admit`; a person may approve more.
     """
 
     mode: Mode = "online"

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
 from sqlalchemy import Engine, select
 
+from copyloom import InputError
 from embeddings.database import reading
+from embeddings.folders import replacing
 from experiments.storefront.decide import Slot
 from experiments.storefront.tables import DecisionRow, OutcomeRow
 
@@ -31,3 +37,20 @@ def decision_log(engine: Engine, slot: Slot) -> pa.Table:
     columns[3] = [texts[place] for place in columns[3]]
     columns[6] = [segments[number] for number in columns[6]]
     return pa.table(dict(zip(COLUMNS, columns, strict=True)))
+
+
+def write_log(engine: Engine, slot: Slot, path: Path) -> int:
+    """Write the log of a slot to a Parquet or CSV file, and return how many events it holds.
+
+    Raises
+    ------
+    InputError
+        If the name ends otherwise, or the file cannot be written.
+    """
+    write = {".parquet": pq.write_table, ".csv": pacsv.write_csv}.get(path.suffix.lower())
+    if write is None:
+        raise InputError(f"the log cannot be written to {path}; give a name that ends in .parquet or .csv")
+    table = decision_log(engine, slot)
+    with replacing(path) as partial:
+        write(table, partial)
+    return table.num_rows

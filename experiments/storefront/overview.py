@@ -1,30 +1,35 @@
 """How a slot does: the bandit against the holdout beside it, its texts, and what looks wrong; without a web.
 
 What is compared are arms of shoppers that chance made: units in the holdout saw the baseline throughout, all others
-what the policy drew. Intervals hold at any time, while the policy learns and seasons change.
+what the policy drew. Intervals hold at any time, while the policy learns and seasons change; they are as much wider as
+visitors come back who click more, or less, than others (the design effect, Kish 1965), which clicks themselves show.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import logsumexp
 from sqlalchemy import Connection, and_, case, func, select
 
 from bandits.inputs import Array
 from bandits.sequential.running_means import running_mean_interval
+from bandits.sequential.sample_ratio import tilt_evidence
 from experiments.campaigns.state import State
 from experiments.storefront.decide import Slot
 from experiments.storefront.tables import DecisionRow, OutcomeRow, SettingsRow
 
 ALPHA = 0.05
 ALARM = 0.001
-"""p-value of a sample ratio below which it is an alarm."""
+"""p-value of a sample ratio below which it is an alarm: in so many slots a false one, however often one looks."""
 _LEAST_EXPECTED = 5.0
 _COMPARED = ("bandit", "sticky", "holdout")
 _AMONG = "among"
@@ -32,6 +37,10 @@ _AMONG = "among"
 
 Cell = tuple[int, int, int, str]
 """A snapshot, the number of a segment, a text's place on the slate, and the reason for which it was shown."""
+
+
+Group = tuple[bool, str]
+"""Whether they are in the holdout, and the first two digits of their hash: one of 256 groups of visitors."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +52,15 @@ class Arm:
     impressions, clicks : int
     never_shown : int
         Deferred decisions that no page ever showed.
+    effect, effect_never : float
+        The design effects of clicks, and of what was never shown: how much less it says, as visitors come back.
     """
 
     impressions: int
     clicks: int
     never_shown: int = 0
+    effect: float = 1.0
+    effect_never: float = 1.0
 
     @property
     def rate(self) -> float | None:
@@ -57,7 +70,7 @@ class Arm:
     @property
     def interval(self) -> tuple[float, float]:
         """Where its mean rate so far is, with probability 1 - `ALPHA` at all times."""
-        low, high = mean_interval(self.clicks, self.impressions)
+        low, high = mean_interval(*_as_if(self.clicks, self.impressions, self.effect))
         return float(low), float(high)
 
 
@@ -83,11 +96,10 @@ class Comparison:
             return None
         return self.bandit.rate - self.holdout.rate
 
-    @property
+    @cached_property
     def interval(self) -> tuple[float, float]:
         """Where the difference of both mean rates is, with probability 1 - `ALPHA` at all times."""
-        return _difference((self.bandit.clicks, self.bandit.impressions),
-                           (self.holdout.clicks, self.holdout.impressions))  # fmt: skip
+        return _difference(*(_as_if(arm.clicks, arm.impressions, arm.effect) for arm in (self.bandit, self.holdout)))
 
     @property
     def verdict(self) -> Literal["more", "fewer", "unclear"]:
@@ -104,21 +116,18 @@ class Ratio:
     ----------
     what : str
     p_value : float, optional
-        Of the chi-square statistic; None where too little was expected of every cell.
-    cells : int
-        That were compared: those of which `_LEAST_EXPECTED` or more were expected.
+        That holds at all times at once; None before `_LEAST_EXPECTED` were expected of two kinds.
     worst : str
-        The cell that is furthest off, in words.
+        What is furthest off, in words.
     """
 
     what: str
     p_value: float | None
-    cells: int
     worst: str = ""
 
     @property
     def alarm(self) -> bool:
-        """Whether chance alone does this less often than once in 1,000 looks."""
+        """Whether chance alone ever does this in less than one of 1,000 slots."""
         return self.p_value is not None and self.p_value < ALARM
 
 
@@ -156,33 +165,47 @@ class Tally:
     since: datetime
     batch: int = 0
     counts: dict[Cell, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0, 0]))
+    groups: dict[Group, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0, 0]))
 
     def update(self, connection: Connection, slot: Slot) -> None:
         """Count the batches that closed since."""
         last = connection.scalar(select(func.max(OutcomeRow.batch)).where(OutcomeRow.slot_id == slot.id)) or 0
         if last == self.batch:
             return
-        some = and_(DecisionRow.reason == "bandit", DecisionRow.among != "")
-        reason = case((some, _AMONG), else_=DecisionRow.reason).label("reason")
-        keys = DecisionRow.snapshot, DecisionRow.segment, DecisionRow.place, reason
-        query = select(*keys, OutcomeRow.why, OutcomeRow.clicked, func.count().label("many"))
-        query = query.join(DecisionRow, DecisionRow.key == OutcomeRow.key)
-        query = query.where(OutcomeRow.slot_id == slot.id, OutcomeRow.batch > self.batch, OutcomeRow.batch <= last)
-        query = query.where(DecisionRow.reason.in_(_COMPARED), DecisionRow.at >= self.since)
-        for row in connection.execute(query.group_by(*keys, OutcomeRow.why, OutcomeRow.clicked)):
-            cell = self.counts[row.snapshot, row.segment, row.place, row.reason]
-            if row.why == "void":
-                cell[2] += row.many
-            else:
-                cell[0] += row.many
-                cell[1] += row.many * bool(row.clicked)
+        one = DecisionRow
+        drawn_among = and_(one.reason == "bandit", one.among != "")
+        reason = case((drawn_among, _AMONG), else_=one.reason)
+        whose = func.substr(case((one.unit != "", one.unit), else_=one.key), 1, 2)  # hashes of either kind
+        cells = self._counted(connection, slot, last, one.snapshot, one.segment, one.place, reason)
+        for snapshot, segment, place, why, *counts in cells:
+            add(self.counts[snapshot, segment, place, why], counts)
+        for held, group, *counts in self._counted(connection, slot, last, one.reason == "holdout", whose):
+            add(self.groups[bool(held), group], counts)
         self.batch = last
 
     def arm(self, held: bool, until: int | None = None) -> Arm:
         """Return the holdout, or all others; of snapshots before `until`, where that is given."""
         rows = [counts for (snapshot, _, _, reason), counts in self.counts.items()
                 if (reason == "holdout") == held and (until is None or snapshot < until)]  # fmt: skip
-        return Arm(*map(sum, zip(*rows, strict=True))) if rows else Arm(0, 0)
+        if not rows:
+            return Arm(0, 0)
+        shown, clicked, never = np.array([counts for (one, _), counts in sorted(self.groups.items()) if one == held]).T
+        impressions, clicks, never_shown = map(sum, zip(*rows, strict=True))
+        return Arm(impressions, clicks, never_shown, design_effect(clicked, shown), design_effect(never, shown + never))
+
+    def _counted(self, connection: Connection, slot: Slot, last: int, *keys: Any) -> Iterator[tuple[Any, ...]]:
+        """Yield keys with what was shown, clicked and never shown, in batches up to one that were not counted yet."""
+        void = OutcomeRow.why == "void"
+        shown = func.sum(case((void, 0), else_=1))
+        clicked = func.sum(case((and_(~void, OutcomeRow.clicked), 1), else_=0))
+        never = func.sum(case((void, 1), else_=0))
+        named = {f"key_{number}": key for number, key in enumerate(keys)}
+        query = select(*[key.label(name) for name, key in named.items()], shown, clicked, never)
+        query = query.join(DecisionRow, DecisionRow.key == OutcomeRow.key)
+        query = query.where(OutcomeRow.slot_id == slot.id, OutcomeRow.batch > self.batch, OutcomeRow.batch <= last)
+        query = query.where(DecisionRow.reason.in_(_COMPARED), DecisionRow.at >= self.since)
+        for row in connection.execute(query.group_by(*named)):
+            yield tuple(row)
 
 
 class Tallies:
@@ -204,7 +227,43 @@ class Tallies:
 def _copy(tally: Tally) -> Tally:
     copied = Tally(tally.since, tally.batch)
     copied.counts.update((cell, list(counts)) for cell, counts in tally.counts.items())
+    copied.groups.update((group, list(counts)) for group, counts in tally.groups.items())
     return copied
+
+
+def add(to: list[int], more: Sequence[int]) -> None:
+    """Count what was shown, clicked and never shown."""
+    to[:] = [one + int(other) for one, other in zip(to, more, strict=True)]
+
+
+def design_effect(clicks: Any, impressions: Any) -> float:
+    """Return by how much the variance of a rate exceeds that of independent impressions, 1 at the least.
+
+    Parameters
+    ----------
+    clicks, impressions : array of shape (B,)
+        Of groups of visitors that chance made; the ratio estimator's variance between them is what is compared.
+
+    Examples
+    --------
+    >>> design_effect([10, 10, 0, 0], [10, 10, 10, 10])  # four visitors, of whom two always click
+    13.33...
+    """
+    clicks, impressions = np.asarray(clicks, float), np.asarray(impressions, float)
+    some = int((impressions > 0).sum())
+    total = impressions.sum()
+    rate = clicks.sum() / total if total else 0.0
+    independent = total * rate * (1 - rate)
+    if some < 2 or independent <= 0:
+        return 1.0
+    between = ((clicks - rate * impressions) ** 2).sum() * some / (some - 1)
+    return max(1.0, float(between / independent))
+
+
+def _as_if(clicks: int, impressions: int, effect: float) -> tuple[float, float]:
+    """Return clicks and impressions that say as much, had each been another visitor's."""
+    shown = math.floor(impressions / effect)
+    return min(clicks / effect, shown), shown
 
 
 def mean_interval(clicks: Any, impressions: Any, alpha: float = ALPHA) -> tuple[Array, Array]:
@@ -225,7 +284,7 @@ def difference_of_means(first: tuple[Any, Any], second: tuple[Any, Any], alpha: 
     return low - most, high - least
 
 
-def _difference(first: tuple[int, int], second: tuple[int, int]) -> tuple[float, float]:
+def _difference(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
     low, high = difference_of_means(first, second)
     return float(low), float(high)
 
@@ -257,7 +316,8 @@ def curves(tally: Tally, snapshots: int, points: int = 40) -> dict[str, Any]:
         "impressions": [one.impressions + other.impressions for one, other in zip(*arms.values(), strict=True)]
     }
     for name, rows in (("bandit", arms[False]), ("holdout", arms[True])):
-        low, high = mean_interval([arm.clicks for arm in rows], [arm.impressions for arm in rows])
+        clicks, shown = zip(*(_as_if(arm.clicks, arm.impressions, arm.effect) for arm in rows), strict=True)
+        low, high = mean_interval(clicks, shown)
         known = [arm.impressions > 0 for arm in rows]
         found[name] = {"mean": [arm.rate for arm in rows]} | {
             end: [float(bound) if some else None for bound, some in zip(bounds, known, strict=True)]
@@ -271,26 +331,17 @@ def text_ratio(tally: Tally, state: State) -> Ratio:
 
     Of shoppers outside the holdout, whose text was drawn anew among all: given that, a text's chance is the snapshot's.
     """
-    groups: dict[tuple[int, int], dict[int, int]] = defaultdict(dict)
-    for (snapshot, segment, place, reason), (shown, *_) in tally.counts.items():
+    places: dict[tuple[int, int], dict[int, int]] = defaultdict(dict)
+    for (snapshot, segment, place, reason), (many, *_) in tally.counts.items():
         if reason == "bandit":
-            groups[snapshot, segment][place] = shown
-    statistic, freedom, cells, worst = 0.0, 0, 0, (0.0, "")
-    for (snapshot, segment), by_place in groups.items():
-        chances = np.array(state.snapshots[snapshot].chances(segment))
-        kept = chances * sum(by_place.values()) >= _LEAST_EXPECTED
-        if kept.sum() < 2:
-            continue
-        observed = np.array([by_place.get(int(place), 0) for place in kept.nonzero()[0]])
-        expected = observed.sum() * chances[kept] / chances[kept].sum()  # given how many fell on these cells
-        parts = (observed - expected) ** 2 / expected
-        statistic, freedom, cells = statistic + parts.sum(), freedom + len(parts) - 1, cells + len(parts)
-        place = int(parts.argmax())
-        words = (f"snapshot {snapshot}: {state.slate[kept.nonzero()[0][place]]!r} was shown {observed[place]:,} times, "
-                 f"{expected[place]:,.0f} were expected")  # fmt: skip
-        worst = max(worst, (float(parts[place]), words))
-    p_value = float(chi2.sf(statistic, freedom)) if freedom else None
-    return Ratio("texts among those that the policy drew", p_value, cells, worst[1])
+            places[snapshot, segment][place] = many
+    shown = np.zeros((len(places), len(state.slate)))
+    chances = np.zeros_like(shown)
+    for row, ((snapshot, segment), by_place) in enumerate(places.items()):
+        known = np.array(state.snapshots[snapshot].chances(segment))
+        chances[row, : len(known)] = known / known.sum()
+        shown[row, list(by_place)] = list(by_place.values())
+    return _ratio("texts among those that the policy drew", shown, chances, [repr(text) for text in state.slate])
 
 
 def arm_ratio(connection: Connection, slot: Slot, since: datetime) -> Ratio:
@@ -301,22 +352,33 @@ def arm_ratio(connection: Connection, slot: Slot, since: datetime) -> Ratio:
     query = select(held.label("held"), units.label("units"), alone.label("alone"))
     query = query.where(DecisionRow.slot_id == slot.id, DecisionRow.at >= since, DecisionRow.reason.in_(_COMPARED))
     found = {bool(row.held): row.units + int(row.alone or 0) for row in connection.execute(query.group_by(held))}
-    observed = np.array([found.get(False, 0), found.get(True, 0)])
-    share = slot.settings.holdout
-    expected = observed.sum() * np.array([1 - share, share])
-    what = "visitors in the holdout"
-    if expected.min() < _LEAST_EXPECTED:
-        return Ratio(what, None, 0)
-    statistic = ((observed - expected) ** 2 / expected).sum()
-    words = f"{observed[1]:,} are in the holdout, {expected[1]:,.0f} were expected"
-    return Ratio(what, float(chi2.sf(statistic, 1)), 2, words)
+    return holdout_ratio(found.get(False, 0), found.get(True, 0), slot.settings.holdout)
+
+
+def holdout_ratio(rest: int, held: int, share: float) -> Ratio:
+    """Return whether as many visitors are in the holdout as its share says."""
+    chances = np.array([[1 - share, share]])
+    return _ratio("visitors in the holdout", np.array([[rest, held]]), chances, ["the rest", "the holdout"])
+
+
+def _ratio(what: str, shown: Array, chances: Array, names: Sequence[str]) -> Ratio:
+    """Return how well counts (T, N) follow their chances, by a test that holds at any time."""
+    expected = (shown.sum(1, keepdims=True) * chances).sum(0)
+    if (expected >= _LEAST_EXPECTED).sum() < 2:
+        return Ratio(what, None)
+    evidence = tilt_evidence(shown, chances)
+    p_value = math.exp(min(0.0, math.log(len(names)) - logsumexp(evidence)))  # of the mean of e-values
+    worst = int(evidence.argmax())
+    words = f"{names[worst]} was shown {int(shown[:, worst].sum()):,} times, {expected[worst]:,.0f} were expected"
+    return Ratio(what, p_value, words)
 
 
 def guardrails(comparison: Comparison) -> list[Guardrail]:
     """Return what must not get worse than in the holdout, by tests that hold at any time."""
     bandit, holdout = comparison.bandit, comparison.holdout
     asked = [arm.impressions + arm.never_shown for arm in (bandit, holdout)]
-    lost = _difference((bandit.never_shown, asked[0]), (holdout.never_shown, asked[1]))
+    lost = _difference(*(_as_if(arm.never_shown, many, arm.effect_never)
+                         for arm, many in zip((bandit, holdout), asked, strict=True)))  # fmt: skip
     one, other = (arm.never_shown / many if many else None for arm, many in zip((bandit, holdout), asked, strict=True))
     return [
         Guardrail("Clicks per impression", comparison.verdict == "fewer", bandit.rate, holdout.rate,

@@ -25,6 +25,7 @@ from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import Happening, Reviewed
 from experiments.campaigns.given import Given
 from experiments.campaigns.ledger import Ledger
+from experiments.campaigns.state import State
 from experiments.campaigns.workshop import Workshop, hired
 from experiments.storefront import review
 from experiments.storefront.alarms import ClockWatch, cause
@@ -229,7 +230,10 @@ class Worker:
         if shop.proposes(campaign.state):
             with span("propose"), self.ledger.step(some, shop.writer.keep) as record:
                 record(phases.propose(shop, some, belief))
-            self._approve(slot, campaign)
+            unsaid = [text for text in _unsaid(campaign.state) if not slot.rules.refusals(text)]
+            if unsaid and slot.settings.auto_approve:
+                (best,) = phases.most_promising(shop, [unsaid], belief)
+                self._approve(slot, campaign, best[: shop.config.proposer.admit])
         waiting = [one.text for one in review.waiting(campaign.state)]
         expected = predict(shop, belief, waiting)
 
@@ -243,14 +247,14 @@ class Worker:
             record(phases.publish(shop, some, belief))
         return len(campaign.state.snapshots) - 1
 
-    def _approve(self, slot: Slot, campaign: Campaign) -> None:
-        """Approve in nobody's name what was written, where the slot's settings say so and no person spoke meanwhile.
+    def _approve(self, slot: Slot, campaign: Campaign, best: Sequence[str]) -> None:
+        """Approve texts in nobody's name, where the slot's settings say so and no person spoke meanwhile.
 
-        What breaks the brand rules that hold now waits for a person.
+        Few at a time: shoppers could not tell apart all that is written, and would see much that is worse. What breaks
+        the brand rules that hold now waits for a person.
         """
-        slot, state = self._now(slot), campaign.state
-        texts = [text for text in state.usable if text not in state.reviews and not state.authors.get(text)
-                 and not slot.rules.refusals(text)]  # fmt: skip
+        slot, unsaid = self._now(slot), _unsaid(campaign.state)
+        texts = [text for text in best if text in unsaid and not slot.rules.refusals(text)]
 
         def keep(connection: Connection, events: Sequence[Happening]) -> None:
             check_version(connection, slot.tenant, slot.brand_version)
@@ -269,7 +273,6 @@ class Worker:
             writer.checker.also = slot.rules.refusals
             shop = loop.opened(config, given, writer, [campaign], [opening], self.ledger, self.report)
         self._shops[slot.campaign] = shop
-        self._approve(slot, campaign)
         return shop
 
     def _forget(self, slot: Slot) -> None:
@@ -278,6 +281,11 @@ class Worker:
         campaign = self.slots.campaign(slot)
         with contextlib.suppress(Exception):  # the next round says what is wrong
             self.ledger.resume([campaign])
+
+
+def _unsaid(state: State) -> list[str]:
+    """Return the texts that a worker wrote, that passed the checks, and of which nobody said anything."""
+    return [text for text in state.usable if text not in state.reviews and not state.authors.get(text)]
 
 
 def given_of(slot: Slot) -> Given:

@@ -55,8 +55,8 @@ def test_fuzzed_from_its_description_it_neither_fails_nor_lies(shop, mode, many)
             nonlocal tried
             tried += 1
             # Actions that are no texts of the slot are fit, and refused nevertheless.
-            # Actions that are no texts of the slot are fit, and refused nevertheless; so are a rule without a letter, and
-            # another version's ETag.
+            # Actions that are no texts of the slot are fit, and refused nevertheless; so are a rule without a letter,
+            # and another version's ETag.
             refused = case.path.endswith("/rank") or case.path.startswith("/v1/brand")
             excluded = [positive_data_acceptance] if refused else []
             case.call_and_validate(headers=key, excluded_checks=excluded)

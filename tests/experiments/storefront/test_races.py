@@ -219,10 +219,10 @@ def test_nothing_is_approved_automatically_once_a_person_has_said_no(hero):
     with worker.ledger.step([campaign]) as note:
         note([[Written(drafts=(Draft(Lineage(TEXTS[:2], (0.5, 0.5)), NEW),))]])
     hero.set("anna", "", auto_approve=False)
-    worker._approve(before, campaign)
+    worker._approve(before, campaign, [NEW])
     assert campaign.state.reviews == {}
     hero.set("anna", "", auto_approve=True)
-    worker._approve(before, campaign)
+    worker._approve(before, campaign, [NEW])
     assert campaign.state.reviews == {NEW: True}
 
 
@@ -242,7 +242,7 @@ def test_an_automatic_approval_never_comes_after_a_person_has_said_no(hero, monk
 
     monkeypatch.setattr(Worker, "_now", then_a_person)
     with pytest.raises(InputError, match="another process has gone on"):
-        worker._approve(slot_of(hero), campaign)
+        worker._approve(slot_of(hero), campaign, [NEW])
     hero.slots.refresh()
     assert slot_of(hero).state.reviews == {NEW: False}
 

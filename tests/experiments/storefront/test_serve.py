@@ -105,6 +105,10 @@ def test_a_shop_is_set_up_by_hand_and_served(tmp_path):
         assert list(told) == ["url"]
         decision = ask(f"{told['url']}/v1/decide", made["key"], event_id="e", slot="hero")[1]
         assert (decision["text"], decision["reason"]) == ("Warm boots.", "killed")
+    log = tmp_path / "log.csv"
+    assert said("slots", "log", "hero", *database, "--out", str(log)) == {"out": str(log), "events": 0}
+    assert log.read_text().startswith('"at","event_id","snapshot","text","propensity"')
+    assert ".parquet or .csv" in said("slots", "log", "hero", *database, "--out", str(tmp_path / "log.txt"), fails=2)
     assert said("keys", "revoke", made["prefix"], *database) == {"revoked": made["prefix"]}
     assert [bool(key["revoked_at"]) for key in said("keys", "list", *database)["keys"]] == [True]
 
