@@ -6,12 +6,15 @@ import copy
 import hashlib
 import inspect
 import json
+import lzma
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import safetensors.torch
 import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
@@ -27,6 +30,8 @@ from generator.paths import expanded
 SHIPPED_FOLDER = Path(__file__).parent / "copyloom_tiny"
 CRITIC = "critic"
 """Folder in a model's: a smaller one that knows how likely texts are on their own."""
+PACKED = "model.safetensors.xz"
+"""A model's tensors of bfloat16, compressed: first bytes of all numbers, then the second ones."""
 
 _UNFIT = {"xlstm": "it keeps a state of its own kind"}
 """Kinds of models that cannot be decoded, and why."""
@@ -315,11 +320,25 @@ def _from_folder_or_hub(source: str, name: str, trust_remote_code: bool) -> Any:
     config = AutoConfig.from_pretrained(**place)
     if getattr(config, "is_encoder_decoder", False):  # of some, Transformers would load the decoder alone
         raise _unfit(name, config, "it needs an encoder")
+    if (packed := Path(source) / PACKED).is_file():
+        return _unpacked(packed, config)
     loading: Any = AutoModelForCausalLM.from_pretrained(dtype=torch.float32, output_loading_info=True, **place)
     model, report = loading
     if missing := sorted(report["missing_keys"]):
         raise InputError(f"model {name!r} lacks {len(missing)} of its tensors, such as {missing[0]}; save it whole")
     return model
+
+
+def _unpacked(packed: Path, config: Any) -> Any:
+    """Return a model in float32 whose tensors are compressed."""
+    halves = np.frombuffer(lzma.decompress(packed.read_bytes()), dtype=np.uint8).reshape(2, -1)
+    tensors = safetensors.torch.load(halves.T.tobytes())
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    report = model.load_state_dict(tensors, strict=False)  # those that are tied to others are not there
+    if lacking := sorted(set(report.missing_keys) - set(model._tied_weights_keys or ())):
+        raise InputError(f"{str(packed)!r} lacks {len(lacking)} tensors, such as {lacking[0]}; pack the model whole")
+    model.tie_weights()
+    return model.eval()
 
 
 def _not_loaded(name: str, error: Exception) -> InputError:

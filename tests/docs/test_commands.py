@@ -4,6 +4,7 @@ The pages' files (`claims.txt`, `record.yaml`, ...) are small ones of this test.
 reason, and checked as far as it can be: its target, its command and its options are there.
 """
 
+import gc
 import re
 import shlex
 import shutil
@@ -179,6 +180,7 @@ def test_commands_run(page: Path, files: Path, tmp_path: Path, monkeypatch: pyte
         words = [*(STANDS_FOR.get(word, word) for word in words), *shlex.split(added)]
         assert words[0] == "copyloom", f"{line}: neither a command of ours nor in NOT_RUN"
         result = CliRunner().invoke(app, words[1:])
+        gc.collect()  # closes databases, as the end of its process would
         assert result.exit_code == EXIT.get(documented, 0), f"{line}\n{result.output}\n{result.exception!r}"
 
 

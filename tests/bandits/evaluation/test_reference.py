@@ -1,5 +1,6 @@
 """The estimators agree with Open Bandit Pipeline; tests/bandits/reference/README.md says how its values were made."""
 
+import gzip
 import json
 from functools import partial
 from pathlib import Path
@@ -20,8 +21,8 @@ from bandits.evaluation.estimators import (
 )
 from bandits.evaluation.tuning import tuned_cut
 
-REFERENCE = Path(__file__).parents[1] / "reference" / "open_bandit_pipeline.json"
-CASES = json.loads(REFERENCE.read_text())["cases"]
+REFERENCE = Path(__file__).parents[1] / "reference" / "open_bandit_pipeline.json.gz"
+CASES = json.loads(gzip.decompress(REFERENCE.read_bytes()))["cases"]
 same = partial(pytest.approx, rel=0, abs=1e-10)
 
 

@@ -1,8 +1,9 @@
-"""Writes open_bandit_pipeline.json beside it: random logs, and what Open Bandit Pipeline 0.5.7 makes of them.
+"""Writes open_bandit_pipeline.json.gz beside it: random logs, and what Open Bandit Pipeline 0.5.7 makes of them.
 
 See README.md. It runs in an environment of its own, with Python 3.10; nothing of the project is imported.
 """
 
+import gzip
 import json
 import math
 from pathlib import Path
@@ -123,6 +124,7 @@ if __name__ == "__main__":
             for name, array in inputs.items()
         }
         cases.append({"inputs": stored, "values": reference_values(inputs)})
-    path = Path(__file__).with_name("open_bandit_pipeline.json")
-    path.write_text(json.dumps({"open_bandit_pipeline": "0.5.7", "cases": cases}, separators=(",", ":")) + "\n")
+    path = Path(__file__).with_name("open_bandit_pipeline.json.gz")
+    written = json.dumps({"open_bandit_pipeline": "0.5.7", "cases": cases}, separators=(",", ":")) + "\n"
+    path.write_bytes(gzip.compress(written.encode(), 9, mtime=0))
     print(path.stat().st_size, json.dumps([case["values"] for case in cases], indent=1))

@@ -183,7 +183,8 @@ def test_the_queue_is_worked_through_by_keys_alone(chromium, shop):
     anna = Reader(chromium, base_url=shop.url, viewport={"width": 1280, "height": 800})
     press, kind = anna.page.keyboard.press, anna.page.keyboard.type
     anna.page.goto(f"{HERO}/review")
-    kind(shop.keys["Anna"])  # the field is ready
+    anna.page.wait_for_function("document.activeElement.id === 'key'")  # the field is ready by itself
+    kind(shop.keys["Anna"])
     press("Enter")
     anna.page.wait_for_url("**/review")
 

@@ -59,7 +59,7 @@ def test_texts_are_written_under_the_brand_rules_and_what_waits_has_a_prediction
     assert all("banned" in {refusal.code for refusal in draft.refusals} for draft in broke)
     assert not [text for text in slot.state.slate[len(TEXTS) :] if "summit" in text.lower()]
     expected = predictions(engine, slot)
-    assert list(expected) == [text_id(OWN)]
+    assert expected.keys() == {text_id(one.text) for one in review.waiting(slot.state)} >= {text_id(OWN)}
     assert 0 < expected[text_id(OWN)].low < expected[text_id(OWN)].rate < expected[text_id(OWN)].high < 1
     read = ["Made to last.", "Wow.", OWN, *TEXTS]
     assert sorted(vectors_of(engine, read)) == sorted(read)

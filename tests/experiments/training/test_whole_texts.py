@@ -8,7 +8,7 @@ from copyloom import InputError
 from experiments.training.tiny import critic, whole_texts
 from experiments.training.tiny.train import TinyConfig
 from experiments.training.tiny.whole_texts import train_on_whole_texts
-from generator.language_model import SHIPPED_FOLDER, LanguageModel
+from generator.language_model import PACKED, SHIPPED_FOLDER, LanguageModel
 from generator.likelihood import surprisals_alone
 
 TEXTS = ["A quiet kettle.", "A red mug, and a long text about it that is cut where it ends.", "Tea for two.", ""]
@@ -66,6 +66,6 @@ def test_the_critic_is_a_model_that_loads(tmp_path, monkeypatch):
     monkeypatch.setattr(critic, "TinyConfig", lambda: TinyConfig(grammar_texts=50))
     found = critic.train_critic(None, tmp_path / "critic", lambda stage, done, total: None)
     assert found["real_texts"] == 0
-    assert {file.name for file in (tmp_path / "critic").iterdir()} == {"config.json", "model.safetensors"}
+    assert {file.name for file in (tmp_path / "critic").iterdir()} == {"config.json", PACKED}
     model = LanguageModel.load(str(tmp_path / "critic"), tokenizer=AutoTokenizer.from_pretrained(SHIPPED_FOLDER))
     assert torch.isfinite(surprisals_alone(model, ["A quiet kettle.", "🫖"])).all()
