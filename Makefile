@@ -65,27 +65,20 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  echo "Without it copyloom-tiny writes; get it later with: $(BIN)/copyloom models get smollm2" >&2
 	@touch $@
 
+# A package of Debian's that tests start for themselves; without it those tests are skipped.
+APT = { \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing $(1), which tests start for themselves"; \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y $(1); } >/dev/null && exit 0; \
+	fi; \
+	echo "Without $(1) the tests that need it are skipped; get it with: apt-get install $(1)" >&2; }
+
 $(DEV_INSTALLED): $(INSTALLED)
 	@echo "Installing what tests and checks need"
 	@$(PIP) -e '.[dev]'
-	@test -d /usr/lib/postgresql || command -v initdb >/dev/null || \
-	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    echo "Installing PostgreSQL, which the tests start for themselves"; \
-	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y postgresql; } >/dev/null || \
-	      echo "Without PostgreSQL the tests that need it are skipped" >&2; \
-	  else echo "Without PostgreSQL the tests that need it are skipped; get it with: apt-get install postgresql" >&2; fi
-	@command -v redis-server >/dev/null || \
-	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    echo "Installing Redis, which the tests start for themselves"; \
-	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y redis-server; } >/dev/null || \
-	      echo "Without Redis the tests that need it are skipped" >&2; \
-	  else echo "Without Redis the tests that need it are skipped; get it with: apt-get install redis-server" >&2; fi
-	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
-	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    echo "Installing Chromium, in which the tests look at pages"; \
-	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium; } >/dev/null || \
-	      echo "Without Chromium the tests of pages in a browser are skipped" >&2; \
-	  else echo "Without Chromium the tests of pages in a browser are skipped; get it with: apt-get install chromium" >&2; fi
+	@test -d /usr/lib/postgresql || command -v initdb >/dev/null || $(call APT,postgresql)
+	@command -v redis-server >/dev/null || $(call APT,redis-server)
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || $(call APT,chromium)
 	@touch $@
 
 $(SERVE_INSTALLED): $(INSTALLED)
