@@ -58,8 +58,8 @@ def service(folder: str, port: int, shop: str) -> Iterator[tuple[str, str]]:
 
 @contextlib.contextmanager
 def key_of_page(database: str) -> Iterator[str]:
-    """Give a key that a page may hold: everyone can read it, so it asks and rewards, and ends with us."""
-    made = keys("make", database, "--name", "the page", "--scope", "decide", "--scope", "reward")
+    """Give a key that a page may hold: everyone can read it, so it asks and rewards alone, and ends with us."""
+    made = keys("make", database, "--name", "the page", "--public")
     try:
         yield made["key"]
     finally:

@@ -106,7 +106,15 @@ class Worker:
     def run(self, every: float, stop: threading.Event) -> None:
         """Work until told to stop; what fails is logged when it begins and when it is over, and tried again."""
         outbox = Outbox(self.engine, self.slots, self.clock)
-        threading.Thread(target=outbox.run, args=(every, stop), name="copyloom outbox", daemon=True).start()
+        beside = [("outbox", outbox.run)]
+        if self.write:  # which takes minutes: meanwhile another one closes windows, and looks for harm
+            beside.append(("closing", Worker(self.engine, clock=self.clock, write=False).rounds))
+        for name, what in beside:
+            threading.Thread(target=what, args=(every, stop), name=f"copyloom {name}", daemon=True).start()
+        self.rounds(every, stop)
+
+    def rounds(self, every: float, stop: threading.Event) -> None:
+        """Do what is due again and again, until told to stop."""
         before: dict[str, str] = {}
         self.watch = ClockWatch(self.clock)
         while not stop.is_set():

@@ -211,6 +211,32 @@ def test_windows_close_by_the_settings_that_people_changed_while_a_worker_was_bu
         assert connection.execute(select(OutcomeRow.value, OutcomeRow.settings)).all() == [(0.5, 2)]
 
 
+def test_windows_close_while_a_worker_writes(database, monkeypatch):
+    settings = SlotSettings(holdout=0.0, window_seconds=0.3, grace_seconds=0)
+    stop, writes = threading.Event(), threading.Event()
+
+    def opened(self, slot, campaign):
+        writes.set()
+        stop.wait(30)
+        raise InputError("stopped")
+
+    monkeypatch.setattr(Worker, "_opened", opened)
+    with LiveCampaign.open(database, "hero", TEXTS, settings=settings) as hero:
+        worker = threading.Thread(target=Worker(hero.engine).run, args=(0.05, stop))
+        worker.start()
+        assert writes.wait(10)
+        hero.decide("e")
+        closed = []
+        for _ in range(100):
+            with reading(hero.engine) as connection:
+                closed = connection.scalars(select(OutcomeRow.key)).all()
+            if closed or stop.wait(0.1):
+                break
+        stop.set()
+        worker.join()
+        assert len(closed) == 1
+
+
 def test_nothing_is_approved_automatically_once_a_person_has_said_no(hero):
     worker = Worker(hero.engine, write=False)
     hero.set("anna", "", auto_approve=True)
