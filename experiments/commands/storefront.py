@@ -262,8 +262,9 @@ def revoke_webhook(
 
 
 @slots_app.command("open")
-@takes(SlotConfig, "texts", "column", "subject", "own", "impressions", "model", "segment_by", "seed", "device",
-       model=None)  # smollm2 where it is installed: `open_slot`
+@takes(
+    SlotConfig, "texts", "column", "subject", "own", "impressions", "model", "segment_by", "seed", "device", model=None
+)  # smollm2 where it is installed: `open_slot`
 def open_(
     slot: Annotated[str, typer.Argument(help="Its name: small letters, digits, '.', '_' and '-'.")],
     database: Shop,

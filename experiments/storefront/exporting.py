@@ -17,7 +17,7 @@ from embeddings.folders import replacing
 from experiments.storefront import review
 from experiments.storefront.catalogue import PARTS, write_shop_file
 from experiments.storefront.decide import Slot
-from experiments.storefront.products import Part, newest
+from experiments.storefront.products import Part, newest, texts_once
 from experiments.storefront.tables import AboutRow, ImportRow
 
 
@@ -81,7 +81,8 @@ class Exported:
     written : list of str
         Ids of products.
     same : list of str
-        Ids of those whose text is the catalogue's own, left out.
+        Ids of those that were left out: the text is the catalogue's own, or was until an import brought another, which
+        the slot has not tried.
     without : list of str
         Ids of those of which no text may be shown.
     """
@@ -108,7 +109,7 @@ def export_to_shop(
     part : str, optional
         What of the products it becomes; unless given, what the slot's texts were.
     everything : bool
-        Also where the text is the catalogue's own: that takes the HTML out of descriptions.
+        Also where the text is the catalogue's own, or an older one of it: that takes the HTML out of descriptions.
 
     Raises
     ------
@@ -133,10 +134,19 @@ def export_to_shop(
     if others := sorted({product.shop for product in products.values()} - {form}):
         raise InputError(f"slot {slot.name!r} has products of {others[0]}; export as {others[0]}")
     best: dict[str, str] = {}
-    for one in approved_texts(slot):
+    approved = approved_texts(slot)
+    for one in approved:
         for name in one.products:
             best.setdefault(name, one.text)
-    same = [name for name, product in products.items() if not everything and best.get(name) == product.text(chosen)]
+    with reading(engine) as connection:
+        once = texts_once(connection, slot.tenant, sorted(best), chosen)
+    tried = {one.text for one in approved}
+
+    def stays(name: str) -> bool:
+        own = products[name].text(chosen)
+        return best[name] == own or (best[name] in once[name] and own not in tried)
+
+    same = [] if everything else [name for name in products if name in best and stays(name)]
     rows = [(product, best[name]) for name, product in products.items() if name in best and name not in same]
     with replacing(path) as partial, _new_file(partial) as file:
         write_shop_file(file, form, chosen, rows, older="older" in (last or ""))

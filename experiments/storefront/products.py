@@ -96,3 +96,12 @@ def newest(connection: Connection, tenant: str, products: Sequence[str] | None =
     everything = products is None
     rows = connection.execute(query) if everything else matching(connection, query, ProductRow.product, products or ())
     return {row.product: Product.from_body(row.body) for row in rows}
+
+
+def texts_once(connection: Connection, tenant: str, products: Sequence[str], part: str) -> dict[str, set[str]]:
+    """Return what products had as their title, description or short description, now or before the last import."""
+    query = select(ProductRow.product, ProductRow.body).where(ProductRow.tenant == tenant, ProductRow.body != "")
+    found: dict[str, set[str]] = defaultdict(set)
+    for row in matching(connection, query, ProductRow.product, products):
+        found[row.product].add(Product.from_body(row.body).text(part))
+    return found

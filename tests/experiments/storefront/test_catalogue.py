@@ -367,6 +367,17 @@ def test_the_text_shown_most_goes_to_the_shop(stocked: Any, tmp_path: Path) -> N
     assert json.loads(rows[0]["parents"]) == found[0].parents
 
 
+def test_what_the_shop_wrote_since_is_not_replaced_by_what_it_wrote_before(stocked: Any, tmp_path: Path) -> None:
+    stock(stocked, write(tmp_path, OLDER.replace("6 hours", "7 hours")))
+    slots, out = Slots(stocked), tmp_path / "out.csv"
+    done = export_to_shop(stocked, slots.get("default", "hero"), "shopify", out)
+    assert (done.written, sorted(done.same)) == ([], ["drone", "trail-mug"])
+    review.write(stocked, slots, "default", "hero", MUG.replace("6 hours", "7 hours"), "bert", MUG)
+    review.decide(stocked, slots, "default", "hero", "approve", [MUG.replace("6 hours", "7 hours")], "carla", "said so")
+    done = export_to_shop(stocked, slots.get("default", "hero"), "shopify", out)
+    assert done.written == ["trail-mug"]  # the slot has both, and shows the older one more
+
+
 def test_over_http_a_product_without_texts_is_the_pages_own_affair(shop: Any, tmp_path: Path) -> None:
     stock(shop.engine, write(tmp_path, OLDER), "descriptions")
     shop.app.state.service.slots.refresh()
