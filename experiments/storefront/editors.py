@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import ValidationError
 from sqlalchemy import select
 
 from embeddings.database import reading, text_id
@@ -45,6 +46,7 @@ from experiments.storefront.schemas import (
 from experiments.storefront.screening import Screened, screen_all
 from experiments.storefront.slots import MissingError, change_settings, switch
 from experiments.storefront.tables import AuditRow
+from generator.brand_book import BrandBook
 
 router = APIRouter(prefix="/v1", tags=["editors"])
 _CHANGES = (404, 409, 503)
@@ -176,8 +178,9 @@ def set_brand(
     if known is None:
         raise ProblemError(412, f'If-Match is {if_match[:50]!r}; send the ETag of GET /v1/brand, such as "3"')
     service = here.service
+    book = _book(body.rules)
     try:
-        set_book(service.engine, here.key.tenant, body.rules, here.key.name, body.reason, int(known[1]), service.clock)
+        set_book(service.engine, here.key.tenant, book, here.key.name, body.reason, int(known[1]), service.clock)
     except StaleError as error:
         raise ProblemError(412, str(error)) from None
     return _brand(here, response, screen_all(service.engine, service.slots, here.key.tenant, service.clock))
@@ -194,9 +197,17 @@ def brand_versions(here: Here, last: Count = 100) -> list[BrandVersion]:
              **operation("read", "review", body=True))  # fmt: skip
 def check_brand(body: BrandCheckBody, here: Here) -> list[BrandChecked]:
     """Return what the rules that hold, or those of the body, have against texts that need be no slot's."""
-    book = body.rules or current(here.service.engine, here.key.tenant).book
+    book = current(here.service.engine, here.key.tenant).book if body.rules is None else _book(body.rules)
     rules = book.of(body.slot or "")
     return [BrandChecked(text=text, refusals=[one.reason for one in rules.refusals(text)]) for text in body.texts]
+
+
+def _book(rules: object) -> BrandBook:
+    """Return brand rules as they came, read: not before, or all requests would wait while their patterns are tried."""
+    try:
+        return BrandBook.model_validate(rules)
+    except ValidationError as error:
+        raise invalid([{**one, "loc": ("body", "rules", *one["loc"])} for one in error.errors()]) from None
 
 
 def _brand(here: Asked, response: Response, broken: Sequence[Screened]) -> BrandAnswer:

@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    SkipValidation,
     StrictBool,
     TypeAdapter,
     ValidationError,
@@ -290,10 +291,14 @@ class AuditAnswer(Answer):
     reason: str
 
 
+UnreadRules = SkipValidation[BrandBook]
+"""Brand rules as they came: patterns are tried when they are read, for which no shopper must wait."""
+
+
 class BrandBody(Body):
     """Brand rules, and why they are set."""
 
-    rules: BrandBook
+    rules: UnreadRules
     reason: Annotated[str, Field(min_length=1, max_length=2000, pattern=_NO_NUL)]
 
 
@@ -329,7 +334,7 @@ class BrandCheckBody(Body):
 
     texts: Annotated[list[Annotated[str, Field(max_length=2000)]], Field(min_length=1, max_length=1000)]
     slot: SlotName | None = None
-    rules: BrandBook | None = None
+    rules: UnreadRules | None = None
 
 
 class BrandChecked(Answer):

@@ -17,6 +17,7 @@ from experiments.commands.cli import app
 from experiments.storefront import review
 from experiments.storefront.brand import StaleError, current, differences, history, set_book
 from experiments.storefront.config import SlotConfig, SlotSettings
+from experiments.storefront.schemas import BrandCheckBody
 from experiments.storefront.screening import BRAND, broken, screen, screen_all, versions_of
 from experiments.storefront.slots import Slots, open_slot, open_storefront
 from experiments.storefront.tables import AuditRow, ScreeningRow
@@ -201,3 +202,11 @@ def test_from_the_command_line(tmp_path, clock):
     assert json.loads(run("history", *shop, "--json")[1])["versions"][0]["by"] == "anna"
     code, said = run("set", file, *shop, "--by", "bert", "--reason", "again", "--version", "0")
     assert code
+
+
+def test_no_other_request_waits_while_the_patterns_of_one_are_tried(shop):
+    slow = {"patterns": [{"pattern": "(a+)+b", "says": "no"}]}
+    BrandCheckBody(texts=[WARM], rules=slow)  # read by all requests' own thread: nothing is tried there
+    said = shop.client.post("/v1/brand/check", json={"texts": [WARM], "rules": slow}, headers=shop.key())
+    assert said.status_code == 422
+    assert said.json()["errors"][0]["where"] == "body.rules.patterns.0"
