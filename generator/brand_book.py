@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 import regex
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from copyloom import InputError
 from generator.checks import Refusal
@@ -21,6 +21,7 @@ _SECONDS = 0.05
 """How long a pattern may take for one text."""
 _PROBES = ("a" * 400, "ab " * 140, "1" * 400 + "!", " " * 400, "a.b-c_" * 70)
 """Texts that make a pattern slow whose parts repeat each other."""
+_KEPT = "kept"
 
 ClaimKind = Literal["urgency", "scarcity", "social proof", "offer"]
 
@@ -58,11 +59,13 @@ class Pattern(_Part):
     says: Words
 
     @model_validator(mode="after")
-    def _can_be_used(self) -> Self:
+    def _can_be_used(self, info: ValidationInfo) -> Self:
         try:
             compiled = self.compiled
         except regex.error as error:
             raise ValueError(f"{self.pattern!r} is no regular expression: {error}") from None
+        if info.context == _KEPT:
+            return self
         try:
             for probe in _PROBES:
                 compiled.search(probe, timeout=_SECONDS)
@@ -214,8 +217,15 @@ class BrandBook(Rules):
             raise InputError(f"{source}: must be rules by their names, such as 'banned: [cheap]'")
         return validated(cls, data or {}, source)
 
+    @classmethod
+    def kept(cls, body: str) -> Self:
+        """Return rules that were accepted before, from JSON: they hold, however slow the machine is that reads them."""
+        return cls.model_validate_json(body, context=_KEPT)
+
     @model_validator(mode="after")
-    def _examples_keep_them(self) -> Self:
+    def _examples_keep_them(self, info: ValidationInfo) -> Self:
+        if info.context == _KEPT:
+            return self
         spoken = self.model_copy(update={"required": (), "length": Length()})  # an example may be of another length
         for text in self.tone.good:
             if found := spoken.refusals(text):

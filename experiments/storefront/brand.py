@@ -136,7 +136,7 @@ def note(connection: Connection, slot: Slot, found: Mapping[str, tuple[Sequence[
 
 
 def _version(row: Any) -> Version:
-    return Version(row.version, BrandBook.model_validate_json(row.body), row.by, row.reason, row.at)
+    return Version(row.version, BrandBook.kept(row.body), row.by, row.reason, row.at)
 
 
 def _some(rules: dict[str, Any], names: list[str]) -> dict[str, Any]:

@@ -33,6 +33,8 @@ from generator.models import SHIPPED, WRITER, is_there
 
 DEFAULT_TENANT = "default"
 _NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
+_DAMAGED = (ValueError, TypeError, KeyError, AttributeError)  # what reading JSON of another shape raises
+_MEND = "open it with the Copyloom that wrote it, or restore a copy"
 _log = logging.getLogger(__name__)
 
 
@@ -179,9 +181,12 @@ class Slots:
                 query = query.join(latest, (SettingsRow.slot_id == latest.c.slot_id)
                                    & (SettingsRow.version == latest.c.version))  # fmt: skip
                 settings = {row.slot_id: (row.version, row.body) for row in connection.execute(query)}
-                self._read_catalogues(connection, rows)
-                self._read_brands(connection)
-            unreadable = {(row.tenant, row.name): why for row in rows if (why := self._try(row, settings.get(row.id)))}
+                catalogues, brands = self._read_catalogues(connection, rows), self._read_brands(connection)
+            unreadable = {}
+            for row in rows:
+                why = self._try(row, settings.get(row.id)) or catalogues.get(row.id) or brands.get(row.tenant)
+                if why:
+                    unreadable[row.tenant, row.name] = why
             for name in unreadable.keys() - self.unreadable.keys():
                 _log.error("slot %s cannot be read: %s; what was read last holds", "/".join(name), unreadable[name])
             for name in self.unreadable.keys() - unreadable.keys():
@@ -236,24 +241,39 @@ class Slots:
             raise failed
         self._slots[key].chances  # noqa: B018  # or say what is wrong with the snapshot: pages get the baseline
 
-    def _read_catalogues(self, connection: Connection, slots: Sequence[Any]) -> None:
-        """Read what catalogues say of slots' texts, where their tenant has imported one since."""
+    def _read_catalogues(self, connection: Connection, slots: Sequence[Any]) -> dict[int, str]:
+        """Read what catalogues say of slots' texts, where their tenant has imported one since.
+
+        Return by the ids of slots why that failed; what was read last holds.
+        """
         query = select(ImportRow.tenant, func.count().label("many")).group_by(ImportRow.tenant)
         imports = {row.tenant: row.many for row in connection.execute(query)}
+        failed = {}
         for row in slots:
             many = imports.get(row.tenant, 0)
-            if self._imports.get(row.id) != many:
-                self._catalogues[row.id] = catalogue_of(connection, row.tenant, row.id) if many else Catalogue({}, {})
-                self._imports[row.id] = many
+            known = self._catalogues.setdefault(row.id, Catalogue({}, {}))
+            if self._imports.get(row.id, 0) != many:
+                try:
+                    self._catalogues[row.id] = catalogue_of(connection, row.tenant, row.id) if many else known
+                    self._imports[row.id] = many
+                except _DAMAGED as error:
+                    failed[row.id] = f"its catalogue cannot be read ({error}); {_MEND}"
+        return failed
 
-    def _read_brands(self, connection: Connection) -> None:
-        """Read the brand rules of tenants that have others since."""
+    def _read_brands(self, connection: Connection) -> dict[str, str]:
+        """Read the brand rules of tenants that have others since; return by tenants why that failed."""
+        failed = {}
         versions = select(BrandRow.tenant, func.max(BrandRow.version).label("version")).group_by(BrandRow.tenant)
         for tenant, version in connection.execute(versions).all():
             if self._brands.get(tenant, (0,))[0] != version:
                 query = select(BrandRow.body).where(BrandRow.tenant == tenant, BrandRow.version == version)
                 body = connection.execute(query).scalar_one()
-                self._brands[tenant] = version, BrandBook.model_validate_json(body)
+                try:
+                    self._brands[tenant] = version, BrandBook.kept(body)
+                except _DAMAGED as error:
+                    said = in_words(error) if isinstance(error, ValidationError) else error
+                    failed[tenant] = f"the brand rules, version {version}, cannot be read ({said}); {_MEND}"
+        return failed
 
     def _follow(self, every: float) -> None:
         while not self._stop.wait(every):

@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from typer.testing import CliRunner
 
 from copyloom import InputError
-from embeddings.database import reading, text_id
+from embeddings.database import reading, text_id, writing
 from embeddings.summary import Lineage
 from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import Draft, Written
@@ -19,8 +19,8 @@ from experiments.storefront.brand import StaleError, current, differences, histo
 from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.schemas import BrandCheckBody
 from experiments.storefront.screening import BRAND, broken, screen, screen_all, versions_of
-from experiments.storefront.slots import Slots, open_slot, open_storefront
-from experiments.storefront.tables import AuditRow, ScreeningRow
+from experiments.storefront.slots import Slots, open_slot, open_storefront, switch
+from experiments.storefront.tables import AboutRow, AuditRow, BrandRow, ImportRow, ProductRow, ScreeningRow
 from experiments.storefront.verify import verify
 from experiments.storefront.worker import Worker
 from generator.brand_book import BrandBook
@@ -210,3 +210,37 @@ def test_no_other_request_waits_while_the_patterns_of_one_are_tried(shop):
     said = shop.client.post("/v1/brand/check", json={"texts": [WARM], "rules": slow}, headers=shop.key())
     assert said.status_code == 422
     assert said.json()["errors"][0]["where"] == "body.rules.patterns.0"
+
+
+def test_rules_or_a_catalogue_that_cannot_be_read_stop_no_other_slot(database, clock):
+    engine, slots = opened(database, clock)
+    with writing(engine) as connection:
+        rules = {"tenant": "other", "version": 1, "body": '{"baned": []}', "by": "x", "reason": "x", "at": clock()}
+        connection.execute(insert(BrandRow), rules)
+    switch(engine, slots.get("default", "hero"), on=False, by="anna", reason="a try", clock=clock)
+    switch(engine, slots.get("other", "hero"), on=False, by="anna", reason="a try", clock=clock)
+    for read in (slots, Slots(engine)):
+        read.refresh()
+        assert [read.get(tenant, "hero").settings.mode for tenant in ("default", "other")] == ["off", "off"]
+        assert "baned" in read.unreadable["other", "hero"]
+        assert len(read.unreadable) == 1
+    with writing(engine) as connection:
+        row = {"tenant": "default", "file": "f", "shop": "shopify", "by": "x", "at": clock()}
+        number = connection.execute(insert(ImportRow).returning(ImportRow.id), row).scalar_one()
+        connection.execute(
+            insert(ProductRow), {"tenant": "default", "product": "p", "import_id": number, "body": '{"id"'}
+        )
+        about = {"slot_id": slots.get("default", "hero").id, "text_id": "t", "product": "p", "part": "title"}
+        connection.execute(insert(AboutRow), about | {"import_id": number})
+    slots.refresh()
+    assert "catalogue cannot be read" in slots.unreadable["default", "hero"]
+    engine.dispose()
+
+
+def test_a_slow_machine_refuses_no_rules_that_hold(tmp_path, clock, monkeypatch):
+    engine, _ = opened(str(tmp_path / "shop.db"), clock)
+    book = BrandBook(patterns=[{"pattern": r"(?:\w+ ?){1,3}!!", "says": "no"}])
+    set_book(engine, "default", book, "anna", "no shouting", clock=clock)
+    monkeypatch.setattr("generator.brand_book._SECONDS", 1e-9)
+    assert Slots(engine).get("default", "hero").brand == current(engine, "default").book == book
+    engine.dispose()
