@@ -8,6 +8,7 @@ has the same ``webhook-id`` each time, and may come twice.
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import logging
 import secrets
@@ -74,7 +75,7 @@ def add(engine: Engine, tenant: str, name: str, url: str, by: str, clock: Clock 
     InputError
         If the URL is none of HTTP, or the name is in use.
     """
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+    if not _can_be_told(url):
         raise InputError(f"{url!r} is no address that can be told; give one such as https://crm.example/copyloom")
     secret, slots = secrets.token_bytes(32), Slots(engine)
     row = {"name": name, "tenant": tenant, "url": url, "secret": secret, "created_at": clock(), "ended_at": None}
@@ -83,10 +84,20 @@ def add(engine: Engine, tenant: str, name: str, url: str, by: str, clock: Clock 
         if connection.scalar(known) is not None:
             raise InputError(f"the name {name!r} is in use, or was; choose another one")
         connection.execute(insert(TargetRow), row)
-        audit(connection, tenant, by, "webhook target added", name, None, url, "", clock())
+        audit(
+            connection, tenant, by, "webhook target added", name, None, urlsplit(url).hostname, "", clock()
+        )  # no secret of it
         for one in _messages(connection, slots, tenant, name, clock()):  # what holds already is no news
             connection.execute(insert(MessageRow), {**one, "due_at": None, "answer": "before"})
     return PREFIX + base64.b64encode(secret).decode()
+
+
+def _can_be_told(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a port that is none, say
+        return False
 
 
 def drop(engine: Engine, tenant: str, name: str, by: str, clock: Clock = now) -> None:
@@ -123,8 +134,8 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
 
     Raises
     ------
-    OSError
-        If there is no answer.
+    OSError, HTTPException
+        If there is no answer, or none that is HTTP.
     """
     request = urllib.request.Request(url, body, dict(headers), method="POST")
     try:
@@ -197,7 +208,7 @@ class Outbox:
                    "webhook-signature": signature(target.secret, message.id, at, body)}  # fmt: skip
         try:
             status = self.post(target.url, body, headers)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             return f"no answer: {error}"[:500]
         return "taken" if 200 <= status < 300 else f"status {status}"
 

@@ -1,6 +1,7 @@
 """What is told to other systems: signed, once a message, until it is taken; over real HTTP."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -158,7 +159,7 @@ def test_tenants_hear_nothing_of_each_other(make_shop, tmp_path, receiver, clock
     assert receiver.heard == []
 
 
-@pytest.mark.parametrize("url", ["ftp://a/b", "crm.example", "https://", "file:///etc/passwd"])
+@pytest.mark.parametrize("url", ["ftp://a/b", "crm.example", "https://", "file:///etc/passwd", "http://a:b/"])
 def test_what_is_no_address_is_refused(shop, url):
     with pytest.raises(InputError, match="no address"):
         add(shop.engine, "default", "crm", url, "tests")
@@ -178,3 +179,28 @@ def test_the_commands_add_list_and_drop(shop, tmp_path):
     assert secret not in json.dumps(listed)
     said("drop", "crm")
     assert said("list")["targets"][0]["ended_at"]
+
+
+def test_a_target_that_speaks_no_http_keeps_no_other_from_its_messages(shop, receiver, sent, clock):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(b"220 mail.example\r\n\r\n")
+
+        add(shop.engine, "default", "bad", f"http://127.0.0.1:{server.getsockname()[1]}/", "tests", clock)
+        threading.Thread(target=answer, daemon=True).start()
+        write(shop)
+        assert sent() == 1
+    assert len(receiver.heard) == 1
+    bad = targets(shop.engine, "default")[0]
+    assert (bad.name, bad.due, bad.last) == ("bad", 1, "no answer: 220 mail.example\r\n")
+
+
+def test_who_reads_the_audit_log_does_not_learn_the_secret_of_an_address(shop, clock):
+    add(shop.engine, "default", "chat", "https://chat.example/hooks/T0/Geheim", "tests", clock)
+    said = shop.client.get("/v1/audit", headers=shop.key("read")).text
+    assert "chat.example" in said
+    assert "Geheim" not in said
