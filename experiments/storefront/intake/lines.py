@@ -17,7 +17,7 @@ from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 from copyloom import InputError
 from embeddings.database import matching, reading, writing
 from experiments.storefront.config import SlotSettings
-from experiments.storefront.decide import Choice, Question, Slot
+from experiments.storefront.decide import Choice, DamagedError, Question, Slot
 from experiments.storefront.journal import Clock, Decide, Entry, Expose, Joined, Reward, now, record
 from experiments.storefront.schemas import LINE, DecideAnswer, DecideLine, ExposeLine, RewardLine
 from experiments.storefront.slots import MissingError, Slots
@@ -107,6 +107,8 @@ class Intake:
             return Decide(slot, body.question, slot.choose(body.question))
         except InputError as error:  # no such slot, or none of its texts may stand there
             return _refused(404 if isinstance(error, MissingError) else 422, str(error))
+        except DamagedError as error:
+            return _refused(503, str(error))
 
     def write(self, connection: Connection, read: Sequence[Entry | Taken]) -> list[Taken]:
         """Record in a transaction what `read` returned, and return what became of each."""

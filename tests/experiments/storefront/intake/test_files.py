@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from copyloom import InputError
 from embeddings.database import reading
 from experiments.commands.cli import app
-from experiments.storefront.decide import Slot
+from experiments.storefront.decide import DamagedError, Slot
 from experiments.storefront.intake.files import Files
 from experiments.storefront.intake.lines import Intake
 from experiments.storefront.tables import RewardRow
@@ -169,3 +169,14 @@ def test_a_question_that_leaves_no_text_is_refused_with_the_slots_reason(ledger,
     line = b'{"type": "decide", "event_id": "q", "slot": "hero", "product_id": "boots"}'
     (taken,) = Intake(ledger.engine, ledger.slots).take("default", [line])
     assert (taken.state, taken.status, taken.why) == ("refused", 422, "no live text may stand on that page")
+
+
+def test_a_slot_that_is_damaged_stops_no_feed(ledger, monkeypatch):
+    def damaged(slot, question):
+        raise DamagedError("it holds no chances that sum to 1")
+
+    monkeypatch.setattr(Slot, "choose", damaged)
+    question = b'{"type": "decide", "event_id": "q", "slot": "hero"}'
+    reward = b'{"type": "reward", "event_id": "e", "reward_id": "r", "value": 1}'
+    taken = Intake(ledger.engine, ledger.slots).take("default", [question, reward])
+    assert [(one.state, one.status) for one in taken] == [("refused", 503), ("dangling", 202)]
