@@ -145,9 +145,9 @@ class Service:
             if wait := self.rates.wait(limit, counted, cost):
                 raise too_many(f"{in_words} may send {limit}", wait)
 
-    def most_lines(self, key: Key) -> int:
-        """Return how many lines of events a key may ever send at once."""
-        limits = (self._limit, self._address_limit) if key.public else (self._limit,)
+    def most_lines(self, key: Key | None = None) -> int:
+        """Return how many lines of events a key may ever send at once; or a webhook."""
+        limits = (self._limit, self._address_limit) if key and key.public else (self._limit,)
         return min(limit.amount for limit in limits)
 
     async def decide(self, tenant: str, name: str, question: Question) -> tuple[Slot, Choice]:

@@ -60,7 +60,7 @@ async def received(name: str, request: Request) -> EventsAnswer:
         raise ProblemError(400, str(error)) from None
     except SignatureError as error:
         raise ProblemError(401, str(error), headers={"WWW-Authenticate": "StandardWebhooks"}) from None
-    lines = _lines(body)
+    lines = _lines(body, min(MAX_EVENTS, service.most_lines()))
     tenant = secrets[0].tenant
     service.admit(f"webhook {name}", cost=max(len(lines), 1))
     request.state.said.update(tenant=tenant, webhook=name, message_id=message_id, lines=len(lines))
@@ -71,22 +71,22 @@ async def received(name: str, request: Request) -> EventsAnswer:
     return answer
 
 
-def _lines(body: bytes) -> list[bytes]:
+def _lines(body: bytes, most: int) -> list[bytes]:
     """Return the events of a body, a line each: it is a JSON object, a list of them, or one a line."""
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
-        return _few([line for line in body.split(b"\n") if line.strip()])
+        return _few([line for line in body.split(b"\n") if line.strip()], most)
     if not isinstance(found, list):
         return [body]
-    return [json.dumps(one).encode() for one in _few(found)]
+    return [json.dumps(one).encode() for one in _few(found, most)]
 
 
-def _few(found: list[Any]) -> list[Any]:
+def _few(found: list[Any], most: int) -> list[Any]:
     if not found:
         raise ProblemError(422, "the body is empty; send an event, a list of events, or one a line")
-    if len(found) > MAX_EVENTS:
-        raise ProblemError(413, f"there are {len(found):,} events, at most {MAX_EVENTS:,} are allowed in a message")
+    if len(found) > most:
+        raise ProblemError(413, f"there are {len(found):,} events, at most {most:,} are allowed in a message")
     return found
 
 

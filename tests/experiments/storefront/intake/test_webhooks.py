@@ -229,3 +229,11 @@ def test_the_commands_make_list_and_revoke(shop, tmp_path):
         audited = json.dumps([list(map(str, row)) for row in connection.execute(select(AuditRow.__table__))])
     assert "webhook secret made" in audited
     assert VECTOR.removeprefix("whsec_") not in audited
+
+
+def test_a_message_that_the_limit_could_never_take_is_told_so_and_uses_nothing_up(make_shop, tmp_path):
+    shop = make_shop(str(tmp_path / "shop.db"), rate_limit="3/hour")
+    secret, _ = make_secret(shop.engine, "default", "crm", "tests")
+    large = told(shop, lines(1, 2, 3, 4), secret, message="large")
+    assert (large.status_code, "at most 3" in large.json()["detail"]) == (413, True)
+    assert told(shop, lines(1, 2, 3), secret, message="small").status_code == 200
