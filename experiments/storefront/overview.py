@@ -347,7 +347,8 @@ def text_ratio(tally: Tally, state: State) -> Ratio:
 def arm_ratio(connection: Connection, slot: Slot, since: datetime) -> Ratio:
     """Return whether the holdout is as large as it was set: by units, as each of them stays where it is."""
     held = case((DecisionRow.reason == "holdout", 1), else_=0)
-    alone = func.sum(case((DecisionRow.unit == "", 1), else_=0))
+    forgotten = DecisionRow.request == ""  # many events, perhaps, of one unit that nobody knows any more
+    alone = func.sum(case((and_(DecisionRow.unit == "", ~forgotten), 1), else_=0))
     units = func.count(func.distinct(case((DecisionRow.unit != "", DecisionRow.unit))))
     query = select(held.label("held"), units.label("units"), alone.label("alone"))
     query = query.where(DecisionRow.slot_id == slot.id, DecisionRow.at >= since, DecisionRow.reason.in_(_COMPARED))

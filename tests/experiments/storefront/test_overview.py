@@ -14,6 +14,7 @@ from experiments.campaigns.state import replay
 from experiments.storefront import LiveCampaign, SlotSettings, overview, provenance
 from experiments.storefront.decide import Question
 from experiments.storefront.journal import Decide, Expose, Reward, record
+from experiments.storefront.retention import forget
 from experiments.storefront.slots import change_settings
 from experiments.storefront.worker import Worker
 
@@ -189,3 +190,15 @@ def test_lineage_goes_back_to_given_texts_and_never_round():
         "Quiet tea.", 1.0, [(b, 0.7), (a, 0.3)])  # fmt: skip
     assert provenance.lineage(state, "Own words.").parents == ()
     assert provenance.lineage(state, a).parents == ()
+
+
+def test_a_visitor_who_was_forgotten_is_no_crowd_in_the_holdout(hero, clock):
+    visit(hero, clock, 100, lambda choice: 0.1)
+    slot = hero.slots.get("default", "hero")
+    often = next(f"u{number}" for number in range(100) if slot.choose(Question("e", f"u{number}")).reason == "holdout")
+    with writing(hero.engine) as connection:
+        asked = [Question(f"often {number}", often) for number in range(200)]
+        record(connection, [Decide(slot, one, slot.choose(one)) for one in asked], hero.slots.settings, clock())
+    assert forget(hero.engine, "default", often, "anna", clock) == 200
+    with reading(hero.engine) as connection:
+        assert not overview.arm_ratio(connection, slot, overview.compared_since(connection, slot)).alarm
