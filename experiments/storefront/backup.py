@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, delete, select
 
 from copyloom import InputError, Report
 from embeddings.database import open_database, shown, writing
@@ -17,7 +17,7 @@ from embeddings.folders import replacing
 from experiments.storefront.folding import Fault
 from experiments.storefront.journal import Clock, now
 from experiments.storefront.slots import audit
-from experiments.storefront.tables import TenantRow
+from experiments.storefront.tables import SessionRow, TenantRow
 from experiments.storefront.verify import verify
 
 _PAGES = 256
@@ -93,6 +93,7 @@ def _checked(path: Path, copy: Path, by: str, clock: Clock) -> list[Fault]:
         with writing(engine) as connection:
             for tenant in connection.scalars(select(TenantRow.name)).all() if not faults else ():
                 audit(connection, tenant, by, "ledger restored", "", None, {"copy": copy.name}, "", clock())
+            connection.execute(delete(SessionRow))  # somebody may have signed out since
     finally:
         engine.dispose()
     return faults

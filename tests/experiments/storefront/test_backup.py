@@ -6,15 +6,15 @@ import subprocess
 import threading
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, insert, select
 
 from copyloom import InputError
-from embeddings.database import reading
+from embeddings.database import reading, writing
 from experiments.benchmarks.kills.postgres import programs
 from experiments.storefront import LiveCampaign, SlotSettings, backup
 from experiments.storefront.rebuild import rebuild
 from experiments.storefront.slots import Slots
-from experiments.storefront.tables import AuditRow, DecisionRow
+from experiments.storefront.tables import AuditRow, DecisionRow, SessionRow
 from experiments.storefront.verify import verify
 from experiments.storefront.worker import Worker
 
@@ -121,6 +121,19 @@ def test_a_copy_takes_the_place_of_its_database_and_the_old_one_is_kept(tmp_path
             assert connection.scalars(select(AuditRow.what).order_by(AuditRow.id.desc())).first() == "ledger restored"
     with LiveCampaign.open(kept, "hero", clock=clock) as old:
         assert old.slots.get("default", "hero").settings.mode == "off"
+
+
+def test_who_has_signed_out_since_a_copy_was_made_is_not_signed_in_by_it(tmp_path, clock):
+    database, copy = tmp_path / "shop.db", tmp_path / "copy.db"
+    with LiveCampaign.open(database, "hero", TEXTS, clock=clock) as hero:
+        with writing(hero.engine) as connection:
+            connection.execute(insert(SessionRow), {"digest": "0" * 64, "prefix": "x", "until": clock()})
+        assert backup.backup(hero.engine, copy) == []
+        with writing(hero.engine) as connection:
+            connection.execute(delete(SessionRow))
+    assert backup.restore(copy, database, "anna", clock=clock)[1] == []
+    with LiveCampaign.open(database, "hero", clock=clock) as hero, reading(hero.engine) as connection:
+        assert connection.scalar(select(func.count()).select_from(SessionRow)) == 0
 
 
 def test_nothing_is_put_in_the_place_of_a_database_that_is_used(tmp_path, clock):
