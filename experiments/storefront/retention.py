@@ -21,6 +21,7 @@ from experiments.storefront.tables import (
     RewardRow,
     SlotRow,
     TenantRow,
+    WebhookRow,
 )
 from experiments.storefront.verify import Told, told
 
@@ -50,6 +51,8 @@ def forget(engine: Engine, tenant: str, unit: str, by: str, clock: Clock = now) 
             DecisionRow.slot_id.in_(slots), DecisionRow.unit == hashed(secret, "unit", unit)
         )
         many = connection.execute(mine.values(unit="", context="{}", request="")).rowcount
+        names = select(WebhookRow.name).where(WebhookRow.tenant == tenant)
+        connection.execute(delete(DeliveryRow).where(DeliveryRow.name.in_(names)))  # answers quote what was refused
         audit(connection, tenant, by, "unit forgotten", "", None, {"decisions": many}, "", clock())
     _empty_log(engine)
     return many

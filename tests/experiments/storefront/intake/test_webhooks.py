@@ -13,7 +13,7 @@ from copyloom import InputError
 from embeddings.database import reading
 from experiments.commands.cli import app as command_line
 from experiments.storefront.intake.webhooks import list_secrets, make_secret, read_secret, revoke_secret, signature
-from experiments.storefront.retention import prune
+from experiments.storefront.retention import forget, prune
 from experiments.storefront.slots import MissingError
 from experiments.storefront.tables import AuditRow, DeliveryRow, RewardRow
 from experiments.storefront.verify import verify
@@ -237,3 +237,14 @@ def test_a_message_that_the_limit_could_never_take_is_told_so_and_uses_nothing_u
     large = told(shop, lines(1, 2, 3, 4), secret, message="large")
     assert (large.status_code, "at most 3" in large.json()["detail"]) == (413, True)
     assert told(shop, lines(1, 2, 3), secret, message="small").status_code == 200
+
+
+def test_who_is_forgotten_is_in_no_answer_that_is_kept(shop, secret):
+    who = {"unit": "alice@shop.example", "event_id": "e2"}
+    said = told(shop, [*lines(1), who], secret)
+    assert (said.json()["failed"], "alice" in said.text) == (1, True)  # whoever sent it sees what is wrong
+    forget(shop.engine, "default", "alice@shop.example", "anna")
+    with reading(shop.engine) as connection:
+        assert connection.execute(select(DeliveryRow.__table__)).all() == []
+    assert told(shop, [*lines(1), who], secret).json()["results"][0]["reward"]["state"] == "duplicate"
+    assert rewards(shop.engine) == 1
