@@ -25,6 +25,8 @@ EXAMPLE = "kafka://host:9092/topic?group=shop"
 _WAIT_SECONDS = 0.2
 _ONCE_SECONDS = 60.0
 _SETTLE_SECONDS = 30.0
+_MOST_DEAD = 900_000
+"""Bytes of a refused line that are kept: a producer sends a million, headers included."""
 _FOR_EVER = (KafkaError._AUTHENTICATION, KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
 _OURS = {"bootstrap.servers", "group.id", "enable.auto.commit", "enable.auto.offset.store", "enable.partition.eof"}
 
@@ -139,9 +141,9 @@ class KafkaTopic:
             if error is not None:
                 failed.append(error.str())
 
-        for line, one in refused:
-            self.producer.produce(self.dead, line.body, headers={"reason": one.why.encode(), "id": line.where.encode()},
-                                  on_delivery=delivered)  # fmt: skip
+        for line, one in refused:  # one that is too large for an event may be too large for a message with its reason
+            headers: dict[str, str | bytes | None] = {"reason": one.why.encode(), "id": line.where.encode()}
+            self.producer.produce(self.dead, line.body[:_MOST_DEAD], headers=headers, on_delivery=delivered)
         left = self.producer.flush(_SETTLE_SECONDS)
         return failed[0] if failed else f"{left} are not written after {_SETTLE_SECONDS:g} s" if left else ""
 

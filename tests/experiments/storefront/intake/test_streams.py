@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from copyloom import InputError
-from experiments.storefront.intake.feeding import feed
+from experiments.storefront.intake import kafka_topic
+from experiments.storefront.intake.feeding import Line, feed
 from experiments.storefront.intake.kafka_topic import KafkaTopic
-from experiments.storefront.intake.lines import Intake
+from experiments.storefront.intake.lines import Intake, Taken
 from experiments.storefront.intake.redis_stream import RedisStream
 
 from .conftest import POISON, Ledger
@@ -192,3 +193,11 @@ def test_a_signal_ends_the_command_in_peace(redis_server, tmp_path, quiet):
     said = json.loads(feeder.communicate(timeout=30)[0])
     assert (feeder.returncode, said["joined"], said["duplicate"]) == (0, 20, 6)
     assert redis_server.client.xinfo_consumers(redis_server.name, "shop") == []
+
+
+def test_a_refused_line_that_is_larger_than_a_message_may_be_is_laid_aside_all_the_same(monkeypatch):
+    monkeypatch.setattr(kafka_topic, "_SETTLE_SECONDS", 0.1)
+    topic = KafkaTopic("kafka://127.0.0.1:1/clicks?group=shop", threading.Event(), [].append)
+    large = Line("clicks/0@7", b"a" * 1_000_000), Taken("refused", 413, "it is too large")
+    assert topic._laid_aside([large]) == "1 are not written after 0.1 s"  # as there is no broker
+    topic.close()
