@@ -21,7 +21,7 @@ from embeddings.encoded import vectors_of
 from experiments.reports.campaign import text_rows
 from experiments.storefront import overview, pictures, provenance, review, screening
 from experiments.storefront.auth import Keys
-from experiments.storefront.brand import current, differences, history, set_book
+from experiments.storefront.brand import StaleError, current, differences, history, set_book
 from experiments.storefront.config import Mode
 from experiments.storefront.decide import Slot
 from experiments.storefront.frame import AnswerError, page_environment, plain, safe_route, script, style, to, version
@@ -285,6 +285,8 @@ class _Pages:
             reason = _reason(form, "the rules are changed")
             set_book(self.engine, tenant, book, session.who.name, reason, _number(form.get("version"), 0), self.clock)
             screening.screen_all(self.engine, self.slots, tenant, self.clock)
+        except StaleError as error:
+            return self._brand(request, session, str(error), form, looked_again=True)
         except InputError as error:
             return self._brand(request, session, str(error), form)
         return to(f"{base(request)}/brand?done=brand")
@@ -407,13 +409,15 @@ class _Pages:
 
     def _brand(
         self, request: Request, session: Session, failed: str = "", form: Form | None = None,
-        tried: list[screening.Screened] | None = None,
+        tried: list[screening.Screened] | None = None, looked_again: bool = False,
     ) -> Response:  # fmt: skip
         tenant, sent = session.who.tenant, form or Form({})
         slots = self.slots.of(tenant)
         now = current(self.engine, tenant)
+        looked_at = now.number if looked_again or form is None else form.get("version")
         return self._page(
             request, session, "brand.html.j2", status=422 if failed else 200, failed=failed, form=sent, now=now,
+            looked_at=looked_at,
             versions=differences(history(self.engine, tenant, _LIST)), written=sent.get("rules") or now.book.yaml(),
             tried=tried, may=session.may(*_BRAND), broken=screening.broken(slots, now.book), many=len(slots),
         )  # fmt: skip

@@ -275,6 +275,18 @@ def test_settings_change_with_a_reason_and_not_behind_anothers_back(shop):
     assert re.search("mode online → frozen .* holidays", log)
 
 
+def test_rules_that_somebody_set_meanwhile_are_not_lost_by_a_form_that_lacked_its_reason(shop):
+    anna, bert = Browser(shop).sign_in("anna-key"), Browser(shop).sign_in("bert-key")
+    assert "rules hold now" in bert.post("/ui/brand", rules="banned: [cheap]", version="0", reason="x", action="set")
+    said = anna.post("/ui/brand", rules="banned: [dear]", version="0", action="set")
+    assert 'name="version" value="0"' in said  # what anna looked at
+    said = anna.post("/ui/brand", rules="banned: [dear]", version="0", reason="x", action="set")
+    assert "look again" in said
+    assert 'name="version" value="1"' in said  # now that she was told
+    said = anna.post("/ui/brand", rules="banned: [cheap, dear]", version="1", reason="x", action="set")
+    assert "rules hold now" in said
+
+
 def test_the_switch_shows_everyone_the_baseline(shop):
     bert = Browser(shop).sign_in("bert-key")
     assert "Everyone sees the baseline now" in bert.post(f"{HERO}/off", reason="wrong price")
