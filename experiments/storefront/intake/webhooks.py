@@ -145,9 +145,13 @@ def list_secrets(engine: Engine, tenant: str) -> list[Secret]:
 
 
 def holding(engine: Engine, name: str) -> list[Secret]:
-    """Return the secrets of a webhook that hold; none where there is no such webhook."""
+    """Return the secrets of a webhook that hold; none where there is no such webhook.
+
+    Of two tenants that took a name at the same moment, only those of the first: nobody signs for another.
+    """
     with reading(engine) as connection:
-        return _secrets(connection, WebhookRow.name == name, WebhookRow.revoked_at.is_(None))
+        every = _secrets(connection, WebhookRow.name == name)
+    return [one for one in every if one.tenant == every[0].tenant and one.revoked_at is None]
 
 
 def revoke_secret(engine: Engine, tenant: str, secret_id: str, by: str, reason: str = "", clock: Clock = now) -> None:

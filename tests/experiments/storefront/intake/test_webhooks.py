@@ -5,17 +5,17 @@ import threading
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from standardwebhooks import Webhook
 from typer.testing import CliRunner
 
 from copyloom import InputError
-from embeddings.database import reading
+from embeddings.database import reading, writing
 from experiments.commands.cli import app as command_line
 from experiments.storefront.intake.webhooks import list_secrets, make_secret, read_secret, revoke_secret, signature
 from experiments.storefront.retention import forget, prune
 from experiments.storefront.slots import MissingError
-from experiments.storefront.tables import AuditRow, DeliveryRow, RewardRow
+from experiments.storefront.tables import AuditRow, DeliveryRow, RewardRow, WebhookRow
 from experiments.storefront.verify import verify
 
 VECTOR = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -248,3 +248,13 @@ def test_who_is_forgotten_is_in_no_answer_that_is_kept(shop, secret):
         assert connection.execute(select(DeliveryRow.__table__)).all() == []
     assert told(shop, [*lines(1), who], secret).json()["results"][0]["reward"]["state"] == "duplicate"
     assert rewards(shop.engine) == 1
+
+
+def test_nobody_signs_for_another_tenant_even_where_both_took_a_name_at_once(make_shop, tmp_path):
+    shop = make_shop(str(tmp_path / "shop.db"), tenants=("default", "other"))
+    first, _ = make_secret(shop.engine, "default", "crm", "tests")
+    second, kept = make_secret(shop.engine, "other", "erp", "tests")
+    with writing(shop.engine) as connection:  # as two processes on PostgreSQL could
+        connection.execute(update(WebhookRow).where(WebhookRow.id == kept.id).values(name="crm"))
+    assert told(shop, lines(1), second).status_code == 401
+    assert told(shop, lines(1), first).status_code == 200
