@@ -1,5 +1,8 @@
 """What a brand says of its texts: what each rule refuses, what cannot be written, what holds in which slot."""
 
+import threading
+from hashlib import sha256
+
 import pytest
 
 from copyloom import InputError
@@ -85,3 +88,23 @@ def test_what_cannot_be_used_is_named_with_what_is_allowed(rules, said):
 def test_a_file_that_is_none_is_said(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         BrandBook.from_yaml(tmp_path / "none.yaml")
+
+
+def test_a_text_is_not_refused_because_the_process_computes_something_else():
+    """A pattern that takes a hundredth of a second alone; `regex` counts the time of all threads."""
+    book = BrandBook(patterns=[{"pattern": "(.*)x(.*)x(.*)x[yz]", "says": "no"}])
+    done, data = threading.Event(), b"a" * 10_000_000
+
+    def compute() -> None:
+        while not done.is_set():
+            sha256(data)
+
+    busy = [threading.Thread(target=compute) for _ in range(4)]
+    for thread in busy:
+        thread.start()
+    try:
+        assert [book.refusals("x" * 160 + "w") for _ in range(3)] == [[], [], []]
+    finally:
+        done.set()
+        for thread in busy:
+            thread.join()
