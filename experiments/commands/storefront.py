@@ -281,6 +281,7 @@ def open_(
 ) -> None:
     """Open a slot: its texts are shown from now on, all alike; the database is made where there is none."""
     from experiments.campaigns.given import given_texts
+    from experiments.storefront.screening import screen_all
     from experiments.storefront.slots import Slots, open_slot, open_storefront
 
     told = {**asked, **({"segments": tuple(segment)} if segment else {})}
@@ -292,7 +293,9 @@ def open_(
         raise InputError(in_words(error)) from None
     engine = open_storefront(database)
     open_slot(engine, tenant, slot, settled, given, settings, by)
-    found = _of(Slots(engine).get(tenant, slot))
+    slots = Slots(engine)
+    screen_all(engine, slots, tenant)  # as the tenant's brand rules would have it later
+    found = _of(slots.get(tenant, slot))
     console.deliver(found, lambda one: console.out.print(f"Open: {slot}, showing {one['texts']} texts"), as_json)
 
 

@@ -24,6 +24,7 @@ from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.decide import Slot
 from experiments.storefront.journal import Clock, insert_new, now
 from experiments.storefront.products import Part, Product, newest
+from experiments.storefront.screening import screen_all
 from experiments.storefront.slots import MissingError, Slots, audit, make_tenant, open_slot
 from experiments.storefront.tables import AboutRow, ImportRow, ProductRow
 from generator.checks import BrandRules
@@ -234,6 +235,7 @@ def _open_with(
         audit(connection, tenant, by, "texts imported", slot, None, {"texts": len(given)}, file.name, clock())
 
     open_slot(engine, tenant, slot, settled, Given(given, None, given, [], past), SlotSettings(), by, clock, also)
+    screen_all(engine, Slots(engine), tenant, clock)  # a shop's own texts may break its brand's rules
     if not found:
         raise InputError(f"slot {slot!r} was opened by someone else meanwhile; import once more")
     return found[0]

@@ -17,6 +17,7 @@ from experiments.storefront.alarms import Alarm
 from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.decide import Choice, DamagedError, Question, Reason
 from experiments.storefront.journal import Clock, ConflictError, Decide, Expose, Joined, Journal, Reward, now
+from experiments.storefront.screening import screen_all
 from experiments.storefront.slots import DEFAULT_TENANT, Slots, change_settings, open_slot, open_storefront, switch
 from experiments.texts import name_subject
 from generator.checks import BrandRules
@@ -122,6 +123,7 @@ class LiveCampaign:
             open_slot(
                 engine, tenant, slot, settled, given, settings or SlotSettings(), by="opened in Python", clock=clock
             )
+            screen_all(engine, Slots(engine), tenant, clock)
             return cls(engine, slot, tenant, clock)
         except BaseException:
             engine.dispose()

@@ -14,7 +14,7 @@ from experiments.campaigns.events import Draft, Written
 from experiments.campaigns.given import Given
 from experiments.campaigns.ledger import Ledger
 from experiments.commands.cli import app
-from experiments.storefront import review
+from experiments.storefront import LiveCampaign, review
 from experiments.storefront.brand import StaleError, current, differences, history, set_book
 from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.schemas import BrandCheckBody
@@ -244,3 +244,18 @@ def test_a_slow_machine_refuses_no_rules_that_hold(tmp_path, clock, monkeypatch)
     monkeypatch.setattr("generator.brand_book._SECONDS", 1e-9)
     assert Slots(engine).get("default", "hero").brand == current(engine, "default").book == book
     engine.dispose()
+
+
+def test_a_slot_that_is_opened_later_shows_nothing_that_breaks_the_rules(tmp_path, clock):
+    opened(str(tmp_path / "shop.db"), clock)[0].dispose()
+    engine = open_storefront(str(tmp_path / "shop.db"))
+    set_book(engine, "default", BrandBook(banned=["days"]), "anna", "days are none", clock=clock)
+    engine.dispose()
+    with LiveCampaign.open(tmp_path / "shop.db", "foot", TEXTS, clock=clock) as foot:
+        assert [one.text for one in foot.texts() if one.state == "live"] == [DRY, LAST]
+    texts = tmp_path / "texts.txt"
+    texts.write_text("\n".join(TEXTS))
+    said = CliRunner().invoke(
+        app, ["slots", "open", "top", "--texts", str(texts), "--database", str(tmp_path / "shop.db"), "--json"]
+    )
+    assert json.loads(said.stdout)["texts"] == 2

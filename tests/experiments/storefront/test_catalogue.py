@@ -19,6 +19,7 @@ from embeddings.database import reading
 from embeddings.summary import Lineage
 from experiments.campaigns.events import Draft, Written
 from experiments.storefront import review
+from experiments.storefront.brand import set_book
 from experiments.storefront.catalogue import PARTS, one_line, read_shop_file, write_shop_file
 from experiments.storefront.config import SlotConfig
 from experiments.storefront.decide import Question
@@ -32,6 +33,7 @@ from experiments.storefront.slots import Slots, change_settings, open_storefront
 from experiments.storefront.tables import AboutRow, AuditRow, ImportRow, ProductRow
 from experiments.storefront.verify import verify
 from experiments.storefront.worker import Worker
+from generator.brand_book import BrandBook
 from tests.experiments.commands.test_cli import fails, run
 from tests.experiments.storefront.example import happen, publish
 
@@ -273,6 +275,13 @@ def test_texts_are_checked_against_the_record_of_their_product(stocked: Any) -> 
     both = objections(slots.get("default", "hero"), "Flies 2 km, 6 hours.")  # must be true of both
     assert any("2 km" in one for one in both)
     assert any("6 hours" in one for one in both)
+
+
+def test_texts_of_a_catalogue_are_held_to_brand_rules_that_were_there_before(database: str, tmp_path: Path) -> None:
+    engine = open_storefront(database)
+    set_book(engine, "default", BrandBook(banned=["cocoa"]), "anna", "we sell no drinks")
+    assert stock(engine, write(tmp_path, OLDER), "hero").opened
+    assert Slots(engine).get("default", "hero").state.shown == [DRONE]
 
 
 def test_a_slot_that_is_open_is_given_texts_for_another_persons_approval(stocked: Any, tmp_path: Path) -> None:
