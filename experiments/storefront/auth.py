@@ -24,6 +24,7 @@ from copyloom import InputError
 from embeddings.database import reading, writing
 from experiments.storefront.alarms import cause
 from experiments.storefront.journal import Clock, now
+from experiments.storefront.names import OURS
 from experiments.storefront.slots import MissingError, audit, make_tenant
 from experiments.storefront.tables import KeyRow
 
@@ -130,7 +131,8 @@ def make_key(
     Raises
     ------
     InputError
-        If a scope is unknown, or too much for a public key, or the name is empty or longer than 200 characters.
+        If a scope is unknown, or too much for a public key, or the name is empty, longer than 200 characters or one
+        that the storefront itself acts in.
     """
     if unknown := sorted(set(scopes) - set(SCOPES)):
         raise InputError(f"there is no scope {unknown[0]!r}; the scopes are: {', '.join(SCOPES)}")
@@ -143,6 +145,8 @@ def make_key(
     name = " ".join(name.split())
     if not 0 < len(name) <= 200:
         raise InputError(f"a key's name has 1 to 200 characters, this one {len(name)}; say who uses it")
+    if name.casefold() in OURS:
+        raise InputError(f"the storefront itself acts in the name of {name!r}; give the key another name")
     make_tenant(engine, tenant, clock)
     prefix = (_PUBLIC if public else "") + secrets.token_hex(6)
     presented = f"{_MARK}_{prefix}_{secrets.token_urlsafe(32)}"

@@ -29,11 +29,10 @@ from embeddings.database import matching, reading, text_id, writing
 from experiments.storefront import review
 from experiments.storefront.intake.webhooks import PREFIX, signature
 from experiments.storefront.journal import Clock, insert_new, now
+from experiments.storefront.names import GUARD
 from experiments.storefront.slots import MissingError, Slots, audit
 from experiments.storefront.tables import AuditRow, MessageRow, TargetRow
 
-GUARD = "guardrail"
-"""In whose name a slot is turned off that does harm."""
 RETRY_SECONDS = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """After each try that failed; then a message is given up (the schedule that Standard Webhooks proposes)."""
 _TIMEOUT_SECONDS = 15

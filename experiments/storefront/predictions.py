@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, delete, func, select
 
 from bandits import Posterior
 from embeddings.database import reading, text_id
@@ -38,7 +38,8 @@ def predict(shop: Workshop, belief: Posterior, texts: Sequence[str]) -> dict[str
 
 
 def keep_predictions(connection: Connection, slot: Slot, snapshot: int, expected: Mapping[str, Predicted]) -> None:
-    """Write what is expected into the transaction of a snapshot."""
+    """Write what is expected into the transaction of a snapshot, in the place of what was expected before."""
+    connection.execute(delete(PredictionRow).where(PredictionRow.slot_id == slot.id, PredictionRow.snapshot < snapshot))
     insert_new(connection, PredictionRow, [
         {"slot_id": slot.id, "snapshot": snapshot, "text_id": text_id(text), "rate": one.rate, "low": one.low,
          "high": one.high} for text, one in expected.items()])  # fmt: skip

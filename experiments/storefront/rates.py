@@ -22,8 +22,13 @@ class Rates:
 
     def wait(self, limit: RateLimitItem, who: str, cost: int = 1) -> int:
         """Count `cost` requests, and return in how many seconds to go on: 0 where they are not too many."""
-        if self._limiter.hit(limit, who, cost=cost):
-            return 0
+        return 0 if self._limiter.hit(limit, who, cost=cost) else self._left(limit, who)
+
+    def spent(self, limit: RateLimitItem, who: str) -> int:
+        """Return the same of one more request, and count nothing."""
+        return 0 if self._limiter.test(limit, who) else self._left(limit, who)
+
+    def _left(self, limit: RateLimitItem, who: str) -> int:
         return max(1, math.ceil(self._limiter.get_window_stats(limit, who).reset_time - time.time()))
 
     def begin_anew(self) -> None:

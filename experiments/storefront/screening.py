@@ -18,12 +18,10 @@ from experiments.storefront import review
 from experiments.storefront.brand import StaleError, check_version, note
 from experiments.storefront.decide import Slot
 from experiments.storefront.journal import Clock, now
+from experiments.storefront.names import BRAND
 from experiments.storefront.slots import Slots, audit
 from experiments.storefront.tables import ScreeningRow
 from generator.brand_book import BrandBook, Rules
-
-BRAND = "brand rules"
-"""In whose name texts are paused, and approvals taken back, that break rules which were set since."""
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class Options:
     address_limit : str
         Requests of one address of the network with a public key, which all visitors of a page share.
     login_limit, pages_limit : str
-        Attempts to sign in to the pages, and all requests to them, of one address.
+        Attempts to sign in and messages that are signed wrongly, and all requests to pages, of one address.
     timeout_seconds : float
         How long a request waits for the database.
     ready_seconds : float
@@ -95,7 +95,9 @@ class Service:
         options, self._log = options or Options(), log or service_log()
         self.engine, self.options, self.clock, self.metrics = engine, options, clock, Metrics()
         self.rates = Rates()
-        self._limit, self._address_limit = rate(options.rate_limit), rate(options.address_limit)
+        self._limit, self._address_limit, self._login_limit = (
+            rate(limit) for limit in (options.rate_limit, options.address_limit, options.login_limit)
+        )
         self.slots, self.keys = Slots(engine), Keys(engine)
         self.journal = Journal(engine, self.slots.settings, clock)
         self.slots.follow(options.every_seconds)
@@ -144,6 +146,12 @@ class Service:
         for limit, counted, in_words in told:
             if wait := self.rates.wait(limit, counted, cost):
                 raise too_many(f"{in_words} may send {limit}", wait)
+
+    def refuse_strangers(self, address: str, failed: bool = False) -> None:
+        """Count a failure to prove who asks, if this is one; ProblemError where there were too many from an address."""
+        check = self.rates.wait if failed else self.rates.spent
+        if wait := check(self._login_limit, f"stranger {address}"):
+            raise too_many(f"one address may fail to sign {self._login_limit}", wait)
 
     def most_lines(self, key: Key | None = None) -> int:
         """Return how many lines of events a key may ever send at once; or a webhook."""

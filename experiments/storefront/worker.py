@@ -33,7 +33,8 @@ from experiments.storefront.brand import StaleError, check_version, note
 from experiments.storefront.decide import Slot, campaign_name
 from experiments.storefront.feeds import StorefrontFeed
 from experiments.storefront.journal import Clock, now, wait
-from experiments.storefront.outbox import GUARD, Outbox
+from experiments.storefront.names import AUTOMATIC, GUARD
+from experiments.storefront.outbox import Outbox
 from experiments.storefront.overview import Tallies, compare, guardrails
 from experiments.storefront.predictions import keep_predictions, predict
 from experiments.storefront.screening import screen
@@ -41,8 +42,6 @@ from experiments.storefront.slots import Slots, switch
 from experiments.storefront.tracing import span, tell
 from generator.record import ProductRecord
 
-AUTOMATIC = "automatic approval"
-"""In whose name texts are approved where a slot's settings say that nobody needs to."""
 ALL = "all slots"
 """Instead of the name of one, where nothing can be read."""
 _FRESH_SECONDS = 1.0

@@ -20,6 +20,7 @@ from experiments.storefront.intake.lines import Intake, Taken
 from experiments.storefront.intake.webhooks import HeadersError, SignatureError, check, holding
 from experiments.storefront.journal import ConflictError, insert_new
 from experiments.storefront.problems import ProblemError, declared, problem
+from experiments.storefront.rates import address
 from experiments.storefront.schemas import EventsAnswer, LineAnswer, RewardAnswer
 from experiments.storefront.service import Service
 from experiments.storefront.tables import DeliveryRow
@@ -51,14 +52,18 @@ async def received(name: str, request: Request) -> EventsAnswer:
     body = await request.body()
     message_id, timestamp, signatures = (request.headers.get(f"webhook-{one}", "")
                                          for one in ("id", "timestamp", "signature"))  # fmt: skip
+    stranger = address(request)
+    service.refuse_strangers(stranger)
     secrets = await asyncio.to_thread(holding, service.engine, name)
     if not secrets:
+        service.refuse_strangers(stranger, failed=True)
         raise ProblemError(404, "there is no such webhook; `copyloom keys webhook make` makes one")
     try:
         check([one.secret for one in secrets], message_id, timestamp, signatures, body, service.clock())
     except HeadersError as error:
         raise ProblemError(400, str(error)) from None
     except SignatureError as error:
+        service.refuse_strangers(stranger, failed=True)
         raise ProblemError(401, str(error), headers={"WWW-Authenticate": "StandardWebhooks"}) from None
     lines = _lines(body, min(MAX_EVENTS, service.most_lines()))
     tenant = secrets[0].tenant

@@ -45,8 +45,9 @@ def test_keys_are_found_listed_and_revoked(shop):
 
 @pytest.mark.parametrize(
     ("scopes", "name", "what"),
-    [(["reed"], "cms", "there is no scope 'reed'"), ([], "cms", "without a scope"), (["read"], "", "1 to 200")],
-)
+    [(["reed"], "cms", "there is no scope 'reed'"), ([], "cms", "without a scope"), (["read"], "", "1 to 200"),
+     (["read"], "Guardrail", "acts in the name"), (["read"], " automatic  approval", "acts in the name")],
+)  # fmt: skip
 def test_a_key_that_makes_no_sense_is_refused(shop, scopes, name, what):
     with pytest.raises(InputError, match=what):
         make_key(shop.engine, "default", name, scopes, by="anna")

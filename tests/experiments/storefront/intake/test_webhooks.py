@@ -258,3 +258,12 @@ def test_nobody_signs_for_another_tenant_even_where_both_took_a_name_at_once(mak
         connection.execute(update(WebhookRow).where(WebhookRow.id == kept.id).values(name="crm"))
     assert told(shop, lines(1), second).status_code == 401
     assert told(shop, lines(1), first).status_code == 200
+
+
+def test_an_address_that_signs_wrongly_again_and_again_is_refused_for_a_while(make_shop, tmp_path):
+    shop = make_shop(str(tmp_path / "shop.db"), login_limit="3/minute")
+    secret, _ = make_secret(shop.engine, "default", "crm", "tests")
+    assert [told(shop, lines(1), VECTOR, message=f"m{one}").status_code for one in range(3)] == [401] * 3
+    refused = told(shop, lines(1), secret)
+    assert (refused.status_code, "fail to sign" in refused.json()["detail"]) == (429, True)
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
