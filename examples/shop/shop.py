@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ def main() -> None:
     parser.add_argument("--service-port", type=int, default=8000, help="of the service")
     parser.add_argument("--folder", default="runs/shop", help="where the service keeps its database")
     given = parser.parse_args()
+    check_free("--port", given.port)
+    check_free("--service-port", given.service_port)
     Path(given.folder).mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     shop = f"http://127.0.0.1:{given.port}"
@@ -37,6 +40,16 @@ def main() -> None:
         page = PAGE.read_text(encoding="utf-8").replace("{{url}}", url).replace("{{key}}", page_key)
         print(f"the shop      {shop}\nwhat happened {url}/ui\nkey for it    {key}", flush=True)
         serve(page, given.port)
+
+
+def check_free(option: str, port: int) -> None:
+    """End with a word where a port is taken."""
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            raise SystemExit(f"{option} {port} cannot be used ({error}); give another one") from None
 
 
 @contextlib.contextmanager

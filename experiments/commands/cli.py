@@ -97,7 +97,9 @@ class _OneLineErrors(TyperGroup):
             typer.echo(f"error: {_FROM_SOURCE}", err=True)
             raise typer.Exit(2) from error
         except KeyboardInterrupt:
-            typer.echo("stopped; what has a run folder goes on from here with the same command", err=True)
+            serving = ctx.invoked_subcommand in ("serve", "worker")
+            more = "" if serving else "; what has a run folder goes on from here with the same command"
+            typer.echo(f"stopped{more}", err=True)
             raise typer.Exit(130) from None
 
 
@@ -214,17 +216,21 @@ def doctor(
     database: Annotated[str | None, typer.Option(help="A study.sqlite to look at, or a database's URL.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Say what this machine offers: device and why, versions, model, database."""
-    from experiments.commands.doctor import examine
+    """Say what this machine offers: device and why, versions, model, database; exit status 1 if that is unusable."""
+    from experiments.commands.doctor import UNUSABLE, examine
 
-    found = examine(model, device, database, trust_remote_code)
+    found, known = examine(model, device, database, trust_remote_code), dict[str, Any]()
     if as_json:
-        console.print_json({name: value for facts in found for name, value in facts.items()})
-        return
-    for title, facts in zip(("Copyloom on this machine", "\nWhat it computes with"), found, strict=True):
-        rows = [[name, value if isinstance(value, str) else ", ".join(f"{k} {v}" for k, v in value.items())]
-                for name, value in facts.items()]  # fmt: skip
-        console.table(title, ["what", "found"], rows)
+        known = {name: value for facts in found for name, value in facts.items()}
+        console.print_json(known)
+    else:
+        for title, facts in zip(("Copyloom on this machine", "\nWhat it computes with"), found, strict=True):
+            known |= facts
+            rows = [[name, value if isinstance(value, str) else ", ".join(f"{k} {v}" for k, v in value.items())]
+                    for name, value in facts.items()]  # fmt: skip
+            console.table(title, ["what", "found"], rows)
+    if known["database"].startswith(UNUSABLE):
+        raise typer.Exit(1)
 
 
 @train.command("tiny")

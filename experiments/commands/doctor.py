@@ -10,6 +10,7 @@ from generator.threads import processors, waiting
 
 Facts = dict[str, str | dict[str, str]]
 """What was found, by name, in words."""
+UNUSABLE = "cannot be used"
 
 
 def examine(model: str, device: str, database: str | None, trust_remote_code: bool = False) -> Iterator[Facts]:
@@ -44,7 +45,7 @@ def _model(name: str, device: str, trust_remote_code: bool) -> str:
     try:
         space = Space.load(name, device, trust_remote_code=trust_remote_code)
     except CopyloomError as error:
-        return f"cannot be used: {error}"
+        return f"{UNUSABLE}: {error}"
     parameters = sum(p.numel() for p in space.model.model.parameters())
     adapter = "with an adapter" if space.adapter else "without an adapter: start from the token mean"
     return f"{space.identity}, {parameters:,} parameters, {adapter}"
@@ -85,5 +86,5 @@ def _database(path: str | None) -> str:
             texts = connection.scalar(select(func.count()).select_from(TextRow))
             embeddings = connection.scalar(select(func.count()).select_from(EmbeddingRow))
     except CopyloomError as error:
-        return f"cannot be used: {error}"
+        return f"{UNUSABLE}: {error}"
     return f"{shown(engine)}: schema version {REVISION}, {texts} texts, {embeddings} embeddings"

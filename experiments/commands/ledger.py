@@ -25,11 +25,13 @@ _SHOWN = 20
 @ledger_app.command()
 def verify(database: DatabaseName, as_json: Json = False) -> None:
     """Check that each event closed and counts once, and nothing unapproved was shown; exit status 1 if not."""
+    from experiments.storefront.verify import size
     from experiments.storefront.verify import verify as check
 
     with _opened(database) as engine:
-        faults = check(engine)
-    _deliver({"faults": faults}, lambda: "Nothing is wrong.", as_json)
+        faults, many = check(engine), size(engine)
+    looked_at = ", ".join(f"{count:,} {name}" for name, count in many.items())
+    _deliver({**many, "faults": faults}, lambda: f"Nothing is wrong: {looked_at}.", as_json)
 
 
 @ledger_app.command()

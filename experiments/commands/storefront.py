@@ -56,7 +56,8 @@ def serve(
         float, typer.Option(help="Seconds that a page waits for the database before it gets the baseline.", min=0.01)
     ] = 2.0,
     origin: Annotated[
-        list[str] | None, typer.Option(help="A web site whose pages may ask directly (CORS); once for each.")
+        list[str] | None,
+        typer.Option(help="A web site whose pages may ask (CORS), as https://shop.example; once for each."),
     ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error; of a demo warning.")] = "",
     as_json: Json = False,
@@ -64,14 +65,15 @@ def serve(
     """Serve a shop: which text its pages show, and what shoppers did with it."""
     need("fastapi", "limits", "prometheus_client", "structlog", "uvicorn", extra="serve")
     from experiments.storefront.serve import serve_database, serve_demo
-    from experiments.storefront.service import Options
+    from experiments.storefront.service import Options, as_browsers_send
 
     if demo == (database is not None):
         raise InputError("give either --database, with slots from `copyloom slots open`, or --demo, to try it out")
     if not demo and (folder, model) != (None, None):
         raise InputError("--folder and --model are of a demo; with --database leave them out")
-    options = Options(rate_limit=rate_limit, address_limit=address_limit, timeout_seconds=timeout,
-                      origins=tuple(origin or ()), proxies=(*Options.proxies, *(proxy or ())))  # fmt: skip
+    origins = tuple(map(as_browsers_send, origin or ()))
+    options = Options(rate_limit=rate_limit, address_limit=address_limit, timeout_seconds=timeout, origins=origins,
+                      proxies=(*Options.proxies, *(proxy or ())))  # fmt: skip
     options.check()
     level = _level(log_level or ("warning" if demo else "info"))
     if database is not None:
@@ -127,7 +129,7 @@ def make(
     from experiments.storefront.auth import make_key
     from experiments.storefront.slots import open_storefront
 
-    presented, key = make_key(open_storefront(database), tenant, name, scope, by, public=public)
+    presented, key = make_key(open_storefront(database, create=False), tenant, name, scope, by, public=public)
     found = {"key": presented, "prefix": key.prefix, "tenant": tenant, "name": name, "scopes": sorted(key.scopes),
              "public": key.public}  # fmt: skip
     console.deliver(found, lambda one: console.out.print(one["key"]), as_json)
@@ -184,7 +186,7 @@ def make_webhook(
     from experiments.storefront.slots import open_storefront
 
     own = typer.get_text_stream("stdin").readline() if given else None
-    presented, kept = make_secret(open_storefront(database), tenant, name, by, own)
+    presented, kept = make_secret(open_storefront(database, create=False), tenant, name, by, own)
     found = {"secret": presented, "id": kept.id, "path": f"/v1/webhooks/{name}", "tenant": tenant}
     console.deliver(found, lambda one: console.out.print(f"{one['path']}\n{one['secret']}"), as_json)
 
@@ -376,10 +378,10 @@ def _said(as_json: bool, key: str | None) -> Any:
         if as_json:
             console.print_json({"url": url, "key": key} if key else {"url": url})
         elif key is None:
-            console.out.print(f"Serving at {url}; {url}/docs shows what can be asked. Ctrl-C ends it.")
+            console.out.print(f"Serving at {url}; {url}/openapi.json says what can be asked. Ctrl-C ends it.")
         else:
             body = '{"event_id": "1", "slot": "demo"}'
-            console.out.print(f"Serving at {url}; {url}/docs shows what can be asked. Ctrl-C ends it.\n"
+            console.out.print(f"Serving at {url}; {url}/openapi.json says what can be asked. Ctrl-C ends it.\n"
                               f"Key: {key}\n\nTry:\ncurl {url}/v1/decide -H 'Authorization: Bearer {key}' "
                               f"-H 'Content-Type: application/json' -d '{body}'")  # fmt: skip
 
@@ -393,6 +395,9 @@ def _pairs(changes: list[str]) -> dict[str, Any]:
         name, equals, value = change.partition("=")
         if not equals:
             raise InputError(f"{change!r} was given; write settings as name=value, such as mode=off")
+        if name.strip() not in SlotSettings.model_fields:
+            known = ", ".join(SlotSettings.model_fields)
+            raise InputError(f"{change!r} was given; there is no such setting; the settings are: {known}")
         try:
             found[name.strip()] = yaml.safe_load(value) if name.strip() not in _TEXTS else value
         except yaml.YAMLError:

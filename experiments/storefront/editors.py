@@ -59,6 +59,7 @@ _ACTIONS: dict[review.Action, tuple[Scope, str]] = {
     "resume": ("publish", "Show paused texts again"),
     "retire": ("publish", "Never show texts again"),
 }
+_OFF = KillBody()
 _NAME = "$response.body#/0/slot"
 _SLOT = {**leads_to("decide", "write", slot=_NAME), **leads_to("settings", "kill", path={"slot": _NAME})}
 _TEXT = leads_to("approve_text", "reject_text", path={"text": "$response.body#/text_id"}, slot="$request.body#/slot")
@@ -87,8 +88,11 @@ def settings(slot: SlotName, body: SettingsBody, here: Here) -> SlotAnswer:
 
 @router.post("/slots/{slot}/kill", summary="Turn a slot off, or on again",
              **operation("publish", body=True, problems=_CHANGES))  # fmt: skip
-def kill(slot: SlotName, body: KillBody, here: Here) -> SlotAnswer:
-    """Show everyone the baseline, in all processes within two seconds; or go back to the mode before."""
+def kill(slot: SlotName, here: Here, body: KillBody = _OFF) -> SlotAnswer:
+    """Show everyone the baseline, in all processes within two seconds; or go back to the mode before.
+
+    Without a body the slot is turned off.
+    """
     switch(here.service.engine, _of(here, slot), body.on, here.key.name, body.reason, here.service.clock)
     return _again(here, slot)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from openfeature.evaluation_context import EvaluationContext
@@ -11,6 +12,8 @@ from openfeature.provider import AbstractProvider, Metadata
 from openfeature.track import TrackingEventDetails
 
 from experiments.storefront.client import Client
+
+_log = logging.getLogger(__name__)
 
 EVENT = "event_id"
 """Attribute of an evaluation's metadata, and of a tracked event: which decision it was."""
@@ -61,12 +64,21 @@ class CopyloomProvider(AbstractProvider):
         self, tracking_event_name: str, evaluation_context: EvaluationContext | None = None,
         tracking_event_details: TrackingEventDetails | None = None,
     ) -> None:  # fmt: skip
-        """Reward the decision that the details name, once for each name of an event; others are not ours."""
+        """Reward the decision that the details name, once for each name of an event. It never raises: the log says why.
+
+        A reward is from 0 to 1, and no amount of money; 1 where the details have no value.
+        """
         details = tracking_event_details or TrackingEventDetails()
         event = details.attributes.get(EVENT)
-        if isinstance(event, str):
-            value = 1.0 if details.value is None else details.value
+        if not isinstance(event, str):
+            _log.warning("event %r rewards nothing: its details lack the attribute %s, which an evaluation's "
+                         "flag_metadata has", tracking_event_name, EVENT)  # fmt: skip
+            return
+        value = 1.0 if details.value is None else details.value
+        try:
             self._client.reward(event, value, reward_id=tracking_event_name, kind=tracking_event_name)
+        except Exception as error:  # a shop goes on, whatever failed
+            _log.warning("event %r is not rewarded: %s", tracking_event_name, error)
 
     def resolve_boolean_details(
         self, flag_key: str, default_value: bool, evaluation_context: EvaluationContext | None = None

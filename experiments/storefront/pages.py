@@ -427,9 +427,9 @@ class _Pages:
     ) -> Response:
         query = select(SettingsRow.__table__).where(SettingsRow.slot_id == slot.id).order_by(SettingsRow.version.desc())
         with reading(self.engine) as connection:
-            rows = [(row, json.loads(row.body)) for row in connection.execute(query.limit(_LIST))]
+            rows = [(row, json.loads(row.body)) for row in connection.execute(query.limit(_LIST + 1))]
         versions = [(row, _changed(older, body)) for (row, body), older in
-                    zip(rows, [*(body for _, body in rows[1:]), None], strict=True)]  # fmt: skip
+                    zip(rows, [*(body for _, body in rows[1:]), None], strict=True)][:_LIST]  # fmt: skip
         return self._page(request, session, "settings.html.j2", slot, 422 if failed else 200, failed=failed,
                           form=form or Form({}), modes=get_args(Mode), versions=versions)  # fmt: skip
 

@@ -255,7 +255,7 @@ class SettingsBody(Body):
 
 
 class KillBody(Body):
-    """Show everyone the baseline; or, with `on`, go back to what was before."""
+    """Show everyone the baseline; or, with `on`, go back to what was before. The reason stays on record."""
 
     on: StrictBool = False
     reason: Words = ""

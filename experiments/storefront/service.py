@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import Engine, func, select
 
@@ -33,6 +35,7 @@ BUSY_SECONDS = 1.0
 """How long the service waits for another writer of SQLite; less than a page waits for it."""
 _STALE_SECONDS = 5.0
 _COUNTED = 10_000
+_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,34 @@ class Options:
             rate(limit)
         for proxy in self.proxies:
             network(proxy)
+
+
+def as_browsers_send(origin: str) -> str:
+    """Return a web site's origin as browsers send it, with which it is compared; "*" is any site.
+
+    >>> as_browsers_send("HTTPS://Shop.example:443/")
+    'https://shop.example'
+
+    Raises
+    ------
+    InputError
+        If it is none: it lacks the scheme, or has a path, say.
+    """
+    if origin == "*":
+        return origin
+    try:
+        parts = urlsplit(origin.strip())
+        host, port = (parts.hostname or "").encode("idna").decode(), parts.port
+    except ValueError:
+        parts, host, port = urlsplit(""), "", None
+    rest = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
+    if not re.fullmatch(r"[a-z0-9._:-]+", host) or parts.scheme not in _PORTS or rest:
+        raise InputError(
+            f"the origin {origin!r} was given; write scheme and host, with a port that is not the usual one, and no "
+            "more: https://shop.example or http://127.0.0.1:8080"
+        )
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, _PORTS[parts.scheme]) else "")
 
 
 class Service:

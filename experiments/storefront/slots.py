@@ -32,6 +32,7 @@ from generator.brand_book import BrandBook
 from generator.models import SHIPPED, WRITER, is_there
 
 DEFAULT_TENANT = "default"
+UNSAID = "no reason given"
 _NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
 _DAMAGED = (ValueError, TypeError, KeyError, AttributeError)  # what reading JSON of another shape raises
 _MEND = "open it with the Copyloom that wrote it, or restore a copy"
@@ -80,7 +81,11 @@ def open_slot(
     kept = config.model_dump_json()
     if row is not None:
         if (row.config, row.subject) != (kept, subject) or campaign.state.opening.parents != tuple(given.texts):
-            raise InputError(f"slot {name!r} of {tenant!r} is open with other texts or settings; choose another name")
+            raise InputError(
+                f"slot {name!r} of {tenant!r} is open with other texts or settings; to add texts, write them at /ui or "
+                f"with POST /v1/texts, or give a table of past results to `copyloom import --slot {name}`; for others "
+                "choose another name"
+            )
         return
     opening = Opened(
         slate=tuple(given.own), parents=tuple(given.texts), segments=config.all_segments, review=True,
@@ -325,7 +330,7 @@ def switch(engine: Engine, slot: Slot, on: bool, by: str, reason: str, clock: Cl
         with reading(engine) as connection:
             modes = [json.loads(body)["mode"] for body in connection.scalars(query)]
         mode = next((one for one in modes if one != "off"), "online")
-    return change_settings(engine, slot, {"mode": mode}, by, reason, clock)
+    return change_settings(engine, slot, {"mode": mode}, by, reason.strip() or UNSAID, clock)
 
 
 def make_tenant(engine: Engine, tenant: str, clock: Clock = now) -> None:

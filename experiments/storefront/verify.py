@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, Integer, and_, cast, func, select
 from sqlalchemy.orm import aliased
 
 from embeddings.database import reading
+from experiments.campaigns.tables import CampaignRow, EventRow
 from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.decide import campaign_name
 from experiments.storefront.feeds import aggregated
@@ -45,6 +46,20 @@ def verify(engine: Engine, most: int = 1000) -> list[Fault]:
     """
     with reading(engine) as connection:
         return list(islice(_faults(connection), most))
+
+
+def size(engine: Engine) -> dict[str, int]:
+    """Return how many events, rewards and snapshots the ledger has."""
+    names = select(SlotRow.tenant, SlotRow.name)
+    with reading(engine) as connection:
+        mine = [campaign_name(row.tenant, row.name) for row in connection.execute(names)]
+        snapshots = select(func.count()).select_from(EventRow).join(CampaignRow, CampaignRow.id == EventRow.campaign_id)
+        snapshots = snapshots.where(EventRow.kind == "published", CampaignRow.name.in_(mine))
+        return {
+            "events": connection.scalar(select(func.count()).select_from(DecisionRow)) or 0,
+            "rewards": connection.scalar(select(func.count()).select_from(RewardRow)) or 0,
+            "snapshots": connection.scalar(snapshots) or 0,
+        }
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from experiments.storefront.schemas import DecideLine, ExposeLine, RewardLine
 
 STANDARD_INPUT = "-"
 _COLUMNS = {name for model in (DecideLine, ExposeLine, RewardLine) for name in model.model_fields}
+_TABLES = (".csv", ".tsv", ".xls", ".xlsx", ".ods")
 _GZIP, _PARQUET, _UTF8_MARK = b"\x1f\x8b", b"PAR1", b"\xef\xbb\xbf"
 
 
@@ -59,6 +60,8 @@ class Files:
         for path in paths:
             if not path.is_file():
                 raise InputError(f"there is no file {str(path)!r}; give JSON lines, also .gz, or Parquet")
+            if Path(path.name.lower().removesuffix(".gz")).suffix in _TABLES:
+                raise InputError(f"{str(path)!r} is a table; give JSON lines (an object a line), also .gz, or Parquet")
         if both := paths & {path.resolve() for path in (rejects, answers) if path is not None}:
             raise InputError(f"{str(both.pop())!r} is to be read and to be written; give another name for one of them")
         self._ends = ExitStack()

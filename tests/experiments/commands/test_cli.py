@@ -197,7 +197,9 @@ def test_doctor_takes_a_path_or_a_url_of_a_database(tmp_path: Path) -> None:
     for given in (str(tmp_path / "pool.sqlite"), f"sqlite:///{tmp_path}/pool.sqlite"):
         found = json.loads(run("doctor", "--device", "cpu", "--database", given, "--json").stdout)["database"]
         assert found.endswith("pool.sqlite': schema version 2, 0 texts, 0 embeddings")
-    away = run("doctor", "--device", "cpu", "--database", "postgresql://me:secret@localhost:1/name", "--json").stdout
+    failed = run("doctor", "--device", "cpu", "--database", "postgresql://me:secret@localhost:1/name", "--json")
+    assert failed.exit_code == 1
+    away = failed.stdout
     assert "cannot be used" in json.loads(away)["database"]
     assert "there is no database" not in away
     assert "secret" not in away

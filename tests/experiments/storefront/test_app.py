@@ -342,9 +342,21 @@ def test_a_slot_that_is_killed_shows_the_baseline_within_two_seconds_everywhere(
     rows = shop.client.get("/v1/audit?last=2", headers=key).json()
     on, off = {"mode": "online"}, {"mode": "off"}
     assert [(row["before"], row["after"], row["reason"], row["by"]) for row in rows] == [
-        (off, on, "", "tests"),
+        (off, on, "no reason given", "tests"),
         (on, off, "wrong price", "tests"),
     ]
+
+
+def test_in_an_emergency_the_kill_switch_needs_no_body_and_takes_no_half_understood_one(shop):
+    key = shop.key("publish", "read")
+    path = "/v1/slots/hero/kill"
+    for how in ({"content": b'{"on": true}'}, {"data": {"on": "true"}}, {"json": {"of": True}}, {"json": []}):
+        problem(shop.client.post(path, headers=key, **how), 422)
+    said = shop.client.post(path, headers=key)
+    assert (said.status_code, said.json()["mode"]) == (200, "off")
+    shop.client.post(path, json={"reason": " "}, headers=key)
+    rows = shop.client.get("/v1/audit?last=2", headers=key).json()
+    assert [(row["what"], row["reason"]) for row in rows] == [("settings changed", "no reason given")] * 2
 
 
 def test_the_kill_switch_goes_back_to_the_mode_before_and_works_while_the_baseline_is_paused(shop):

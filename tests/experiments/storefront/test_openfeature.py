@@ -25,6 +25,8 @@ def asked():
         if request.url.path == "/v1/decide":
             said = {"text": "Dry feet.", "reason": "bandit", "propensity": 0.25, "snapshot_id": 3}
             return httpx.Response(200, json=said)
+        if body["value"] > 1:
+            return httpx.Response(422, json={"detail": "less than or equal to 1"})
         return httpx.Response(202, json={"state": "joined"})
 
     client = Client("http://shop", "key", transport=httpx.MockTransport(answer))
@@ -33,7 +35,7 @@ def asked():
     api.shutdown()
 
 
-def test_a_flag_is_a_slots_text_and_tracking_rewards_its_decision(asked):
+def test_a_flag_is_a_slots_text_and_tracking_rewards_its_decision(asked, caplog):
     requests, client = asked
     context = EvaluationContext("visitor 7", {"product": "boots", "device": "mobile"})
     found = client.get_string_details("hero", "Boots.", context)
@@ -46,6 +48,13 @@ def test_a_flag_is_a_slots_text_and_tracking_rewards_its_decision(asked):
     assert requests[1][1] == {"event_id": body["event_id"], "reward_id": "order", "value": 0.5, "kind": "order"}
     client.track("page view", context)
     assert len(requests) == 2
+    assert "event 'page view' rewards nothing: its details lack the attribute event_id" in caplog.text
+
+
+def test_tracking_never_raises_into_the_shop(asked, caplog):
+    _, client = asked
+    client.track("order", None, TrackingEventDetails(49.9, {EVENT: "e1"}))
+    assert "event 'order' is not rewarded: /v1/reward: 422, less than or equal to 1" in caplog.text
 
 
 def test_where_the_service_is_away_or_the_flag_no_text_the_default_holds(asked):

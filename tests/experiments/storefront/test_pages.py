@@ -17,7 +17,7 @@ from experiments.campaigns.events import Draft, Written
 from experiments.storefront.decide import Question
 from experiments.storefront.pages import pages
 from experiments.storefront.predictions import Predicted, keep_predictions
-from experiments.storefront.slots import Slots
+from experiments.storefront.slots import Slots, change_settings
 
 from .example import SLOT, TENANT, Clock, fill, happen, keys, publish
 
@@ -273,6 +273,10 @@ def test_settings_change_with_a_reason_and_not_behind_anothers_back(shop):
     assert shop.state.slots.get(TENANT, SLOT).settings == now
     log = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", unescape(anna.get("/ui/audit"))))
     assert re.search("mode online → frozen .* holidays", log)
+    change_settings(shop.state.engine, shop.state.slots.get(TENANT, SLOT), {"mode": "frozen"}, "anna", "to be sure")
+    versions = re.sub(r"<[^>]+>", "", unescape(anna.get(f"{HERO}/settings"))).partition("Versions")[2]
+    assert "nothing changed by anna: to be sure" in versions
+    assert versions.count("opened by") == 1
 
 
 def test_rules_that_somebody_set_meanwhile_are_not_lost_by_a_form_that_lacked_its_reason(shop):

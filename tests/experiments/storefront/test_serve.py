@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from copyloom import InputError
 from experiments.commands.cli import app
+from experiments.storefront.service import as_browsers_send
 
 COPYLOOM = [sys.executable, "-c", "from experiments.commands.start import main; main()"]
 DEMO = ("serve", "--demo", "--model", "copyloom-tiny", "--json")
@@ -113,6 +115,61 @@ def test_a_shop_is_set_up_by_hand_and_served(tmp_path):
     assert [bool(key["revoked_at"]) for key in said("keys", "list", *database)["keys"]] == [True]
 
 
+def table(folder):
+    (folder / "events.csv").write_text("type,event_id\nexpose,e1\n")
+    return folder / "events.csv"
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("https://shop.example/", "https://shop.example"),
+        ("HTTPS://Shop.example:443", "https://shop.example"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("*", "*"),
+    ],
+)
+def test_an_origin_is_compared_as_browsers_send_it(given, sent):
+    assert as_browsers_send(given) == sent
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", "shop.example", "https://", "https://shop.example/cart", "https://shop.example?a=1", "ftp://shop.example",
+     "https://me@shop.example", "https://shop.example:x", "https://a.example,https://b.example"],
+)  # fmt: skip
+def test_what_is_no_origin_is_refused(given):
+    with pytest.raises(InputError, match="scheme and host"):
+        as_browsers_send(given)
+
+
+@pytest.mark.parametrize("words", [["worker", "--database", "shop.db"], ["doctor"]])
+def test_ctrl_c_of_a_worker_speaks_of_no_run_folder(words, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("experiments.storefront.slots.open_storefront", stop)
+    monkeypatch.setattr("experiments.commands.doctor.examine", stop)
+    result = CliRunner().invoke(app, words)
+    assert (result.exit_code, "run folder" in result.stderr) == (130, words == ["doctor"])
+
+
+def test_the_example_shop_says_in_one_line_that_a_port_is_taken():
+    import socket
+
+    shop = Path(__file__).parents[3] / "examples" / "shop" / "shop.py"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        result = subprocess.run([sys.executable, str(shop), "--port", port], capture_output=True, text=True, timeout=30)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"--port {port} cannot be used")
+    assert result.stderr.count("\n") == 1
+
+
 def test_what_cannot_be_done_is_said_in_one_line(tmp_path):
     database = ["--database", str(tmp_path / "shop.db")]
     assert "--demo" in said("serve", fails=2)
@@ -120,7 +177,17 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path):
     assert "there is no database" in said("worker", *database, "--once", fails=2)
     assert "100/second" in said("serve", "--demo", "--rate-limit", "much", fails=2)
     assert "debug, info" in said("serve", "--demo", "--log-level", "loud", fails=2)
+    for made in (["make", "--name", "a", "--scope", "read"], ["webhook", "make", "crm"]):
+        assert "there is no database" in said("keys", *made, *database, fails=2)
+    assert not (tmp_path / "shop.db").exists()
     said("slots", "open", "hero", *database)
+    (tmp_path / "texts.txt").write_text("Warm boots.\nDry boots.\n")
+    assert "import --slot hero" in said(
+        "slots", "open", "hero", *database, "--texts", str(tmp_path / "texts.txt"), fails=2
+    )
+    assert "window_seconds" in said("slots", "set", "hero", "windw=1", *database, "--reason", "x", fails=2)
+    assert "is a table; give JSON lines" in said("feed", str(table(tmp_path)), *database, fails=2)
+    assert "https://shop.example" in said("serve", *database, "--origin", "shop.example", fails=2)
     assert "is no name of a slot" in said("slots", "open", "The Hero", *database, fails=2)
     assert "there is no slot 'footer'" in said(
         "slots", "set", "footer", "mode=off", *database, "--reason", "x", fails=2

@@ -1,8 +1,11 @@
 """Signed webhooks, beside the standard's own library: whose they are, when they are from, what comes twice."""
 
+import io
 import json
+import re
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, update
@@ -43,6 +46,21 @@ def rewards(engine):
 @pytest.fixture
 def secret(shop):
     return make_secret(shop.engine, "default", "crm", "tests")[0]
+
+
+def test_the_guides_example_signs_as_the_standard_does(monkeypatch):
+    guide = (Path(__file__).parents[4] / "docs" / "guide" / "live.md").read_text(encoding="utf-8")
+    (example,) = (block for block in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "whsec_" in block)
+    sent = []
+
+    def answer(request):
+        sent.append(request)
+        return io.BytesIO(b"{}")
+
+    monkeypatch.setattr("urllib.request.urlopen", answer)
+    exec(example.replace("whsec_...", VECTOR), {})
+    headers = {name.lower(): value for name, value in sent[0].header_items()}
+    assert Webhook(VECTOR).verify(sent[0].data, headers)["reward_id"] == "order"
 
 
 def test_the_standards_example_has_the_signature_that_it_prints():
