@@ -24,6 +24,7 @@ from experiments.commands.document import document_app
 from experiments.commands.evaluate import evaluate
 from experiments.commands.feed import feed
 from experiments.commands.importing import import_results
+from experiments.commands.headlines import headlines
 from experiments.commands.inversion import decode, invert, merge
 from experiments.commands.ledger import ledger_app
 from experiments.commands.load import bench_load
@@ -290,6 +291,7 @@ def study_tiny(
     console.deliver(found, lambda _: console.table("copyloom-tiny", ["measure", "value"], rows), as_json)
 
 
+study_app.command()(headlines)
 study_app.command()(radius)
 study_app.command()(vectors)
 study_app.command()(transfer)

@@ -1,0 +1,1 @@
+"""Real tests of headlines replayed: what each rule for choosing among them would have earned."""

@@ -1,0 +1,58 @@
+"""The plot of ``copyloom study headlines``: clicks a test and period of each entrant, by impressions a headline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from embeddings.folders import replacing
+from experiments.studies.headlines.settings import CEILING
+
+_COLOURS = {
+    "ours": "#0072b2", "ours without words": "#56b4e9", "lola": "#d55e00", "ucb": "#e69f00", "thompson": "#009e73",
+    "words alone": "#cc79a7", "explore then commit": "#7f7f7f", "uniform": "#bdbdbd", CEILING: "#000000",
+}  # fmt: skip
+"""Colours that people who do not see red and green tell apart."""
+
+
+def draw(found: Mapping[str, Any], path: Path) -> None:
+    """Write the plot, one panel a truth, as PNG, SVG or PDF by the name's ending; bars are 95 % intervals over tests.
+
+    Parameters
+    ----------
+    found : mapping
+        What `experiments.studies.headlines.study.measure` returned.
+    """
+    truths = list(found["truths"])
+    figure = Figure(figsize=(6.2 * len(truths), 5.4), dpi=150, layout="constrained")
+    for axes, truth in zip(figure.subplots(1, len(truths), sharey=True, squeeze=False)[0], truths, strict=True):
+        _panel(axes, [row for row in found["rows"] if row["truth"] == truth])
+        axes.set_title(f"{truth.capitalize()} rates", fontsize=11, fontweight="bold")
+    figure.axes[0].set_ylabel("expected clicks a test and period")
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
+    figure.suptitle(f"{found['tests']:,} tests of headlines, replayed", fontsize=12)
+    with replacing(path) as partial:
+        figure.savefig(partial, format=path.suffix.lower().lstrip(".") or "png")
+
+
+def _panel(axes: Axes, rows: list[Mapping[str, Any]]) -> None:
+    names = list(dict.fromkeys(row["entrant"] for row in rows))
+    for place, name in enumerate(names):
+        own = [row for row in rows if row["entrant"] == name]
+        shift = 1.02 ** (place - len(names) / 2)  # so that bars do not hide each other
+        taus, clicks = [row["tau"] * shift for row in own], [row["clicks"] for row in own]
+        bars = [[click - row["interval"][0] for click, row in zip(clicks, own, strict=True)],
+                [row["interval"][1] - click for click, row in zip(clicks, own, strict=True)]]  # fmt: skip
+        axes.errorbar(taus, clicks, yerr=bars, label=name, color=_COLOURS[name], marker="o", markersize=4,
+                      linewidth=1.6, elinewidth=0.8, linestyle="--" if name == CEILING else "-")  # fmt: skip
+    taus = sorted({row["tau"] for row in rows})
+    axes.set_xscale("log")
+    axes.set_xticks(taus, [f"{tau:,}" for tau in taus])
+    axes.minorticks_off()
+    axes.set_xlabel("impressions a headline")
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,187 @@
+"""Rules for choosing among the headlines of one test, each for many tests side by side.
+
+LOLA's rule and its parameters are those of Ye, Yoganarasimhan and Zheng (Marketing Science 44(5), 2025) as their code
+has them, without the impression that it gives each headline for nothing. Thompson sampling draws from the Beta prior
+whose moments past tests have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bandits.online.horizon_index import horizon_index
+from bandits.rewards.pooled_rates import PooledRates, RatePrior
+from experiments.studies.headlines.settings import ENTRANTS
+
+Array = NDArray[np.float64]
+BREADTH = 0.08
+"""What UCB and LOLA add is this times sqrt(log(t + 2) / impressions)."""
+TRUST = 1000
+"""Impressions for which LOLA takes its prediction."""
+FIRST_SHARE = 0.2
+"""Of the impressions, that explore-then-commit spends on all headlines alike."""
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What was learned from other tests, for R tests of K headlines each.
+
+    Parameters
+    ----------
+    factors : array of shape (R, K)
+        What the words promise, relative to the others of the test; their mean is 1.
+    worded, unworded : RatePrior
+        With and without the words.
+    rate : float
+        Mean rate of all headlines.
+    beta : tuple of float
+        The Beta distribution with the mean and variance of the headlines' rates.
+    """
+
+    factors: Array
+    worded: RatePrior
+    unworded: RatePrior
+    rate: float
+    beta: tuple[float, float]
+
+
+class Rule:
+    """Chooses a headline of each test, impression by impression; this one shows them in turn.
+
+    Parameters
+    ----------
+    known : Known
+    horizon : int
+        Impressions of each test in all.
+    rng : numpy.random.Generator
+        Of its own.
+    """
+
+    def __init__(self, known: Known, horizon: int, rng: np.random.Generator) -> None:
+        self.known, self.horizon, self.rng = known, horizon, rng
+        self.impressions, self.clicks = (np.zeros(known.factors.shape) for _ in range(2))
+        self._rows = np.arange(len(known.factors))
+        self._arms = known.factors.shape[1]
+
+    def choose(self, done: int) -> NDArray[np.int64]:
+        """Return the headline to show in each test, (R,), after `done` impressions."""
+        return np.full(len(self._rows), done % self._arms)
+
+    def learn(self, headlines: NDArray[np.int64], clicks: NDArray[np.bool_]) -> None:
+        """Learn whether the headlines that were chosen were clicked, both (R,)."""
+        self.impressions[self._rows, headlines] += 1
+        self.clicks[self._rows, headlines] += clicks
+
+    def best(self) -> NDArray[np.int64]:
+        """Return the headline to keep in each test, (R,)."""
+        found: NDArray[np.int64] = self._rates().argmax(1)
+        return found
+
+    def _rates(self) -> Array:
+        return self.clicks / np.maximum(self.impressions, 1)
+
+
+class ExploreThenCommit(Rule):
+    """Shows all alike at first, then the one that had most clicks an impression."""
+
+    def choose(self, done: int) -> NDArray[np.int64]:  # noqa: D102 - as `Rule` has it
+        if done < FIRST_SHARE * self.horizon:
+            return super().choose(done)
+        if not hasattr(self, "_kept"):
+            self._kept = super().best()
+        return self._kept
+
+
+class _Scored(Rule):
+    """Shows the headline with the highest score."""
+
+    def choose(self, done: int) -> NDArray[np.int64]:
+        found: NDArray[np.int64] = self._scores(done).argmax(1)
+        return found
+
+    def _scores(self, done: int) -> Array:
+        raise NotImplementedError
+
+
+class Words(_Scored):
+    """Always shows what the words promise most of."""
+
+    def _scores(self, done: int) -> Array:
+        return self.known.factors
+
+    def best(self) -> NDArray[np.int64]:  # noqa: D102
+        return self.choose(0)
+
+
+class UpperBound(_Scored):
+    """UCB: clicks an impression and a bonus for what was shown little."""
+
+    def _scores(self, done: int) -> Array:
+        bonus = BREADTH * np.sqrt(np.log(done + 2) / np.maximum(self.impressions, 1))
+        return np.where(self.impressions > 0, self._rates() + bonus, 1.0)
+
+
+class TwoBounds(UpperBound):
+    """LOLA: the lower of two upper bounds, of the counts and of the counts with the words as past impressions."""
+
+    def _scores(self, done: int) -> Array:
+        trusted = self.impressions + TRUST
+        promised = TRUST * self.known.rate * self.known.factors
+        worded = (self.clicks + promised) / trusted + BREADTH * np.sqrt(np.log(done + 2) / trusted)
+        return np.minimum(super()._scores(done), worded)
+
+    def best(self) -> NDArray[np.int64]:  # noqa: D102
+        promised = TRUST * self.known.rate * self.known.factors
+        found: NDArray[np.int64] = ((self.clicks + promised) / (self.impressions + TRUST)).argmax(1)
+        return found
+
+
+class Thompson(_Scored):
+    """Thompson sampling with independent Beta beliefs."""
+
+    def _scores(self, done: int) -> Array:
+        first, second = self.known.beta
+        return self.rng.beta(first + self.clicks, second + self.impressions - self.clicks)
+
+
+class Pooled(_Scored):
+    """Ours: the pooled belief about the test, and the index of a horizon that is known.
+
+    Without the words where `worded` is false.
+    """
+
+    worded = True
+
+    def __init__(self, known: Known, horizon: int, rng: np.random.Generator) -> None:
+        super().__init__(known, horizon, rng)
+        factors = known.factors if self.worded else np.ones_like(known.factors)
+        self.belief = PooledRates(known.worded if self.worded else known.unworded, factors)
+
+    def learn(self, headlines: NDArray[np.int64], clicks: NDArray[np.bool_]) -> None:  # noqa: D102
+        self.belief.learn(headlines, clicks)
+
+    def _scores(self, done: int) -> Array:
+        mean, variance = self.belief.moments()
+        return horizon_index(mean, variance, mean, self.horizon - done)
+
+    def best(self) -> NDArray[np.int64]:  # noqa: D102
+        found: NDArray[np.int64] = self.belief.moments()[0].argmax(1)
+        return found
+
+
+class PooledWithoutWords(Pooled):
+    """The same without the words."""
+
+    worded = False
+
+
+RULES: dict[str, Callable[[Known, int, np.random.Generator], Rule]] = dict(zip(
+    ENTRANTS,
+    (Rule, ExploreThenCommit, Thompson, UpperBound, Words, TwoBounds, PooledWithoutWords, Pooled),
+    strict=True,
+))  # fmt: skip
+"""The entrants, by name."""

@@ -1,0 +1,60 @@
+"""Settings of the study of headlines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from copyloom import InputError
+
+TAUS = (50, 200, 1000)
+TRUTHS = {
+    "corrected": "rates drawn, a seed each, from what the archive's counts leave possible",
+    "raw": "the archive's clicks an impression, noise included",
+}
+ENTRANTS = (
+    "uniform", "explore then commit", "thompson", "ucb", "words alone", "lola", "ours without words", "ours",
+)  # fmt: skip
+"""Rules for choosing a headline; `experiments.studies.headlines.rules` has them."""
+CEILING = "ceiling"
+"""Told of every headline at every impression, with our belief: what no rule can reach."""
+
+
+@dataclass(frozen=True)
+class HeadlineStudy:
+    """Settings of the study.
+
+    Parameters
+    ----------
+    taus : tuple of int
+        Impressions a headline, each of them a study of its own.
+    seeds : int
+        Of shoppers, at least 2.
+    folds : int
+        Parts of the archive: what words promise in one, and how rates vary, is learned from the others.
+    truths : tuple of str
+        Of `TRUTHS`.
+    entrants : tuple of str
+        Of `ENTRANTS`; uniform, ours and the ceiling always enter.
+    keep_faulty : bool
+        Whether tests with faulty assignment stay.
+    """
+
+    taus: tuple[int, ...] = TAUS
+    seeds: int = 20
+    folds: int = 5
+    truths: tuple[str, ...] = tuple(TRUTHS)
+    entrants: tuple[str, ...] = ENTRANTS
+    keep_faulty: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.taus or min(self.taus) < 1 or self.seeds < 2 or self.folds < 2:
+            raise InputError(f"taus {list(self.taus)}, {self.seeds} seeds and {self.folds} folds were given; "
+                             "give taus from 1, and two seeds and folds or more")  # fmt: skip
+        for given, known in ((self.truths, TRUTHS), (self.entrants, ENTRANTS)):
+            if wrong := [name for name in given if name not in known]:
+                raise InputError(f"there is no {wrong[0]!r}; there are {', '.join(known)}")
+
+    @property
+    def names(self) -> list[str]:
+        """The entrants, with those that always enter."""
+        return [*(name for name in ENTRANTS if name in {*self.entrants, "uniform", "ours"}), CEILING]
