@@ -69,7 +69,7 @@ class RatePrior:
         for _ in range(_ROUNDS):
             shares = weights * likely
             weights = (shares / shares.sum(1, keepdims=True)).mean(0)
-        kept = weights > 1e-4
+        kept = weights > 1e-3
         return cls(cells.rates[kept], cells.spreads[kept], weights[kept] / weights[kept].sum())
 
     def draw(self, tests: Any, impressions: Any, clicks: Any, rng: np.random.Generator) -> Array:

@@ -23,8 +23,8 @@ from experiments.commands.dataset import dataset_app
 from experiments.commands.document import document_app
 from experiments.commands.evaluate import evaluate
 from experiments.commands.feed import feed
-from experiments.commands.importing import import_results
 from experiments.commands.headlines import headlines
+from experiments.commands.importing import import_results
 from experiments.commands.inversion import decode, invert, merge
 from experiments.commands.ledger import ledger_app
 from experiments.commands.load import bench_load

@@ -16,7 +16,7 @@ _BLOCK = 256
 
 
 @dataclass(frozen=True, eq=False)
-class Tests:
+class Group:
     """R tests of K headlines each.
 
     Parameters
@@ -54,7 +54,7 @@ class Replayed:
     found: NDArray[np.bool_]
 
 
-def replay(tests: Tests, entrant: str, tau: int, seeds: NDArray[np.int64]) -> Replayed:
+def replay(tests: Group, entrant: str, tau: int, seeds: NDArray[np.int64]) -> Replayed:
     """Return what an entrant earns with `tau` impressions a headline.
 
     Every entrant meets the same shoppers: whether an impression is clicked depends on the seed, the test, the number
@@ -62,7 +62,7 @@ def replay(tests: Tests, entrant: str, tau: int, seeds: NDArray[np.int64]) -> Re
 
     Parameters
     ----------
-    tests : Tests
+    tests : Group
     entrant : str
         One of `RULES`, or `CEILING`.
     tau : int
@@ -76,7 +76,7 @@ def replay(tests: Tests, entrant: str, tau: int, seeds: NDArray[np.int64]) -> Re
     known = Known(factors, tests.known.worded, tests.known.unworded, tests.known.rate, tests.known.beta)
     horizon, every = tau * arms, np.arange(len(rates))
     name = "ours" if entrant == CEILING else entrant
-    rule = RULES[name](known, horizon, _stream(int(seeds[0]), entrant, arms))
+    rule = RULES[name](known, horizon, [_stream(seed, entrant, arms) for seed in seeds])
     earned = np.zeros(len(rates))
     for done, dice in enumerate(_dice(seeds, rows, arms, horizon, entrant == CEILING)):
         if entrant == CEILING:

@@ -7,7 +7,7 @@ whose moments past tests have.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,12 +57,12 @@ class Rule:
     known : Known
     horizon : int
         Impressions of each test in all.
-    rng : numpy.random.Generator
-        Of its own.
+    streams : sequence of numpy.random.Generator
+        Of its own: S of them, each for R / S tests that follow one another.
     """
 
-    def __init__(self, known: Known, horizon: int, rng: np.random.Generator) -> None:
-        self.known, self.horizon, self.rng = known, horizon, rng
+    def __init__(self, known: Known, horizon: int, streams: Sequence[np.random.Generator]) -> None:
+        self.known, self.horizon, self.streams = known, horizon, streams
         self.impressions, self.clicks = (np.zeros(known.factors.shape) for _ in range(2))
         self._rows = np.arange(len(known.factors))
         self._arms = known.factors.shape[1]
@@ -145,7 +145,10 @@ class Thompson(_Scored):
 
     def _scores(self, done: int) -> Array:
         first, second = self.known.beta
-        return self.rng.beta(first + self.clicks, second + self.impressions - self.clicks)
+        clicked = np.split(first + self.clicks, len(self.streams))
+        passed = np.split(second + self.impressions - self.clicks, len(self.streams))
+        drawn = zip(self.streams, clicked, passed, strict=True)
+        return np.concatenate([stream.beta(one, other) for stream, one, other in drawn])
 
 
 class Pooled(_Scored):
@@ -156,8 +159,8 @@ class Pooled(_Scored):
 
     worded = True
 
-    def __init__(self, known: Known, horizon: int, rng: np.random.Generator) -> None:
-        super().__init__(known, horizon, rng)
+    def __init__(self, known: Known, horizon: int, streams: Sequence[np.random.Generator]) -> None:
+        super().__init__(known, horizon, streams)
         factors = known.factors if self.worded else np.ones_like(known.factors)
         self.belief = PooledRates(known.worded if self.worded else known.unworded, factors)
 
@@ -179,7 +182,7 @@ class PooledWithoutWords(Pooled):
     worded = False
 
 
-RULES: dict[str, Callable[[Known, int, np.random.Generator], Rule]] = dict(zip(
+RULES: dict[str, Callable[[Known, int, Sequence[np.random.Generator]], Rule]] = dict(zip(
     ENTRANTS,
     (Rule, ExploreThenCommit, Thompson, UpperBound, Words, TwoBounds, PooledWithoutWords, Pooled),
     strict=True,

@@ -21,7 +21,7 @@ from copyloom.tables import Reading
 from embeddings.encoder import SentenceEncoder
 from embeddings.folders import replacing
 from experiments.studies.headlines.archive import Archive, read_archive
-from experiments.studies.headlines.replay import Replayed, Tests, replay
+from experiments.studies.headlines.replay import Group, Replayed, replay
 from experiments.studies.headlines.rules import Array, Known
 from experiments.studies.headlines.settings import CEILING, TRUTHS, HeadlineStudy
 from experiments.studies.headlines.words import accuracy, folds_of, learn
@@ -55,7 +55,7 @@ class _Ground:
         default_factory=dict
     )
 
-    def tests(self, truth: str) -> Iterator[Tests]:
+    def tests(self, truth: str) -> Iterator[Group]:
         """Yield the tests in groups of one fold and one number of headlines."""
         starts = np.searchsorted(self.archive.tests, np.arange(self.archive.count))
         for fold in np.unique(self.folds):
@@ -65,7 +65,7 @@ class _Ground:
                 if places.size:
                     headlines = starts[places][:, None] + np.arange(arms)
                     known = Known(factors[headlines], worded, unworded, rate, beta)
-                    yield Tests(places, self.truths[truth][:, headlines], known)
+                    yield Group(places, self.truths[truth][:, headlines], known)
 
 
 def measure(
@@ -153,8 +153,8 @@ def _vectors(archive: Archive, folder: Path, report: Report) -> Array:
             found.append(encoder.encode(archive.headlines[first : first + 512]).numpy())
         report("reading headlines", len(archive.headlines), len(archive.headlines))
         folder.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as new:
-            np.save(new, np.concatenate(found))
+        with replacing(path) as new, new.open("wb") as file:
+            np.save(file, np.concatenate(found))
     return np.load(path).astype(np.float64)
 
 
@@ -207,7 +207,7 @@ def _replayed(job: tuple[str, int, str]) -> Replayed:
         size = max(1, _CELLS // tests.known.factors.size)
         for first in range(0, count, size):
             seeds = np.arange(first, min(first + size, count))
-            part = replay(Tests(tests.places, tests.rates[seeds], tests.known), name, tau, seeds)
+            part = replay(Group(tests.places, tests.rates[seeds], tests.known), name, tau, seeds)
             for values, all_of_them in zip(vars(part).values(), vars(whole).values(), strict=True):
                 all_of_them[np.ix_(seeds, tests.places)] = values
     return whole

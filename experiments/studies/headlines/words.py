@@ -68,7 +68,7 @@ def learn(archive: Archive, held_out: NDArray[np.bool_], vectors: Mapping[str, A
     weights = archive.impressions * rates
     weights = weights / weights[training].mean()
     wanted = np.where(rates > 0, archive.rates / np.maximum(rates, 1e-12) - 1, 0.0)
-    centred = {name: _centred(archive, block, weights, training) for name, block in blocks.items()}
+    centred = {name: _centred(archive, block, training) for name, block in blocks.items()}
     parts = folds_of(archive, INNER, seed=1)[archive.tests]
     names, everything = tuple(centred), np.concatenate(list(centred.values()), axis=1)
     ends = np.cumsum([0, *(block.shape[1] for block in centred.values())])
@@ -148,13 +148,12 @@ def _form(headlines: Sequence[str]) -> Array:
     return (found - found.mean(0)) / np.maximum(found.std(0), 1e-9)
 
 
-def _centred(archive: Archive, block: Array, weights: Array, training: NDArray[np.bool_]) -> Array:
+def _centred(archive: Archive, block: Array, training: NDArray[np.bool_]) -> Array:
     """Return features less the mean of their test, scaled so that their variances sum to 1 over training headlines."""
     block = np.asarray(block, dtype=np.float64)
     totals = np.zeros((archive.count, block.shape[1]))
-    np.add.at(totals, archive.tests, block * weights[:, None])
-    weight = np.bincount(archive.tests, weights)
-    block = block - (totals / np.where(weight > 0, weight, 1)[:, None])[archive.tests]
+    np.add.at(totals, archive.tests, block * archive.impressions[:, None])
+    block = block - (totals / np.bincount(archive.tests, archive.impressions)[:, None])[archive.tests]
     return block / max(float(np.sqrt((block[training] ** 2).sum(1).mean())), 1e-12)
 
 
