@@ -273,7 +273,9 @@ def test_settings_change_with_a_reason_and_not_behind_anothers_back(shop):
     assert shop.state.slots.get(TENANT, SLOT).settings == now
     log = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", unescape(anna.get("/ui/audit"))))
     assert re.search("mode online → frozen .* holidays", log)
-    change_settings(shop.state.engine, shop.state.slots.get(TENANT, SLOT), {"mode": "frozen"}, "anna", "to be sure")
+    change_settings(
+        shop.state.slots.engine, shop.state.slots.get(TENANT, SLOT), {"mode": "frozen"}, "anna", "to be sure"
+    )
     versions = re.sub(r"<[^>]+>", "", unescape(anna.get(f"{HERO}/settings"))).partition("Versions")[2]
     assert "nothing changed by anna: to be sure" in versions
     assert versions.count("opened by") == 1
