@@ -117,7 +117,9 @@ def work(
 def make(
     database: Shop,
     name: Annotated[str, typer.Option(help="Who uses it: what is done with it is done in this name.")],
-    scope: Annotated[list[str], typer.Option(help="decide, reward, read, review, publish or admin; once for each.")],
+    scope: Annotated[
+        list[str] | None, typer.Option(help="decide, reward, read, review, publish or admin; once for each.")
+    ] = None,
     public: Annotated[
         bool, typer.Option("--public", help="It stands in a page: decide and reward alone, and each visitor's share.")
     ] = False,
@@ -129,7 +131,8 @@ def make(
     from experiments.storefront.auth import make_key
     from experiments.storefront.slots import open_storefront
 
-    presented, key = make_key(open_storefront(database, create=False), tenant, name, scope, by, public=public)
+    scopes = scope or (["decide", "reward"] if public else [])
+    presented, key = make_key(open_storefront(database, create=False), tenant, name, scopes, by, public=public)
     found = {"key": presented, "prefix": key.prefix, "tenant": tenant, "name": name, "scopes": sorted(key.scopes),
              "public": key.public}  # fmt: skip
     console.deliver(found, lambda one: console.out.print(one["key"]), as_json)
