@@ -124,9 +124,9 @@ def write(body: WriteBody, here: Here) -> TextAnswer:
     """Add a text that a person wrote; it waits for another key's approval, and may become a parent like any other."""
     slot = _of(here, body.slot)
     instead_of = _named(slot, [body.instead_of])[0] if body.instead_of else None
-    review.write(here.service.engine, here.service.slots, here.key.tenant, body.slot, body.text, here.key.name,
-                 instead_of, body.reason, here.service.clock)  # fmt: skip
-    return _told(_of(here, body.slot), [text_id(body.text)])[0]
+    written = review.write(here.service.engine, here.service.slots, here.key.tenant, body.slot, body.text,
+                           here.key.name, instead_of, body.reason, here.service.clock)  # fmt: skip
+    return _told(_of(here, body.slot), [text_id(written)])[0]
 
 
 @router.get("/snapshots", summary="List the last snapshots of a slot", **operation("read", problems=(404,)))

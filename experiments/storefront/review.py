@@ -112,8 +112,10 @@ def decide(
 def write(
     engine: Engine, slots: Slots, tenant: str, name: str, text: str, by: str, instead_of: str | None = None,
     reason: str = "", clock: Clock = now,
-) -> None:  # fmt: skip
-    """Add a text that a person wrote, to be approved by another; the text that it replaces is rejected if it waits.
+) -> str:  # fmt: skip
+    """Add a text that a person wrote, to be approved by another, and return it as it is kept: in one line.
+
+    The text that it replaces is rejected if it waits.
 
     Raises
     ------
@@ -130,6 +132,7 @@ def write(
         return happened
 
     _record(engine, slots, tenant, name, happen, "write", [text], by, reason, clock)
+    return text
 
 
 def write_new(

@@ -496,3 +496,8 @@ def until(holds, seconds: float = 10) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_text_is_kept_in_one_line_and_told_so(shop):
+    said = shop.client.post("/v1/texts", json={"slot": "hero", "text": "  Boots \n or more. "}, headers=shop.key())
+    assert (said.status_code, said.json()["text"]) == (201, "Boots or more.")

@@ -59,6 +59,8 @@ def test_fuzzed_from_its_description_it_neither_fails_nor_lies(shop, mode, many)
             # and another version's ETag.
             refused = case.path.endswith("/rank") or case.path.startswith("/v1/brand")
             excluded = [positive_data_acceptance] if refused else []
+            if (case.method, case.path) == ("PUT", "/v1/brand"):  # 412 comes before what the body says
+                excluded.append(negative_data_rejection)
             case.call_and_validate(headers=key, excluded_checks=excluded)
 
         with contextlib.suppress(Unsatisfiable):  # some take nothing that could be wrong
@@ -136,5 +138,5 @@ def test_fuzzed_in_chains_nothing_is_lost_doubled_or_shown_unapproved(shop, cloc
         chain = seed(number)(type("Chain", (Steps, schema.as_state_machine()), {}))
         with contextlib.suppress(Flaky):  # a machine learns from answers which links lead on: then its run ends
             chain.run(settings=settings(QUIET, max_examples=4, stateful_step_count=12))
-    assert not faults
+    assert not faults, "\n".join(map(str, faults[0]))
     assert not CHAINS[paths] - set(became), became

@@ -87,7 +87,7 @@ def test_the_command_plays_learning_campaigns_and_a_pair(tmp_path):
         "--pairs",
         "1",
         "--rounds",
-        "7",
+        "9",
         "--visits",
         "60",
     ]
