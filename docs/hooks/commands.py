@@ -69,7 +69,8 @@ def _row(parameter: Any) -> str:
 
 def _takes(parameter: Any) -> str:
     annotation = parameter.type_descriptor.annotation
-    kind = _WORDS[next(iter(typing.get_args(annotation)), annotation)]  # a list's is that of its items
+    inner = next(iter(typing.get_args(annotation)), annotation)  # a list's kind is that of its items
+    kind = f"one of {', '.join(typing.get_args(annotation))}" if isinstance(inner, str) else _WORDS[inner]
     bounds = [f"{sign} {bound:g}" for sign, bound in (("≥", parameter.min), ("≤", parameter.max)) if bound is not None]
     many = ["many times" if parameter.param_type_name == "option" else "one or more"] if _many(parameter) else []
     return ", ".join([kind, *bounds, *many])
