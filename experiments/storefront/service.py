@@ -301,7 +301,7 @@ class Service:
             try:
                 with reading(self.engine) as connection:
                     self._overdue = connection.scalar(select(func.count()).select_from(query.subquery())) or 0
-            except Exception:
+            except Exception:  # `database_up` tells of it; nobody knows how many there are
                 self._overdue = math.nan
             if self._stop.wait(max(1.0, self.options.every_seconds)):
                 return

@@ -104,10 +104,11 @@ class Worker:
 
     def run(self, every: float, stop: threading.Event) -> None:
         """Work until told to stop; what fails is logged when it begins and when it is over, and tried again."""
-        outbox = Outbox(self.engine, self.slots, self.clock)
-        beside = [("outbox", outbox.run)]
-        if self.write:  # which takes minutes: meanwhile another one closes windows, and looks for harm
-            beside.append(("closing", Worker(self.engine, clock=self.clock, write=False).rounds))
+        # Writing takes minutes: meanwhile another one closes windows, looks for harm, and knows what waits.
+        quick = Worker(self.engine, clock=self.clock, write=False) if self.write else self
+        beside = [("outbox", Outbox(self.engine, quick.slots, self.clock).run)]
+        if quick is not self:
+            beside.append(("closing", quick.rounds))
         for name, what in beside:
             threading.Thread(target=what, args=(every, stop), name=f"copyloom {name}", daemon=True).start()
         self.rounds(every, stop)

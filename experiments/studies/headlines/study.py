@@ -20,11 +20,13 @@ from copyloom import InputError, Report
 from copyloom.tables import Reading
 from embeddings.encoder import SentenceEncoder
 from embeddings.folders import replacing
+from experiments.bootstrap import RESAMPLES, bounds
 from experiments.studies.headlines.archive import Archive, read_archive
 from experiments.studies.headlines.replay import Group, Replayed, replay
 from experiments.studies.headlines.rules import Array, Known
 from experiments.studies.headlines.settings import CEILING, TRUTHS, HeadlineStudy
 from experiments.studies.headlines.words import accuracy, folds_of, learn
+from experiments.versions import packages
 
 PUBLISHED = {
     50: {"ucb": 0.0695, "words alone": 0.0009, "explore then commit": 0.0869},
@@ -40,7 +42,6 @@ _EXACT = 1000
 """Counts that are so many times as large say that rates are the truth."""
 _CELLS = 20_000
 """Headlines of all seeds that are replayed side by side: those that fit a core's cache."""
-_RESAMPLES = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,10 +225,9 @@ def _kept(path: Path) -> Replayed:
 
 
 def _identity(archive: Archive, settings: HeadlineStudy) -> str:
-    """Return the name of the folder of what was earned: the same only for the same tests, seeds and folds."""
-    said = json.dumps(
-        [settings.seeds, settings.folds, archive.headlines, archive.clicks.tolist(), archive.impressions.tolist()]
-    )
+    """Return the name of the folder of what was earned: for the same tests, seeds, folds and versions of packages."""
+    counts = archive.clicks.tolist(), archive.impressions.tolist()
+    said = json.dumps([settings.seeds, settings.folds, archive.headlines, *counts, packages()])
     return f"replayed-{sha256(said.encode()).hexdigest()[:16]}"
 
 
@@ -236,7 +236,7 @@ class _Resampled:
 
     def __init__(self, groups: NDArray[np.int64]) -> None:
         count = int(groups.max()) + 1
-        drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=_RESAMPLES)
+        drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
         self._weights = drawn[:, groups].astype(np.float64)
         self._weights /= self._weights.sum(1, keepdims=True)
 
@@ -244,10 +244,6 @@ class _Resampled:
         """Return the mean of values (n,) in each sample."""
         found: Array = self._weights @ values
         return found
-
-
-def _bounds(samples: Array) -> list[float]:
-    return [float(bound) for bound in np.quantile(samples, (0.025, 0.975))]
 
 
 def _rows(
@@ -263,11 +259,11 @@ def _rows(
         share = (own - means["uniform"]) / (means[CEILING] - means["uniform"])
         rows.append({
             "truth": truth, "tau": tau, "entrant": name,
-            "clicks": float(values[name].mean()), "interval": _bounds(own),
+            "clicks": float(values[name].mean()), "interval": bounds(own),
             "ceiling_share": float((values[name].mean() - values["uniform"].mean()) / way),
-            "ceiling_share_interval": _bounds(share),
+            "ceiling_share_interval": bounds(share),
             "ours_gains": float(values["ours"].mean() / values[name].mean() - 1),
-            "ours_gains_interval": _bounds(means["ours"] / own - 1),
+            "ours_gains_interval": bounds(means["ours"] / own - 1),
             "best_kept": float(kept.found.mean()), "kept_rate": float(kept.kept.mean()),
         })  # fmt: skip
     return rows
