@@ -45,7 +45,8 @@ class Wording:
     finished : bool
     fault : str, optional
     others : tuple of str
-        Further texts of the mixture that may be shown, where a pretrained writer composes.
+        Further texts of the mixture that may be shown: other drafts of a pretrained writer, or the same sentence with
+        other facts of the subject.
     printed : float, optional
         How likely readers print the text and let it belong, where there is an editor; without a text, the likeliest
         that was refused for this alone.
@@ -145,7 +146,7 @@ class MixtureWriter:
         return Mixture(written.text, lineage, consistency, is_new(written.text, lineage.parents), written.printed)
 
     def write(
-        self, vectors: Tensor, subject: ProductRecord | None = None, wanted: Tensor | None = None
+        self, vectors: Tensor, subject: ProductRecord | None = None, wanted: Tensor | None = None, kept: int = 1
     ) -> list[Wording]:
         """Return what the model writes for mixed vectors (B, P, D).
 
@@ -157,6 +158,8 @@ class MixtureWriter:
             lies nearest to the wanted point.
         wanted : Tensor of shape (B, S), optional
             Wanted points; without them the model's own choice of phrase stands.
+        kept : int
+            Texts of each sentence, at most: with the phrases that lie nearest, and others.
         """
         vectors = in_context(self.space.model, vectors, self.space.context_ids)
         if subject is None:
@@ -167,6 +170,7 @@ class MixtureWriter:
                 result,
                 subject,
                 {} if wanted is None else {p: float(v @ wanted[row]) for p, v in phrases.items()},
+                kept,
             )
             for row, result in enumerate(decode(self.space.model, vectors, self.subject(subject)))
         ]
@@ -244,6 +248,7 @@ class MixtureWriter:
         """Return what each of B mixtures says about a subject: the first of several drafts that is fit to show.
 
         Fit is a draft that is true to the record, finished, in a style of its parents, and of a form like theirs.
+        Others that are fit, the same sentence with other facts of the record, come with it.
 
         Parameters
         ----------
@@ -264,15 +269,15 @@ class MixtureWriter:
         drafts, reader = effort.drafts, GrammarReader(Grammar.load(), subject)
         families = _weighted(texts, weights)
         checkers = [Checker(BrandRules.like(family, subject=True), [], reader, family=family) for family in families]
-        found = self.write(mixed, subject, wanted)
-        unfit = [row for row, one in enumerate(found) if unfitness(one, checkers[row], house)] if drafts > 1 else []
+        found = [fittest([one], checkers[row], house)
+                 for row, one in enumerate(self.write(mixed, subject, wanted, effort.kept))]  # fmt: skip
+        unfit = [row for row, (rank, _) in enumerate(found) if rank] if drafts > 1 else []
         others = around(mixed[unfit], wanted[unfit], drafts, self.space.adapter)[:, 1:]
-        more = self.write(others.flatten(0, 1), subject, wanted[unfit].repeat_interleave(drafts - 1, 0))
+        more = self.write(others.flatten(0, 1), subject, wanted[unfit].repeat_interleave(drafts - 1, 0), effort.kept)
         for place, row in enumerate(unfit):
-            family = [found[row], *more[place * (drafts - 1) : (place + 1) * (drafts - 1)]]
-            ranks = [unfitness(one, checkers[row], house) for one in family]
-            found[row] = family[ranks.index(min(ranks))]
-        return found
+            family = more[place * (drafts - 1) : (place + 1) * (drafts - 1)]
+            found[row] = min(found[row], fittest(family, checkers[row], house), key=lambda one: one[0])
+        return [written for _, written in found]
 
     @cached_property
     def composer(self) -> Composer | None:
@@ -386,15 +391,36 @@ def unfitness(draft: Wording, checker: Checker, house: Checker | None = None) ->
     return 0 if not codes else 1 if codes <= STRAYS else 2
 
 
+def fittest(drafts: Sequence[Wording], checker: Checker, house: Checker | None = None) -> tuple[int, Wording]:
+    """Return the first of the fittest texts of some drafts with its `unfitness`, and all others of its draft that fit.
+
+    Parameters
+    ----------
+    drafts : sequence of Wording
+        At least one; with other texts of the same sentence.
+    checker, house : Checker
+        See `unfitness`.
+    """
+    found = []
+    for draft in drafts:
+        texts = [replace(draft, text=text, others=()) for text in (draft.text, *draft.others)]
+        ranks = [unfitness(text, checker, house) for text in texts]
+        best = ranks.index(min(ranks))
+        fit = tuple(one.text for place, one in enumerate(texts) if not ranks[place] and place != best)
+        found.append((ranks[best], replace(texts[best], others=fit)))
+    return min(found, key=lambda one: one[0])
+
+
 def _without_subject(decoded: Decoded) -> Wording:
     slots = slots_of(decoded.text)
     return Wording(decoded.text, decoded.finished, f"open slot {slots[0]}" if slots else None)
 
 
-def _filled(decoded: Decoded, record: ProductRecord, nearness: dict[str, float]) -> Wording:
-    """Return the text with its slots filled; `nearness` says which of several phrases of one kind to take first."""
+def _filled(decoded: Decoded, record: ProductRecord, nearness: dict[str, float], kept: int) -> Wording:
+    """Return the text with its slots filled, and others; `nearness` says which phrases of one kind to take first."""
     try:
-        slotted = choose_slots(decoded.text, record, nearness) if nearness else decoded.text
-        return Wording(fill(slotted, record), decoded.finished)
+        slotted = choose_slots(decoded.text, record, nearness, kept) if nearness else [decoded.text]
+        text, *others = (fill(one, record) for one in slotted)
+        return Wording(text, decoded.finished, others=tuple(others))
     except InputError as error:
         return Wording(decoded.text, decoded.finished, str(error))

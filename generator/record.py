@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -157,15 +161,18 @@ def fill(slotted: str, record: ProductRecord) -> str:
     return re.sub(re.escape(ARTICLE), article, _SLOT.sub(phrase, slotted))
 
 
-def choose_slots(slotted: str, record: ProductRecord, nearness: dict[str, float]) -> str:
-    """Return `slotted` with each slot's number chosen anew: the nearest phrase of its kind first, none twice.
+def choose_slots(slotted: str, record: ProductRecord, nearness: Mapping[str, float], count: int = 1) -> list[str]:
+    """Return `slotted` with each slot's number chosen anew, in up to `count` ways, the nearest phrases first.
 
     Parameters
     ----------
     slotted : str
     record : ProductRecord
-    nearness : dict of str to float
-        Of each phrase; the highest goes first.
+    nearness : mapping of str to float
+        Of each phrase; those with the highest sum go first, and of the same phrases the nearest is said first. None is
+        said twice.
+    count : int
+        At least one.
 
     Raises
     ------
@@ -175,21 +182,42 @@ def choose_slots(slotted: str, record: ProductRecord, nearness: dict[str, float]
     Examples
     --------
     >>> mug = ProductRecord(name="mug", quality=["light", "sturdy"])
-    >>> choose_slots("<a> <quality 1> <name>.", mug, {"light": 0.1, "sturdy": 0.4})
-    '<a> <quality 2> <name>.'
+    >>> choose_slots("<a> <quality 1> <name>.", mug, {"light": 0.1, "sturdy": 0.4}, count=2)
+    ['<a> <quality 2> <name>.', '<a> <quality 1> <name>.']
     """
-    left = {
-        kind: sorted(enumerate(getattr(record, kind), start=1), key=lambda item: -nearness[item[1]]) for kind in KINDS
-    }
+    wanted = Counter(match[1] for match in _NUMBERED.finditer(slotted))
+    ways = [_ways(record, kind, slots, nearness) for kind, slots in wanted.items()]
+    nearest = sorted(itertools.product(*ways), key=_farness)[:count]
+    return [_numbered(slotted, dict(zip(wanted, chosen, strict=True))) for chosen in nearest]
 
-    def number(match: re.Match[str]) -> str:
-        kind = match[1]
-        if not left[kind]:
-            count = len(getattr(record, kind))
-            raise InputError(f"needs more than the {count} phrases of kind {kind!r} in the record of {record.name!r}")
-        return f"<{kind} {left[kind].pop(0)[0]}>"
 
-    return _NUMBERED.sub(number, slotted)
+@dataclass(frozen=True)
+class _Way:
+    """A way to fill the slots of one kind: the numbers of phrases, how near each is, and its rank by that."""
+
+    numbers: tuple[int, ...]
+    nearness: tuple[float, ...]
+    ranks: tuple[int, ...]
+
+
+def _ways(record: ProductRecord, kind: str, slots: int, nearness: Mapping[str, float]) -> list[_Way]:
+    phrases = getattr(record, kind)
+    if slots > len(phrases):
+        raise InputError(
+            f"needs more than the {len(phrases)} phrases of kind {kind!r} in the record of {record.name!r}"
+        )
+    near = sorted(enumerate(phrases, start=1), key=lambda item: -nearness[item[1]])
+    return [_Way(tuple(near[rank][0] for rank in ranks), tuple(nearness[near[rank][1]] for rank in ranks), ranks)
+            for ranks in itertools.permutations(range(len(near)), slots)]  # fmt: skip
+
+
+def _farness(ways: Sequence[_Way]) -> tuple[float, list[tuple[int, ...]]]:
+    return -math.fsum(value for way in ways for value in way.nearness), [way.ranks for way in ways]
+
+
+def _numbered(slotted: str, ways: Mapping[str, _Way]) -> str:
+    left = {kind: iter(way.numbers) for kind, way in ways.items()}
+    return _NUMBERED.sub(lambda match: f"<{match[1]} {next(left[match[1]])}>", slotted)
 
 
 def slots_of(slotted: str) -> list[str]:

@@ -215,8 +215,14 @@ class ProposerConfig(Strict):
         Share of the rounds after which nothing new is proposed, so that the last texts can still be judged.
     shortlist : int
         Mixtures decoded for a campaign at each proposal.
+    admit_every : int
+        Rounds from one time that written texts join the slate to the next.
     admit : int
-        Of those that pass the checks, how many join the slate.
+        How many join it each time, at most: of all that passed the checks, the most promising.
+    shortfall : float
+        How many standard deviations of its predicted logit a text may lie below the best one on the slate; what lies
+        further below does not join it. Impressions go to texts that can still turn out best, and where the stored texts
+        cannot be bettered, soon to none of the others.
     warm_up : int
         Random mixtures decoded before the first impression, to learn how decoding maps parents and weights to texts.
     exploration : float
@@ -226,17 +232,19 @@ class ProposerConfig(Strict):
     effort : Effort
         How far to search for the text of a mixture where there is no subject: no rounds of rewriting unless asked for,
         as a study writes thousands of mixtures. For a pretrained writer, how much it writes, and that a text is shown
-        from a probability of 0.4 to be printed: a study needs something to try.
+        from a probability of 0.4 to be printed: a study needs something to try. Of each mixture, up to eight texts.
     """
 
     every: PositiveInt = 3
     until: float = Field(0.7, gt=0, le=1)
     shortlist: PositiveInt = 8
-    admit: PositiveInt = 3
+    admit_every: PositiveInt = 2
+    admit: PositiveInt = 8
+    shortfall: float = Field(1.0, ge=0)
     warm_up: PositiveInt = 448
     exploration: float = Field(0.5, ge=0)
     promote_at: float = Field(0.3, gt=0, le=1)
-    effort: Effort = Effort(rounds=0, each=3, together=8, turns=1, printed=0.4, kept=3)
+    effort: Effort = Effort(rounds=0, each=3, together=8, turns=1, printed=0.4, kept=8)
 
     @field_validator("effort", mode="before")
     @classmethod

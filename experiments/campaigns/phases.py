@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -38,11 +38,11 @@ from simulator import Outcome, RewardFeed
 
 def write(writer: Writer, lineages: Sequence[Lineage], campaigns: Sequence[Campaign]) -> Happened:
     """Put lineages into words, for each campaign that mixes and has not seen them."""
-    drafts = dict(zip(lineages, writer.write(lineages), strict=True))
+    drafts = _without_doubles(lineages, writer.write(lineages))
     states = [campaign.state for campaign in campaigns]
     fresh = [{lineage: () for lineage in lineages if state.opening.mixing and lineage not in state.tried}
              for state in states]  # fmt: skip
-    return [_written(mine, drafts) for mine in fresh]
+    return [_written(mine, drafts, state.usable) for state, mine in zip(states, fresh, strict=True)]
 
 
 def learn(shop: Workshop, campaigns: Sequence[Campaign]) -> Posterior:
@@ -67,7 +67,7 @@ def propose(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) ->
     every = [lineage for row in rows for lineage in wanted[row]]
     found = shop.writer.write(every, lambda done, total: shop.report("writing new mixtures", done, total))
     drafts = dict(zip(every, found, strict=True))
-    return [_written(wanted.get(row, {}), drafts) for row in range(len(campaigns))]
+    return [_written(wanted.get(row, {}), drafts, shop.library) for row in range(len(campaigns))]
 
 
 def _most_hopeful(
@@ -93,28 +93,34 @@ def _most_hopeful(
 
 
 def admit(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) -> Happened:
-    """Let the unseen texts with the best upper bounds join each slate; of those that a person approved, all."""
-    happened: list[list[Happening]] = [[] for _ in campaigns]
+    """Let the most promising unseen texts join each slate; of those that a person approved, all."""
     states = [campaign.state for campaign in campaigns]
-    rows = [row for row, state in enumerate(states) if state.opening.review or shop.proposes(state)]
-    waiting = [states[row].waiting for row in rows]
-    if not any(waiting):
-        return happened
-    for row, best in zip(rows, most_promising(shop, waiting, belief.of(rows)), strict=True):
-        most = _room(states[row])
-        if not states[row].opening.review:
-            most = min(most, shop.config.proposer.admit)
-        happened[row] = [Admitted(texts=tuple(best[:most]))] if best[:most] else []
-    return happened
+    joining = {row: state.waiting for row, state in enumerate(states) if state.opening.review}
+    rows = [row for row, state in enumerate(states) if row not in joining and shop.admits(state)]
+    if rows:
+        some, waiting = [campaigns[row] for row in rows], [states[row].waiting for row in rows]
+        joining |= dict(zip(rows, most_promising(shop, some, waiting, belief.of(rows)), strict=True))
+    texts = [joining.get(row, [])[: _room(state)] for row, state in enumerate(states)]
+    return [[Admitted(texts=tuple(mine))] if mine else [] for mine in texts]
 
 
-def most_promising(shop: Workshop, texts: Sequence[Sequence[str]], belief: Posterior) -> list[list[str]]:
-    """Return the texts of each campaign of a belief, those with the best upper bounds first."""
+def most_promising(
+    shop: Workshop, campaigns: Sequence[Campaign], texts: Sequence[Sequence[str]], belief: Posterior
+) -> list[list[str]]:
+    """Return the texts of each campaign that are worth impressions, at most `ProposerConfig.admit`, best bounds first.
+
+    None lies too far below the best text that the campaign shows: see `ProposerConfig.shortfall`.
+    """
     features, present = padded(texts, shop.features)
     mean, variance = belief.predict(shop.rewards.widen(features))
-    bounds = torch.where(present, mean + shop.config.proposer.exploration * variance.sqrt(), -torch.inf)
+    best = belief.logits()[0].masked_fill(~_shown(campaigns, belief, 1), -torch.inf).amax(1, keepdim=True)
+    settings = shop.config.proposer
+    near = present & (mean + settings.shortfall * variance.sqrt() > best)
+    bounds = torch.where(near, mean + settings.exploration * variance.sqrt(), -torch.inf)
     order = bounds.argsort(dim=1, descending=True, stable=True).tolist()
-    return [[mine[place] for place in best[: len(mine)]] for mine, best in zip(texts, order, strict=True)]
+    counts = near.sum(1).clamp(max=settings.admit).tolist()
+    return [[mine[place] for place in places[:count]]
+            for mine, places, count in zip(texts, order, counts, strict=True)]  # fmt: skip
 
 
 def promote(shop: Workshop, campaigns: Sequence[Campaign]) -> Happened:
@@ -212,12 +218,29 @@ def _lineages(parents: Sequence[str], rows: Tensor, weights: Tensor, valid: Tens
 
 
 def _written(
-    chances: Mapping[Lineage, tuple[float, ...]], drafts: Mapping[Lineage, Sequence[Draft]]
+    chances: Mapping[Lineage, tuple[float, ...]], drafts: Mapping[Lineage, Sequence[Draft]], known: Collection[str]
 ) -> list[Happening]:
-    """Return that all drafts of some lineages, drawn with some chances, were written; nothing, where there are none."""
-    found = tuple(draft for lineage in chances for draft in drafts[lineage])
+    """Return that some lineages, drawn with some chances, were written; nothing, where there are none.
+
+    Of each the first draft is recorded, from which is learned what becomes of mixtures, and others that are not known.
+    """
+    found = tuple(draft for lineage in chances for place, draft in enumerate(drafts[lineage])
+                  if not place or draft.text not in known)  # fmt: skip
     drawn = tuple(chances[draft.lineage] for draft in found)
     return [Written(drafts=found, chances=drawn if any(drawn) else ())] if found else []
+
+
+def _without_doubles(
+    lineages: Sequence[Lineage], written: Sequence[Sequence[Draft]]
+) -> dict[Lineage, tuple[Draft, ...]]:
+    """Return the drafts of lineages: of each the first, and others whose texts none of the lineages before has."""
+    found: dict[Lineage, tuple[Draft, ...]] = {}
+    known: set[str] = set()
+    for lineage, (first, *others) in zip(lineages, written, strict=True):
+        fresh = [draft for draft in others if draft.text not in known]
+        found[lineage] = (first, *fresh)
+        known.update(draft.text for draft in found[lineage])
+    return found
 
 
 def _room(state: State) -> int:

@@ -116,8 +116,8 @@ class State:
     @property
     def waiting(self) -> list[str]:
         """The texts that passed the checks, may be shown by all that a person said and are not on the slate yet."""
-        may = not self.opening.review
-        return [text for text in self.usable if text not in self.slate and self.reviews.get(text, may)]
+        may, slate = not self.opening.review, set(self.slate)
+        return [text for text in self.usable if text not in slate and self.reviews.get(text, may)]
 
     @property
     def by_segment(self) -> NDArray[np.int64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -51,6 +51,8 @@ class Workshop:
     reduce : Reduction
         From sentence vectors (n, S) to the features that tell texts apart, (n, d).
     report : callable
+    library : collection of str
+        Texts that were written before the first impression: no mixture's further texts are recorded again.
     past : sequence of (text, impressions, clicks)
         Earlier texts, where the settings ask for a prior opinion of new ones.
     """
@@ -59,6 +61,7 @@ class Workshop:
     writer: Writer
     reduce: Reduction
     report: Report
+    library: Collection[str] = ()
     past: Sequence[tuple[str, int, int]] = ()
     _wanted: dict[Lineage, Tensor] = field(default_factory=dict)
 
@@ -78,7 +81,7 @@ class Workshop:
         """Return the workshop of campaigns whose first mixtures are written."""
         texts = reference_texts(given, first_drafts(config, given, writer))
         reduce = Reduction.fit(writer.sentence_vectors(texts), config.features)
-        return cls(config, writer, reduce, report, given.past)
+        return cls(config, writer, reduce, report, frozenset(texts), given.past)
 
     def features(self, texts: Sequence[str]) -> Tensor:
         """Return what tells n texts apart, as they were realised, (n, d)."""
@@ -86,9 +89,16 @@ class Workshop:
 
     def proposes(self, state: State, after: int = 0) -> bool:
         """Say whether new mixtures are proposed for a campaign before its next snapshot, or `after` so many more."""
-        settings, snapshot = self.config.proposer, len(state.snapshots) + after
-        due = snapshot > 0 and snapshot % settings.every == 0 and snapshot < settings.until * self.config.rounds
-        return state.opening.mixing and due
+        return self._due(state, self.config.proposer.every, after)
+
+    def admits(self, state: State) -> bool:
+        """Say whether written texts join a campaign's slate before its next snapshot."""
+        return self._due(state, self.config.proposer.admit_every)
+
+    def _due(self, state: State, every: int, after: int = 0) -> bool:
+        snapshot = len(state.snapshots) + after
+        soon = 0 < snapshot < self.config.proposer.until * self.config.rounds
+        return state.opening.mixing and soon and snapshot % every == 0
 
     def channel(self, campaigns: Sequence[Campaign]) -> Channel:
         """Return the maps from wanted to realised features that the campaigns' usable drafts teach, one a campaign."""

@@ -238,10 +238,10 @@ class Worker:
         if shop.proposes(campaign.state):
             with span("propose"), self.ledger.step(some, shop.writer.keep) as record:
                 record(phases.propose(shop, some, belief))
+        if slot.settings.auto_approve and shop.admits(campaign.state):
             unsaid = [text for text in _unsaid(campaign.state) if not slot.rules.refusals(text)]
-            if unsaid and slot.settings.auto_approve:
-                (best,) = phases.most_promising(shop, [unsaid], belief)
-                self._approve(slot, campaign, best[: shop.config.proposer.admit])
+            (best,) = phases.most_promising(shop, some, [unsaid], belief)
+            self._approve(slot, campaign, best)
         waiting = [one.text for one in review.waiting(campaign.state)]
         expected = predict(shop, belief, waiting)
 

@@ -100,7 +100,17 @@ def test_articles_of_negations_and_letters(phrase, article):
 def test_the_nearest_phrase_takes_the_first_slot_and_none_is_taken_twice():
     nearness = NEARNESS | {"compact": 0.1, "honest": 0.3, "useful": 0.2}
     slotted = "<a> <quality 1>, <quality 1> and <quality 3> <name>: <offer 3>."
-    assert choose_slots(slotted, MACHINE, nearness) == "<a> <quality 2>, <quality 3> and <quality 1> <name>: <offer 1>."
+    expected = "<a> <quality 2>, <quality 3> and <quality 1> <name>: <offer 1>."
+    assert choose_slots(slotted, MACHINE, nearness) == [expected]
+
+
+def test_a_sentence_takes_its_phrases_in_every_way_the_nearest_first():
+    nearness = NEARNESS | {"compact": 0.1, "honest": 0.3, "useful": 0.2}
+    ways = choose_slots("<quality 1> or <quality 2>: <offer 1>.", MACHINE, nearness, count=99)
+    pairs = [(2, 3), (3, 2), (2, 1), (1, 2), (3, 1), (1, 3)]  # by the sum of their nearness, the nearest said first
+    assert ways == [f"<quality {first}> or <quality {second}>: <offer 1>." for first, second in pairs]
+    assert choose_slots("<quality 1> or <quality 2>: <offer 1>.", MACHINE, nearness, count=2) == ways[:2]
+    assert choose_slots("Nothing to fill.", MACHINE, nearness, count=9) == ["Nothing to fill."]
 
 
 def test_more_slots_than_phrases_are_refused():
