@@ -36,7 +36,9 @@ def preferences(
     ] = None,
     raters: Annotated[int, typer.Option(help="Sheets, each in its own order.", min=1, **_RATERS)] = 1,
     sheet_texts: Annotated[int, typer.Option(help="Texts on a sheet.", min=2, **_RATERS)] = 45,
-    ratings: Annotated[list[Path] | None, typer.Option(help="A sheet that came back; once for each.", **_RATERS)] = None,
+    ratings: Annotated[
+        list[Path] | None, typer.Option(help="A sheet that came back; once for each.", **_RATERS)
+    ] = None,
     text: Annotated[str | None, typer.Option(help="The text.", **_COLUMNS)] = None,
     impressions: Annotated[str | None, typer.Option(help="How often it was shown.", **_COLUMNS)] = None,
     clicks: Annotated[str | None, typer.Option(help="How often it was clicked.", **_COLUMNS)] = None,

@@ -390,7 +390,10 @@ def difference_bar(value: float, low: float, high: float, most: float, label: st
              Markup('<line class="interval" x1="{:.2f}%" x2="{:.2f}%" y1="50%" y2="50%"/>').format(
                  place(low), place(high)),
              Markup('<circle class="mean" cx="{:.2f}%" cy="50%" r="4.5"/>').format(place(value))]  # fmt: skip
-    for beyond, at, anchor, arrow in ((high > most * 1.0001, "100%", "end", "›"), (low < -most * 1.0001, "0", "start", "‹")):
+    for beyond, at, anchor, arrow in (
+        (high > most * 1.0001, "100%", "end", "›"),
+        (low < -most * 1.0001, "0", "start", "‹"),
+    ):
         if beyond:
             end = Markup('<text class="beyond" x="{}" y="50%" dy=".36em" text-anchor="{}">{}</text>')
             parts.append(end.format(at, anchor, arrow))

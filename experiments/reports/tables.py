@@ -17,7 +17,8 @@ from embeddings.folders import replacing
 _BETWEEN = " | "
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "–": "--", "\u00a0": "~", "<": "$<$", ">": "$>$",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "–": "--", "\u00a0": "~", "→": r"$\rightarrow$",
+    "±": r"$\pm$", "<": "$<$", ">": "$>$",
 }  # fmt: skip
 _NUMBER = re.compile(r"[-−+<]?[\s\u00a0]?[\d.,]+[\s\u00a0]?%?|[–-]?")
 
@@ -40,16 +41,19 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: Path, schema: pa.Schema 
         If they cannot be written.
     """
     table = pa.Table.from_pylist(list(rows), schema)
-    flat = pa.table({
-        name: [_BETWEEN.join(map(str, value)) if isinstance(value, (list, tuple)) else value for value in column.to_pylist()]
-        if pa.types.is_list(column.type) else column
-        for name, column in zip(table.column_names, table.columns, strict=True)
-    })  # fmt: skip
+    flat = pa.table({name: _joined(column) for name, column in zip(table.column_names, table.columns, strict=True)})
     files = [path.with_name(f"{path.name}.{ending}") for ending in ("parquet", "csv")]
     for file, written, write in zip(files, (table, flat), (pq.write_table, pacsv.write_csv), strict=True):
         with replacing(file) as partial:
             write(written, partial)
     return files
+
+
+def _joined(column: pa.ChunkedArray) -> Any:
+    """Return a column with lists as text."""
+    if not pa.types.is_list(column.type):
+        return column
+    return [None if some is None else _BETWEEN.join(map(str, some)) for some in column.to_pylist()]
 
 
 def write_table(
@@ -87,14 +91,14 @@ def write_figure(figure: Figure, path: Path) -> list[Path]:
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table of Markdown; columns of numbers stand to the right.
+    r"""Return a table of Markdown; columns of numbers stand to the right.
 
     Examples
     --------
     >>> print(markdown(["level", "part-worth"], [["yes | no", "+0.10"]]))
     | level | part-worth |
     |---|--:|
-    | yes \\| no | +0.10 |
+    | yes \| no | +0.10 |
     """
     rules = ["--:" if right else "---" for right in _numeric(columns, rows)]
     cells = [[cell.replace("|", r"\|").replace("\n", " ") for cell in row] for row in (columns, *rows)]

@@ -53,11 +53,12 @@ class Attribute:
 APPEAL = Attribute("appeal", ("factual", "neither", "emotional"), ("emotional", "factual"),
                    "more emotional or more factual words (figures count as factual)")  # fmt: skip
 WORDING = Attribute("wording", ("concrete", "neither", "abstract"), ("concrete", "abstract"),
-                    "more words for things, bodies and senses, or more abstract ones (also by their endings)")  # fmt: skip
+                    "more words for things, bodies and senses, or more abstract words and endings")  # fmt: skip
 LENGTH = Attribute("length", ("short", "medium", "long"), ("long", "short"), "words, in thirds of all texts")
 PROMISE = Attribute("promise", ("feature", "neither", "benefit"), ("benefit", "feature"),
                     "more words for what it does for a reader, or for what it is and has")  # fmt: skip
 STYLE = Attribute("style", Grammar.load().styles, ("emotional", "factual"), "the style of the grammar's nearest frame")
+_YOU = {"you", "your", "yours", "yourself", "you're", "you'll", "you've", "you'd"}
 _DECIDED_BY_STYLE = ("appeal", "urgency", "social proof", "question")
 _YES = {
     "number": "a figure or a number word from two on",
@@ -168,7 +169,7 @@ def code(texts: Sequence[str], coding: Coding = "auto", names: Sequence[str] = (
     """
     words = [words_of(text) for text in texts]
     by = "styles" if coding == "styles" or (coding == "auto" and _grammar_reads(texts)) else "rules"
-    read = {attribute.name: [] for attribute in RULES}  # type: dict[str, list[str]]
+    read: dict[str, list[str]] = {attribute.name: [] for attribute in RULES}
     counts = [len(one) for one in words]
     cuts = (int(np.quantile(counts, 1 / 3)), int(np.quantile(counts, 2 / 3)))
     emotion = []
@@ -210,7 +211,7 @@ def _signs(text: str, words: Sequence[str]) -> dict[str, bool]:
         "question": bool(re.search("[?？]", text)),
         "exclamation": bool(re.search("[!！]", text)),
         "quotation": bool(re.search(r"[“”«»]|\"[^\"]+\"|(?<!\w)['‘][^'‘’]+['’](?!\w)", text)),
-        "direct address": not {"you", "your", "yours", "yourself", "you're", "you'll", "you've", "you'd"}.isdisjoint(words),
+        "direct address": not _YOU.isdisjoint(words),
         "imperative": any(_found("imperative", first) for first in begins),
         "urgency": bool(_found("urgency", words)),
         "social proof": bool(_found("social proof", words)),

@@ -58,7 +58,8 @@ DESIGNS = (
 def world(design: Design, rng: np.random.Generator) -> tuple[Coded, Cells]:
     """Return texts of a drawn world and their clicks, a stratum a test and round."""
     many = design.tests * design.texts
-    attributes, levels = [], []
+    attributes: list[Attribute] = []
+    levels: list[NDArray[np.int64]] = []
     for name in TRUTH:
         if name == "tied":  # with the one before it, four times in five
             drawn = np.where(rng.random(many) < 0.8, levels[-1], rng.integers(2, size=many))
@@ -129,12 +130,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--worlds", type=int, default=200, help="drawn worlds of each design")
     worlds = parser.parse_args().worlds
-    print("| design | 95 % intervals that hold the truth | without texts' own effects | mean error, logits | a false alarm |")
+    print(
+        "| design | intervals that hold the truth | without texts' own effects | mean error, logits | a false alarm |"
+    )
     print("|---|---|---|---|---|")
     for design in DESIGNS:
         found = measure(design, worlds)
-        print(f"| {design.name} | {found['held']:.1%} ({found['held_low']:.1%} to {found['held_high']:.1%}) | "
-              f"{found['held_without']:.1%} | {found['bias']:+.3f} | {found['false_alarms']:.1%} |", flush=True)  # fmt: skip
+        held = "{:.1%} ({:.1%} to {:.1%})".format(*(found[name] for name in ("held", "held_low", "held_high")))
+        print(f"| {design.name} | {held} | {found['held_without']:.1%} | {found['bias']:+.3f} | "
+              f"{found['false_alarms']:.1%} |", flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":

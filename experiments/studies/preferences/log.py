@@ -24,8 +24,8 @@ _USUAL = {
     "clicks": {"click", "clicks", "clicked", "conversions", "converted", "reward"},
 }
 """Usual names of the columns that a log must have, as `plain_name` writes them."""
-_COMPETE = {"test", "test id", "experiment", "experiment id", "clickability test id", "campaign", "ad group", "snapshot",
-            "segment", "product", "slot", "position"}  # fmt: skip
+_COMPETE = {"test", "test id", "experiment", "experiment id", "clickability test id", "campaign", "ad group",
+            "snapshot", "segment", "product", "slot", "position"}  # fmt: skip
 """Usual names of columns within whose values alone texts are compared."""
 ALL = "all"
 
@@ -49,6 +49,8 @@ class Log:
     own : dict of str to tuple of str
         Attributes that somebody coded by hand, a level for each text.
     notes : tuple of str
+    simulated : bool
+        Whether the shoppers are.
     """
 
     source: str
@@ -58,6 +60,7 @@ class Log:
     segments: dict[str, Cells] = field(default_factory=dict)
     own: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    simulated: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,8 @@ def read_log(path: Path, asked: Asked, reading: Reading | None = None) -> Log:
     Parameters
     ----------
     path : Path
-        A run folder; a table with the columns of the headline archive; or any table of texts, impressions and clicks, or
-        of one event a row, such as `copyloom slots log` writes.
+        A run folder; a table with the columns of the headline archive; or any table of texts, impressions and clicks,
+        or of one event a row, such as `copyloom slots log` writes.
     asked : Asked
     reading : Reading, optional
 
@@ -127,18 +130,15 @@ def _of_run(path: Path, campaign: str | None) -> Log:
     cells = {name: _of_state(state, numbers) for name, state in states.items() if state.closed}
     if not cells:
         raise InputError(f"nothing was shown yet in {path}")
-    one = len(cells) == 1
-    segments = {}
-    if one:
-        (name, state), = states.items()
-        for number, segment in enumerate(state.opening.segments):
-            segments[segment] = _of_state(state, numbers, number)
-    notes = () if one else (
-        f"{len(cells)} campaigns, each with shoppers of its own taste: what holds on average, with intervals over "
-        "campaigns. --campaign NAME studies one of them.",
-    )  # fmt: skip
+    segments, notes = {}, []
+    if len(cells) == 1:
+        state = states[next(iter(cells))]
+        segments = {segment: _of_state(state, numbers, number) for number, segment in enumerate(state.opening.segments)}
+    else:
+        notes.append(f"{len(cells)} campaigns, each with shoppers of its own taste: what holds on average, with "
+                     "intervals over campaigns. --campaign NAME studies one of them.")  # fmt: skip
     return Log(str(path), tuple(numbers), cells, "campaign, snapshot and segment",
-               segments if len(segments) > 1 else {}, notes=notes)  # fmt: skip
+               segments if len(segments) > 1 else {}, notes=tuple(notes), simulated=True)  # fmt: skip
 
 
 def _of_state(state: State, numbers: dict[str, int], segment: int | None = None) -> Cells:
@@ -163,59 +163,58 @@ def _of_archive(path: Path, reading: Reading | None) -> Log:
 
 
 def _of_table(file: TableFile, asked: Asked) -> Log:
-    named = {role: _column(file, role, given) for role, given in
-             (("text", asked.text), ("impressions", asked.impressions), ("clicks", asked.clicks))}  # fmt: skip
-    within = list(asked.within) or [name for name in file.columns if plain_name(name) in _COMPETE]
+    roles = {"text": asked.text, "impressions": asked.impressions, "clicks": asked.clicks}
+    named = {role: _column(file, role, given) for role, given in roles.items()}
     taken = [name for name in named.values() if name]
-    within = [name for name in within if name not in taken]
-    visitor = next((name for name in file.columns if plain_name(name) == "visitor"), None)
-    if not asked.within and within:
+    usual = [name for name in file.columns if plain_name(name) in _COMPETE and name not in taken]
+    within = list(asked.within) or usual
+    if within and not asked.within:
         say(f"texts are compared within {', '.join(within)} only; --within names other columns")
-    more = [*within, *asked.attributes]
-    table = read_table(file, list(dict.fromkeys([*taken, *more, *([visitor] if visitor else [])])))
-    columns = ColumnReader(table)
+    visitor = [name for name in file.columns if plain_name(name) == "visitor" and not named["impressions"]]
+    columns = ColumnReader(read_table(file, list(dict.fromkeys([*taken, *within, *asked.attributes, *visitor]))))
     codes, texts = columns.codes(str(named["text"]))
     _refuse_missing(codes, file, str(named["text"]))
-    clicks = _counts(columns, file, str(named["clicks"]))
-    notes = []
-    if named["impressions"]:
-        impressions = _counts(columns, file, named["impressions"])
-    elif clicks.max(initial=0) <= 1:
-        impressions = np.ones(len(clicks), dtype=np.int64)
-        notes.append("No column of impressions: each row is one.")
-    else:
-        row = int(clicks.argmax())
-        raise InputError(f"{file.name} has no column of impressions, and row {row + 1} has {clicks[row]} clicks; say "
-                         "which column has them with --impressions")  # fmt: skip
-    if (more_clicks := np.flatnonzero(clicks > impressions)).size:
-        row = int(more_clicks[0])
-        raise InputError(f"{file.name}, row {row + 1}: {clicks[row]} clicks on {impressions[row]} impressions; an "
-                         "impression has one click at most")  # fmt: skip
+    impressions, clicks = _shown_and_clicked(columns, file, named["impressions"], str(named["clicks"]))
     own = {name: _hand_coded(columns, file, name, codes, texts) for name in asked.attributes}
     places = [columns.codes(name)[0] for name in within]
     strata = np.unique(np.stack([*places, np.zeros_like(codes)]), axis=1, return_inverse=True)[1].reshape(-1)
-    keep = np.ones(len(codes), dtype=bool)
-    if visitor and not named["impressions"]:
-        keep = _first_of_visitors(columns.codes(visitor)[0], codes)
-        notes.append(f"Only the first time that a visitor saw a text counts: {int((~keep).sum()):,} rows are others.")
-    cells = _pooled(codes[keep], strata[keep], impressions[keep], clicks[keep])
+    notes = [] if named["impressions"] else ["No column of impressions: each row is one."]
+    counts = np.ones(len(codes), dtype=bool)
+    if visitor:
+        counts = _first_of_visitors(columns.codes(visitor[0])[0], codes)
+        left = int((~counts).sum())
+        notes.append(f"Only the first time that a visitor saw a text counts: {left:,} rows are others.")
+
+    def pooled(chosen: NDArray[np.bool_]) -> Cells:
+        rows = Cells(codes, strata, impressions, clicks).only(chosen & counts)
+        pairs, cells = np.unique(np.stack([rows.texts, rows.strata]), axis=1, return_inverse=True)
+        sums = [np.bincount(cells.reshape(-1), values, pairs.shape[1]).astype(np.int64)
+                for values in (rows.impressions, rows.clicks)]  # fmt: skip
+        return Cells(*pairs, *sums)
+
     segments = {}
-    for name in within:
-        if plain_name(name) == "segment":
-            own_codes, labels = columns.codes(name)
-            for place, label in enumerate(labels):
-                chosen = keep & (own_codes == place)
-                segments[label] = _pooled(codes[chosen], strata[chosen], impressions[chosen], clicks[chosen])
-    return Log(file.name, texts, {ALL: cells}, " and ".join(within) or "the whole log",
+    for name in [name for name in within if plain_name(name) == "segment"]:
+        numbers, labels = columns.codes(name)
+        segments = {label: pooled(numbers == place) for place, label in enumerate(labels)}
+    return Log(file.name, texts, {ALL: pooled(counts)}, " and ".join(within) or "log",
                segments if len(segments) > 1 else {}, own, tuple(notes))  # fmt: skip
 
 
-def _pooled(texts: NDArray[np.int64], strata: NDArray[np.int64], impressions: NDArray[np.int64],
-            clicks: NDArray[np.int64]) -> Cells:  # fmt: skip
-    pairs, places = np.unique(np.stack([texts, strata]), axis=1, return_inverse=True)
-    many = pairs.shape[1]
-    shown, clicked = (np.bincount(places.reshape(-1), values, many).astype(np.int64) for values in (impressions, clicks))
-    return Cells(pairs[0], pairs[1], shown, clicked)
+def _shown_and_clicked(
+    columns: ColumnReader, file: TableFile, shown: str | None, clicked: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return impressions and clicks of each row; a row is one impression where no column says how many."""
+    clicks = _counts(columns, file, clicked)
+    if shown is None and clicks.max(initial=0) > 1:
+        row = int(clicks.argmax())
+        raise InputError(f"{file.name} has no column of impressions, and row {row + 1} has {clicks[row]} clicks; say "
+                         "which column has them with --impressions")  # fmt: skip
+    impressions = np.ones(len(clicks), dtype=np.int64) if shown is None else _counts(columns, file, shown)
+    if (more := np.flatnonzero(clicks > impressions)).size:
+        row = int(more[0])
+        raise InputError(f"{file.name}, row {row + 1}: {clicks[row]} clicks on {impressions[row]} impressions; an "
+                         "impression has one click at most")  # fmt: skip
+    return impressions, clicks
 
 
 def _column(file: TableFile, role: str, given: str | None) -> str | None:
@@ -254,7 +253,9 @@ def _refuse_missing(codes: NDArray[np.int64], file: TableFile, name: str) -> Non
         raise InputError(f"{file.name}, row {row + 1} has no {name}; leave such rows out, or fill them in")
 
 
-def _hand_coded(columns: ColumnReader, file: TableFile, name: str, codes: NDArray[np.int64], texts: Sequence[str]) -> tuple[str, ...]:  # fmt: skip
+def _hand_coded(
+    columns: ColumnReader, file: TableFile, name: str, codes: NDArray[np.int64], texts: Sequence[str]
+) -> tuple[str, ...]:
     own, labels = columns.codes(name)
     _refuse_missing(own, file, name)
     found: dict[int, int] = {}
@@ -271,5 +272,3 @@ def _first_of_visitors(visitors: NDArray[np.int64], texts: NDArray[np.int64]) ->
     found = visitors < 0
     found[first] = True
     return found
-
-

@@ -1,12 +1,12 @@
 """Logistic regression of clicks on design choices, with an effect of each text of its own.
 
-Clicks of a text in a stratum (a test, a snapshot, a segment: wherever texts compete for the same readers) are binomial
-with the logit ``a_s + x_t' b + u_t``. The strata's intercepts ``a`` are all but free, so that only contrasts within a
-stratum say anything of the part-worths ``b``; ``u`` is what a text has beyond its coded choices, normal with a standard
-deviation that the data decide. Without it intervals would be too narrow, as texts of one coding differ. The posterior is
-that of the integrated nested Laplace approximation (Rue, Martino and Chopin 2009, section 3, with its Gaussian marginals):
-a Laplace approximation for each of some standard deviations, mixed by how well they explain the clicks. As a posterior,
-it does not care why a text was shown more often than another, as long as shown and known clicks alone decided that.
+Clicks of a text in a stratum (a test, a snapshot, a segment: wherever texts compete for the same readers) are
+binomial with the logit ``a_s + x_t' b + u_t``. The strata's intercepts ``a`` are all but free, so that only contrasts
+within a stratum say anything of the part-worths ``b``; ``u`` is what a text has beyond its coded choices, normal with
+a standard deviation that the data decide. Without it intervals would be too narrow, as texts of one coding differ.
+The posterior is that of the integrated nested Laplace approximation (Rue, Martino and Chopin 2009, section 3, with its
+Gaussian marginals): a Laplace approximation for each of some standard deviations, mixed by how well they explain the
+clicks. As a posterior, it does not care why a text was shown more often than another, as long as past clicks decided.
 """
 
 from __future__ import annotations
@@ -163,11 +163,15 @@ def _groups(cells: Cells) -> Integers:
 
 
 def _robust(mode: _Mode, groups: Integers, count: int) -> Array:
-    """Return the sandwich covariance over groups (Liang and Zeger 1986): at the mode, strata and texts score nothing."""
+    """Return the sandwich covariance over groups (Liang and Zeger 1986), with the prior where clicks do not tell.
+
+    At the mode strata and texts score nothing, so the coefficients' own scores are all there is.
+    """
     scores = np.zeros((count, mode.scores.shape[1]))
     np.add.at(scores, groups, mode.scores)
     scores -= scores.mean(0)
-    found: Array = mode.covariance @ (scores.T @ scores) @ mode.covariance * (count / (count - 1))
+    meat = scores.T @ scores * (count / (count - 1)) + PRIOR_SD**-2 * np.eye(scores.shape[1])
+    found: Array = mode.covariance @ meat @ mode.covariance
     return found
 
 
@@ -211,7 +215,9 @@ class Laplace:
         determinant = logarithm - np.linalg.slogdet(covariance)[1]
         evidence = value + 0.5 * float(np.log(precision).sum()) - 0.5 * determinant
         evidence += np.log(spread) - spread**2 / 2  # half-normal, standard deviation 1, on the scale of the logarithm
-        return _Mode(own, covariance, information, self.design * residual[:, None], float(evidence), rest)
+        return _Mode(
+            own, np.asarray(covariance, np.float64), information, self.design * residual[:, None], float(evidence), rest
+        )
 
     def _rates(self, rest: Array, own: Array) -> Array:
         found: Array = expit(self.rest @ rest + self.design @ own)

@@ -127,7 +127,7 @@ def on_rates(logits: Sequence[float | None], rate: float) -> dict[str, float | N
 
 
 def _importance(posterior: Posterior, basis: Basis) -> tuple[Array, Array]:
-    """Return draws of each attribute's share in the ranges of part-worths, and the share that noise alone would give."""
+    """Return draws of each attribute's share in the ranges of part-worths, and the share that noise would give."""
 
     def shares(draws: Array) -> Array:
         ranges = np.stack([np.ptp(draws @ levels.T, axis=1) for levels in basis.levels.values()], axis=1)

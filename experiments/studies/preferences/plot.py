@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 _MARK, _REFERENCE, _BAND = "#0072b2", "#555555", "#f2f4f7"
 _ROW = 0.21
@@ -26,10 +27,20 @@ def draw(found: Mapping[str, Any]) -> Figure:
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1), sharey=True)
     _draw_levels(left, levels)
     _draw_importance(right, levels, found["attributes"])
+    marks = [Line2D([], [], color=_MARK, marker="D", markersize=5), Line2D([], [], color=_REFERENCE, marker="|",
+             markersize=10, markeredgewidth=1.5, linestyle="")]  # fmt: skip
+    figure.legend(marks, ["estimate, 95 % interval", "importance that noise alone gives"], loc="outside lower right",
+                  ncols=2, frameon=False, fontsize=8)  # fmt: skip
     for axes in (left, right):
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
     return figure
+
+
+def reach(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Return how far from 0 a scale of part-worths goes: all of their intervals, but for a few that are far wider."""
+    ends = sorted(max(abs(row["low"]), abs(row["high"])) for row in rows if row["low"] is not None)
+    return min(ends[-1], 3 * ends[int(0.75 * (len(ends) - 1))]) if ends else 1.0
 
 
 def _draw_levels(axes: Axes, levels: list[Mapping[str, Any]]) -> None:
@@ -39,10 +50,12 @@ def _draw_levels(axes: Axes, levels: list[Mapping[str, Any]]) -> None:
         axes.plot(row["part_worth"], place, "o", color=_MARK, markersize=4)
         if row["low"] is not None:
             axes.plot((row["low"], row["high"]), (place, place), color=_MARK, linewidth=1.5)
-    ends = sorted(max(abs(row["low"]), abs(row["high"])) for _, row in known if row["low"] is not None)
-    if ends:  # the widest tenth, of levels that are rare, may reach beyond
-        most = 1.1 * max(ends[int(0.9 * (len(ends) - 1))], max(abs(row["part_worth"]) for _, row in known))
-        axes.set_xlim(-most, most)
+    most = reach(levels)
+    axes.set_xlim(-1.04 * most, 1.04 * most)
+    for place, row in known:
+        for end, sign, arrow in ((row["low"], -1, "<"), (row["high"], 1, ">")):
+            if end is not None and sign * end > 1.04 * most:
+                axes.plot(sign * 1.02 * most, place, arrow, color=_MARK, markersize=5, clip_on=False)
     names = [f"{row['attribute']}: {row['level']}" for row in levels]
     axes.set_yticks(range(len(levels)), names, fontsize=8)
     axes.set_ylim(len(levels) - 0.5, -0.5)
@@ -62,15 +75,10 @@ def _draw_importance(axes: Axes, levels: list[Mapping[str, Any]], attributes: li
             axes.axhspan(first - 0.5, last + 0.5, color=_BAND, zorder=0, linewidth=0)
         if row["importance"] is None:
             continue
-        axes.plot(row["importance"], middle, "D", color=_MARK, markersize=5, label="importance" if not number else None)
+        axes.plot(row["importance"], middle, "D", color=_MARK, markersize=5)
         if row["importance_interval"]:
             axes.plot(row["importance_interval"], (middle, middle), color=_MARK, linewidth=1.5)
         axes.plot(row["importance_by_chance"], middle, "|", color=_REFERENCE, markersize=11, markeredgewidth=1.5)
-    axes.plot([], [], "|", color=_REFERENCE, markersize=9, markeredgewidth=1.5, label="what noise alone gives")
-    axes.plot([], [], "D", color=_MARK, markersize=5, label="estimate, 95 % interval")
-    handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    handles.pop("importance", None)
-    axes.legend(handles.values(), handles, frameon=False, fontsize=7, loc="lower right")
     axes.set_xlim(left=0)
     axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     axes.set_xlabel("share in all ranges of part-worths", fontsize=9)

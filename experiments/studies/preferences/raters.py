@@ -35,12 +35,10 @@ QUESTIONS = {
 }
 INSTRUCTIONS = (
     "Please rate each line by itself, from 1 (not at all) to 7 (very much). There is no right answer: go by your first "
-    "impression, use the whole scale, and do not go back to compare. Some lines only check that the sheet is read: they "
-    "say what to mark."
+    "impression, use the whole scale, and do not go back to compare. Some lines only check that the sheet is read: "
+    "they say what to mark."
 )
-_CHECKS = {
-    f"This line checks that the sheet is read: please mark {mark} for every question.": mark for mark in (7, 1)
-}
+_CHECKS = {f"This line checks that the sheet is read: please mark {mark} for every question.": mark for mark in (7, 1)}
 _PAIRS = (("emotional", "appeal", "emotional", "factual"), ("factual", "appeal", "factual", "emotional"),
           ("concrete", "wording", "concrete", "abstract"))  # fmt: skip
 """What a coding should show on the sheet: a question, an attribute, and the level that should be rated higher."""
@@ -77,7 +75,9 @@ class Ratings:
 def sheet_id(text: str) -> str:
     """Return by what a text is known on a sheet: seven letters that say nothing of it, the same on every sheet."""
     digest = sha256(f"rater sheet {text}".encode()).digest()
-    return "".join(chr(ord("A") + byte % 26) for byte in digest[:7])  # no figures, or spreadsheets would make numbers of them
+    return "".join(
+        chr(ord("A") + byte % 26) for byte in digest[:7]
+    )  # no figures, or spreadsheets would make numbers of them
 
 
 def write_sheets(
@@ -175,26 +175,26 @@ def read_ratings(files: Sequence[Path], texts: Sequence[str]) -> Ratings:
     checks = {sheet_id(text): mark for text, mark in _CHECKS.items()}
     answers: dict[str, dict[str, dict[str, float]]] = {}
     for path in files:
-        for rater, key, marks in _rows(path, known.keys() | checks.keys()):
+        for rater, key, said in _rows(path, known.keys() | checks.keys()):
             own = answers.setdefault(rater, {})
             if key in own:
                 raise InputError(f"{path.name} has {key} twice of {rater}; leave one, or name the raters in a column "
                                  "'rater'")  # fmt: skip
-            own[key] = marks
+            own[key] = said
     left_out = {rater: why for rater, own in answers.items() if (why := _why_not(own, checks))}
     raters = tuple(rater for rater in answers if rater not in left_out)
     if not raters:
         raise InputError(f"nobody is left who counts: {'; '.join(f'{rater} {why}' for rater, why in left_out.items())}")
     rated = sorted({known[key] for rater in raters for key in answers[rater] if key in known and answers[rater][key]})
-    marks = {name: np.full((len(raters), len(rated)), np.nan) for name in QUESTIONS}
+    marks: dict[str, Array] = {name: np.full((len(raters), len(rated)), np.nan) for name in QUESTIONS}
     places = {number: place for place, number in enumerate(rated)}
     unrated = 0
     for row, rater in enumerate(raters):
         asked = {name for own in answers[rater].values() for name in own}
-        for key, own in answers[rater].items():
+        for key, given in answers[rater].items():
             if key in known:
-                unrated += len(asked) - len(own)
-                for name, mark in own.items():
+                unrated += len(asked) - len(given)
+                for name, mark in given.items():
                     marks[name][row, places[known[key]]] = mark
     return Ratings(raters, np.array(rated), marks, left_out, unrated)
 
@@ -222,8 +222,8 @@ def _rows(path: Path, known: Any) -> list[tuple[str, str, dict[str, float]]]:
                 continue
             mark = numbers[name][row]
             if mark not in range(SCALE[0], SCALE[1] + 1):
-                raise InputError(f"{file.name}, row {row + 1}: {name} is {cells[name][row]!r}; give a whole number from "
-                                 f"{SCALE[0]} to {SCALE[1]}, or leave it empty")  # fmt: skip
+                raise InputError(f"{file.name}, row {row + 1}: {name} is {cells[name][row]!r}; give a whole number "
+                                 f"from {SCALE[0]} to {SCALE[1]}, or leave it empty")  # fmt: skip
             marks[name] = float(mark)
         found.append((whose[row] or path.stem, str(key), marks))
     return found
@@ -257,8 +257,9 @@ def compare(ratings: Ratings, coded: Coded, seed: int = 0) -> dict[str, Any]:
     kinds = {"appeal": intended(coded)}
     if any(one.name == "wording" for one in coded.attributes):
         kinds["wording"] = coded.level("wording")
-    perceived = [_perceived(ratings, question, attribute, [kinds[attribute][number] for number in ratings.texts],
-                            high, low, rng) for question, attribute, high, low in _PAIRS if attribute in kinds]  # fmt: skip
+    kinds = {name: [own[number] for number in ratings.texts] for name, own in kinds.items()}
+    perceived = [_perceived(ratings, question, attribute, kinds[attribute], high, low, rng)
+                 for question, attribute, high, low in _PAIRS if attribute in kinds]  # fmt: skip
     return {
         "raters": len(ratings.raters), "texts": len(ratings.texts), "unrated": ratings.unrated,
         "left_out": ratings.left_out,
@@ -273,7 +274,9 @@ def _agreement(marks: Array, rng: np.random.Generator) -> dict[str, Any]:
     try:
         from krippendorff import alpha
     except ImportError:
-        raise InputError("agreement of raters needs krippendorff; install it with: pip install 'copyloom[raters]'") from None
+        raise InputError(
+            "agreement of raters needs krippendorff; install it with: pip install 'copyloom[raters]'"
+        ) from None
 
     def agreed(some: Array) -> float:
         """Return alpha; NaN where nobody rated a text that another did, or all marks are alike."""
@@ -307,7 +310,13 @@ def _perceived(
             samples.append(float(np.nanmean(drawn[0]) - np.nanmean(drawn[1])))
     means = [float(np.nanmean(marks[:, some])) for some in places]
     interval = bounds(np.array(samples))
-    told = "perceived so" if interval[0] > 0 else "perceived the other way round" if interval[1] < 0 else "not enough evidence yet"
+    told = (
+        "perceived so"
+        if interval[0] > 0
+        else "perceived the other way round"
+        if interval[1] < 0
+        else "not enough evidence yet"
+    )
     return {"question": question, "attribute": attribute, "high": high, "low": low, "texts": list(map(len, places)),
             "means": means, "difference": means[0] - means[1], "interval": interval, "verdict": told}  # fmt: skip
 

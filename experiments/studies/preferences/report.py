@@ -12,7 +12,7 @@ from experiments.reports.plots import percent
 from experiments.reports.report import environment, write_page
 from experiments.reports.tables import write_figure, write_rows, write_table
 from experiments.studies.preferences.part_worths import RARE
-from experiments.studies.preferences.plot import draw
+from experiments.studies.preferences.plot import draw, reach
 
 STUDY, PAGE = "study.json", "report.html"
 _TIDY = ("attributes", "part_worths", "segments", "by_campaign")
@@ -59,25 +59,24 @@ def contrast_table(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
 
 def level_table(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Return columns and rows of the part-worths, for people."""
-    columns = ["attribute", "level", "texts", "impressions", "part-worth", "95 % interval", "change of the click rate"]
+    columns = ["attribute", "level", "texts", "impressions", "part-worth", "95 % interval", "clicks"]
     rows = [[row["attribute"], row["level"], f"{row['texts']:,}", f"{row['impressions']:,}", logits(row["part_worth"]),
-             span(row["low"], row["high"]), change(row, found["base_rate"])] for row in found["part_worths"]]  # fmt: skip
+             span(row["low"], row["high"]), change(row, found["base_rate"])]
+            for row in found["part_worths"]]  # fmt: skip
     return columns, rows
 
 
 def render(found: Mapping[str, Any]) -> str:
     """Return the page; it loads nothing."""
     pages = environment()
-    pages.filters.update(logits=logits, label=label, change=change, vif=inflation, plain=_plain)
+    pages.filters.update(logits=logits, label=label, change=change, vif=inflation, plain=_plain, short=_short)
     order = {"more clicks": 0, "fewer clicks": 1, "not enough evidence yet": 2, "cannot be told apart": 3}
     ranked = sorted(found["attributes"], key=lambda row: (order[row["verdict"]], -abs(row["difference"] or 0)))
-    ends = sorted(max(abs(row["low"]), abs(row["high"])) for row in (*found["attributes"], *found["part_worths"])
-                  if row["low"] is not None)  # fmt: skip
     shares = [row["importance_interval"][1] for row in found["attributes"] if row["importance_interval"]]
     return pages.get_template("preferences.html.j2").render(
-        found, headline=headline(found), ranked=ranked, rare=RARE,
+        found, headline=headline(found), name=Path(found["source"]).name, ranked=ranked, rare=RARE,
         by_importance=sorted(found["attributes"], key=lambda row: -(row["importance"] or 0)),
-        most=ends[int(0.9 * (len(ends) - 1))] if ends else 1.0, widest=max(shares, default=1.0),
+        most=reach([*found["attributes"], *found["part_worths"]]), widest=max(shares, default=1.0),
     )  # fmt: skip
 
 
@@ -131,7 +130,9 @@ def inflation(value: float) -> str:
 
 
 def _said(row: Mapping[str, Any], found: Mapping[str, Any]) -> str:
-    return f"{label(row)} ({change(row, found['base_rate'])})"
+    high, low = row["contrast"]
+    compared = "" if (high, low) == ("yes", "no") else f"{high} beside {low}, "
+    return f"{row['attribute']} ({compared}{change(row, found['base_rate'])})"
 
 
 def _listed(parts: Sequence[str]) -> str:
@@ -140,6 +141,10 @@ def _listed(parts: Sequence[str]) -> str:
 
 def _plain(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}".replace("-", "−")
+
+
+def _short(value: float) -> str:
+    return f"{value:,}" if value < 10**7 else f"{value / 10**6:,.1f} million"
 
 
 def span(low: float | None, high: float | None) -> str:

@@ -1,4 +1,4 @@
-"""``copyloom study preferences``: which design choices of claims go with more clicks, as a conjoint analyst reports it."""
+"""``copyloom study preferences``: design choices of claims and clicks, as a conjoint analyst reports them."""
 
 from __future__ import annotations
 
@@ -84,7 +84,8 @@ def measure(log: Log, coding: Coding, names: Sequence[str], report: Report, seed
     segments = _segments(log, coded, basis, seed) if len(fitted) == 1 else []
     everyone = sum(int(cells.impressions.sum()) for cells in log.cells.values())
     return {
-        "source": log.source, "compared_within": log.compared, "coded_by": coded.by, "texts": len(shown),
+        "source": log.source, "simulated": log.simulated, "compared_within": log.compared,
+        "coded_by": coded.by, "texts": len(shown),
         "impressions": int(whole.impressions.sum()), "clicks": int(whole.clicks.sum()), "base_rate": whole.rate,
         "strata": sum(len(np.unique(cells.strata)) for cells in telling.values()),
         "impressions_that_cannot_tell": everyone - int(whole.impressions.sum()),
@@ -131,7 +132,8 @@ def _averaged(
     """
     each = [contrasts(one.posterior, coded, basis, one.cells) for one in fitted]
     levels = [part_worths(one.posterior, coded, basis, one.cells) for one in fitted]
-    rows, kept = [], []
+    rows: list[dict[str, Any]] = []
+    kept = []
     for number, attribute in enumerate(coded.attributes):
         chosen = [place for place, some in enumerate(each) if some[number]["texts"] >= RARE]
         kept.append(chosen)
@@ -154,12 +156,12 @@ def _averaged(
     for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = adjusted
         row["verdict"] = verdict(row)
-    averaged = []
+    averaged: list[dict[str, Any]] = []
     counted = part_worths(fitted[0].posterior, coded, basis, whole)
     places = {attribute.name: number for number, attribute in enumerate(coded.attributes)}
     for number, total in enumerate(counted):
-        own = [levels[place][number] for place in kept[places[total["attribute"]]]]
-        value, low, high, _ = _student([row["part_worth"] for row in own])
+        some = [levels[place][number]["part_worth"] for place in kept[places[total["attribute"]]]]
+        value, low, high, _ = _student(some)
         averaged.append(total | {"part_worth": value, "low": low, "high": high,
                                  **on_rates((value, low, high), whole.rate)})  # fmt: skip
     by_campaign = [{"campaign": name, **row} for name, some in zip(names, each, strict=True) for row in some]
@@ -177,5 +179,3 @@ def _student(values: Sequence[float]) -> tuple[float | None, float | None, float
     error = float(np.std(values, ddof=1) / np.sqrt(many)) or 1e-12
     width = float(student.ppf(0.975, many - 1)) * error
     return mean, mean - width, mean + width, float(2 * student.sf(abs(mean) / error, many - 1))
-
-
