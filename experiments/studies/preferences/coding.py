@@ -26,6 +26,7 @@ Coding = Literal["auto", "rules", "styles"]
 READABLE = 0.6
 """Similarity to a frame of the grammar from which it reads a text; styles are used where it reads `_MOST` of them."""
 _MOST, _TRIED = 0.8, 300
+_ENGLISH = ("usual words", "imperative", "concrete")
 _SENTENCE = re.compile(r"[.!?:;…—–]+\s*")
 
 
@@ -98,7 +99,7 @@ class Coded:
     cuts : (int, int)
         Words up to which a text is short, and up to which it is medium.
     english : float
-        Share of texts with a usual English word.
+        Share of texts with an English word that is known here.
     """
 
     attributes: tuple[Attribute, ...]
@@ -192,7 +193,7 @@ def code(texts: Sequence[str], coding: Coding = "auto", names: Sequence[str] = (
         attributes.append(_choice(NAMED, f"names {' or '.join(names)}"))
         read[NAMED] = ["yes" if pattern.search(text.casefold()) else "no" for text in texts]
     levels = [[one.levels.index(level) for level in read[one.name]] for one in attributes]
-    english = float(np.mean([bool(_found("usual words", own)) for own in words]))
+    english = float(np.mean([any(_found(name, own) for name in _ENGLISH) for own in words]))
     return Coded(tuple(attributes), np.array(levels), by, np.array(emotion), cuts, english)
 
 

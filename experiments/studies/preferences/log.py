@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ _COMPETE = {"test", "test id", "experiment", "experiment id", "clickability test
             "snapshot", "segment", "product", "slot", "position"}  # fmt: skip
 """Usual names of columns within whose values alone texts are compared."""
 ALL = "all"
+_NAMED = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,21 +125,24 @@ def _of_run(path: Path, campaign: str | None) -> Log:
         names = ledger.names()
         mixing = [name for name in names if name.startswith("open") and name.endswith(", mixing")]
         if campaign not in (None, ALL, *names):
-            raise InputError(f"there is no campaign {campaign!r} in {path}; it has {'; '.join(names)}; or all")
+            near = get_close_matches(campaign, names, _NAMED, cutoff=0)
+            raise InputError(f"there is no campaign {campaign!r} among the {len(names)} of {path}; it has "
+                             f"{'; '.join(near)}; give one, or all")  # fmt: skip
         chosen = (mixing or names) if campaign in (None, ALL) else [str(campaign)]
         states = {name: replay(event.what for event in ledger.events(name)) for name in chosen}
     numbers: dict[str, int] = {}
     cells = {name: _of_state(state, numbers) for name, state in states.items() if state.closed}
     if not cells:
         raise InputError(f"nothing was shown yet in {path}")
-    segments, notes = {}, []
+    segments, notes, source = {}, [], str(path)
     if len(cells) == 1:
-        state = states[next(iter(cells))]
+        (name,) = cells
+        state, source = states[name], f"{path}: {name}"
         segments = {segment: _of_state(state, numbers, number) for number, segment in enumerate(state.opening.segments)}
     else:
         notes.append(f"{len(cells)} campaigns, each with shoppers of its own taste: what holds on average, with "
                      "intervals over campaigns. --campaign NAME studies one of them.")  # fmt: skip
-    return Log(str(path), tuple(numbers), cells, "campaign, snapshot and segment",
+    return Log(source, tuple(numbers), cells, "campaign, snapshot and segment",
                segments if len(segments) > 1 else {}, notes=tuple(notes), simulated=True)  # fmt: skip
 
 
@@ -182,7 +187,7 @@ def _of_table(file: TableFile, asked: Asked) -> Log:
     counts = np.ones(len(codes), dtype=bool)
     if visitor:
         counts = _first_of_visitors(columns.codes(visitor[0])[0], codes)
-        left = int((~counts).sum())
+    if left := int((~counts).sum()):
         notes.append(f"Only the first time that a visitor saw a text counts: {left:,} rows are others.")
 
     def pooled(chosen: NDArray[np.bool_]) -> Cells:
@@ -196,7 +201,7 @@ def _of_table(file: TableFile, asked: Asked) -> Log:
     for name in [name for name in within if plain_name(name) == "segment"]:
         numbers, labels = columns.codes(name)
         segments = {label: pooled(numbers == place) for place, label in enumerate(labels)}
-    return Log(file.name, texts, {ALL: pooled(counts)}, " and ".join(within) or "log",
+    return Log(file.name, texts, {ALL: pooled(counts)}, ", ".join(within) or "log",
                segments if len(segments) > 1 else {}, own, tuple(notes))  # fmt: skip
 
 

@@ -43,7 +43,7 @@ def rows(segments: tuple[str, ...] = ("new", "known")) -> list[dict]:
 def test_a_table_of_impressions(tmp_path: Path) -> None:
     log = read_log(write_csv(tmp_path / "log.csv", rows()), Asked())
     assert set(log.texts) == set(TEXTS)
-    assert log.compared == "test and segment"
+    assert log.compared == "test, segment"
     assert set(log.segments) == {"new", "known"}
     found = measure(log, "auto", (), quiet)
     exclamation = next(row for row in found["attributes"] if row["attribute"] == "exclamation")
