@@ -124,7 +124,7 @@ def _of_run(path: Path, campaign: str | None) -> Log:
     with recorded(path) as ledger:
         names = ledger.names()
         mixing = [name for name in names if name.startswith("open") and name.endswith(", mixing")]
-        if campaign not in (None, ALL, *names):
+        if campaign is not None and campaign not in (ALL, *names):
             near = get_close_matches(campaign, names, _NAMED, cutoff=0)
             raise InputError(f"there is no campaign {campaign!r} among the {len(names)} of {path}; it has "
                              f"{'; '.join(near)}; give one, or all")  # fmt: skip

@@ -101,8 +101,8 @@ def measure(log: Log, coding: Coding, names: Sequence[str], report: Report, seed
 def _english(coded: Coded) -> list[str]:
     if coded.english >= 0.5:
         return []
-    return [f"Only {coded.english:.0%} of the texts have an English word that is known here: the rules read English, so code the "
-            "choices by hand in columns of the log, and name these with --attribute."]  # fmt: skip
+    return [f"Only {coded.english:.0%} of the texts have an English word that is known here: the rules read English, "
+            "so code the choices by hand in columns of the log, and name these with --attribute."]  # fmt: skip
 
 
 def _joined(cells: Sequence[Cells]) -> Cells:

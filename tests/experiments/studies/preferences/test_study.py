@@ -2,7 +2,9 @@
 
 import csv
 import json
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from copyloom import InputError
+from experiments.campaigns.events import Closed, Opened, Published
 from experiments.commands.cli import app
+from experiments.simulation.runs import DATABASE
+from experiments.studies.preferences import log as reading
 from experiments.studies.preferences.log import Asked, read_log
 from experiments.studies.preferences.report import render
 from experiments.studies.preferences.study import measure
@@ -104,6 +109,59 @@ def test_a_log_in_which_nothing_can_be_compared(tmp_path: Path) -> None:
     some = [{"text": text, "test": number, "impressions": 100, "clicks": 3} for number, text in enumerate(TEXTS)]
     with pytest.raises(InputError, match="nothing can be compared"):
         measure(read_log(write_csv(tmp_path / "log.csv", some), Asked()), "auto", (), quiet)
+
+
+def recorded_events(seed: int) -> list:
+    """Return what happened to a campaign of two snapshots whose shoppers like exclamation marks."""
+    rng = np.random.default_rng(seed)
+    events = [Opened(slate=tuple(TEXTS), parents=tuple(TEXTS), segments=("new", "known"))]
+    for snapshot in range(2):
+        events.append(Published(snapshot=snapshot, probabilities=(1 / 48,) * 48, impressions=96_000))
+        counts = tuple((place, segment, 1000, int(rng.binomial(1000, 0.08 if text.endswith("!") else 0.04)))
+                       for place, text in enumerate(TEXTS) for segment in range(2))  # fmt: skip
+        events.append(Closed(id=str(snapshot), snapshot=snapshot, counts=counts))
+    return events
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder that holds a run of three seeds, as its ledger tells it."""
+    (tmp_path / DATABASE).touch()
+
+    class Recorded:
+        def names(self) -> list[str]:
+            return [f"open, seed {seed}, {mixing}" for seed in range(3) for mixing in ("mixing", "no mixing")]
+
+        def events(self, name: str) -> list[SimpleNamespace]:
+            return [SimpleNamespace(what=event) for event in recorded_events(int(name.split()[2][0]))]
+
+    monkeypatch.setattr(reading, "recorded", lambda path: nullcontext(Recorded()))
+    return tmp_path
+
+
+def test_one_campaign_of_a_run(run: Path) -> None:
+    log = read_log(run, Asked(campaign="open, seed 1, no mixing"))
+    (cells,) = log.cells.values()
+    assert int(cells.impressions.sum()) == 2 * 2 * 48 * 1000
+    assert len(np.unique(cells.strata)) == 4
+    assert set(log.segments) == {"new", "known"}
+    assert sum(int(some.clicks.sum()) for some in log.segments.values()) == int(cells.clicks.sum())
+    with pytest.raises(InputError, match=r"no campaign 'x' among the 6 of .*; give one, or all"):
+        read_log(run, Asked(campaign="x"))
+    with pytest.raises(InputError, match="--within is of tables"):
+        read_log(run, Asked(within=("day",)))
+
+
+def test_the_mean_of_all_campaigns_that_mix(run: Path) -> None:
+    log = read_log(run, Asked())
+    assert list(log.cells) == [f"open, seed {seed}, mixing" for seed in range(3)]
+    found = measure(log, "rules", (), quiet)
+    assert found["campaigns"] == 3
+    row = next(row for row in found["attributes"] if row["attribute"] == "exclamation")
+    each = [one["difference"] for one in found["by_campaign"] if one["attribute"] == "exclamation"]
+    assert row["difference"] == pytest.approx(np.mean(each))
+    assert row["high"] - row["difference"] == pytest.approx(4.303 * np.std(each, ddof=1) / 3**0.5, rel=1e-3)
+    assert render(found)
 
 
 def test_the_command_writes_tables_figure_and_page(tmp_path: Path) -> None:
