@@ -44,10 +44,10 @@ class Log:
         Each once.
     cells : dict of str to Cells
         By campaign, whose readers have tastes of their own; one only unless a run has more.
-    segments : dict of str to dict of str to Cells
-        Of a campaign, by segment, where there are any.
     compared : str
         Within what texts are compared, for people.
+    segments : dict of str to Cells
+        Of a single campaign, by segment, where there are two or more.
     own : dict of str to tuple of str
         Attributes that somebody coded by hand, a level for each text.
     notes : tuple of str
@@ -107,7 +107,8 @@ def read_log(path: Path, asked: Asked, reading: Reading | None = None) -> Log:
     """
     if path.is_dir():
         if given := [name for name, value in vars(asked).items() if value and name != "campaign"]:
-            raise InputError(f"{path} is a run folder; --{given[0].rstrip('s')} is of tables: leave it out")
+            option = {"attributes": "attribute"}.get(given[0], given[0])
+            raise InputError(f"{path} is a run folder; --{option} is of tables: leave it out")
         return _of_run(path, asked.campaign)
     if asked.campaign:
         raise InputError(f"{path} is no run folder, and --campaign is of runs; leave it out")
