@@ -44,6 +44,7 @@ from experiments.commands.options import (
     writer_for,
 )
 from experiments.commands.plan import plan
+from experiments.commands.preferences import preferences
 from experiments.commands.prior import prior
 from experiments.commands.probe import inversion, radius, transfer, vectors
 from experiments.commands.read import read
@@ -292,6 +293,7 @@ def study_tiny(
 
 
 study_app.command()(headlines)
+study_app.command()(preferences)
 study_app.command()(radius)
 study_app.command()(vectors)
 study_app.command()(transfer)

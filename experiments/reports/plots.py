@@ -376,6 +376,31 @@ def interval_bar(value: float | None, low: float | None, high: float | None, mos
     return bar.format(css, label, Markup("").join(parts))
 
 
+def difference_bar(value: float, low: float, high: float, most: float, label: str) -> Markup:
+    """Return a thin bar from `low` to `high` with a dot at `value`, on a scale from -`most` to `most`, 0 in the middle.
+
+    A bar that reaches beyond the scale ends in an arrow; `label` says it in words.
+    """
+
+    def place(number: float) -> float:
+        return 50 + 48 * min(max(number / (most or 1.0), -1.0), 1.0)
+
+    parts = [Markup('<line class="rail" x1="2%" x2="98%" y1="50%" y2="50%"/>'),
+             Markup('<line class="nought" x1="50%" x2="50%" y1="0" y2="100%"/>'),
+             Markup('<line class="interval" x1="{:.2f}%" x2="{:.2f}%" y1="50%" y2="50%"/>').format(
+                 place(low), place(high)),
+             Markup('<circle class="mean" cx="{:.2f}%" cy="50%" r="4.5"/>').format(place(value))]  # fmt: skip
+    for beyond, at, anchor, arrow in (
+        (high > most * 1.0001, "100%", "end", "›"),
+        (low < -most * 1.0001, "0", "start", "‹"),
+    ):
+        if beyond:
+            end = Markup('<text class="beyond" x="{}" y="50%" dy=".36em" text-anchor="{}">{}</text>')
+            parts.append(end.format(at, anchor, arrow))
+    bar = Markup('<svg class="bar" role="img" aria-label="{}">{}</svg>')
+    return bar.format(label, Markup("").join(parts))
+
+
 def share_bar(share: float, css: str = "") -> Markup:
     """Return a bar as long as `share` of its width; a negative one is as long and marked by its class."""
     length = 100 * min(abs(share), 1.0)

@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from copyloom import InputError
-from embeddings.folders import replacing
 from experiments.campaigns.state import State, replay
 from experiments.reports.campaign import text_rows
+from experiments.reports.tables import write_figure, write_rows
 from experiments.simulation.runs import SUMMARY, finished, recorded, true_campaigns
 
 _LOOP, _OFF, _REFERENCE = "#0072b2", "#d55e00", "#555555"
@@ -59,7 +57,7 @@ def export(run: Path, out: Path) -> dict[str, Any]:
         "rounds": [row for name, state in states.items() for row in _rounds(name, state, known.get(name))],
         "texts": [row for name, state in states.items() for row in _texts(name, state, known.get(name))],
     }
-    paths = [path for name, rows in tables.items() for path in _written(rows, _SCHEMAS[name], out / name)]
+    paths = [path for name, rows in tables.items() for path in write_rows(rows, out / name, _SCHEMAS[name])]
     if (run / SUMMARY).exists():
         try:
             paths += _figures(finished(run), out)
@@ -100,34 +98,13 @@ def _texts(name: str, state: State, known: Mapping[str, Any] | None) -> list[dic
     ]
 
 
-def _written(rows: Sequence[Mapping[str, Any]], schema: pa.Schema, path: Path) -> list[Path]:
-    """Write rows as Parquet, and as CSV with lists as texts between bars."""
-    table = pa.Table.from_pylist(list(rows), schema)
-    flat = pa.Table.from_pylist([
-        {key: " | ".join(map(str, value)) if isinstance(value, list) else value for key, value in row.items()}
-        for row in rows
-    ], pa.schema([(one.name, pa.string() if pa.types.is_list(one.type) else one.type) for one in schema]))  # fmt: skip
-    files = path.with_suffix(".parquet"), path.with_suffix(".csv")
-    with replacing(files[0]) as partial:
-        pq.write_table(table, partial)
-    with replacing(files[1]) as partial:
-        pacsv.write_csv(flat, partial)
-    return list(files)
-
-
 def _figures(data: Mapping[str, Any], out: Path) -> list[Path]:
     """Write the expected CTR along the campaigns, and each seed's uplift, as SVG and PDF."""
     curves = Figure(figsize=(7, 4), layout="constrained")
     _draw_curves(curves.subplots(), data["curves"])
     uplift = Figure(figsize=(7, 2.4), layout="constrained")
     _draw_uplift(uplift.subplots(), data["uplift_by_seed"], data["summary"])
-    paths = []
-    for name, figure in (("ctr", curves), ("uplift", uplift)):
-        for kind in ("svg", "pdf"):
-            paths.append(out / f"{name}.{kind}")
-            with replacing(paths[-1]) as partial:
-                figure.savefig(partial, format=kind, metadata={"Date": None} if kind == "svg" else None)
-    return paths
+    return [*write_figure(curves, out / "ctr"), *write_figure(uplift, out / "uplift")]
 
 
 def _draw_curves(axes: Axes, curves: Mapping[str, Any]) -> None:

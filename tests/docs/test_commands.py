@@ -23,6 +23,7 @@ from embeddings.space import Space
 from experiments.commands.cli import app
 from experiments.simulation.config import RunConfig
 from experiments.simulation.runs import run_study
+from experiments.studies.preferences.raters import sheet_id
 from experiments.styles import style_directions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +58,7 @@ NOT_RUN = {
     r"copyloom bench": "it takes minutes to hours; tests/experiments/benchmarks",
     r"copyloom evaluate runs/hero.parquet": "nobody has clicked there; tests/experiments/studies/test_storefront.py",
     r"copyloom study (tiny|inversion|steering|styles|storefront)": "it takes minutes; tests/experiments",
+    r"python -m experiments.studies.preferences": "it takes minutes; tests/experiments/studies/preferences",
     r"copyloom train writer": "it takes hours; tests/experiments/training",
     r"copyloom mix --model runs/(writer/writer|gpt2/model)": "what was trained for two steps writes nothing usable",
     r"copyloom invert .*--engine ray": "tests/embeddings/test_ray_data.py runs it",
@@ -126,6 +128,13 @@ def files(tmp_path_factory: pytest.TempPathFactory, random_model: Callable[..., 
     log = [f"{'ab'[row % 2]},{int(row % 7 == 0)},0.5" for row in range(400)]
     (folder / "log.csv").write_text("\n".join(["text,reward,propensity", *log]))
     (folder / "events.jsonl").write_text('{"type": "reward", "event_id": "e1", "reward_id": "click", "value": 1}\n')
+    tests = [f"{start} {thing}{end}" for start in ("Feel the joy of this", "Made of steel, this", "Take the")
+             for thing in ("kettle", "mug", "lamp") for end in ("", "!", " with a lid", " for you")]  # fmt: skip
+    shown = [f'"{text}",{place % 5},1000,{20 + place}' for place, text in enumerate(tests)]
+    (folder / "tests.csv").write_text("\n".join(["text,test,impressions,clicks", *shown]))
+    for rater in ("anna", "bert"):
+        marks = [f"{sheet_id(text)},{1 + (place + len(rater)) % 7}" for place, text in enumerate(tests)]
+        (folder / f"ratings-{rater}.csv").write_text("\n".join(["id,emotional", *marks]))
     (folder / "target.csv").write_text("text,probability\na,0.8\nb,0.2\n")
     (folder / "mine.csv").write_text(
         "text,clicks\n" + "".join(f"{text} {number},{number}\n" for text in texts for number in range(4))
