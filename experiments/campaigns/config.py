@@ -240,7 +240,7 @@ class ProposerConfig(Strict):
     shortlist: PositiveInt = 8
     admit_every: PositiveInt = 2
     admit: PositiveInt = 8
-    shortfall: float = Field(1.0, ge=0)
+    shortfall: float = Field(1.25, ge=0)
     warm_up: PositiveInt = 448
     exploration: float = Field(0.5, ge=0)
     promote_at: float = Field(0.3, gt=0, le=1)
