@@ -68,9 +68,9 @@ class Product(Effect):
 
     @property
     def shift(self) -> float:
-        """Its click logit beside the mean product's."""
+        """Its click logit beside that of the base rate: Gaussian, of a mean at which exp(shift) is 1 on average."""
         rng = np.random.default_rng(uniforms(f"{self.seed}/product", 4).view(np.uint64))
-        return float(rng.normal() * self.config.logit_sd)
+        return float(rng.normal() * self.config.logit_sd - self.config.logit_sd**2 / 2)
 
     def mixture(self, snapshot: Snapshot, impressions: NDArray[np.int64]) -> Mixture:
         """Return one kind."""

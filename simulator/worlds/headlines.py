@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -32,7 +32,7 @@ class HeadlineTaste:
 
     Parameters
     ----------
-    axes : array of shape (HASHED, A)
+    axes : array of shape (H, A)
         From hashed words and letters to axes in which headlines differ most.
     mean, scale : arrays of shape (F,)
         Of the features: over the headlines their means are 0; the variances of the axes sum to 1, so do those of form.
@@ -43,6 +43,7 @@ class HeadlineTaste:
     facts : dict
         How many tests and headlines, the penalty chosen, and `explained`: the share of the true variance of the click
         logit within tests that words of other tests predict.
+    words : WordFeatures
     """
 
     axes: Array
@@ -51,12 +52,12 @@ class HeadlineTaste:
     weights: Array
     precision: Array
     facts: dict[str, float]
-    _words: WordFeatures = field(default_factory=lambda: WordFeatures(HASHED))
+    words: WordFeatures
 
     @classmethod
     def fit(
         cls, headlines: Sequence[str], tests: NDArray[np.int64], impressions: NDArray[np.int64],
-        clicks: NDArray[np.int64], groups: NDArray[np.int64] | None = None,
+        clicks: NDArray[np.int64], groups: NDArray[np.int64] | None = None, hashed: int = HASHED,
     ) -> HeadlineTaste:  # fmt: skip
         """Learn from tests.
 
@@ -69,6 +70,8 @@ class HeadlineTaste:
         impressions, clicks : array of shape (N,)
         groups : array of shape (n,), optional
             Tests of one number are never on both sides when penalties are tried; each alone unless given.
+        hashed : int
+            Numbers that words and letters are hashed to.
 
         Raises
         ------
@@ -80,10 +83,10 @@ class HeadlineTaste:
         if len(np.unique(groups)) < 2 * PARTS:
             raise InputError(f"{count} tests of headlines, of which {len(np.unique(groups))} share nothing, teach no "
                              f"taste; give {2 * PARTS} or more")  # fmt: skip
-        words = WordFeatures(HASHED)
-        hashed = words.sparse(headlines)
-        axes = _axes(hashed, min(AXES, len(headlines) - 1))
-        raw = np.concatenate([hashed @ axes, form(headlines)], axis=1)
+        words = WordFeatures(hashed)
+        counted = words.sparse(headlines)
+        axes = _axes(counted, min(AXES, len(headlines) - 1))
+        raw = np.concatenate([counted @ axes, form(headlines)], axis=1)
         mean, deviation, many = raw.mean(0), np.maximum(raw.std(0), 1e-9), axes.shape[1]
         formal = deviation[many:] * (len(deviation) - many) ** 0.5
         scale = np.concatenate([np.full(many, np.linalg.norm(deviation[:many])), formal])
@@ -103,7 +106,7 @@ class HeadlineTaste:
 
     def features(self, texts: Sequence[str]) -> Array:
         """Return the features of n texts, an array of shape (n, F); each text's depend on nothing but the text."""
-        raw = np.concatenate([self._words.sparse(texts) @ self.axes, form(texts)], axis=1)
+        raw = np.concatenate([self.words.sparse(texts) @ self.axes, form(texts)], axis=1)
         found: Array = (raw - self.mean) / self.scale
         return found
 
@@ -151,9 +154,9 @@ def within_variance(tests: NDArray[np.int64], logits: Array, noise: Array) -> fl
     return max(0.0, (float(weight @ rest**2) - freedom) / scale) if freedom else 0.0
 
 
-def _axes(hashed: csr_array, count: int) -> Array:
-    """Return the axes (HASHED, A) in which headlines differ most (Halko, Martinsson and Tropp 2011, algorithm 4.4)."""
-    found: Array = TruncatedSVD(count, n_iter=3, random_state=0).fit(hashed).components_.T
+def _axes(counted: csr_array, count: int) -> Array:
+    """Return the axes (H, A) in which headlines differ most (Halko, Martinsson and Tropp 2011, algorithm 4.4)."""
+    found: Array = TruncatedSVD(count, n_iter=3, random_state=0).fit(counted).components_.T
     return found
 
 

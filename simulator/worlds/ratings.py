@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ class Crowd:
     ----------
     users : array of shape (U, K)
         Each user's taste over K factors.
-    weights : array of shape (HASHED, K + 1)
+    weights : array of shape (H, K + 1)
         From hashed words of a text to the factors of what it is about, and to how much all like that.
     mean : array of shape (K + 1,)
         Of factors and liking over the items.
@@ -42,16 +42,17 @@ class Crowd:
         Users, items and ratings; `explained`: share of the variance of ratings that were left out that factors and
         biases explain; `text_explained`: share of the variance of the factors of items that were left out that their
         texts explain, weighted by ratings.
+    words : WordFeatures
     """
 
     users: Array
     weights: Array
     mean: Array
     facts: dict[str, float]
-    _words: WordFeatures = field(default_factory=lambda: WordFeatures(HASHED))
+    words: WordFeatures
 
     @classmethod
-    def fit(cls, users: Ids, items: Ids, ratings: Array, texts: Sequence[str]) -> Crowd:
+    def fit(cls, users: Ids, items: Ids, ratings: Array, texts: Sequence[str], hashed: int = HASHED) -> Crowd:
         """Learn tastes.
 
         Parameters
@@ -61,6 +62,8 @@ class Crowd:
         ratings : array of shape (R,)
         texts : sequence of str
             What is said of each item.
+        hashed : int
+            Numbers that words and letters are hashed to.
 
         Raises
         ------
@@ -78,7 +81,7 @@ class Crowd:
         rest = ratings[held] - _predicted(trial, users[held], items[held])
         explained = 1 - float((rest**2).mean() / ratings[held].var()) if held.any() else 0.0
         found = _factorised(users, items, ratings, len(texts))
-        words = WordFeatures(HASHED)
+        words = WordFeatures(hashed)
         rated = np.flatnonzero(counted)
         targets, weight = np.column_stack([found.items, found.item_bias])[rated], counted[rated] / (counted[rated] + 5)
         said = words([texts[item] for item in rated.tolist()])
@@ -89,7 +92,7 @@ class Crowd:
 
     def features(self, texts: Sequence[str]) -> Array:
         """Return the factors of what n texts are about, and how much all like that, (n, K + 1)."""
-        found: Array = self._words.sparse(texts) @ self.weights + self.mean
+        found: Array = self.words.sparse(texts) @ self.weights + self.mean
         return found
 
     def draw(self, rng: np.random.Generator, features: int, segments: int) -> tuple[Array, Array]:

@@ -85,6 +85,7 @@ def test_a_product_has_one_shift_in_all_campaigns_of_a_seed():
     assert shifts[7] == Product(config, 7).shift
     low, high = chi2.ppf([0.5e-4, 1 - 0.5e-4], 1999)
     assert low < shifts.var(ddof=1) * 1999 / 0.64 < high
+    assert np.exp(shifts).mean() == pytest.approx(1, abs=4.5 * (np.expm1(0.64) / 2000) ** 0.5)
     one = feed(5, product={"logit_sd": 0.8})
     np.testing.assert_allclose(logit(one.probabilities(TEXTS)) - logit(RATES), Product(config, 5).shift)
 
@@ -131,7 +132,7 @@ def test_what_joins_later_is_new_and_what_was_there_first_is_not():
     one.publish(snapshot(0, TEXTS[:2]))
     none = np.zeros((4, 2), np.int64)
     for number, expected in enumerate([0.5, 0.5 * 2**-0.5, 0.25], start=3):
-        shares, shift = effect.mixture(snapshot(number), none)
+        _, shift = effect.mixture(snapshot(number), none)
         np.testing.assert_allclose(shift[0, :, 0], [0, 0, expected, expected])
         one.publish(snapshot(number))
     np.testing.assert_allclose(one.probabilities(TEXTS), RATES)  # true rates are those without novelty

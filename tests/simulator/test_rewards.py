@@ -9,7 +9,9 @@ from scipy.stats import binomtest
 from simulator import Outcome, ShopperConfig, Shoppers, SimulatedFeed, Snapshot
 from simulator.rewards import WayBack
 
-SHOPPERS = Shoppers(np.zeros((2, 1)), np.array([-2.0, 0.0]), np.array([0.5, 0.5]), lambda texts: np.ones((len(texts), 1)))
+SHOPPERS = Shoppers(
+    np.zeros((2, 1)), np.array([-2.0, 0.0]), np.array([0.5, 0.5]), lambda texts: np.ones((len(texts), 1))
+)
 
 
 def snapshot(number, impressions=4000):
