@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from experiments.simulation.worlds import grammar_world, world_of
 from simulator import ClickModel, SimulatedFeed, Snapshot
 from simulator.click_model import ReadableModel, segment_names
 from simulator.worlds import World
+
+OWN_MODEL = "a click model of your own"
+"""The name of the world where settings name a click model; what can be read, and written, is its world's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +86,7 @@ def build(config: RunConfig, given: Given, ledger: Ledger, report: Report) -> Si
     library = first_drafts(config, given, writer)
     reference = reference_texts(given, library)
     world = world or world_of(config.world, writer.sentence_vectors, shop.reduce, reference, judge, given.texts)
+    world = world if config.click_model is None else replace(world, name=OWN_MODEL)
     shoppers = [_shoppers(config, world, seed) for seed in range(config.seeds)]
     feeds = [SimulatedFeed(shoppers[plan.seed], _feed_seed(config, plan.seed), config.shoppers) for plan in plans]
     for campaign, feed in zip(campaigns, feeds, strict=True):

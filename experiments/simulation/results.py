@@ -193,8 +193,13 @@ def _best_possible(study: Simulation, arms: Sequence[Played]) -> NDArray[np.floa
     return np.array([arm.feed.probabilities(texts).max(0) @ arm.feed.shares for arm in arms])
 
 
-def _regret(study: Simulation, arms: Sequence[Played], possible: NDArray[np.float64]) -> float:
-    """Return the mean number of expected clicks lost in a campaign against the best text that can be written."""
+def _regret(study: Simulation, arms: Sequence[Played], possible: NDArray[np.float64]) -> float | None:
+    """Return the mean number of expected clicks lost in a campaign against the best text that can be written.
+
+    None where tastes drift, as the best text does.
+    """
+    if any(arm.feed.drifts for arm in arms):
+        return None
     lost = [(best - _expected(arm)).sum() for arm, best in zip(arms, possible, strict=True)]
     return float(np.mean(lost) * study.config.impressions)
 

@@ -34,6 +34,8 @@ class HeadlineTaste:
     ----------
     axes : array of shape (H, A)
         From hashed words and letters to axes in which headlines differ most.
+    limits : pair of arrays of shape (F,)
+        Least and greatest values of the features over the headlines, beyond which they say nothing.
     mean, scale : arrays of shape (F,)
         Of the features: over the headlines their means are 0; the variances of the axes sum to 1, so do those of form.
     weights : array of shape (F,)
@@ -47,6 +49,7 @@ class HeadlineTaste:
     """
 
     axes: Array
+    limits: tuple[Array, Array]
     mean: Array
     scale: Array
     weights: Array
@@ -102,12 +105,12 @@ class HeadlineTaste:
         gained = weight @ wanted**2 - weight @ (wanted - predicted[penalty]) ** 2
         facts = {"tests": count, "headlines": len(headlines), "penalty": penalty, "within_test_sd": float(spread**0.5),
                  "explained": float(gained / weight.sum() / max(spread, 1e-12))}  # fmt: skip
-        return cls(axes, mean, scale, weights, precision, facts, words)
+        return cls(axes, (raw.min(0), raw.max(0)), mean, scale, weights, precision, facts, words)
 
     def features(self, texts: Sequence[str]) -> Array:
         """Return the features of n texts, an array of shape (n, F); each text's depend on nothing but the text."""
         raw = np.concatenate([self.words.sparse(texts) @ self.axes, form(texts)], axis=1)
-        found: Array = (raw - self.mean) / self.scale
+        found: Array = (np.clip(raw, *self.limits) - self.mean) / self.scale
         return found
 
     def draw(self, rng: np.random.Generator, features: int, segments: int) -> tuple[Array, Array]:

@@ -91,7 +91,8 @@ def calibrated(real: dict[str, float]) -> ShopperConfig:
 def measures(tests: NDArray[np.int64], impressions: NDArray[np.int64], clicks: NDArray[np.int64]) -> dict[str, float]:
     """Return the measures of tests by name, as `MEASURES` lists them.
 
-    Variances of logits are DerSimonian and Laird's (1986), those of rates moments less the binomial's variance.
+    The variance of logits within tests is DerSimonian and Laird's (1986); between tests, whose precision goes with their
+    level, and of rates, it is that of what was seen less that of the noise.
 
     Parameters
     ----------
@@ -104,7 +105,7 @@ def measures(tests: NDArray[np.int64], impressions: NDArray[np.int64], clicks: N
     weight = 1 / (noise + within)
     precision = np.bincount(tests, weight)
     levels = np.bincount(tests, weight * logits) / precision
-    between = within_variance(np.zeros(len(levels), np.int64), levels, 1 / precision)
+    between = max(float(levels.var(ddof=1) - (1 / precision).mean()), 0.0) if len(levels) > 1 else 0.0
     arms, rates = np.bincount(tests), clicks / impressions
     level = np.bincount(tests, rates) / arms
     chance = rates * (1 - rates) / np.maximum(impressions - 1, 1)
