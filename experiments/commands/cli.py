@@ -18,6 +18,7 @@ from embeddings.folders import check_output
 from experiments.commands import console
 from experiments.commands.adapter import train_adapter_command
 from experiments.commands.bandit import bench_bandits
+from experiments.commands.calibration import calibration, check_click_model
 from experiments.commands.catalogue import catalogue_app
 from experiments.commands.dataset import dataset_app
 from experiments.commands.document import document_app
@@ -63,6 +64,9 @@ _FROM_SOURCE = (
     "make install, then .venv/bin/copyloom with the same options"
 )
 """Said where `pyproject.toml` leaves the command's modules out of the wheel."""
+OwnModel = Annotated[
+    str | None, typer.Option("--click-model", help="Shoppers of your own: shoppers.py:ShortTexts, or module:Class.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Play a study anew that the run folder holds already.")]
 
 # torch's CPU kernels keep code for each of the last 1,024 shapes: a gigabyte in a long inversion. They read this once.
@@ -157,10 +161,12 @@ def quickstart(
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/quickstart, or runs/ and the file's name.")] = None,
     model: Writer = None,
     trust_remote_code: Trust = False,
+    click_model: OwnModel = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Run the main job: store texts, mix new ones, show them to simulated shoppers, learn, and report."""
+    asked |= {} if click_model is None else {"click_model": click_model}
     config = RunConfig.checked(**asked, reading=reading, model=writer_for(model), trust_remote_code=trust_remote_code)
     name = config.texts.stem if config.texts and config.texts.is_file() else "quickstart"
     _study(config, out or DEFAULT_OUT / name, as_json, force)
@@ -170,11 +176,13 @@ def quickstart(
 def simulate(
     config: Annotated[Path, typer.Option(help="YAML settings; runs/quickstart/config.yaml shows all of them.")],
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/ and the file's name unless given.")] = None,
+    click_model: OwnModel = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Run the study that a YAML file describes."""
-    _study(RunConfig.from_yaml(config), out or DEFAULT_OUT / config.stem, as_json, force)
+    changes = {} if click_model is None else {"click_model": click_model}
+    _study(RunConfig.from_yaml(config, **changes), out or DEFAULT_OUT / config.stem, as_json, force)
 
 
 @app.command()
@@ -203,6 +211,7 @@ app.command()(prior)
 app.command()(export)
 app.command()(compare)
 app.command()(read)
+app.command("check-click-model")(check_click_model)
 app.command()(steer)
 app.command()(serve)
 app.command()(feed)
@@ -294,6 +303,7 @@ def study_tiny(
 
 study_app.command()(headlines)
 study_app.command()(preferences)
+study_app.command()(calibration)
 study_app.command()(radius)
 study_app.command()(vectors)
 study_app.command()(transfer)

@@ -83,12 +83,12 @@ class Played:
     chances: Sequence[NDArray[np.float64]]
     by_segment: Sequence[NDArray[np.float64]] = ()
 
-    def true_rates(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return the true CTR of each text, an array of shape (n,)."""
-        return self.feed.true_rates(texts)
+    def true_rates(self, texts: Sequence[str], snapshot: int | None = None) -> NDArray[np.float64]:
+        """Return the true CTR of each text, an array of shape (n,): as of a snapshot, the last unless given."""
+        return self.feed.true_rates(texts, snapshot)
 
     def readable(self, texts: Sequence[str]) -> NDArray[np.bool_]:
         """Return which texts (n,) can be read; all where nothing says otherwise."""
-        judge = self.feed.shoppers.readable
+        judge = getattr(self.feed.shoppers, "readable", None)
         found: NDArray[np.bool_] = np.ones(len(texts), bool) if judge is None else judge(texts) >= READABLE
         return found

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from copyloom import Report
+from copyloom import InputError, Report
 from embeddings.summary import SummaryEmbedding
 from experiments import loop
 from experiments.campaigns.campaign import Campaign
@@ -18,8 +18,13 @@ from experiments.campaigns.ledger import Ledger
 from experiments.campaigns.workshop import Workshop, first_drafts, hired, reference_texts
 from experiments.simulation.arms import OPEN, SATURATED, Arm
 from experiments.simulation.config import RunConfig
-from experiments.simulation.worlds import World, embedding_world, grammar_world
-from simulator import Shoppers, SimulatedFeed, draw_shoppers
+from experiments.simulation.worlds import grammar_world, world_of
+from simulator import ClickModel, SimulatedFeed, Snapshot
+from simulator.click_model import ReadableModel, segment_names
+from simulator.worlds import World
+
+OWN_MODEL = "a click model of your own"
+"""The name of the world where settings name a click model; what can be read, and written, is its world's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,17 +78,20 @@ def build(config: RunConfig, given: Given, ledger: Ledger, report: Report) -> Si
     config, writer = hired(config, given, ledger.engine, report)
     space, composer = writer.space, writer.space.writer.composer
     judge = composer.reference if composer else space.critic or space.model
-    told = given.subject is not None and config.texts is None  # the grammar knows all that can be said
-    world = grammar_world(given.subject, judge, given.texts) if told and given.subject else None
+    world = grammar_world(given.subject, judge, given.texts) if _told(config, given) and given.subject else None
 
     plans = _plans(config, given, world)
     campaigns = [Campaign(plan.name(config), (config.seed, plan.seed)) for plan in plans]
     shop = loop.opened(config, given, writer, campaigns, [plan.opening for plan in plans], ledger, report)
     library = first_drafts(config, given, writer)
     reference = reference_texts(given, library)
-    world = world or embedding_world(writer.sentence_vectors, reference, judge, given.texts)
+    world = world or world_of(config.world, writer.sentence_vectors, shop.reduce, reference, judge, given.texts)
+    world = world if config.click_model is None else replace(world, name=OWN_MODEL)
     shoppers = [_shoppers(config, world, seed) for seed in range(config.seeds)]
-    feeds = [SimulatedFeed(shoppers[plan.seed], config.seed * 1_000_003 + plan.seed) for plan in plans]
+    feeds = [SimulatedFeed(shoppers[plan.seed], _feed_seed(config, plan.seed), config.shoppers) for plan in plans]
+    for campaign, feed in zip(campaigns, feeds, strict=True):
+        if feed.remembers:
+            feed.recall(_shown(campaign))
     arms = [Arm(campaign, feed, plan.seed, plan.world)
             for campaign, feed, plan in zip(campaigns, feeds, plans, strict=True)]  # fmt: skip
     return Simulation(config, given, shop, world, arms, library)
@@ -108,13 +116,15 @@ def _plans(config: RunConfig, given: Given, world: World | None) -> list[_Plan]:
 
     Where the grammar knows all that can be said, some arms begin with the best of it: there mixing cannot help.
     """
-    segments = tuple(f"segment {number + 1}" for number in range(len(config.shoppers.segment_shares)))
+    own = config.click_model and config.click_model.made(_feed_seed(config, 0))
+    segments = segment_names(own, len(config.shoppers.segment_shares))
     common = {"parents": tuple(given.texts), "segments": segments}
     found = []
     for seed in range(config.seeds):
         slates = {OPEN: tuple(given.own)}
         if world is not None:
-            rates = _shoppers(config, world, seed).click_probability(world.writable)
+            shoppers = _shoppers(config, world, seed)
+            rates = shoppers.segment_probabilities(world.writable) @ shoppers.shares
             slates[SATURATED] = tuple(dict.fromkeys([*given.own, world.writable[int(rates.argmax())]]))
         for (kind, slate), mixing in itertools.product(slates.items(), (True, False)):
             opening = Opened(slate=slate, mixing=mixing, policy=config.policy, **common)
@@ -124,7 +134,35 @@ def _plans(config: RunConfig, given: Given, world: World | None) -> list[_Plan]:
     return found
 
 
-def _shoppers(config: RunConfig, world: World, seed: int) -> Shoppers:
+def _told(config: RunConfig, given: Given) -> bool:
+    """Say whether shoppers live in the grammar's world: unless settings name one, where it knows all that can be said.
+
+    Raises
+    ------
+    InputError
+        If settings name it and there is no subject.
+    """
+    if config.world is None:
+        return given.subject is not None and config.texts is None
+    if config.world.name == "grammar" and given.subject is None:
+        raise InputError("the world grammar is about a subject; give one (subject), or another world")
+    return config.world.name == "grammar"
+
+
+def _shoppers(config: RunConfig, world: World, seed: int) -> ClickModel:
     """Return the shoppers of one seed."""
-    rng = np.random.default_rng([config.seed, seed])
-    return draw_shoppers(config.shoppers, world.features, world.reference, rng, world.readable)
+    if config.click_model is None:
+        return world.shoppers(config.shoppers, np.random.default_rng([config.seed, seed]))
+    own = config.click_model.made(_feed_seed(config, seed))
+    return ReadableModel(own, world.readable) if config.click_model.readable else own
+
+
+def _feed_seed(config: RunConfig, seed: int) -> int:
+    return config.seed * 1_000_003 + seed
+
+
+def _shown(campaign: Campaign) -> list[Snapshot]:
+    """Return the snapshots of a campaign so far, as its feed was given them."""
+    state = campaign.state
+    return [Snapshot(one.snapshot, state.slate[: len(one.probabilities)], np.array(one.probabilities), one.impressions,
+                     np.array(one.by_segment) if one.by_segment else None) for one in state.snapshots]  # fmt: skip

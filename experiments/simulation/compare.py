@@ -15,7 +15,7 @@ from experiments.simulation.arms import OPEN
 from experiments.simulation.results import last_share, student_interval
 from experiments.simulation.runs import finished, true_campaigns
 
-_SAME_SHOPPERS = ("seed", "shoppers", "texts", "subject", "own", "column")
+_SAME_SHOPPERS = ("seed", "shoppers", "world", "click_model", "texts", "subject", "own", "column")
 """Settings that must be alike so that a seed's shoppers are the same ones."""
 _WRITES_FIRST = ("rules", "inversion", "device", "proposer.warm_up", "proposer.effort")
 """Settings that change what is written before the first impression."""

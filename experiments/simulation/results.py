@@ -146,12 +146,16 @@ def _policies(study: Simulation, main: NDArray[np.float64]) -> list[dict[str, An
 def _expected(arm: Played) -> NDArray[np.float64]:
     """Return the expected CTR of what each snapshot showed (rounds,); a text that cannot be read counts as no click."""
     can = arm.readable(arm.texts)
+    rounds = len(arm.chances)
+    moments = range(rounds) if arm.feed.drifts else [0] * rounds
     if not arm.by_segment:
-        rates = np.where(can, arm.true_rates(arm.texts), 0.0)
-        return np.array([float(shown @ rates[: len(shown)]) for shown in arm.chances])
-    each = np.where(can[:, None], arm.feed.probabilities(arm.texts), 0.0).T  # (G, N)
-    shares = arm.feed.shoppers.shares
-    return np.array([float(shares @ (shown * each[:, : shown.shape[1]]).sum(1)) for shown in arm.by_segment])
+        rates = {moment: np.where(can, arm.true_rates(arm.texts, moment), 0.0) for moment in set(moments)}
+        return np.array([float(chances @ rates[moment][: len(chances)])
+                         for chances, moment in zip(arm.chances, moments, strict=True)])  # fmt: skip
+    each = {moment: np.where(can[:, None], arm.feed.probabilities(arm.texts, moment), 0.0).T  # (G, N)
+            for moment in set(moments)}  # fmt: skip
+    return np.array([float(arm.feed.shares @ (chances * each[moment][:, : chances.shape[1]]).sum(1))
+                     for chances, moment in zip(arm.by_segment, moments, strict=True)])  # fmt: skip
 
 
 def _last(arms: Sequence[Played]) -> NDArray[np.float64]:
@@ -186,11 +190,16 @@ def _best_possible(study: Simulation, arms: Sequence[Played]) -> NDArray[np.floa
         return None
     if study.config.policy.segments is None:
         return np.array([arm.true_rates(texts).max() for arm in arms])
-    return np.array([arm.feed.probabilities(texts).max(0) @ arm.feed.shoppers.shares for arm in arms])
+    return np.array([arm.feed.probabilities(texts).max(0) @ arm.feed.shares for arm in arms])
 
 
-def _regret(study: Simulation, arms: Sequence[Played], possible: NDArray[np.float64]) -> float:
-    """Return the mean number of expected clicks lost in a campaign against the best text that can be written."""
+def _regret(study: Simulation, arms: Sequence[Played], possible: NDArray[np.float64]) -> float | None:
+    """Return the mean number of expected clicks lost in a campaign against the best text that can be written.
+
+    None where tastes drift, as the best text does.
+    """
+    if any(arm.feed.drifts for arm in arms):
+        return None
     lost = [(best - _expected(arm)).sum() for arm, best in zip(arms, possible, strict=True)]
     return float(np.mean(lost) * study.config.impressions)
 

@@ -14,7 +14,7 @@ from embeddings.space import Space
 from experiments.campaigns.config import PriorConfig, ProposerConfig
 from experiments.campaigns.events import Draft
 from experiments.campaigns.given import given_texts
-from experiments.simulation.worlds import World, grammar_world
+from experiments.simulation.worlds import grammar_world
 from experiments.storefront.config import SlotConfig
 from experiments.storefront.verify import verify
 from experiments.studies.storefront.crowd import Crowd
@@ -22,6 +22,7 @@ from experiments.studies.storefront.shop import open_shop
 from generator.readability import READABLE
 from simulator import Shoppers, draw_shoppers
 from simulator.config import ShopperConfig
+from simulator.worlds import World
 
 BASE_RATE = 0.08
 """Four times that of the offline study, whose campaigns have five times the impressions: nearly as much is learned."""

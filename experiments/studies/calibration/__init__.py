@@ -1,0 +1,1 @@
+"""Whether simulated shoppers are like the readers of real tests."""
