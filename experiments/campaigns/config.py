@@ -235,7 +235,7 @@ class ProposerConfig(Strict):
         from a probability of 0.4 to be printed: a study needs something to try. Of each mixture, up to eight texts.
     """
 
-    every: PositiveInt = 3
+    every: PositiveInt = 6
     until: float = Field(0.7, gt=0, le=1)
     shortlist: PositiveInt = 8
     admit_every: PositiveInt = 2

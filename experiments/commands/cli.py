@@ -54,6 +54,7 @@ from experiments.commands.settings import takes
 from experiments.commands.shop_study import study_storefront
 from experiments.commands.steering import steer, steering, styles
 from experiments.commands.storefront import brand_app, keys_app, serve, slots_app, work
+from experiments.commands.uplift import uplift
 from experiments.commands.writer import train_editor_command, train_writer_command
 from experiments.simulation.config import RunConfig
 from generator.threads import choose_threads
@@ -302,6 +303,7 @@ def study_tiny(
 
 
 study_app.command()(headlines)
+study_app.command()(uplift)
 study_app.command()(preferences)
 study_app.command()(calibration)
 study_app.command()(radius)

@@ -1,0 +1,59 @@
+"""``copyloom study uplift``: does mixing beat picking, in drawn worlds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from embeddings.folders import check_output
+from experiments.commands import console
+from experiments.commands.options import Json
+from experiments.commands.settings import takes
+from experiments.studies.uplift.settings import UpliftStudy
+
+QUICK = {"worlds": ("grammar",), "impressions": (10_000,), "subjects": 2, "seeds": 4, "rounds": 10, "warm_up": 64}
+
+
+@takes(UpliftStudy, "subjects", "seeds", "rounds", "base_rate", "model", "seed", "warm_up")
+def uplift(
+    world: Annotated[
+        list[str] | None, typer.Option(help="grammar, sentence-space, unseen-space or words; once for each.")
+    ] = None,
+    impressions: Annotated[
+        list[int] | None, typer.Option(help="Of a campaign; give the option once for each level of traffic.")
+    ] = None,
+    pool: Annotated[list[int] | None, typer.Option(help="Stored texts; once for each size.")] = None,
+    folder: Annotated[
+        Path, typer.Option("--folder", help="Where what was played is kept: a stopped study goes on.")
+    ] = Path("runs/study-uplift"),
+    quick: Annotated[bool, typer.Option("--quick", help="Four small campaigns, to see that all works.")] = False,
+    *,
+    asked: dict[str, Any],
+    as_json: Json = False,
+) -> None:
+    """Measure what mixing brings against the same bandit on stored texts alone, and costs where it cannot help."""
+    from experiments.studies.uplift.study import measure
+
+    check_output(folder / "study.json")
+    many = {"worlds": world, "impressions": impressions, "pools": pool}
+    given = {name: tuple(values) for name, values in many.items() if values}
+    settings = UpliftStudy(**({**QUICK, **asked, **given} if quick else {**asked, **given}))
+    with console.progress() as report:
+        found = measure(settings, folder / "quick" if quick else folder, report)
+    console.deliver(found, _show, as_json, folder / "study.json")
+
+
+def _show(found: Mapping[str, Any]) -> None:
+    from experiments.studies.uplift.study import CAPTION, COLUMNS, in_words
+
+    console.table(CAPTION, COLUMNS, [in_words(group) for group in found["groups"]])
+    for group in found["groups"]:
+        console.out.print(
+            f"{group['world']}: {group['ctr_mix']:.2%} with mixing, {group['ctr_stored']:.2%} without; stored texts: "
+            f"{group['ctr_uniform']:.2%} all alike, {group['ctr_best_stored']:.2%} the best. "
+            f"{group['texts_written']:.0f} texts written, {group['refused_share']:.0%} refused, "
+            f"{group['unreadable_share']:.1%} of impressions unreadable."
+        )
