@@ -2,7 +2,8 @@
 
 What is to be told follows from the ledger, so nothing is lost when a worker dies: each round looks what holds now that
 no message was made of. A message waits in its table until the target took it; it is signed as Standard Webhooks has it,
-has the same ``webhook-id`` each time, and may come twice.
+and has the same ``webhook-id`` each time. Of several workers one sends it: the others see that it is not due before the
+sender's lease is over. So it comes once, but for a worker that dies, or is stopped for longer, while it sends.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from experiments.storefront.tables import AuditRow, MessageRow, TargetRow
 
 RETRY_SECONDS = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """After each try that failed; then a message is given up (the schedule that Standard Webhooks proposes)."""
+LEASE_SECONDS = 300
+"""How long a worker that sends a message keeps it from the others; after that they take it for dead."""
 _TIMEOUT_SECONDS = 15
 _AT_ONCE = 50
 _log = logging.getLogger(__name__)
@@ -193,12 +196,21 @@ class Outbox:
             query = query.where(MessageRow.due_at <= self.clock()).order_by(MessageRow.due_at, MessageRow.id)
             due = connection.execute(query.limit(_AT_ONCE)).all()
         for message in due:
+            until = self.clock() + timedelta(seconds=LEASE_SECONDS)
+            if not self._claimed(message, until):
+                continue
             answer = self._answer(target, message)
-            self._note(target, message, answer)
+            self._note(target, message, answer, until)
             taken += answer == "taken"
             if answer != "taken":
                 break  # the others wait for the next round: the target may be down
         return taken
+
+    def _claimed(self, message: Any, until: datetime) -> bool:
+        """Say whether a message is this worker's to send until then; not where another was first."""
+        mine = (MessageRow.id == message.id, MessageRow.due_at == message.due_at)
+        with writing(self.engine) as connection:
+            return bool(connection.execute(update(MessageRow).where(*mine).values(due_at=until)).rowcount)
 
     def _answer(self, target: Any, message: Any) -> str:
         """Return "taken", or why a message was not."""
@@ -211,7 +223,8 @@ class Outbox:
             return f"no answer: {error}"[:500]
         return "taken" if 200 <= status < 300 else f"status {status}"
 
-    def _note(self, target: Any, message: Any, answer: str) -> None:
+    def _note(self, target: Any, message: Any, answer: str, until: datetime) -> None:
+        """Write down what became of a message; but no failure where another worker took it over meanwhile."""
         wait = RETRY_SECONDS[message.tries] if message.tries < len(RETRY_SECONDS) else None
         due_at = None if answer == "taken" or wait is None else self.clock() + timedelta(seconds=wait)
         if answer != "taken":
@@ -219,7 +232,8 @@ class Outbox:
                          f"tried again in {wait} s" if wait else "given up")  # fmt: skip
         with writing(self.engine) as connection:
             done = {"due_at": due_at, "answer": answer, "tries": message.tries + 1}
-            connection.execute(update(MessageRow).where(MessageRow.id == message.id).values(done))
+            mine = update(MessageRow).where(MessageRow.id == message.id).values(done)
+            connection.execute(mine if answer == "taken" else mine.where(MessageRow.due_at == until))
             if answer == "status 410":  # Gone: it wants no more
                 mine = (TargetRow.tenant == target.tenant, TargetRow.name == target.name)
                 connection.execute(update(TargetRow).where(*mine).values(ended_at=self.clock()))

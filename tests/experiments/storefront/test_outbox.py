@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from copyloom import InputError
 from experiments.commands.cli import app as command_line
-from experiments.storefront.outbox import GUARD, RETRY_SECONDS, Outbox, add, drop, targets
+from experiments.storefront.outbox import GUARD, LEASE_SECONDS, RETRY_SECONDS, Outbox, add, drop, targets
 from experiments.storefront.slots import MissingError, switch
 
 NEW = "Boots with a heart."
@@ -112,12 +112,48 @@ def test_what_is_not_taken_comes_again_under_the_same_id(shop, receiver, sent, c
     assert targets(shop.engine, "default")[0].sent == 1
 
 
-def test_a_worker_that_died_before_it_noted_the_answer_sends_it_again(shop, receiver, sent, monkeypatch):
+def test_of_two_workers_one_sends_a_message(make_shop, database, clock):
+    shop = make_shop(database)
+    add(shop.engine, "default", "crm", "https://crm.example/copyloom", "tests", clock)
+    write(shop)
+    slots = shop.app.state.service.slots
+    slots.refresh()
+    told = []
+
+    def post(url, body, headers):
+        told.append(headers["webhook-id"])
+        if len(told) == 1:
+            assert Outbox(shop.engine, slots, clock, post).round() == 0  # another one, while the first sends
+        return 204
+
+    assert Outbox(shop.engine, slots, clock, post).round() == 1
+    assert len(told) == 1
+
+
+def test_who_was_taken_for_dead_puts_off_nothing_of_the_one_who_took_over(shop, clock):
+    add(shop.engine, "default", "crm", "https://crm.example/copyloom", "tests", clock)
+    write(shop)
+    slots = shop.app.state.service.slots
+    slots.refresh()
+
+    def slow(*_):
+        clock.turn(LEASE_SECONDS)
+        assert Outbox(shop.engine, slots, clock, lambda *_: 204).round() == 1
+        return 500
+
+    assert Outbox(shop.engine, slots, clock, slow).round() == 0
+    (target,) = targets(shop.engine, "default")
+    assert (target.sent, target.due, target.given_up) == (1, 0, 0)
+
+
+def test_a_worker_that_died_before_it_noted_the_answer_sends_it_again(shop, receiver, sent, clock, monkeypatch):
     write(shop)
     with monkeypatch.context() as patch:
         patch.setattr(Outbox, "_note", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             sent()
+    assert sent() == 0  # another worker may be sending it
+    clock.turn(LEASE_SECONDS)
     assert sent() == 1
     assert receiver.heard[0] == receiver.heard[1]
 
