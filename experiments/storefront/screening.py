@@ -62,7 +62,8 @@ def screen(engine: Engine, slots: Slots, slot: Slot, clock: Clock = now) -> list
 
     Of those that break them and may be shown, it takes from the page those that are live, and back the approvals of
     those that are not live yet, if the rules say so (`when_broken`). That is done once: whoever resumes or approves
-    one afterwards, for a reason, has the last word.
+    one afterwards, for a reason, has the last word. A text that was left, as nothing else would have been shown, is
+    looked at again: it is taken from the page once something else may stand there.
     """
     if not slot.brand_version:
         return []
@@ -71,7 +72,7 @@ def screen(engine: Engine, slots: Slots, slot: Slot, clock: Clock = now) -> list
     ledger.resume([campaign])
     state = campaign.state
     with reading(engine) as connection:
-        mine = (ScreeningRow.slot_id == slot.id, ScreeningRow.version == slot.brand_version)
+        mine = (ScreeningRow.slot_id == slot.id, ScreeningRow.version == slot.brand_version, ScreeningRow.did != "left")
         known = set(connection.scalars(select(ScreeningRow.text_id).where(*mine)))
     fresh = [one for one in review.texts(state) if text_id(one.text) not in known and one.state != "retired"]
     found = _judged(slot, state, fresh)

@@ -99,7 +99,7 @@ class Worker:
         self._feeds: dict[str, StorefrontFeed] = {}
         self._tallies = Tallies()
         self.watch: ClockWatch | None = None
-        self._screened: dict[int, tuple[int, int]] = {}
+        self._screened: dict[int, tuple[int, int, tuple[str, ...]]] = {}
         self._read_until: dict[int, tuple[int, int]] = {}
 
     def run(self, every: float, stop: threading.Event) -> None:
@@ -174,7 +174,7 @@ class Worker:
 
     def _screen(self, slot: Slot) -> None:
         """Hold the texts of a slot to the brand rules that hold now, where rules or texts are new."""
-        known = slot.brand_version, len(slot.state.drafts)
+        known = slot.brand_version, len(slot.state.drafts), tuple(slot.state.shown)
         if self._screened.get(slot.id) == known:
             return
         try:

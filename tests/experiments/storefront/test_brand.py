@@ -123,6 +123,39 @@ def test_rules_that_only_tell_change_nothing_and_the_last_text_stays(tmp_path, c
     engine.dispose()
 
 
+def test_what_was_left_goes_once_something_else_may_be_shown(database, clock):
+    engine, slots = opened(database, clock)
+    set_book(engine, "default", BrandBook(required=["Northpeak"]), "anna", "our name", clock=clock)
+    screen_all(engine, slots, "default", clock)
+    worker = Worker(engine, clock=clock, write=False)
+    worker.round()
+    slots.refresh()
+    assert states(slots) == {WARM: "live", DRY: "paused", LAST: "paused"}
+    review.decide(engine, slots, "default", "hero", "resume", [DRY], "bert", "it stays for now", clock)
+    worker.round()
+    slots.refresh()
+    assert states(slots) == {WARM: "paused", DRY: "live", LAST: "paused"}
+    assert [what for by, what, subject in audited(engine) if by == BRAND and subject.endswith(WARM)] == [
+        "breaks the rules, and stays: nothing else may be shown", "pause"
+    ]  # fmt: skip
+    review.decide(engine, slots, "default", "hero", "resume", [WARM], "bert", "it is our slogan", clock)
+    worker.round()
+    slots.refresh()
+    assert states(slots)[WARM] == "live"  # a person has the last word
+    assert verify(engine) == []
+    engine.dispose()
+
+
+def test_what_was_left_is_held_to_rules_that_are_newer(tmp_path, clock):
+    engine, slots = opened(str(tmp_path / "shop.db"), clock)
+    set_book(engine, "default", BrandBook(required=["Northpeak"]), "anna", "our name", clock=clock)
+    screen_all(engine, slots, "default", clock)
+    review.decide(engine, slots, "default", "hero", "resume", [DRY], "bert", "it stays for now", clock)
+    set_book(engine, "default", BrandBook(banned=["days"]), "anna", "days are none", clock=clock)
+    assert {one.text: one.did for one in screen_all(engine, slots, "default", clock)} == {WARM: "paused"}
+    engine.dispose()
+
+
 def test_the_worker_screens_where_whoever_set_the_rules_died(tmp_path, clock):
     engine, slots = opened(str(tmp_path / "shop.db"), clock)
     wrote(engine, slots, NEW)
