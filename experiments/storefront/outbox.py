@@ -1,4 +1,4 @@
-"""Tells other systems what happens: texts that wait and are approved, slots that a guardrail turned off.
+"""Tells other systems what happens: texts that wait and are approved, and what guardrail and brand rules turned off.
 
 What is to be told follows from the ledger, so nothing is lost when a worker dies: each round looks what holds now that
 no message was made of. A message waits in its table until the target took it; it is signed as Standard Webhooks has it,
@@ -30,7 +30,7 @@ from embeddings.database import matching, reading, text_id, writing
 from experiments.storefront import review
 from experiments.storefront.intake.webhooks import PREFIX, signature
 from experiments.storefront.journal import Clock, insert_new, now
-from experiments.storefront.names import GUARD
+from experiments.storefront.names import BRAND, GUARD
 from experiments.storefront.slots import MissingError, Slots, audit
 from experiments.storefront.tables import AuditRow, MessageRow, TargetRow
 
@@ -260,8 +260,15 @@ def _happened(connection: Connection, slots: Slots, tenant: str) -> Iterator[tup
                 yield "text.waiting", f"{slot.name}/{data['text_id']}", data
             elif slot.state.reviews.get(draft.text):
                 yield "text.approved", f"{slot.name}/{data['text_id']}", data
-    query = select(AuditRow.id, AuditRow.subject, AuditRow.reason).where(
-        AuditRow.tenant == tenant, AuditRow.by == GUARD
-    )
+    columns = AuditRow.id, AuditRow.by, AuditRow.what, AuditRow.subject, AuditRow.reason
+    query = select(*columns).where(AuditRow.tenant == tenant, AuditRow.by.in_((GUARD, BRAND)))
     for row in connection.execute(query.order_by(AuditRow.id)):
-        yield "slot.paused", str(row.id), {"slot": row.subject, "reason": row.reason}
+        name, _, text = row.subject.partition(": ")  # no name of a slot has a colon
+        if row.by == GUARD:
+            yield "slot.paused", str(row.id), {"slot": name, "reason": row.reason}
+        elif row.what in _BY_BRAND:
+            data = {"slot": name, "text_id": text_id(text), "text": text, "reason": row.reason}
+            yield _BY_BRAND[row.what], str(row.id), data
+
+
+_BY_BRAND = {"pause": "text.paused", "reject": "text.rejected"}

@@ -12,6 +12,7 @@ from standardwebhooks import Webhook
 from typer.testing import CliRunner
 
 from copyloom import InputError
+from embeddings.database import text_id
 from experiments.commands.cli import app as command_line
 from experiments.storefront.outbox import GUARD, LEASE_SECONDS, RETRY_SECONDS, Outbox, add, drop, targets
 from experiments.storefront.slots import MissingError, switch
@@ -91,6 +92,23 @@ def test_a_slot_that_a_guardrail_turned_off_is_told(shop, receiver, sent):
     assert sent() == 1
     assert receiver.heard[0][1]["type"] == "slot.paused"
     assert receiver.heard[0][1]["data"] == {"slot": "hero", "reason": "fewer clicks than the holdout"}
+
+
+def test_what_new_brand_rules_take_from_the_page_is_told(shop, receiver, sent):
+    number = write(shop)
+    body = {"slot": "hero", "reason": "fine"}
+    shop.client.post(f"/v1/texts/{number}/approve", json=body, headers=shop.key(name="bea"))
+    sent()
+    receiver.heard.clear()
+    rules = {"rules": {"banned": ["days", "heart"]}, "reason": "neither"}
+    shop.client.put("/v1/brand", json=rules, headers=shop.key(name="anna") | {"If-Match": '"0"'})
+    assert [sent(), sent()] == [2, 0]
+    told = {one["type"]: one["data"] for _, one in receiver.heard}
+    live, why = "Warm boots for cold days.", "version 1: the brand bans"
+    assert told == {
+        "text.paused": {"slot": "hero", "text_id": text_id(live), "text": live, "reason": f"{why} 'days'"},
+        "text.rejected": {"slot": "hero", "text_id": number, "text": NEW, "reason": f"{why} 'heart'"},
+    }
 
 
 @pytest.mark.parametrize("status", [500, 302, 404, None])
