@@ -39,6 +39,7 @@ def _one_line(text: str) -> str:
 
 Words = Annotated[str, Field(max_length=500), AfterValidator(_one_line)]
 """A word, or some in a row; ``*`` at its end stands for any ending."""
+_SlotName = Annotated[str, Field(max_length=63)]
 _MANY, _LONGEST = 500, 100_000
 
 
@@ -143,7 +144,7 @@ class Rules(_Part):
 
     banned: Annotated[tuple[Words, ...], Field(max_length=_MANY)] = ()
     patterns: Annotated[tuple[Pattern, ...], Field(max_length=100)] = ()
-    claims: tuple[ClaimKind, ...] = ()
+    claims: Annotated[tuple[ClaimKind, ...], Field(max_length=_MANY)] = ()
     required: Annotated[
         tuple[Words | Annotated[tuple[Words, ...], Field(min_length=1, max_length=100)], ...], Field(max_length=100)
     ] = ()
@@ -177,7 +178,7 @@ class BrandBook(Rules):
         What becomes of texts that break rules which are new: ``pause`` those that are shown, and take back approvals of
         those that are not shown yet; or only ``tell``.
     slots : mapping of str to mapping
-        Some of ``banned, patterns, claims, required, length`` for a slot by its name.
+        Some of ``banned, patterns, claims, required, length`` for a slot by its name; of 500 slots at most.
 
     Examples
     --------
@@ -188,7 +189,7 @@ class BrandBook(Rules):
 
     tone: Tone = Tone()
     when_broken: Literal["pause", "tell"] = "pause"
-    slots: dict[str, Rules] = Field(default_factory=dict)
+    slots: Annotated[dict[_SlotName, Rules], Field(max_length=_MANY)] = Field(default_factory=dict)
 
     @classmethod
     def from_yaml(cls, path: Path) -> Self:
