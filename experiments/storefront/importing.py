@@ -225,7 +225,8 @@ def _open_with(
         )
     given = list(texts.about)
     past = () if config.prior.text_prior is None else read_past(config.prior.text_prior.past)
-    settled = config.model_copy(update={"rules": config.rules or BrandRules.like(given)})
+    none = config.proposer.model_copy(update={"warm_up": 0})  # mixtures of two products' texts, which no page shows
+    settled = config.model_copy(update={"rules": config.rules or BrandRules.like(given), "proposer": none})
     found: list[Imported] = []
 
     def also(connection: Connection, slot_id: int) -> None:

@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine
@@ -235,9 +235,10 @@ class Worker:
         some = [campaign]
         with span("learn"):
             belief = phases.learn(shop, some)
-        if shop.proposes(campaign.state):
+        mixing = _to_mix(slot, campaign)
+        if shop.proposes(mixing.state) and len(mixing.state.parents) > 1:
             with span("propose"), self.ledger.step(some, shop.writer.keep) as record:
-                record(phases.propose(shop, some, belief))
+                record(phases.propose(shop, [mixing], belief))
         if slot.settings.auto_approve and shop.admits(campaign.state):
             unsaid = [text for text in _unsaid(campaign.state) if not slot.rules.refusals(text)]
             (best,) = phases.most_promising(shop, some, [unsaid], belief)
@@ -289,6 +290,15 @@ class Worker:
         campaign = self.slots.campaign(slot)
         with contextlib.suppress(Exception):  # the next round says what is wrong
             self.ledger.resume([campaign])
+
+
+def _to_mix(slot: Slot, campaign: Campaign) -> Campaign:
+    """Return a campaign without those parents that a catalogue's products have: no page shows a mixture of two such."""
+    if slot.has_subject or not slot.about:
+        return campaign
+    state = campaign.state
+    parents = tuple(text for text in state.parents if not slot.products_of(text, state))
+    return replace(campaign, state=replace(state, parents=parents))
 
 
 def _unsaid(state: State) -> list[str]:
