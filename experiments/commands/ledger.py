@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from experiments.commands import console
-from experiments.commands.options import Commands, Json
-from experiments.commands.storefront import Shop
+from experiments.commands.options import Commands, Json, Shop
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -232,8 +232,8 @@ class Outbox:
                          f"tried again in {wait} s" if wait else "given up")  # fmt: skip
         with writing(self.engine) as connection:
             done = {"due_at": due_at, "answer": answer, "tries": message.tries + 1}
-            mine = update(MessageRow).where(MessageRow.id == message.id).values(done)
-            connection.execute(mine if answer == "taken" else mine.where(MessageRow.due_at == until))
+            noted = update(MessageRow).where(MessageRow.id == message.id).values(done)
+            connection.execute(noted if answer == "taken" else noted.where(MessageRow.due_at == until))
             if answer == "status 410":  # Gone: it wants no more
                 mine = (TargetRow.tenant == target.tenant, TargetRow.name == target.name)
                 connection.execute(update(TargetRow).where(*mine).values(ended_at=self.clock()))

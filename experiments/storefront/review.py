@@ -162,8 +162,10 @@ def check_room(state: State, fresh: int) -> None:
     """Raise `InputError` if a slot would have more texts, shown and waiting, than it can."""
     many = len(state.shown) + len(waiting(state)) + fresh
     if fresh and many > MAX_TEXTS:
-        raise InputError(f"the slot would have {many:,} texts, shown and waiting, and takes {MAX_TEXTS} at most; reject "
-                         "or retire some, or give fewer (a catalogue's by --product, other rows by --where)")  # fmt: skip
+        raise InputError(
+            f"the slot would have {many:,} texts, shown and waiting, and takes {MAX_TEXTS} at most; reject or retire "
+            "some, or give fewer (a catalogue's by --product, other rows by --where)"
+        )
 
 
 def _record(engine, slots, tenant, name, happen, action, which, by, reason, clock):  # type: ignore[no-untyped-def]

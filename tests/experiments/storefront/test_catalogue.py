@@ -273,8 +273,8 @@ def test_the_worker_of_a_catalogue_learns_and_writes_nothing(tmp_path: Path, clo
         slot = worker.slots.get("default", "hero")
         with writing(engine) as connection:
             questions = [Question(f"e{number}") for number in range(first, first + 10)]
-            record(connection, [Decide(slot, one, slot.choose(one)) for one in questions], lambda _: slot.settings,
-                   clock())  # fmt: skip
+            asked = [Decide(slot, one, slot.choose(one)) for one in questions]
+            record(connection, asked, worker.slots.settings, clock())
         clock.turn(10_000)
         assert worker.round()["default/hero"] == Done(closed=1, published=first // 10 + 1)
     state = worker.slots.get("default", "hero").state

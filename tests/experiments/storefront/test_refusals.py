@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from embeddings.database import text_id
-from experiments.storefront.auth import revoke_key
+from experiments.storefront.auth import revoke
 from experiments.storefront.review import waiting, write_new
 from experiments.texts import MAX_TEXTS
 
@@ -43,7 +43,7 @@ def second(path: str, first: Any, body: Any) -> Any:
 
 def wrongly_signed(shop: Any, key: Any) -> list[Any]:
     prefix = key["Authorization"].split("_")[1]
-    revoke_key(shop.engine, "default", prefix, by="tests")
+    revoke(shop.engine, "default", prefix, by="tests")
     shop.app.state.service.keys.refresh()
     return [shop.client.get("/v1/slots", headers=one) for one in (key, {}, {"Authorization": "Bearer cl_0_0"})]
 
