@@ -126,7 +126,7 @@ class Tone(_Part):
     bad: Annotated[tuple[Words, ...], Field(max_length=_MANY)] = ()
 
 
-class Rules(_Part):
+class BrandRules(_Part):
     """What a text must keep to.
 
     Parameters
@@ -168,7 +168,7 @@ class Rules(_Part):
                         for many, what, limits in counts if limits and not limits[0] <= many <= limits[1]]  # fmt: skip
 
 
-class BrandBook(Rules):
+class BrandBook(BrandRules):
     """The rules of a brand, as a file of YAML has them; those of a slot stand instead of the common ones.
 
     Parameters
@@ -189,7 +189,7 @@ class BrandBook(Rules):
 
     tone: Tone = Tone()
     when_broken: Literal["pause", "tell"] = "pause"
-    slots: Annotated[dict[_SlotName, Rules], Field(max_length=_MANY)] = Field(default_factory=dict)
+    slots: Annotated[dict[_SlotName, BrandRules], Field(max_length=_MANY)] = Field(default_factory=dict)
 
     @classmethod
     def from_yaml(cls, path: Path) -> Self:
@@ -237,11 +237,11 @@ class BrandBook(Rules):
                 )
         return self
 
-    def of(self, slot: str) -> Rules:
+    def of(self, slot: str) -> BrandRules:
         """Return the rules that hold in a slot."""
         own = self.slots.get(slot)
         changed = {} if own is None else {name: getattr(own, name) for name in own.model_fields_set}
-        return Rules.model_construct(**{name: getattr(self, name) for name in Rules.model_fields} | changed)
+        return BrandRules.model_construct(**{name: getattr(self, name) for name in BrandRules.model_fields} | changed)
 
     def written(self) -> dict[str, object]:
         """Return the rules as a person writes them: what is not said is left out."""

@@ -12,7 +12,7 @@ from bandits.online.vowpal_wabbit_config import VowpalWabbitConfig
 from copyloom.tables import Reading
 from embeddings.effort import Effort
 from embeddings.inversion_config import InversionConfig
-from generator.checks import BrandRules
+from generator.checks import WritingRules
 from generator.models import SHIPPED
 from generator.settings import read_mapping, validated
 
@@ -293,8 +293,8 @@ class CampaignConfig(Strict):
         Run the code that the model brings with it.
     device : str
         auto, cpu, cuda, mps or neuron.
-    rules : BrandRules, optional
-        Those that the stored texts keep themselves, unless given: see `generator.checks.BrandRules.like`.
+    rules : WritingRules, optional
+        Those that the stored texts keep themselves, unless given: see `generator.checks.WritingRules.like`.
     """
 
     seed: int = Field(0, ge=0)
@@ -312,7 +312,7 @@ class CampaignConfig(Strict):
     policy: PolicyConfig = PolicyConfig()
     prior: PriorConfig = PriorConfig()
     proposer: ProposerConfig = ProposerConfig()
-    rules: BrandRules | None = None
+    rules: WritingRules | None = None
     inversion: InversionConfig | None = None
 
     @classmethod

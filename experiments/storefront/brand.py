@@ -12,16 +12,13 @@ from sqlalchemy import Connection, Engine, func, insert, select, update
 
 from copyloom import InputError
 from embeddings.database import reading, text_id, writing
+from experiments.campaigns.ledger import StaleError
 from experiments.storefront.decide import Slot
 from experiments.storefront.differences import Change, changed_lines
 from experiments.storefront.journal import Clock, insert_new, now
 from experiments.storefront.slots import audit, make_tenant
 from experiments.storefront.tables import BrandRow, ScreeningRow, TenantRow
 from generator.brand_book import BrandBook
-
-
-class StaleError(InputError):
-    """Somebody changed meanwhile what is to be changed."""
 
 
 @dataclass(frozen=True)

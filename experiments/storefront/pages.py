@@ -18,10 +18,11 @@ from sqlalchemy import Engine, select
 from copyloom import InputError
 from embeddings.database import reading, text_id
 from embeddings.encoded import vectors_of
+from experiments.campaigns.ledger import StaleError
 from experiments.reports.campaign import text_rows
 from experiments.storefront import overview, pictures, provenance, review, screening
 from experiments.storefront.auth import Keys
-from experiments.storefront.brand import StaleError, current, differences, history, set_book
+from experiments.storefront.brand import current, differences, history, set_book
 from experiments.storefront.config import Mode
 from experiments.storefront.decide import Slot
 from experiments.storefront.frame import AnswerError, page_environment, plain, safe_route, script, style, to, version

@@ -13,16 +13,16 @@ from embeddings.database import matching, reading, text_id, writing
 from experiments.campaigns import people
 from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import Happening, Paused, Reviewed
-from experiments.campaigns.ledger import Ledger
+from experiments.campaigns.ledger import Ledger, StaleError
 from experiments.campaigns.state import State
 from experiments.storefront import review
-from experiments.storefront.brand import StaleError, check_version, note
+from experiments.storefront.brand import check_version, note
 from experiments.storefront.decide import Slot
 from experiments.storefront.journal import Clock, now
 from experiments.storefront.names import BRAND
 from experiments.storefront.slots import Slots, audit
 from experiments.storefront.tables import ScreeningRow
-from generator.brand_book import BrandBook, Rules
+from generator.brand_book import BrandBook, BrandRules
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def broken(slots: Sequence[Slot], book: BrandBook) -> list[Screened]:
 
 
 @lru_cache(maxsize=10_000)  # pages ask again at each look; of hundreds of texts that took half a second
-def _against(rules: Rules, text: str) -> tuple[str, ...]:
+def _against(rules: BrandRules, text: str) -> tuple[str, ...]:
     return tuple(refusal.reason for refusal in rules.refusals(text))
 
 

@@ -24,12 +24,12 @@ from experiments.campaigns import phases
 from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import Happening, Reviewed
 from experiments.campaigns.given import Given
-from experiments.campaigns.ledger import Ledger
+from experiments.campaigns.ledger import Ledger, StaleError
 from experiments.campaigns.state import State
 from experiments.campaigns.workshop import Workshop, hired
 from experiments.storefront import review
 from experiments.storefront.alarms import ClockWatch, cause
-from experiments.storefront.brand import StaleError, check_version, note
+from experiments.storefront.brand import check_version, note
 from experiments.storefront.decide import Slot, campaign_name
 from experiments.storefront.feeds import StorefrontFeed
 from experiments.storefront.journal import Clock, now, wait
@@ -270,7 +270,7 @@ class Worker:
             note(connection, slot, {text: ((), "") for text in texts}, self.clock())
 
         if slot.settings.auto_approve and texts:
-            # Not shared: it fails if it is overtaken; with newer brand rules they wait for the next time.
+            # Not shared: where somebody was first, or there are newer brand rules, they wait for the next time.
             with contextlib.suppress(StaleError), Ledger(self.engine).step([campaign], keep) as record:
                 record([[Reviewed(texts=tuple(texts), approved=True, by=AUTOMATIC, reason="setting auto_approve")]])
 

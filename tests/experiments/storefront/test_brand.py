@@ -12,10 +12,10 @@ from embeddings.summary import Lineage
 from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import Draft, Written
 from experiments.campaigns.given import Given
-from experiments.campaigns.ledger import Ledger
+from experiments.campaigns.ledger import Ledger, StaleError
 from experiments.commands.cli import app
 from experiments.storefront import LiveCampaign, review
-from experiments.storefront.brand import StaleError, current, differences, history, set_book
+from experiments.storefront.brand import current, differences, history, set_book
 from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.schemas import BrandCheckBody
 from experiments.storefront.screening import BRAND, _against, broken, screen, screen_all, versions_of
@@ -23,7 +23,7 @@ from experiments.storefront.slots import Slots, open_slot, open_storefront, swit
 from experiments.storefront.tables import AboutRow, AuditRow, BrandRow, ImportRow, ProductRow, ScreeningRow
 from experiments.storefront.verify import verify
 from experiments.storefront.worker import Worker
-from generator.brand_book import BrandBook, Length, Rules
+from generator.brand_book import BrandBook, BrandRules, Length
 
 from .conftest import TEXTS
 
@@ -125,8 +125,8 @@ def test_rules_that_only_tell_change_nothing_and_the_last_text_stays(tmp_path, c
 
 def test_each_text_is_held_to_the_same_rules_once_however_often_pages_ask(tmp_path, clock, monkeypatch):
     engine, slots = opened(str(tmp_path / "shop.db"), clock)
-    held, plain = [], Rules.refusals
-    monkeypatch.setattr(Rules, "refusals", lambda rules, text: held.append(text) or plain(rules, text))
+    held, plain = [], BrandRules.refusals
+    monkeypatch.setattr(BrandRules, "refusals", lambda rules, text: held.append(text) or plain(rules, text))
     _against.cache_clear()
     for banned, known in (("days", 0), ("ten", 3), ("days", 6)):
         for _ in range(2):
