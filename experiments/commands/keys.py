@@ -103,15 +103,18 @@ def add_target(
     name: Annotated[str, typer.Argument(help="By which it is called here.")],
     url: Annotated[str, typer.Argument(help="Where messages are sent: https://…")],
     database: Shop,
+    plain_http: Annotated[
+        bool, typer.Option("--plain-http", help="Allow an http:// address of another machine: anyone on the way reads.")
+    ] = False,
     tenant: Tenant = DEFAULT,
     by: By = NOBODY,
     as_json: Json = False,
 ) -> None:
-    """Tell a URL, signed, from now on: which texts wait and are approved, which slots a guardrail turned off."""
+    """Tell a URL, signed, from now on: which texts wait, are approved or paused, which slots a guardrail turned off."""
     from experiments.storefront.outbox import add
     from experiments.storefront.slots import open_storefront
 
-    secret = add(open_storefront(database, create=False), tenant, name, url, by)
+    secret = add(open_storefront(database, create=False), tenant, name, url, by, plain_http=plain_http)
     console.deliver({"name": name, "secret": secret}, lambda one: console.out.print(one["secret"]), as_json)
 
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -69,16 +70,28 @@ class Target:
 Post = Callable[[str, bytes, Mapping[str, str]], int]
 
 
-def add(engine: Engine, tenant: str, name: str, url: str, by: str, clock: Clock = now) -> str:
+def add(engine: Engine, tenant: str, name: str, url: str, by: str, clock: Clock = now, plain_http: bool = False) -> str:
     """Tell a URL what happens from now on, and return the secret that it may check the signatures with.
+
+    Any host may be told, private ones too: who adds one has the database in hand.
+
+    Parameters
+    ----------
+    plain_http : bool
+        Whether messages may go unencrypted to another machine.
 
     Raises
     ------
     InputError
-        If the URL is none of HTTP, or the name is in use.
+        If the URL is none of HTTP, or is not encrypted and may not be, or the name is in use.
     """
     if not _can_be_told(url):
         raise InputError(f"{url!r} is no address that can be told; give one such as https://crm.example/copyloom")
+    if not (plain_http or url.lower().startswith("https:") or _is_here(urlsplit(url).hostname or "")):
+        raise InputError(
+            f"{url!r} is not encrypted, and who is on the way could read texts that wait; give an https address, or "
+            "--plain-http where the network is your own"
+        )
     secret, slots = secrets.token_bytes(32), Slots(engine)
     row = {"name": name, "tenant": tenant, "url": url, "secret": secret, "created_at": clock(), "ended_at": None}
     with writing(engine) as connection:
@@ -100,6 +113,14 @@ def _can_be_told(url: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # of a port that is none, say
         return False
+
+
+def _is_here(host: str) -> bool:
+    """Say whether a host is this machine itself."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def drop(engine: Engine, tenant: str, name: str, by: str, clock: Clock = now) -> None:

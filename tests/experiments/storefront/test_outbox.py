@@ -219,6 +219,18 @@ def test_what_is_no_address_is_refused(shop, url):
         add(shop.engine, "default", "crm", url, "tests")
 
 
+@pytest.mark.parametrize(("url", "here"), [
+    ("http://crm.example/hook", False), ("HTTP://10.0.0.7/hook", False), ("http://localhost.example/", False),
+    ("http://127.0.0.1:8080/hook", True), ("http://[::1]/hook", True), ("http://localhost/hook", True),
+])  # fmt: skip
+def test_what_leaves_the_machine_is_encrypted_unless_asked_otherwise(shop, url, here):
+    if not here:
+        with pytest.raises(InputError, match="--plain-http"):
+            add(shop.engine, "default", "crm", url, "tests")
+    add(shop.engine, "default", "crm", url, "tests", plain_http=not here)
+    assert [one.url for one in targets(shop.engine, "default")] == [url]
+
+
 def test_the_commands_add_list_and_drop(shop, tmp_path):
     def said(*words):
         database = str(tmp_path / "shop.db")
