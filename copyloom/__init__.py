@@ -39,7 +39,8 @@ def in_words(error: ValidationError) -> str:
         where, context = ".".join(map(str, problem["loc"])), problem.get("ctx", {})
         what = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "too_long":
-            what = f"{context['actual_length']} were given, at most {context['max_length']} are allowed"
+            many = context["actual_length"] or len(problem["input"])  # of mappings it is not said
+            what = f"{many} were given, at most {context['max_length']} are allowed"
         elif problem["type"] == "tuple_type":
             what = "give a list, such as [leak-proof, light]"
         elif problem["type"] == "extra_forbidden":

@@ -8,7 +8,7 @@ from difflib import SequenceMatcher
 
 from embeddings.mixed import Mixed
 from generator.agreement import made_work, number_faults, without_things
-from generator.checks import BrandRules, Checker, Refusal, normalised
+from generator.checks import Checker, Refusal, WritingRules, normalised
 from generator.grammar import Grammar
 from generator.readability import grammar_faults
 from generator.reader import GrammarReader, mixed_facts
@@ -35,7 +35,7 @@ def refusals_of(mixture: Mixed, texts: Sequence[str], uncounted: bool) -> list[l
 def _checker(mixture: Mixed) -> Checker:
     """Return the checks of form, and against copies, for texts beside the parents of a mixture."""
     parents, record = mixture.parents, mixture.record
-    rules, stored = BrandRules.like(parents), [*parents, *mixture.apart]
+    rules, stored = WritingRules.like(parents), [*parents, *mixture.apart]
     if record is not None:
         rules = rules.model_copy(update={"max_characters": max(rules.max_characters, LONG)})
         return Checker(rules, stored, GrammarReader(Grammar.load(), record))

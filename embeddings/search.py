@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from embeddings.effort import Effort
-from generator.checks import STRAYS, BrandRules, Checker
+from generator.checks import STRAYS, Checker, WritingRules
 from generator.decoding import decode
 from generator.grammar import Grammar
 from generator.language_model import LanguageModel
@@ -113,7 +113,7 @@ class _Found:
         self.case, self.parents, self.usual = case, vectors, usual
         known = Grammar.load()
         grammar = None if any(mixed_facts(parent, known) for parent in case.parents) else known
-        rules = BrandRules.like(case.parents)
+        rules = WritingRules.like(case.parents)
         self.checker = Checker(rules, case.parents, grammar=grammar, family=case.parents, any_style=case.any_style)
         written = (text for parent in case.parents for text in (parent, f" {parent}"))
         self.favoured = frozenset(token for text in written for token in model.tokenize(text))

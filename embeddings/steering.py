@@ -24,7 +24,7 @@ from embeddings.refusals import refusals_of
 from embeddings.space import Space
 from embeddings.summary import SummaryEmbedding
 from embeddings.writing import unfitness
-from generator.checks import BrandRules, Checker, normalised
+from generator.checks import Checker, WritingRules, normalised
 from generator.grammar import Grammar
 from generator.language_model import LanguageModel
 from generator.readability import strange_words
@@ -288,7 +288,7 @@ def steer(
 
 def _about(space: Space, subject: ProductRecord, drafts: Tensor, point: Tensor, parents: Sequence[str]) -> str | None:
     """Return the draft nearest to the point of those that are true to the subject's record, and new."""
-    checker = Checker(BrandRules.like(parents, subject=True), parents, GrammarReader(Grammar.load(), subject))
+    checker = Checker(WritingRules.like(parents, subject=True), parents, GrammarReader(Grammar.load(), subject))
     written = space.writer.write(drafts, subject, point.expand(len(drafts), -1))
     fit = [draft.text for draft in written if not unfitness(draft, checker)]
     return fit[int((space.encoder.encode(fit) @ point).argmax())] if fit else None

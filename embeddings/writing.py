@@ -22,7 +22,7 @@ from embeddings.rows import unit_rows
 from embeddings.search import Case, Means, search
 from embeddings.subject import SUBJECT_SLOTS, present_slots, subject_phrases
 from embeddings.summary import Lineage, SummaryEmbedding
-from generator.checks import STRAYS, BrandRules, Checker
+from generator.checks import STRAYS, Checker, WritingRules
 from generator.decoding import Decoded, Prefix, decode
 from generator.editor import Editor
 from generator.grammar import Grammar
@@ -268,7 +268,7 @@ class MixtureWriter:
             return self.composed([Mixed.of(*row, subject) for row in rows], effort, house)
         drafts, reader = effort.drafts, GrammarReader(Grammar.load(), subject)
         families = _weighted(texts, weights)
-        checkers = [Checker(BrandRules.like(family, subject=True), [], reader, family=family) for family in families]
+        checkers = [Checker(WritingRules.like(family, subject=True), [], reader, family=family) for family in families]
         found = [fittest([one], checkers[row], house)
                  for row, one in enumerate(self.write(mixed, subject, wanted, effort.kept))]  # fmt: skip
         unfit = [row for row, (rank, _) in enumerate(found) if rank] if drafts > 1 else []

@@ -2,7 +2,7 @@
 
 `LanguageModel.load` reads a model onto a `Device`; `decode` says what it writes for vectors, behind a `Prefix` where
 something stands before them, as `Decoded` texts. A `ProductRecord` holds what may be said of a product, a `Checker`
-says why a text may not be shown, by the `BrandRules` and what the record lacks.
+says why a text may not be shown, by the `WritingRules` and what the record lacks.
 
 The `Grammar` makes claims with known styles and facts, for training, tests and simulated shoppers; use
 `generator.reader.GrammarReader` to tell the style and facts of a text. `generator.models` has pretrained models

@@ -39,6 +39,7 @@ def _one_line(text: str) -> str:
 
 Words = Annotated[str, Field(max_length=500), AfterValidator(_one_line)]
 """A word, or some in a row; ``*`` at its end stands for any ending."""
+_SlotName = Annotated[str, Field(max_length=63)]
 _MANY, _LONGEST = 500, 100_000
 
 
@@ -125,7 +126,7 @@ class Tone(_Part):
     bad: Annotated[tuple[Words, ...], Field(max_length=_MANY)] = ()
 
 
-class Rules(_Part):
+class BrandRules(_Part):
     """What a text must keep to.
 
     Parameters
@@ -143,7 +144,7 @@ class Rules(_Part):
 
     banned: Annotated[tuple[Words, ...], Field(max_length=_MANY)] = ()
     patterns: Annotated[tuple[Pattern, ...], Field(max_length=100)] = ()
-    claims: tuple[ClaimKind, ...] = ()
+    claims: Annotated[tuple[ClaimKind, ...], Field(max_length=_MANY)] = ()
     required: Annotated[
         tuple[Words | Annotated[tuple[Words, ...], Field(min_length=1, max_length=100)], ...], Field(max_length=100)
     ] = ()
@@ -167,7 +168,7 @@ class Rules(_Part):
                         for many, what, limits in counts if limits and not limits[0] <= many <= limits[1]]  # fmt: skip
 
 
-class BrandBook(Rules):
+class BrandBook(BrandRules):
     """The rules of a brand, as a file of YAML has them; those of a slot stand instead of the common ones.
 
     Parameters
@@ -177,7 +178,7 @@ class BrandBook(Rules):
         What becomes of texts that break rules which are new: ``pause`` those that are shown, and take back approvals of
         those that are not shown yet; or only ``tell``.
     slots : mapping of str to mapping
-        Some of ``banned, patterns, claims, required, length`` for a slot by its name.
+        Some of ``banned, patterns, claims, required, length`` for a slot by its name; of 500 slots at most.
 
     Examples
     --------
@@ -188,7 +189,7 @@ class BrandBook(Rules):
 
     tone: Tone = Tone()
     when_broken: Literal["pause", "tell"] = "pause"
-    slots: dict[str, Rules] = Field(default_factory=dict)
+    slots: Annotated[dict[_SlotName, BrandRules], Field(max_length=_MANY)] = Field(default_factory=dict)
 
     @classmethod
     def from_yaml(cls, path: Path) -> Self:
@@ -236,11 +237,11 @@ class BrandBook(Rules):
                 )
         return self
 
-    def of(self, slot: str) -> Rules:
+    def of(self, slot: str) -> BrandRules:
         """Return the rules that hold in a slot."""
         own = self.slots.get(slot)
         changed = {} if own is None else {name: getattr(own, name) for name in own.model_fields_set}
-        return Rules.model_construct(**{name: getattr(self, name) for name in Rules.model_fields} | changed)
+        return BrandRules.model_construct(**{name: getattr(self, name) for name in BrandRules.model_fields} | changed)
 
     def written(self) -> dict[str, object]:
         """Return the rules as a person writes them: what is not said is left out."""

@@ -38,8 +38,10 @@ STRAYS = frozenset(["another product", "another style", "repeated word", "articl
 """Codes of refusals of a text that could be shown, but does not keep to its family."""
 
 
-class BrandRules(BaseModel):
-    """What a brand allows.
+class WritingRules(BaseModel):
+    """What every text that is written must keep to: length, full stop, known words; a setting of a campaign.
+
+    Use `generator.brand_book.BrandRules` for what a brand says of its texts, which people change while a shop runs.
 
     Parameters
     ----------
@@ -108,11 +110,11 @@ def normalised(text: str) -> str:
 
 
 class Checker:
-    """Checks texts against brand rules, stored texts and, where there is one, the subject's record.
+    """Checks texts against rules of writing, stored texts and, where there is one, the subject's record.
 
     Parameters
     ----------
-    rules : BrandRules
+    rules : WritingRules
     stored : iterable of str
         Texts of which a new one must not be a copy.
     reader : GrammarReader, optional
@@ -132,12 +134,12 @@ class Checker:
 
     Examples
     --------
-    >>> Checker(BrandRules(), ["Buy this knife."]).refusals("Buy this knife!")[0].reason
+    >>> Checker(WritingRules(), ["Buy this knife."]).refusals("Buy this knife!")[0].reason
     'the same words as a stored text: Buy this knife.'
     """
 
     def __init__(
-        self, rules: BrandRules, stored: Iterable[str], reader: GrammarReader | None = None,
+        self, rules: WritingRules, stored: Iterable[str], reader: GrammarReader | None = None,
         grammar: Grammar | None = None, family: Sequence[str] = (), any_style: bool = False,
     ) -> None:  # fmt: skip
         self.rules, self.reader, self.grammar = rules, reader, grammar

@@ -15,7 +15,10 @@ WRITTEN_AT_BUILD = {"settings.md", "commands.md", "quickstart.md", "your-own-cli
                     "your-own-model.md", "inspecting-a-text.md"}  # fmt: skip
 """By docs/hooks; `make docs` checks links to them."""
 PRINTS = re.compile(r"```python\n(.*?)```\n+prints\n+```(?:text)?\n(.*?)```", re.DOTALL)
-PROMISED = [(page, *example) for page in PAGES for example in PRINTS.findall(page.read_text(encoding="utf-8"))]
+COPIED = re.compile(r"<!-- (\w+) of (\S+) -->\n(.*?)<!-- /\1 -->", re.DOTALL)
+"""What a page repeats of a README, so that both read well wherever they are read."""
+PROMISED = [(page, *example) for page in PAGES
+            for example in PRINTS.findall(COPIED.sub("", page.read_text(encoding="utf-8")))]  # fmt: skip
 
 
 def name(value: object) -> str | None:
@@ -36,6 +39,15 @@ def test_examples_are_found() -> None:
     assert [page.parent.name for page, _, _ in PROMISED] == [
         ROOT.name, ROOT.name, "generator", "embeddings", "simulator"
     ]  # fmt: skip
+
+
+def test_what_pages_repeat_of_a_readme_is_what_stands_there() -> None:
+    copies = [(page.name, *copy) for page in PAGES for copy in COPIED.findall(page.read_text(encoding="utf-8"))]
+    assert len(copies) == 5
+    for page, what, source, copied in copies:
+        wanted = re.search(rf"<!-- {what} -->\n(.*?)<!-- /{what} -->", (ROOT / source).read_text("utf-8"), re.DOTALL)
+        assert wanted, (page, what)
+        assert copied == wanted[1], f"{page}: copy the part {what!r} of {source} anew"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

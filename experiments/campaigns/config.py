@@ -6,13 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from bandits.online.vowpal_wabbit_config import VowpalWabbitConfig
 from copyloom.tables import Reading
 from embeddings.effort import Effort
 from embeddings.inversion_config import InversionConfig
-from generator.checks import BrandRules
+from generator.checks import WritingRules
 from generator.models import SHIPPED
 from generator.settings import read_mapping, validated
 
@@ -224,7 +224,8 @@ class ProposerConfig(Strict):
         further below does not join it. Impressions go to texts that can still turn out best, and where the stored texts
         cannot be bettered, soon to none of the others.
     warm_up : int
-        Random mixtures decoded before the first impression, to learn how decoding maps parents and weights to texts.
+        Random mixtures decoded before the first impression, to learn how decoding maps parents and weights to texts; 0
+        where none are wanted.
     exploration : float
         Standard deviations added to the predicted logit.
     promote_at : float
@@ -241,7 +242,7 @@ class ProposerConfig(Strict):
     admit_every: PositiveInt = 2
     admit: PositiveInt = 8
     shortfall: float = Field(1.25, ge=0)
-    warm_up: PositiveInt = 448
+    warm_up: NonNegativeInt = 448
     exploration: float = Field(0.5, ge=0)
     promote_at: float = Field(0.3, gt=0, le=1)
     effort: Effort = Effort(rounds=0, each=3, together=8, turns=1, printed=0.4, kept=8)
@@ -292,8 +293,8 @@ class CampaignConfig(Strict):
         Run the code that the model brings with it.
     device : str
         auto, cpu, cuda, mps or neuron.
-    rules : BrandRules, optional
-        Those that the stored texts keep themselves, unless given: see `generator.checks.BrandRules.like`.
+    rules : WritingRules, optional
+        Those that the stored texts keep themselves, unless given: see `generator.checks.WritingRules.like`.
     """
 
     seed: int = Field(0, ge=0)
@@ -311,7 +312,7 @@ class CampaignConfig(Strict):
     policy: PolicyConfig = PolicyConfig()
     prior: PriorConfig = PriorConfig()
     proposer: ProposerConfig = ProposerConfig()
-    rules: BrandRules | None = None
+    rules: WritingRules | None = None
     inversion: InversionConfig | None = None
 
     @classmethod

@@ -29,6 +29,10 @@ Keep = Callable[[Connection, Sequence[Happening]], None]
 """Writes what belongs to some events, in their transaction: vectors of written texts, say."""
 
 
+class StaleError(InputError):
+    """Somebody else changed meanwhile what was to be changed."""
+
+
 Clock = Callable[[], datetime]
 
 
@@ -125,9 +129,10 @@ class Ledger:
 
         Raises
         ------
+        StaleError
+            If another process has recorded events of these campaigns meanwhile.
         InputError
-            If another process has recorded events of these campaigns meanwhile; of a shared ledger, if what happened
-            cannot have happened after them.
+            Of a shared ledger, if what happened cannot have happened after them.
         """
         before = [campaign.state for campaign in campaigns]
         fresh: list[list[Happening]] = [[] for _ in campaigns]
@@ -163,7 +168,7 @@ class Ledger:
             try:
                 connection.execute(insert(EventRow), [_row(numbers[event.campaign], event) for event in events])
             except IntegrityError as error:
-                raise InputError(
+                raise StaleError(
                     "another process has gone on with this campaign meanwhile; stop one of the two"
                 ) from error
             if keep is not None:

@@ -83,7 +83,8 @@ def _most_hopeful(
         belief,
         shop.config.proposer.shortlist,
         tried=[{mixture_key([place[text] for text in one.parents], one.weights)
-                for one in campaign.state.tried if len(one.parents) > 1} for campaign in mixing],
+                for one in campaign.state.tried if len(one.parents) > 1 and place.keys() >= set(one.parents)}
+               for campaign in mixing],
         members=torch.tensor([[text in mine for text in parents]
                               for mine in (set(campaign.state.parents) for campaign in mixing)]),
         feature_map=shop.rewards.feature_map,

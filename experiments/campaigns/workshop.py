@@ -29,7 +29,7 @@ from experiments.campaigns.policies import Policies
 from experiments.campaigns.rewards import Rewards, opinion_of
 from experiments.campaigns.state import State
 from experiments.campaigns.writer import Writer
-from generator.checks import BrandRules, Checker
+from generator.checks import Checker, WritingRules
 from generator.grammar import Grammar
 from generator.reader import GrammarReader
 
@@ -46,7 +46,7 @@ class Workshop:
     Parameters
     ----------
     config : CampaignConfig
-        With the brand rules and the proposer's settings that hold.
+        With the rules of writing and the proposer's settings that hold.
     writer : Writer
     reduce : Reduction
         From sentence vectors (n, S) to the features that tell texts apart, (n, d).
@@ -136,19 +136,19 @@ def hired(
     config, pool = settled(config, given), Pool(engine, pool_name, space.identity)
     stored = _stored(config, given.texts, space, pool, report)
     reader = GrammarReader(Grammar.load(), given.subject) if given.subject else None
-    checker = Checker(config.rules or BrandRules(), given.texts, reader)
+    checker = Checker(config.rules or WritingRules(), given.texts, reader)
     return config, Writer(space, pool, stored, given.subject, checker, config.proposer.effort, config.inversion)
 
 
 def settled(config: Settings, given: Given) -> Settings:
-    """Return settings with the brand rules of the given texts, and the proposer's of a writer that composes or not.
+    """Return settings with rules of writing that the given texts keep to, and the proposer's of a writer that composes.
 
     What is settled stays as it is when it is settled again.
     """
     composes = is_composing(config.model)
     strict = not composes  # a pretrained writer has more words than the grammar, and rules of its own
-    like = BrandRules.like(given.texts, strict and given.subject is not None) if config.texts else None
-    rules = config.rules or like or BrandRules(only_known_words=strict)
+    like = WritingRules.like(given.texts, strict and given.subject is not None) if config.texts else None
+    rules = config.rules or like or WritingRules(only_known_words=strict)
     return config.model_copy(update={"rules": rules, "proposer": config.proposer.resolved(composes)})
 
 

@@ -11,8 +11,7 @@ import typer
 from copyloom import InputError
 from copyloom.tables import Reading
 from experiments.commands import console
-from experiments.commands.options import Commands, Json, output, reads
-from experiments.commands.storefront import DEFAULT, NOBODY, By, Shop, Tenant
+from experiments.commands.options import DEFAULT, NOBODY, By, Commands, Json, Shop, Tenant, output, reads
 from generator.paths import expanded
 
 Part = Annotated[

@@ -18,6 +18,7 @@ from embeddings.folders import check_output
 from experiments.commands import console
 from experiments.commands.adapter import train_adapter_command
 from experiments.commands.bandit import bench_bandits
+from experiments.commands.brand import brand_app
 from experiments.commands.calibration import calibration, check_click_model
 from experiments.commands.catalogue import catalogue_app
 from experiments.commands.dataset import dataset_app
@@ -27,6 +28,7 @@ from experiments.commands.feed import feed
 from experiments.commands.headlines import headlines
 from experiments.commands.importing import import_results
 from experiments.commands.inversion import decode, invert, merge
+from experiments.commands.keys import keys_app
 from experiments.commands.ledger import ledger_app
 from experiments.commands.load import bench_load
 from experiments.commands.mix import mix
@@ -50,10 +52,11 @@ from experiments.commands.prior import prior
 from experiments.commands.probe import inversion, radius, transfer, vectors
 from experiments.commands.read import read
 from experiments.commands.runs import compare, export
+from experiments.commands.serving import serve, work
 from experiments.commands.settings import takes
 from experiments.commands.shop_study import study_storefront
+from experiments.commands.slots import slots_app
 from experiments.commands.steering import steer, steering, styles
-from experiments.commands.storefront import brand_app, keys_app, serve, slots_app, work
 from experiments.commands.uplift import uplift
 from experiments.commands.writer import train_editor_command, train_writer_command
 from experiments.simulation.config import RunConfig

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,11 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     for row in rows:
         drawn.add_row(*row)
     out.print(drawn, soft_wrap=False)
+
+
+def iso(at: datetime | None) -> str | None:
+    """Return a time to the second, as JSON and tables have it."""
+    return None if at is None else at.isoformat(timespec="seconds")
 
 
 def percent(value: float | None, signed: bool = False) -> str:

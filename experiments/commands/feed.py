@@ -13,8 +13,7 @@ import typer
 
 from copyloom import InputError, Report
 from experiments.commands import console
-from experiments.commands.options import Json, output
-from experiments.commands.storefront import DEFAULT, Shop, Tenant
+from experiments.commands.options import DEFAULT, Json, Shop, Tenant, output
 
 if TYPE_CHECKING:
     from experiments.storefront.intake.feeding import Source, Summary

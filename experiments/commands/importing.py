@@ -13,8 +13,7 @@ from copyloom import InputError
 from copyloom.tables import Reading
 from embeddings.folders import replacing
 from experiments.commands import console
-from experiments.commands.options import Column, Json, output, reads
-from experiments.commands.storefront import DEFAULT, NOBODY, By, Tenant
+from experiments.commands.options import DEFAULT, NOBODY, By, Column, Json, Tenant, output, reads
 
 _COLUMNS = {"rich_help_panel": "Columns and rows, where they cannot be found out"}
 _FIRST = 10

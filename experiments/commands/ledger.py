@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from experiments.commands import console
-from experiments.commands.options import Commands, Json
+from experiments.commands.options import Commands, Json, Shop
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 ledger_app = Commands(no_args_is_help=True, help="Check a storefront's ledger, copy it, delete from it.")
-DatabaseName = Annotated[str, typer.Argument(metavar="DB", help="A file of SQLite, or a database's URL.")]
 By = Annotated[str | None, typer.Option(help="In whose name, for the audit; yours unless given.")]
 _SHOWN = 20
 
 
 @ledger_app.command()
-def verify(database: DatabaseName, as_json: Json = False) -> None:
+def verify(database: Shop, as_json: Json = False) -> None:
     """Check that each event closed and counts once, and nothing unapproved was shown; exit status 1 if not."""
     from experiments.storefront.verify import size
     from experiments.storefront.verify import verify as check
@@ -36,7 +35,7 @@ def verify(database: DatabaseName, as_json: Json = False) -> None:
 
 @ledger_app.command()
 def rebuild(
-    database: DatabaseName,
+    database: Shop,
     check: Annotated[bool, typer.Option("--check", help="Only say what differs; change nothing.")] = False,
     beliefs: Annotated[
         bool, typer.Option("--beliefs", help="Also learn again before each snapshot; loads the model that writes.")
@@ -68,8 +67,8 @@ def rebuild(
 
 @ledger_app.command()
 def backup(
-    database: DatabaseName,
-    copy: Annotated[Path, typer.Argument(help="New file of the copy.")],
+    copy: Annotated[Path, typer.Argument(metavar="COPY", help="New file of the copy.")],
+    database: Shop,
     as_json: Json = False,
 ) -> None:
     """Copy a SQLite database while it is in use, and check the copy."""
@@ -83,7 +82,7 @@ def backup(
 @ledger_app.command()
 def restore(
     copy: Annotated[Path, typer.Argument(metavar="BACKUP", help="A copy, from `copyloom ledger backup`.")],
-    database: Annotated[Path, typer.Argument(metavar="DB", help="The file of SQLite whose place it takes.")],
+    database: Annotated[Path, typer.Option(help="The file of SQLite whose place it takes.")],
     by: By = None,
     as_json: Json = False,
 ) -> None:
@@ -99,7 +98,7 @@ def restore(
 
 @ledger_app.command()
 def forget(
-    database: DatabaseName,
+    database: Shop,
     tenant: Annotated[str, typer.Option(help="Whose visitor it is.")],
     unit: Annotated[str, typer.Option(help="The visitor's id, as the pages send it.")],
     by: By = None,
@@ -115,7 +114,7 @@ def forget(
 
 @ledger_app.command()
 def prune(
-    database: DatabaseName,
+    database: Shop,
     days: Annotated[float, typer.Option(min=0, max=36500, help="Events that closed later than that are kept.")],
     by: By = None,
     as_json: Json = False,

@@ -170,12 +170,12 @@ def _loaded(model: str, device: str, trust_remote_code: bool, effort: Effort) ->
 
 def study_refusals(text: str, parents: Sequence[str], record: ProductRecord | None) -> list[str]:
     """Return why a study would refuse a text, by the rules that its parents keep and by the record."""
-    from generator.checks import BrandRules, Checker
+    from generator.checks import Checker, WritingRules
     from generator.grammar import Grammar
     from generator.reader import GrammarReader
 
     reader = GrammarReader(Grammar.load(), record) if record else None
-    return [one.reason for one in Checker(BrandRules.like(parents), parents, reader).refusals(text)]
+    return [one.reason for one in Checker(WritingRules.like(parents), parents, reader).refusals(text)]
 
 
 def _mix_pairs(

@@ -36,6 +36,12 @@ After = Annotated[str, typer.Option(help="Text that stands after the vectors.", 
 Database = Annotated[str | None, typer.Option(help="Also add them to a pool: path of a SQLite file, or URL.")]
 PoolName = Annotated[str, typer.Option("--pool", help="Name of that pool.")]
 
+Shop = Annotated[str, typer.Option("--database", help="Path of a SQLite file, or a PostgreSQL URL.")]
+Tenant = Annotated[str, typer.Option(help="Whose it is; a tenant sees nothing of another.")]
+By = Annotated[str, typer.Option(help="In whose name; it stays on record.")]
+Reason = Annotated[str, typer.Option(help="Why; it stays on record.")]
+DEFAULT, NOBODY = "default", "the command line"
+"""The tenant, and in whose name, unless given."""
 
 NEEDED: Any = None
 """Default of an option that must be given, where `check_given` names all that are missing at once."""

@@ -10,7 +10,7 @@ import typer
 from embeddings.folders import check_output
 from experiments.commands import console
 from experiments.commands.options import Json
-from experiments.commands.storefront import need
+from experiments.commands.serving import need
 
 
 def study_storefront(

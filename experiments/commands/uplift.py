@@ -17,7 +17,10 @@ from experiments.studies.uplift.settings import UpliftStudy
 QUICK = {"worlds": ("grammar",), "impressions": (10_000,), "subjects": 2, "seeds": 4, "rounds": 10, "warm_up": 64}
 
 
-@takes(UpliftStudy, "subjects", "seeds", "rounds", "base_rate", "model", "seed", "warm_up")
+@takes(
+    UpliftStudy, "subjects", "seeds", "rounds", "base_rate", "model", "seed", "warm_up",
+    subjects=None, seeds=None, rounds=None, warm_up=None,
+)  # fmt: skip
 def uplift(
     world: Annotated[
         list[str] | None, typer.Option(help="grammar, sentence-space, unseen-space or words; once for each.")

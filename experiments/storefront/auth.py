@@ -26,7 +26,7 @@ from experiments.storefront.alarms import cause
 from experiments.storefront.journal import Clock, now
 from experiments.storefront.names import OURS
 from experiments.storefront.slots import MissingError, audit, make_tenant
-from experiments.storefront.tables import KeyRow
+from experiments.storefront.tables import KeyRow, WebhookRow
 
 Scope = Literal["decide", "reward", "read", "review", "publish", "admin"]
 """Ask for texts; report what shoppers did; look; write, approve and reject; pause, retire, kill; change settings."""
@@ -169,23 +169,30 @@ def list_keys(engine: Engine, tenant: str | None = None) -> list[Key]:
                     row.revoked_at) for row in connection.execute(query)]  # fmt: skip
 
 
-def revoke_key(engine: Engine, tenant: str, prefix: str, by: str, reason: str = "", clock: Clock = now) -> None:
-    """Let a key of a tenant, by its prefix, hold no more; services stop taking it within two seconds.
+def revoke(engine: Engine, tenant: str, number: str, by: str, reason: str = "", clock: Clock = now) -> None:
+    """Let a key of a tenant, by its prefix, or a secret of a webhook, by its id, hold no more.
+
+    Services stop taking a key within two seconds, and messages that are signed with a secret at once.
 
     Raises
     ------
     MissingError
-        If the tenant has no such key that holds.
+        If the tenant has neither that holds.
     """
+    kinds = ("key", KeyRow, KeyRow.prefix), ("webhook secret", WebhookRow, WebhookRow.id)
     with writing(engine) as connection:
-        mine = (KeyRow.tenant == tenant, KeyRow.prefix == prefix, KeyRow.revoked_at.is_(None))
-        name = connection.scalar(select(KeyRow.name).where(*mine))
-        if name is None:
-            raise MissingError(
-                f"{tenant!r} has no key {prefix!r} that holds; `copyloom keys list` shows which there are"
-            )
-        connection.execute(update(KeyRow).where(*mine).values(revoked_at=clock()))
-        audit(connection, tenant, by, "key revoked", f"{prefix} ({name})", "holds", "revoked", reason, clock())
+        for what, row, column in kinds:
+            mine = (row.tenant == tenant, column == number, row.revoked_at.is_(None))
+            name = connection.scalar(select(row.name).where(*mine))
+            if name is not None:
+                connection.execute(update(row).where(*mine).values(revoked_at=clock()))
+                subject = f"{number} ({name})"
+                audit(connection, tenant, by, f"{what} revoked", subject, "holds", "revoked", reason, clock())
+                return
+    raise MissingError(
+        f"{tenant!r} has no key or secret {number!r} that holds; `copyloom keys list` and `copyloom keys webhook list` "
+        "show which there are"
+    )
 
 
 def prefix_of(presented: str) -> str:

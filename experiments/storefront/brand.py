@@ -8,20 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, insert, select
+from sqlalchemy import Connection, Engine, func, insert, select, update
 
 from copyloom import InputError
 from embeddings.database import reading, text_id, writing
+from experiments.campaigns.ledger import StaleError
 from experiments.storefront.decide import Slot
 from experiments.storefront.differences import Change, changed_lines
 from experiments.storefront.journal import Clock, insert_new, now
 from experiments.storefront.slots import audit, make_tenant
 from experiments.storefront.tables import BrandRow, ScreeningRow, TenantRow
 from generator.brand_book import BrandBook
-
-
-class StaleError(InputError):
-    """Somebody changed meanwhile what is to be changed."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +117,9 @@ def differences(versions: Sequence[Version]) -> list[tuple[Version, list[tuple[s
 
 
 def note(connection: Connection, slot: Slot, found: Mapping[str, tuple[Sequence[str], str]], at: datetime) -> set[str]:
-    """Write down that texts of a slot were held to the rules that it knows, and return those that were not before.
+    """Write down that texts of a slot were held to the rules that it knows, and return those of which that is new.
+
+    New it is too where something else is done for a text now that was left before.
 
     Parameters
     ----------
@@ -132,7 +131,14 @@ def note(connection: Connection, slot: Slot, found: Mapping[str, tuple[Sequence[
     ids = {text_id(text): text for text in found}
     rows = [{"slot_id": slot.id, "version": slot.brand_version, "text_id": number, "did": found[text][1], "at": at,
              "refusals": json.dumps(found[text][0], ensure_ascii=False)} for number, text in ids.items()]  # fmt: skip
-    return {ids[row.text_id] for row in insert_new(connection, ScreeningRow, rows)}
+    new = {row.text_id for row in insert_new(connection, ScreeningRow, rows)}
+    for row in rows:
+        if row["text_id"] not in new and row["did"] != "left":
+            mine = (ScreeningRow.slot_id == slot.id, ScreeningRow.version == slot.brand_version,
+                    ScreeningRow.text_id == row["text_id"], ScreeningRow.did == "left")  # fmt: skip
+            if connection.execute(update(ScreeningRow).where(*mine).values(did=row["did"], at=at)).rowcount:
+                new.add(row["text_id"])
+    return {ids[number] for number in new}
 
 
 def _version(row: Any) -> Version:

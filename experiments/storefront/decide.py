@@ -22,7 +22,7 @@ from experiments.campaigns.state import State
 from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.tables import event_key
 from experiments.storefront.values import check_context, check_name
-from generator.brand_book import BrandBook, Rules
+from generator.brand_book import BrandBook, BrandRules
 
 _RESTORE = "see `copyloom ledger verify` and `restore`"
 _NEARLY = 1e-6
@@ -150,7 +150,7 @@ class Slot:
     records: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
-    def rules(self) -> Rules:
+    def rules(self) -> BrandRules:
         """The brand's rules as they hold here."""
         return self.brand.of(self.name)
 

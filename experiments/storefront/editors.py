@@ -15,10 +15,11 @@ from pydantic import ValidationError
 from sqlalchemy import select
 
 from embeddings.database import reading, text_id
+from experiments.campaigns.ledger import StaleError
 from experiments.storefront import review
 from experiments.storefront.access import Asked, Here, leads_to, operation
 from experiments.storefront.auth import Scope
-from experiments.storefront.brand import StaleError, current, history, set_book
+from experiments.storefront.brand import current, history, set_book
 from experiments.storefront.decide import Slot
 from experiments.storefront.problems import ProblemError, invalid
 from experiments.storefront.schemas import (

@@ -18,7 +18,7 @@ from typing import Literal
 
 from experiments.campaigns.state import State
 from experiments.storefront.decide import Slot
-from generator.checks import BrandRules, Checker, Refusal
+from generator.checks import Checker, Refusal, WritingRules
 from generator.grammar import Grammar
 from generator.reader import GrammarReader
 from generator.record import ProductRecord
@@ -184,7 +184,7 @@ def slips(slot: Slot, text: str, state: State | None = None) -> list[Refusal]:
     brands = slot.rules.refusals(text)
     if text not in state.authors:
         return brands
-    rules = slot.config.rules or BrandRules.like(state.opening.slate)
+    rules = slot.config.rules or WritingRules.like(state.opening.slate)
     stored = (*state.opening.slate, *state.opening.parents)
     return [*brands, *Checker(rules.model_copy(update={"only_known_words": False}), stored).refusals(text)]
 

@@ -19,7 +19,7 @@ from experiments.storefront.metrics import Metrics
 from experiments.storefront.problems import ProblemError, answer
 from experiments.storefront.tracing import tell
 
-MAX_BYTES = 1_000_000
+MAX_BODY_BYTES = 1_000_000
 MAX_EVENTS_BYTES = 5_000_000
 EVENTS_PATH = "/v1/events"
 BODY_SECONDS = 30.0
@@ -88,7 +88,7 @@ class Gate:
             self._note(scope, status, time.perf_counter() - began, request_id, said)
 
     async def _through(self, scope: Scope, headers: Headers, receive: Receive, send: Send, request_id: str) -> None:
-        limit = MAX_EVENTS_BYTES if scope["path"] == EVENTS_PATH else MAX_BYTES
+        limit = MAX_EVENTS_BYTES if scope["path"] == EVENTS_PATH else MAX_BODY_BYTES
         announced = headers.get("content-length", "0")
         if not announced.isdecimal() or int(announced[:12]) > limit:
             await answer(_too_large(limit), request_id)(scope, receive, send)

@@ -27,7 +27,7 @@ from experiments.storefront.products import Part, Product, newest
 from experiments.storefront.screening import screen_all
 from experiments.storefront.slots import MissingError, Slots, audit, make_tenant, open_slot
 from experiments.storefront.tables import AboutRow, ImportRow, ProductRow
-from generator.checks import BrandRules
+from generator.checks import WritingRules
 
 LONGEST = 600
 """Bytes of a text in UTF-8 that a slot takes: about as many as the writers' 160 tokens hold."""
@@ -225,7 +225,8 @@ def _open_with(
         )
     given = list(texts.about)
     past = () if config.prior.text_prior is None else read_past(config.prior.text_prior.past)
-    settled = config.model_copy(update={"rules": config.rules or BrandRules.like(given)})
+    none = config.proposer.model_copy(update={"warm_up": 0})  # mixtures of two products' texts, which no page shows
+    settled = config.model_copy(update={"rules": config.rules or WritingRules.like(given), "proposer": none})
     found: list[Imported] = []
 
     def also(connection: Connection, slot_id: int) -> None:

@@ -20,7 +20,7 @@ from experiments.storefront.journal import Clock, ConflictError, Decide, Expose,
 from experiments.storefront.screening import screen_all
 from experiments.storefront.slots import DEFAULT_TENANT, Slots, change_settings, open_slot, open_storefront, switch
 from experiments.texts import name_subject
-from generator.checks import BrandRules
+from generator.checks import WritingRules
 from generator.record import ProductRecord
 
 _log = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class LiveCampaign:
             else:
                 own = name_subject(texts, subject) if subject else list(texts)
                 given = Given(list(texts), subject, own, [])
-                settled = settled.model_copy(update={"rules": settled.rules or BrandRules.like(texts)})
+                settled = settled.model_copy(update={"rules": settled.rules or WritingRules.like(texts)})
             open_slot(
                 engine, tenant, slot, settled, given, settings or SlotSettings(), by="opened in Python", clock=clock
             )

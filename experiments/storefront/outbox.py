@@ -1,8 +1,9 @@
-"""Tells other systems what happens: texts that wait and are approved, slots that a guardrail turned off.
+"""Tells other systems what happens: texts that wait and are approved, and what guardrail and brand rules turned off.
 
 What is to be told follows from the ledger, so nothing is lost when a worker dies: each round looks what holds now that
 no message was made of. A message waits in its table until the target took it; it is signed as Standard Webhooks has it,
-has the same ``webhook-id`` each time, and may come twice.
+and has the same ``webhook-id`` each time. Of several workers one sends it: the others see that it is not due before the
+sender's lease is over. So it comes once, but for a worker that dies, or is stopped for longer, while it sends.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,12 +31,14 @@ from embeddings.database import matching, reading, text_id, writing
 from experiments.storefront import review
 from experiments.storefront.intake.webhooks import PREFIX, signature
 from experiments.storefront.journal import Clock, insert_new, now
-from experiments.storefront.names import GUARD
+from experiments.storefront.names import BRAND, GUARD
 from experiments.storefront.slots import MissingError, Slots, audit
 from experiments.storefront.tables import AuditRow, MessageRow, TargetRow
 
 RETRY_SECONDS = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """After each try that failed; then a message is given up (the schedule that Standard Webhooks proposes)."""
+LEASE_SECONDS = 300
+"""How long a worker that sends a message keeps it from the others; after that they take it for dead."""
 _TIMEOUT_SECONDS = 15
 _AT_ONCE = 50
 _log = logging.getLogger(__name__)
@@ -66,16 +70,28 @@ class Target:
 Post = Callable[[str, bytes, Mapping[str, str]], int]
 
 
-def add(engine: Engine, tenant: str, name: str, url: str, by: str, clock: Clock = now) -> str:
+def add(engine: Engine, tenant: str, name: str, url: str, by: str, clock: Clock = now, plain_http: bool = False) -> str:
     """Tell a URL what happens from now on, and return the secret that it may check the signatures with.
+
+    Any host may be told, private ones too: who adds one has the database in hand.
+
+    Parameters
+    ----------
+    plain_http : bool
+        Whether messages may go unencrypted to another machine.
 
     Raises
     ------
     InputError
-        If the URL is none of HTTP, or the name is in use.
+        If the URL is none of HTTP, or is not encrypted and may not be, or the name is in use.
     """
     if not _can_be_told(url):
         raise InputError(f"{url!r} is no address that can be told; give one such as https://crm.example/copyloom")
+    if not (plain_http or url.lower().startswith("https:") or _is_here(urlsplit(url).hostname or "")):
+        raise InputError(
+            f"{url!r} is not encrypted, and who is on the way could read texts that wait; give an https address, or "
+            "--plain-http where the network is your own"
+        )
     secret, slots = secrets.token_bytes(32), Slots(engine)
     row = {"name": name, "tenant": tenant, "url": url, "secret": secret, "created_at": clock(), "ended_at": None}
     with writing(engine) as connection:
@@ -97,6 +113,14 @@ def _can_be_told(url: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # of a port that is none, say
         return False
+
+
+def _is_here(host: str) -> bool:
+    """Say whether a host is this machine itself."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def drop(engine: Engine, tenant: str, name: str, by: str, clock: Clock = now) -> None:
@@ -193,12 +217,21 @@ class Outbox:
             query = query.where(MessageRow.due_at <= self.clock()).order_by(MessageRow.due_at, MessageRow.id)
             due = connection.execute(query.limit(_AT_ONCE)).all()
         for message in due:
+            until = self.clock() + timedelta(seconds=LEASE_SECONDS)
+            if not self._claimed(message, until):
+                continue
             answer = self._answer(target, message)
-            self._note(target, message, answer)
+            self._note(target, message, answer, until)
             taken += answer == "taken"
             if answer != "taken":
                 break  # the others wait for the next round: the target may be down
         return taken
+
+    def _claimed(self, message: Any, until: datetime) -> bool:
+        """Say whether a message is this worker's to send until then; not where another was first."""
+        mine = (MessageRow.id == message.id, MessageRow.due_at == message.due_at)
+        with writing(self.engine) as connection:
+            return bool(connection.execute(update(MessageRow).where(*mine).values(due_at=until)).rowcount)
 
     def _answer(self, target: Any, message: Any) -> str:
         """Return "taken", or why a message was not."""
@@ -211,7 +244,8 @@ class Outbox:
             return f"no answer: {error}"[:500]
         return "taken" if 200 <= status < 300 else f"status {status}"
 
-    def _note(self, target: Any, message: Any, answer: str) -> None:
+    def _note(self, target: Any, message: Any, answer: str, until: datetime) -> None:
+        """Write down what became of a message; but no failure where another worker took it over meanwhile."""
         wait = RETRY_SECONDS[message.tries] if message.tries < len(RETRY_SECONDS) else None
         due_at = None if answer == "taken" or wait is None else self.clock() + timedelta(seconds=wait)
         if answer != "taken":
@@ -219,7 +253,8 @@ class Outbox:
                          f"tried again in {wait} s" if wait else "given up")  # fmt: skip
         with writing(self.engine) as connection:
             done = {"due_at": due_at, "answer": answer, "tries": message.tries + 1}
-            connection.execute(update(MessageRow).where(MessageRow.id == message.id).values(done))
+            noted = update(MessageRow).where(MessageRow.id == message.id).values(done)
+            connection.execute(noted if answer == "taken" else noted.where(MessageRow.due_at == until))
             if answer == "status 410":  # Gone: it wants no more
                 mine = (TargetRow.tenant == target.tenant, TargetRow.name == target.name)
                 connection.execute(update(TargetRow).where(*mine).values(ended_at=self.clock()))
@@ -246,8 +281,15 @@ def _happened(connection: Connection, slots: Slots, tenant: str) -> Iterator[tup
                 yield "text.waiting", f"{slot.name}/{data['text_id']}", data
             elif slot.state.reviews.get(draft.text):
                 yield "text.approved", f"{slot.name}/{data['text_id']}", data
-    query = select(AuditRow.id, AuditRow.subject, AuditRow.reason).where(
-        AuditRow.tenant == tenant, AuditRow.by == GUARD
-    )
+    columns = AuditRow.id, AuditRow.by, AuditRow.what, AuditRow.subject, AuditRow.reason
+    query = select(*columns).where(AuditRow.tenant == tenant, AuditRow.by.in_((GUARD, BRAND)))
     for row in connection.execute(query.order_by(AuditRow.id)):
-        yield "slot.paused", str(row.id), {"slot": row.subject, "reason": row.reason}
+        name, _, text = row.subject.partition(": ")  # no name of a slot has a colon
+        if row.by == GUARD:
+            yield "slot.paused", str(row.id), {"slot": name, "reason": row.reason}
+        elif row.what in _BY_BRAND:
+            data = {"slot": name, "text_id": text_id(text), "text": text, "reason": row.reason}
+            yield _BY_BRAND[row.what], str(row.id), data
+
+
+_BY_BRAND = {"pause": "text.paused", "reject": "text.rejected"}

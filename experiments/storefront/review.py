@@ -120,7 +120,7 @@ def write(
     Raises
     ------
     InputError
-        If the slot has the text already, or not the one that it replaces.
+        If the slot has the text already, or not the one that it replaces, or has as many as it can.
     """
     text = " ".join(text.split())
 
@@ -128,7 +128,8 @@ def write(
         happened = people.write(campaign, text, by, instead_of)
         state = campaign.state
         if instead_of in state.usable and instead_of not in state.slate and instead_of not in state.reviews:
-            happened += people.review(campaign, [instead_of], False, by, f"rewritten: {text}")
+            return happened + people.review(campaign, [instead_of], False, by, f"rewritten: {text}")
+        check_room(state, 1)
         return happened
 
     _record(engine, slots, tenant, name, happen, "write", [text], by, reason, clock)
@@ -147,9 +148,9 @@ def write_new(
     """
     state = slots.get(tenant, name).state
     fresh = [text for text in texts if text not in state.slate and text not in state.usable]
-    check_room(state, len(fresh))
 
     def happen(campaign: Campaign) -> list[Happening]:
+        check_room(campaign.state, len(fresh))
         return [event for text in fresh for event in people.write(campaign, text, by)]
 
     if fresh:
@@ -161,8 +162,10 @@ def check_room(state: State, fresh: int) -> None:
     """Raise `InputError` if a slot would have more texts, shown and waiting, than it can."""
     many = len(state.shown) + len(waiting(state)) + fresh
     if fresh and many > MAX_TEXTS:
-        raise InputError(f"the slot would have {many:,} texts, shown and waiting, and takes {MAX_TEXTS} at most; give "
-                         "it fewer at once (a catalogue's by --product, other rows by --where)")  # fmt: skip
+        raise InputError(
+            f"the slot would have {many:,} texts, shown and waiting, and takes {MAX_TEXTS} at most; reject or retire "
+            "some, or give fewer (a catalogue's by --product, other rows by --where)"
+        )
 
 
 def _record(engine, slots, tenant, name, happen, action, which, by, reason, clock):  # type: ignore[no-untyped-def]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sqlalchemy import Connection, Engine, select
 
@@ -12,16 +13,16 @@ from embeddings.database import matching, reading, text_id, writing
 from experiments.campaigns import people
 from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import Happening, Paused, Reviewed
-from experiments.campaigns.ledger import Ledger
+from experiments.campaigns.ledger import Ledger, StaleError
 from experiments.campaigns.state import State
 from experiments.storefront import review
-from experiments.storefront.brand import StaleError, check_version, note
+from experiments.storefront.brand import check_version, note
 from experiments.storefront.decide import Slot
 from experiments.storefront.journal import Clock, now
 from experiments.storefront.names import BRAND
 from experiments.storefront.slots import Slots, audit
 from experiments.storefront.tables import ScreeningRow
-from generator.brand_book import BrandBook, Rules
+from generator.brand_book import BrandBook, BrandRules
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ def screen(engine: Engine, slots: Slots, slot: Slot, clock: Clock = now) -> list
 
     Of those that break them and may be shown, it takes from the page those that are live, and back the approvals of
     those that are not live yet, if the rules say so (`when_broken`). That is done once: whoever resumes or approves
-    one afterwards, for a reason, has the last word.
+    one afterwards, for a reason, has the last word. A text that was left, as nothing else would have been shown, is
+    looked at again: it is taken from the page once something else may stand there.
     """
     if not slot.brand_version:
         return []
@@ -71,7 +73,7 @@ def screen(engine: Engine, slots: Slots, slot: Slot, clock: Clock = now) -> list
     ledger.resume([campaign])
     state = campaign.state
     with reading(engine) as connection:
-        mine = (ScreeningRow.slot_id == slot.id, ScreeningRow.version == slot.brand_version)
+        mine = (ScreeningRow.slot_id == slot.id, ScreeningRow.version == slot.brand_version, ScreeningRow.did != "left")
         known = set(connection.scalars(select(ScreeningRow.text_id).where(*mine)))
     fresh = [one for one in review.texts(state) if text_id(one.text) not in known and one.state != "retired"]
     found = _judged(slot, state, fresh)
@@ -108,13 +110,14 @@ def versions_of(engine: Engine, slot: Slot, texts: Sequence[str]) -> dict[str, i
 
 def broken(slots: Sequence[Slot], book: BrandBook) -> list[Screened]:
     """Return the texts of slots that break rules, whether they hold or not yet, of those that may be shown some day."""
-    found = [Screened(slot.name, one.text, one.state, slot.brand_version, _against(book.of(slot.name), one.text))
-             for slot in slots for one in review.texts(slot.state)
+    found = [Screened(slot.name, one.text, one.state, slot.brand_version, _against(rules, one.text))
+             for slot in slots for rules in (book.of(slot.name),) for one in review.texts(slot.state)
              if one.state in ("live", "approved", "paused", "in review")]  # fmt: skip
     return [one for one in found if one.refusals]
 
 
-def _against(rules: Rules, text: str) -> tuple[str, ...]:
+@lru_cache(maxsize=10_000)  # pages ask again at each look; of hundreds of texts that took half a second
+def _against(rules: BrandRules, text: str) -> tuple[str, ...]:
     return tuple(refusal.reason for refusal in rules.refusals(text))
 
 

@@ -24,7 +24,7 @@ from sqlalchemy.exc import DatabaseError
 from copyloom import CopyloomError, InputError
 from experiments.campaigns.given import given_texts
 from experiments.storefront.app import create_app
-from experiments.storefront.auth import SCOPES, make_key, revoke_key
+from experiments.storefront.auth import SCOPES, make_key, revoke
 from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.gate import service_log
 from experiments.storefront.service import BUSY_SECONDS, Options
@@ -129,7 +129,7 @@ def end_with_parent() -> None:
 def _revoke(engine: Engine, prefix: str) -> None:
     """Let a demo's key end with it: the next start makes another."""
     with contextlib.suppress(CopyloomError, DatabaseError):
-        revoke_key(engine, DEFAULT_TENANT, prefix, "the demo", "the demo has ended")
+        revoke(engine, DEFAULT_TENANT, prefix, "the demo", "the demo has ended")
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from fastapi import Request
 from fastapi.responses import Response
 from sqlalchemy import Engine, delete, insert, select
 
+from copyloom import InputError
 from embeddings.database import reading, writing
 from experiments.storefront.auth import Key, Keys
 from experiments.storefront.journal import Clock
@@ -103,6 +104,17 @@ class Form:
     def all(self, name: str) -> list[str]:
         """Return all values of a field."""
         return self.fields.get(name, [])
+
+    def number(self, name: str, otherwise: int = 1) -> int:
+        """Return a whole number; another one where none was sent."""
+        value = self.get(name)
+        return int(value[:6]) if value.isascii() and value.isdigit() else otherwise
+
+    def reason(self, what: str) -> str:
+        """Return why something is done; InputError where nobody says so."""
+        if not (reason := self.get("reason")):
+            raise InputError(f"say why {what}, so that others know later")
+        return reason
 
     def is_from(self, token: str) -> bool:
         """Say whether a page of ours sent it, to whom the token was given."""

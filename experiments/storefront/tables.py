@@ -73,7 +73,10 @@ class BrandRow(Base):
 
 
 class ScreeningRow(Base):
-    """A text was held to a version of the brand rules: what they have against it (JSON), and what was done for that."""
+    """A text was held to a version of the brand rules: what they have against it (JSON), and what was done for that.
+
+    What was left is looked at again: that becomes what was done then.
+    """
 
     __tablename__ = "screenings"
     slot_id: Mapped[int] = mapped_column(ForeignKey("slots.id"), primary_key=True)

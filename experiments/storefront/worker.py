@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine
@@ -24,12 +24,12 @@ from experiments.campaigns import phases
 from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import Happening, Reviewed
 from experiments.campaigns.given import Given
-from experiments.campaigns.ledger import Ledger
+from experiments.campaigns.ledger import Ledger, StaleError
 from experiments.campaigns.state import State
 from experiments.campaigns.workshop import Workshop, hired
 from experiments.storefront import review
 from experiments.storefront.alarms import ClockWatch, cause
-from experiments.storefront.brand import StaleError, check_version, note
+from experiments.storefront.brand import check_version, note
 from experiments.storefront.decide import Slot, campaign_name
 from experiments.storefront.feeds import StorefrontFeed
 from experiments.storefront.journal import Clock, now, wait
@@ -99,7 +99,7 @@ class Worker:
         self._feeds: dict[str, StorefrontFeed] = {}
         self._tallies = Tallies()
         self.watch: ClockWatch | None = None
-        self._screened: dict[int, tuple[int, int]] = {}
+        self._screened: dict[int, tuple[int, int, tuple[str, ...]]] = {}
         self._read_until: dict[int, tuple[int, int]] = {}
 
     def run(self, every: float, stop: threading.Event) -> None:
@@ -174,7 +174,7 @@ class Worker:
 
     def _screen(self, slot: Slot) -> None:
         """Hold the texts of a slot to the brand rules that hold now, where rules or texts are new."""
-        known = slot.brand_version, len(slot.state.drafts)
+        known = slot.brand_version, len(slot.state.drafts), tuple(slot.state.shown)
         if self._screened.get(slot.id) == known:
             return
         try:
@@ -235,9 +235,10 @@ class Worker:
         some = [campaign]
         with span("learn"):
             belief = phases.learn(shop, some)
-        if shop.proposes(campaign.state):
+        mixing = _to_mix(slot, campaign)
+        if shop.proposes(mixing.state) and len(mixing.state.parents) > 1:
             with span("propose"), self.ledger.step(some, shop.writer.keep) as record:
-                record(phases.propose(shop, some, belief))
+                record(phases.propose(shop, [mixing], belief))
         if slot.settings.auto_approve and shop.admits(campaign.state):
             unsaid = [text for text in _unsaid(campaign.state) if not slot.rules.refusals(text)]
             (best,) = phases.most_promising(shop, some, [unsaid], belief)
@@ -269,7 +270,7 @@ class Worker:
             note(connection, slot, {text: ((), "") for text in texts}, self.clock())
 
         if slot.settings.auto_approve and texts:
-            # Not shared: it fails if it is overtaken; with newer brand rules they wait for the next time.
+            # Not shared: where somebody was first, or there are newer brand rules, they wait for the next time.
             with contextlib.suppress(StaleError), Ledger(self.engine).step([campaign], keep) as record:
                 record([[Reviewed(texts=tuple(texts), approved=True, by=AUTOMATIC, reason="setting auto_approve")]])
 
@@ -289,6 +290,15 @@ class Worker:
         campaign = self.slots.campaign(slot)
         with contextlib.suppress(Exception):  # the next round says what is wrong
             self.ledger.resume([campaign])
+
+
+def _to_mix(slot: Slot, campaign: Campaign) -> Campaign:
+    """Return a campaign without those parents that a catalogue's products have: no page shows a mixture of two such."""
+    if slot.has_subject or not slot.about:
+        return campaign
+    state = campaign.state
+    parents = tuple(text for text in state.parents if not slot.products_of(text, state))
+    return replace(campaign, state=replace(state, parents=parents))
 
 
 def _unsaid(state: State) -> list[str]:

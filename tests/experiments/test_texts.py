@@ -8,7 +8,7 @@ import pytest
 
 from copyloom import InputError
 from experiments.texts import name_subject, read_lines, read_texts, shipped_claims
-from generator.checks import BrandRules
+from generator.checks import WritingRules
 from generator.record import ProductRecord
 
 
@@ -87,5 +87,5 @@ def test_shipped_claims_are_about_sixty_distinct_and_twenty_name_the_subject() -
 
 
 def test_rules_follow_the_texts() -> None:
-    assert BrandRules.like(["A short one.", "Another one!"]).full_stop
-    assert not BrandRules.like(["Headline without stop", "Another headline"]).full_stop
+    assert WritingRules.like(["A short one.", "Another one!"]).full_stop
+    assert not WritingRules.like(["Headline without stop", "Another headline"]).full_stop

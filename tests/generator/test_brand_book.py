@@ -77,6 +77,11 @@ def test_what_is_written_is_read_again_as_it_was(book):
         ("banned: [warm]\ntone: {good: [Warm boots.]}", "the good example 'Warm boots.' breaks the rules"),
         ("when_broken: delete", "'pause' or 'tell'"),
         ("slots: {hero: {tone: {good: [a]}}}", "slots.hero.tone"),
+        (
+            f"slots: {{{', '.join(f's{number}: {{}}' for number in range(501))}}}",
+            "501 were given, at most 500 are allowed",
+        ),
+        (f"slots: {{{'s' * 64}: {{}}}}", "at most 63 characters"),
     ],
 )
 def test_what_cannot_be_used_is_named_with_what_is_allowed(rules, said):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from generator.checks import BrandRules, Checker, Refusal, normalised
+from generator.checks import Checker, Refusal, WritingRules, normalised
 from generator.grammar import Grammar
 from generator.reader import GrammarReader
 from generator.record import ProductRecord
@@ -17,13 +17,13 @@ READER = GrammarReader(Grammar.load(), KNIFE)
 
 
 def codes(text, rules=None, stored=(), reader=None, finished=True):
-    return [refusal.code for refusal in Checker(rules or BrandRules(), stored, reader).refusals(text, finished)]
+    return [refusal.code for refusal in Checker(rules or WritingRules(), stored, reader).refusals(text, finished)]
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_every_claim_of_the_grammar_passes(grammar, seed):
     record = grammar.record(random.Random(seed))
-    checker = Checker(BrandRules(), [], GrammarReader(grammar, record))
+    checker = Checker(WritingRules(), [], GrammarReader(grammar, record))
     for claim in grammar.claims_about(record):
         assert checker.refusals(claim.text) == []
 
@@ -32,7 +32,7 @@ def test_every_claim_about_a_product_of_another_kind_is_refused(grammar):
     """26 records, 10 claims of each, read for the product of the next category."""
     rng = random.Random(7)
     for category, other in zip(grammar.categories, grammar.categories[1:] + grammar.categories[:1], strict=True):
-        checker = Checker(BrandRules(), [], GrammarReader(grammar, grammar.record(rng, category)))
+        checker = Checker(WritingRules(), [], GrammarReader(grammar, grammar.record(rng, category)))
         foreign = grammar.record(rng, other)
         for _ in range(10):
             claim = grammar.claim(rng, foreign)
@@ -49,7 +49,7 @@ def test_every_product_of_a_category_is_told_from_its_neighbours(grammar):
 
 def test_an_attribute_that_the_record_lacks_is_refused_by_name(grammar):
     quality = next(c for c in grammar.categories if c.name == "camping").attributes["quality"][0]
-    found = Checker(BrandRules(), [], READER).refusals(f"You will fall in love with this {quality} chef knife.")
+    found = Checker(WritingRules(), [], READER).refusals(f"You will fall in love with this {quality} chef knife.")
     assert [refusal.code for refusal in found] == ["foreign attribute"]
     assert repr(quality) in found[0].reason
 
@@ -57,14 +57,14 @@ def test_an_attribute_that_the_record_lacks_is_refused_by_name(grammar):
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("number", ["40", "4.9", "1,000", "40%", "$5", "two", "thousand", "dozens of", "half the"])
 def test_an_invented_number_is_refused(number, strict):
-    rules = BrandRules(only_known_words=strict)
+    rules = WritingRules(only_known_words=strict)
     assert "invented number" in codes(f"Last chance: {number} on our chef knives.", rules, reader=READER)
 
 
 def test_unknown_words_are_refused_where_the_brand_asks_for_it():
     text = "You will fall in love with this shimmering chef knife."
     assert codes(text, reader=READER) == ["unknown word"]
-    assert codes(text, BrandRules(only_known_words=False), reader=READER) == []
+    assert codes(text, WritingRules(only_known_words=False), reader=READER) == []
     assert codes(text) == []
 
 
@@ -95,8 +95,8 @@ def test_a_text_may_begin_with_marks_that_open(text):
 
 def test_a_text_may_begin_with_a_mark_that_a_stored_text_begins_with():
     text = "*New* knife, two blades."
-    assert "opening" in [refusal.code for refusal in Checker(BrandRules(), []).refusals(text)]
-    assert Checker(BrandRules(), ["*Cheap* spoon, one bowl."]).refusals(text) == []
+    assert "opening" in [refusal.code for refusal in Checker(WritingRules(), []).refusals(text)]
+    assert Checker(WritingRules(), ["*Cheap* spoon, one bowl."]).refusals(text) == []
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_finished_sentences_pass(text):
 
 
 def test_a_headline_needs_no_full_stop_but_an_end():
-    headline, rules = "The knife that everyone talks about", BrandRules(full_stop=False)
+    headline, rules = "The knife that everyone talks about", WritingRules(full_stop=False)
     assert codes(headline) == ["unfinished"]
     assert codes(headline, rules) == []
     assert codes(headline, rules, finished=False) == ["unfinished"]
@@ -122,7 +122,7 @@ def test_a_headline_needs_no_full_stop_but_an_end():
 
 
 def test_lengths_are_allowed_at_their_limits():
-    rules = BrandRules(min_characters=9, max_characters=9, full_stop=False)
+    rules = WritingRules(min_characters=9, max_characters=9, full_stop=False)
     assert [codes(text, rules) for text in ("a knife!", "my knife!", "one knife!")] == [["length"], [], ["length"]]
 
 
@@ -139,7 +139,7 @@ def test_copies_are_found_under_other_case_and_marks(words, rng):
 
 def test_a_text_that_holds_a_whole_stored_text_is_refused():
     stored = ["Buy this knife.", "Try it"]
-    found = Checker(BrandRules(), stored).refusals("Today is the day: buy this knife, friend.")
+    found = Checker(WritingRules(), stored).refusals("Today is the day: buy this knife, friend.")
     assert [refusal.code for refusal in found] == ["concatenation"]
     assert "Buy this knife." in found[0].reason
     assert codes("Then try it with an onion.", stored=stored) == []  # two words are nobody's own
@@ -148,12 +148,12 @@ def test_a_text_that_holds_a_whole_stored_text_is_refused():
 
 @pytest.mark.parametrize("text", ["This is the BEST knife.", "At its very best, a knife."])
 def test_banned_words_are_found_in_any_case(text):
-    found = Checker(BrandRules(banned_words=("best", "cheap as chips")), []).refusals(text)
+    found = Checker(WritingRules(banned_words=("best", "cheap as chips")), []).refusals(text)
     assert [(refusal.code, refusal.reason) for refusal in found] == [("banned", "the brand bans 'best'")]
 
 
 def test_banned_words_are_whole_words_and_phrases():
-    rules = BrandRules(banned_words=("best", "on sale", "a.b"))
+    rules = WritingRules(banned_words=("best", "on sale", "a.b"))
     assert codes("A bestial knife and a salesman.", rules) == []
     assert codes("This knife is On Sale.", rules) == ["banned"]
     assert codes("This knife is aXb for you.", rules) == []
@@ -164,11 +164,11 @@ def test_banned_words_are_whole_words_and_phrases():
     [("50%", "Get 50% off this knife."), ("#1", "The #1 knife of the year."), ("wow!", "Say wow! to this knife.")],
 )
 def test_banned_words_may_begin_and_end_with_marks(word, text):
-    assert codes(text, BrandRules(banned_words=(word,))) == ["banned"]
+    assert codes(text, WritingRules(banned_words=(word,))) == ["banned"]
 
 
 def test_every_reason_is_given():
-    rules = BrandRules(banned_words=("tent",), max_characters=20)
+    rules = WritingRules(banned_words=("tent",), max_characters=20)
     text = "The tent, the tent, the tent with 40"
     assert set(codes(text, rules, reader=READER, finished=False)) >= {
         "length",
@@ -182,14 +182,14 @@ def test_every_reason_is_given():
 
 def test_unknown_rules_are_refused():
     with pytest.raises(ValidationError, match="max_length"):
-        BrandRules(max_length=10)
+        WritingRules(max_length=10)
     with pytest.raises(ValidationError, match="min_characters"):
-        BrandRules(min_characters=0)
+        WritingRules(min_characters=0)
 
 
 @given(st.text(max_size=100))
 def test_any_text_is_judged(text):
-    for refusal in Checker(BrandRules(), ["Buy this knife."], READER).refusals(text):
+    for refusal in Checker(WritingRules(), ["Buy this knife."], READER).refusals(text):
         assert refusal.code
         assert refusal.reason
 
@@ -199,7 +199,7 @@ FAMILY = ("Choose the dutch oven made of cast iron and sleep well tonight.",
 
 
 def strays(text, family=FAMILY, reader=None, any_style=False):
-    checker = Checker(BrandRules(only_known_words=False), [], reader, family=family, any_style=any_style)
+    checker = Checker(WritingRules(only_known_words=False), [], reader, family=family, any_style=any_style)
     return [refusal.code for refusal in checker.refusals(text)]
 
 
@@ -257,7 +257,7 @@ def test_a_subject_replaces_the_product_but_not_the_style():
 
 
 def test_further_rules_hold_from_when_they_are_given():
-    checker = Checker(BrandRules(), [])
+    checker = Checker(WritingRules(), [])
     text = "A knife that stays sharp for years."
     assert checker.refusals(text) == []
     checker.also = lambda text: [Refusal("banned", "the brand bans 'sharp'")] if "sharp" in text else []

@@ -9,15 +9,15 @@ from collections import Counter
 import pytest
 
 from copyloom import InputError
-from generator.checks import BrandRules, Checker, normalised
+from generator.checks import Checker, WritingRules, normalised
 from generator.grammar import FORMS, HELD_OUT_PRODUCT, Frame
 from generator.reader import words_of
 from generator.record import KINDS, SLOTS_PER_KIND, slots_of
 
 RULES = {
-    "claim": BrandRules(),
-    "headline": BrandRules(full_stop=False),
-    "description": BrandRules(max_characters=300),
+    "claim": WritingRules(),
+    "headline": WritingRules(full_stop=False),
+    "description": WritingRules(max_characters=300),
 }
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from embeddings.mixing import is_new
 from experiments.benchmarks.mixing.corpora import WEIGHTS, Corpus
 from experiments.benchmarks.mixing.judge import Judge
-from generator.checks import BrandRules, Checker, is_stopped, normalised
+from generator.checks import Checker, WritingRules, is_stopped, normalised
 from generator.reader import words_of
 
 QUANTILE = 0.975
@@ -45,7 +45,7 @@ class FluencyRule:
     @cached_property
     def checker(self) -> Checker:
         """What finds texts that are unfinished or repeat themselves: the checks that the product makes."""
-        rules = BrandRules(min_characters=1, max_characters=10_000, full_stop=self.stops, only_known_words=False)
+        rules = WritingRules(min_characters=1, max_characters=10_000, full_stop=self.stops, only_known_words=False)
         return Checker(rules, [])
 
     def faults(self, texts: Sequence[str], known: Iterable[str] = ()) -> list[tuple[str, ...]]:

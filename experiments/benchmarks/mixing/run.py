@@ -39,7 +39,7 @@ from experiments.benchmarks.mixing.measures import (
 from experiments.benchmarks.mixing.plain import plain_space
 from experiments.bootstrap import interval
 from experiments.corpora.real_texts import shared_data
-from generator.checks import BrandRules, Checker
+from generator.checks import Checker, WritingRules
 from generator.grammar import HELD_OUT_PRODUCT, Grammar
 from generator.language_model import LanguageModel
 from generator.models import SHIPPED
@@ -290,7 +290,7 @@ def _about(setting: Setting, rule: FluencyRule, records: Sequence[ProductRecord]
         families = [[corpus.texts[n] for n in numbers] for numbers in part.parents.tolist()]
         parents = (*setting.of(setting.from_adapter, part), part.weights, families)
         reader = GrammarReader(Grammar.load(), record)
-        checker = Checker(BrandRules(), [], reader)
+        checker = Checker(WritingRules(), [], reader)
 
         def is_true(written: Wording, checker: Checker = checker) -> bool:
             return not written.fault and not checker.refusals(written.text, written.finished)

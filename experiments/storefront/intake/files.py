@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from copyloom import InputError, Report
 from experiments.storefront.intake.feeding import MANY, Line
-from experiments.storefront.intake.lines import MAX_BYTES, Taken
+from experiments.storefront.intake.lines import MAX_LINE_BYTES, Taken
 from experiments.storefront.schemas import DecideLine, ExposeLine, RewardLine
 
 STANDARD_INPUT = "-"
@@ -109,13 +109,13 @@ class Files:
         text = gzip.GzipFile(fileobj=raw) if start[:2] == _GZIP else raw
         number = 0
         try:
-            while line := text.readline(MAX_BYTES + 1):
+            while line := text.readline(MAX_LINE_BYTES + 1):
                 number += 1
                 if number % MANY == 0:
                     self._tell(name, raw.tell() if size else 0, size)
                 rest = line
-                while len(rest) > MAX_BYTES and not rest.endswith(b"\n"):
-                    rest = text.readline(MAX_BYTES + 1)
+                while len(rest) > MAX_LINE_BYTES and not rest.endswith(b"\n"):
+                    rest = text.readline(MAX_LINE_BYTES + 1)
                 if line := line.removeprefix(_UTF8_MARK if number == 1 else b"").strip():
                     yield Line(f"{name}:{number}", line)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:

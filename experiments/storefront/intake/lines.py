@@ -25,7 +25,7 @@ from experiments.storefront.tables import DecisionRow, TenantRow
 
 State = Joined | Literal["refused"]
 STATES: tuple[State, ...] = (*get_args(Joined), "refused")
-MAX_BYTES = 65_536
+MAX_LINE_BYTES = 65_536
 """Of a line; the largest that fits has less."""
 _SHOWN = 80
 _MODELS: Mapping[str, Any] = {"decide": DecideLine, "expose": ExposeLine, "reward": RewardLine}
@@ -92,8 +92,8 @@ class Intake:
 
     def read(self, tenant: str, line: bytes) -> Entry | Taken:
         """Return the entry that a line is; or why it is refused."""
-        if len(line) > MAX_BYTES:
-            return _refused(413, f"it has more than {MAX_BYTES:,} bytes, which no event needs")
+        if len(line) > MAX_LINE_BYTES:
+            return _refused(413, f"it has more than {MAX_LINE_BYTES:,} bytes, which no event needs")
         try:
             body = LINE.validate_json(line)
         except ValidationError as error:

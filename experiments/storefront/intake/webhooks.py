@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, insert, select
 
 from copyloom import InputError
 from embeddings.database import reading, writing
 from experiments.storefront.journal import Clock, now
-from experiments.storefront.slots import MissingError, audit, make_tenant
+from experiments.storefront.slots import audit, make_tenant
 from experiments.storefront.tables import WebhookRow
 
 TOLERANCE_SECONDS = 300
@@ -152,26 +152,6 @@ def holding(engine: Engine, name: str) -> list[Secret]:
     with reading(engine) as connection:
         every = _secrets(connection, WebhookRow.name == name)
     return [one for one in every if one.tenant == every[0].tenant and one.revoked_at is None]
-
-
-def revoke_secret(engine: Engine, tenant: str, secret_id: str, by: str, reason: str = "", clock: Clock = now) -> None:
-    """Let a secret hold no more, from now on.
-
-    Raises
-    ------
-    MissingError
-        If the tenant has no such secret that holds.
-    """
-    with writing(engine) as connection:
-        mine = (WebhookRow.tenant == tenant, WebhookRow.id == secret_id, WebhookRow.revoked_at.is_(None))
-        name = connection.scalar(select(WebhookRow.name).where(*mine))
-        if name is None:
-            raise MissingError(
-                f"{tenant!r} has no webhook secret {secret_id!r} that holds; `copyloom keys webhook list` shows which"
-            )
-        connection.execute(update(WebhookRow).where(*mine).values(revoked_at=clock()))
-        audit(connection, tenant, by, "webhook secret revoked", f"{name} ({secret_id})", "holds", "revoked", reason,
-              clock())  # fmt: skip
 
 
 def _secrets(connection: Connection, *where: object) -> list[Secret]:

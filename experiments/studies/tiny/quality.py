@@ -24,7 +24,7 @@ from experiments.held_out import held_out_claims, is_held_out
 from experiments.texts import shipped_claims
 from experiments.training.tiny.bleu import bleu
 from experiments.training.tiny.card import model_card
-from generator.checks import BrandRules, Checker
+from generator.checks import Checker, WritingRules
 from generator.decoding import decode
 from generator.grammar import Claim, Grammar
 from generator.reader import GrammarReader
@@ -104,7 +104,7 @@ def subject_mixtures(space: Space, claims: Sequence[Claim], stored: Sequence[Sum
         texts: list[str] = []
         true = 0
         for record in records:
-            checker = Checker(BrandRules(), [], GrammarReader(grammar, record))
+            checker = Checker(WritingRules(), [], GrammarReader(grammar, record))
             for written in _pairs(space, rng, claims, stored, record, MIXTURES // len(records)):
                 true += written.fault is None and not checker.refusals(written.text, written.finished)
                 texts.append(written.text)

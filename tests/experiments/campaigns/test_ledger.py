@@ -22,7 +22,7 @@ from experiments.campaigns import people, phases
 from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.config import CampaignConfig, PolicyConfig
 from experiments.campaigns.events import Closed, Opened, Published
-from experiments.campaigns.ledger import Ledger
+from experiments.campaigns.ledger import Ledger, StaleError
 from experiments.campaigns.state import State
 from experiments.campaigns.tables import EventRow
 from experiments.campaigns.workshop import Workshop
@@ -182,7 +182,7 @@ def test_two_processes_cannot_go_on_with_one_campaign(tmp_path: Path) -> None:
     snapshot = Published(snapshot=0, probabilities=(1 / 6,) * 6, impressions=9)
     with ledger.step([one]) as record:
         record([[snapshot]])
-    with pytest.raises(InputError, match="another process"), ledger.step([other]) as record:
+    with pytest.raises(StaleError, match="another process"), ledger.step([other]) as record:
         record([[snapshot]])
     assert other.state.snapshots == ()
     assert [event.sequence for event in ledger.events("c")] == [0, 1]

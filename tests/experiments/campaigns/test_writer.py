@@ -13,7 +13,7 @@ from embeddings.writing import MixtureWriter
 from experiments.campaigns.events import Draft, Promoted, Written
 from experiments.campaigns.writer import Writer
 from experiments.texts import shipped_claims
-from generator.checks import BrandRules, Checker
+from generator.checks import Checker, WritingRules
 from generator.grammar import Grammar
 from generator.reader import GrammarReader
 
@@ -29,7 +29,7 @@ def writer(space: Space, path: Path, subject: bool, **rules: Any) -> Writer:
         pool.add(found)
         stored = {embedding.text: embedding for embedding in found}
     reader = GrammarReader(Grammar.load(), PRODUCT) if subject else None
-    checker = Checker(BrandRules(only_known_words=subject, **rules), CLAIMS[:6], reader)
+    checker = Checker(WritingRules(only_known_words=subject, **rules), CLAIMS[:6], reader)
     return Writer(space, pool, [stored[text] for text in CLAIMS[:6]], PRODUCT if subject else None, checker)
 
 

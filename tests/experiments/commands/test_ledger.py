@@ -43,36 +43,36 @@ def plant(path, statement):
 
 
 def test_a_sound_ledger_is_said_to_be_and_another_not(shop):
-    assert "Nothing is wrong: 31 events, 30 rewards, 1 snapshots" in said("verify", shop)
-    assert json.loads(said("verify", shop, "--json"))["faults"] == []
+    assert "Nothing is wrong: 31 events, 30 rewards, 1 snapshots" in said("verify", "--database", shop)
+    assert json.loads(said("verify", "--database", shop, "--json"))["faults"] == []
     plant(shop, "UPDATE outcomes SET clicked = 0")
-    assert "expected reward, 1, clicked" in said("verify", shop, status=1)
-    faults = json.loads(said("verify", shop, "--json", status=1))["faults"]
+    assert "expected reward, 1, clicked" in said("verify", "--database", shop, status=1)
+    faults = json.loads(said("verify", "--database", shop, "--json", status=1))["faults"]
     assert {fault["rule"] for fault in faults} == {"outcome", "counts"}
 
 
 def test_the_queue_is_made_again(shop):
     plant(shop, "DELETE FROM pending")
-    assert "1 missing" in said("rebuild", shop, "--check", status=1)
-    assert "1 open events put into the queue" in said("rebuild", shop)
-    assert json.loads(said("rebuild", shop, "--check", "--json"))["missing"] == 0
-    assert "0 snapshots learned again" in said("rebuild", shop, "--check", "--beliefs")
+    assert "1 missing" in said("rebuild", "--database", shop, "--check", status=1)
+    assert "1 open events put into the queue" in said("rebuild", "--database", shop)
+    assert json.loads(said("rebuild", "--database", shop, "--check", "--json"))["missing"] == 0
+    assert "0 snapshots learned again" in said("rebuild", "--database", shop, "--check", "--beliefs")
 
 
 def test_a_copy_is_checked(shop, tmp_path):
-    assert "nothing is wrong with it" in said("backup", shop, tmp_path / "copy.db")
-    assert "Nothing is wrong" in said("verify", tmp_path / "copy.db")
-    said("backup", shop, tmp_path / "copy.db", status=2)
+    assert "nothing is wrong with it" in said("backup", tmp_path / "copy.db", "--database", shop)
+    assert "Nothing is wrong" in said("verify", "--database", tmp_path / "copy.db")
+    said("backup", tmp_path / "copy.db", "--database", shop, status=2)
 
 
 def test_a_person_is_forgotten_and_old_events_are_deleted(shop):
-    assert "10 events" in said("forget", shop, "--tenant", "default", "--unit", "u1")
-    assert json.loads(said("prune", shop, "--days", "30", "--json")) == {"events": 30}
-    assert "Nothing is wrong: 1 events, 0 rewards, 1 snapshots" in said("verify", shop)
-    assert "as on record" in said("rebuild", shop, "--check")
-    said("forget", shop, "--tenant", "nobody", "--unit", "u1", status=2)
+    assert "10 events" in said("forget", "--database", shop, "--tenant", "default", "--unit", "u1")
+    assert json.loads(said("prune", "--database", shop, "--days", "30", "--json")) == {"events": 30}
+    assert "Nothing is wrong: 1 events, 0 rewards, 1 snapshots" in said("verify", "--database", shop)
+    assert "as on record" in said("rebuild", "--database", shop, "--check")
+    said("forget", "--database", shop, "--tenant", "nobody", "--unit", "u1", status=2)
 
 
 def test_a_database_that_is_not_there_is_not_made(tmp_path):
-    said("verify", tmp_path / "none.db", status=2)
+    said("verify", "--database", tmp_path / "none.db", status=2)
     assert not (tmp_path / "none.db").exists()

@@ -9,7 +9,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from copyloom import InputError
 from embeddings.database import reading
-from experiments.storefront.auth import Keys, list_keys, make_key, revoke_key
+from experiments.storefront.auth import Keys, list_keys, make_key, revoke
 from experiments.storefront.service import Options
 from experiments.storefront.slots import MissingError
 from experiments.storefront.tables import AuditRow, KeyRow
@@ -34,13 +34,13 @@ def test_keys_are_found_listed_and_revoked(shop):
     wrong = [presented[:-1], presented + "x", key.prefix, "", "cl_", "cl__", "cl_a_b", "x" + presented, "cl_\udc80_é"]
     assert not [one for one in wrong if keys.find(one)]
     with pytest.raises(MissingError, match="no key"):
-        revoke_key(shop.engine, "other", key.prefix, by="anna")
-    revoke_key(shop.engine, "default", key.prefix, by="anna", reason="left")
+        revoke(shop.engine, "other", key.prefix, by="anna")
+    revoke(shop.engine, "default", key.prefix, by="anna", reason="left")
     keys.refresh()
     assert keys.find(presented) is None
     assert [one.revoked_at is not None for one in list_keys(shop.engine, "default")] == [True]
     with pytest.raises(MissingError):
-        revoke_key(shop.engine, "default", key.prefix, by="anna")
+        revoke(shop.engine, "default", key.prefix, by="anna")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_revoked_key_stops_within_two_seconds(shop):
     header = shop.key("read")
     assert shop.client.get("/v1/slots", headers=header).status_code == 200
     prefix = header["Authorization"].split("_")[1]
-    revoke_key(shop.engine, "default", prefix, by="anna")
+    revoke(shop.engine, "default", prefix, by="anna")
     deadline = time.monotonic() + 2
     while shop.client.get("/v1/slots", headers=header).status_code == 200 and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -12,18 +12,18 @@ from embeddings.summary import Lineage
 from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import Draft, Written
 from experiments.campaigns.given import Given
-from experiments.campaigns.ledger import Ledger
+from experiments.campaigns.ledger import Ledger, StaleError
 from experiments.commands.cli import app
 from experiments.storefront import LiveCampaign, review
-from experiments.storefront.brand import StaleError, current, differences, history, set_book
+from experiments.storefront.brand import current, differences, history, set_book
 from experiments.storefront.config import SlotConfig, SlotSettings
 from experiments.storefront.schemas import BrandCheckBody
-from experiments.storefront.screening import BRAND, broken, screen, screen_all, versions_of
+from experiments.storefront.screening import BRAND, _against, broken, screen, screen_all, versions_of
 from experiments.storefront.slots import Slots, open_slot, open_storefront, switch
 from experiments.storefront.tables import AboutRow, AuditRow, BrandRow, ImportRow, ProductRow, ScreeningRow
 from experiments.storefront.verify import verify
 from experiments.storefront.worker import Worker
-from generator.brand_book import BrandBook
+from generator.brand_book import BrandBook, BrandRules, Length
 
 from .conftest import TEXTS
 
@@ -120,6 +120,52 @@ def test_rules_that_only_tell_change_nothing_and_the_last_text_stays(tmp_path, c
     found = {one.text: one.did for one in screen_all(engine, slots, "default", clock)}
     assert found == {WARM: "left", DRY: "paused", LAST: "paused"}
     assert [what for by, what, _ in audited(engine) if by == BRAND and "nothing else" in what]
+    engine.dispose()
+
+
+def test_each_text_is_held_to_the_same_rules_once_however_often_pages_ask(tmp_path, clock, monkeypatch):
+    engine, slots = opened(str(tmp_path / "shop.db"), clock)
+    held, plain = [], BrandRules.refusals
+    monkeypatch.setattr(BrandRules, "refusals", lambda rules, text: held.append(text) or plain(rules, text))
+    _against.cache_clear()
+    for banned, known in (("days", 0), ("ten", 3), ("days", 6)):
+        for _ in range(2):
+            found = broken([slots.get("default", "hero")], BrandBook(banned=[banned], patterns=[], length=Length()))
+            assert [banned in one.text for one in found] == [True]
+        assert len(held) == min(known + 3, 6)
+    engine.dispose()
+
+
+def test_what_was_left_goes_once_something_else_may_be_shown(database, clock):
+    engine, slots = opened(database, clock)
+    set_book(engine, "default", BrandBook(required=["Northpeak"]), "anna", "our name", clock=clock)
+    screen_all(engine, slots, "default", clock)
+    worker = Worker(engine, clock=clock, write=False)
+    worker.round()
+    slots.refresh()
+    assert states(slots) == {WARM: "live", DRY: "paused", LAST: "paused"}
+    review.decide(engine, slots, "default", "hero", "resume", [DRY], "bert", "it stays for now", clock)
+    worker.round()
+    slots.refresh()
+    assert states(slots) == {WARM: "paused", DRY: "live", LAST: "paused"}
+    assert [what for by, what, subject in audited(engine) if by == BRAND and subject.endswith(WARM)] == [
+        "breaks the rules, and stays: nothing else may be shown", "pause"
+    ]  # fmt: skip
+    review.decide(engine, slots, "default", "hero", "resume", [WARM], "bert", "it is our slogan", clock)
+    worker.round()
+    slots.refresh()
+    assert states(slots)[WARM] == "live"  # a person has the last word
+    assert verify(engine) == []
+    engine.dispose()
+
+
+def test_what_was_left_is_held_to_rules_that_are_newer(tmp_path, clock):
+    engine, slots = opened(str(tmp_path / "shop.db"), clock)
+    set_book(engine, "default", BrandBook(required=["Northpeak"]), "anna", "our name", clock=clock)
+    screen_all(engine, slots, "default", clock)
+    review.decide(engine, slots, "default", "hero", "resume", [DRY], "bert", "it stays for now", clock)
+    set_book(engine, "default", BrandBook(banned=["days"]), "anna", "days are none", clock=clock)
+    assert {one.text: one.did for one in screen_all(engine, slots, "default", clock)} == {WARM: "paused"}
     engine.dispose()
 
 

@@ -15,9 +15,11 @@ from sqlalchemy import func, select
 
 from copyloom import InputError
 from copyloom.tables import Reading
-from embeddings.database import reading
+from embeddings.database import reading, writing
 from embeddings.summary import Lineage
+from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import Draft, Written
+from experiments.campaigns.workshop import first_lineages
 from experiments.storefront import review
 from experiments.storefront.brand import set_book
 from experiments.storefront.catalogue import PARTS, one_line, read_shop_file, write_shop_file
@@ -32,7 +34,7 @@ from experiments.storefront.products import Product, newest
 from experiments.storefront.slots import Slots, change_settings, open_storefront
 from experiments.storefront.tables import AboutRow, AuditRow, ImportRow, ProductRow
 from experiments.storefront.verify import verify
-from experiments.storefront.worker import Worker
+from experiments.storefront.worker import Done, Worker, _to_mix, given_of
 from generator.brand_book import BrandBook
 from tests.experiments.commands.test_cli import fails, run
 from tests.experiments.storefront.example import happen, publish
@@ -248,6 +250,36 @@ def test_a_page_of_a_product_sees_texts_about_it_alone(stocked: Any) -> None:
     review.decide(stocked, slots, "default", "hero", "retire", ["Made for you."], "carla", "dull")
     with pytest.raises(InputError, match="no live text that may stand on the page of product 'hat'"):
         slots.get("default", "hero").choose(Question("new", product="hat"))
+
+
+def test_texts_about_products_are_not_mixed(stocked: Any) -> None:
+    slot = Slots(stocked).get("default", "hero")
+    assert first_lineages(slot.config, given_of(slot)) == []
+    general = "A gift that lasts.", "Made with love."  # these may stand on any page, and so may mixtures of them
+    campaign = Campaign("default/hero", (), replace(slot.state, parents=(*slot.state.parents, *general)))
+    assert _to_mix(slot, campaign).state.parents == general
+
+
+@pytest.mark.slow
+def test_the_worker_of_a_catalogue_learns_and_writes_nothing(tmp_path: Path, clock: Any) -> None:
+    engine = open_storefront(str(tmp_path / "shop.db"))
+    config = SlotConfig(model="copyloom-tiny", device="cpu", impressions=10, proposer={"every": 1, "shortlist": 2})
+    claims = "A leak-proof trail mug for frosty mornings.", "Give travelers the drone that says you care."
+    rows = [f"{number},Thing {number},{claim}" for number, claim in enumerate(claims)]
+    file = read_shop_file(write(tmp_path, "\n".join(["Handle,Title,Body (HTML)", *rows, ""])))
+    import_products(engine, "default", file, "anna", slot="hero", texts=slot_texts(file), config=config, clock=clock)
+    worker = Worker(engine, clock=clock)
+    for first in (0, 10):
+        slot = worker.slots.get("default", "hero")
+        with writing(engine) as connection:
+            questions = [Question(f"e{number}") for number in range(first, first + 10)]
+            asked = [Decide(slot, one, slot.choose(one)) for one in questions]
+            record(connection, asked, worker.slots.settings, clock())
+        clock.turn(10_000)
+        assert worker.round()["default/hero"] == Done(closed=1, published=first // 10 + 1)
+    state = worker.slots.get("default", "hero").state
+    assert (state.drafts, state.parents) == ((), claims)
+    engine.dispose()
 
 
 def test_texts_are_checked_against_the_record_of_their_product(stocked: Any) -> None:

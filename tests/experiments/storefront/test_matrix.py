@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 from fastapi.routing import APIRoute
 
-from experiments.storefront.auth import SCOPES, revoke_key
+from experiments.storefront.auth import SCOPES, revoke
 
 from .conftest import TEXTS, Shop
 
@@ -119,7 +119,7 @@ def test_each_route_takes_the_scopes_that_it_says_and_no_others(shop):
     keys = {scope: shop.key(scope) for scope in SCOPES}
     revoked = shop.key()
     prefix = revoked["Authorization"].split("_")[1]
-    revoke_key(shop.engine, "default", prefix, by="anna")
+    revoke(shop.engine, "default", prefix, by="anna")
     shop.app.state.service.keys.refresh()
     wrong = {"Authorization": revoked["Authorization"][:-4] + "wxyz"}
     page = shop.key("decide", "reward")

@@ -12,8 +12,9 @@ from standardwebhooks import Webhook
 from typer.testing import CliRunner
 
 from copyloom import InputError
+from embeddings.database import text_id
 from experiments.commands.cli import app as command_line
-from experiments.storefront.outbox import GUARD, RETRY_SECONDS, Outbox, add, drop, targets
+from experiments.storefront.outbox import GUARD, LEASE_SECONDS, RETRY_SECONDS, Outbox, add, drop, targets
 from experiments.storefront.slots import MissingError, switch
 
 NEW = "Boots with a heart."
@@ -93,6 +94,23 @@ def test_a_slot_that_a_guardrail_turned_off_is_told(shop, receiver, sent):
     assert receiver.heard[0][1]["data"] == {"slot": "hero", "reason": "fewer clicks than the holdout"}
 
 
+def test_what_new_brand_rules_take_from_the_page_is_told(shop, receiver, sent):
+    number = write(shop)
+    body = {"slot": "hero", "reason": "fine"}
+    shop.client.post(f"/v1/texts/{number}/approve", json=body, headers=shop.key(name="bea"))
+    sent()
+    receiver.heard.clear()
+    rules = {"rules": {"banned": ["days", "heart"]}, "reason": "neither"}
+    shop.client.put("/v1/brand", json=rules, headers=shop.key(name="anna") | {"If-Match": '"0"'})
+    assert [sent(), sent()] == [2, 0]
+    told = {one["type"]: one["data"] for _, one in receiver.heard}
+    live, why = "Warm boots for cold days.", "version 1: the brand bans"
+    assert told == {
+        "text.paused": {"slot": "hero", "text_id": text_id(live), "text": live, "reason": f"{why} 'days'"},
+        "text.rejected": {"slot": "hero", "text_id": number, "text": NEW, "reason": f"{why} 'heart'"},
+    }
+
+
 @pytest.mark.parametrize("status", [500, 302, 404, None])
 def test_what_is_not_taken_comes_again_under_the_same_id(shop, receiver, sent, clock, monkeypatch, status):
     write(shop)
@@ -112,12 +130,48 @@ def test_what_is_not_taken_comes_again_under_the_same_id(shop, receiver, sent, c
     assert targets(shop.engine, "default")[0].sent == 1
 
 
-def test_a_worker_that_died_before_it_noted_the_answer_sends_it_again(shop, receiver, sent, monkeypatch):
+def test_of_two_workers_one_sends_a_message(make_shop, database, clock):
+    shop = make_shop(database)
+    add(shop.engine, "default", "crm", "https://crm.example/copyloom", "tests", clock)
+    write(shop)
+    slots = shop.app.state.service.slots
+    slots.refresh()
+    told = []
+
+    def post(url, body, headers):
+        told.append(headers["webhook-id"])
+        if len(told) == 1:
+            assert Outbox(shop.engine, slots, clock, post).round() == 0  # another one, while the first sends
+        return 204
+
+    assert Outbox(shop.engine, slots, clock, post).round() == 1
+    assert len(told) == 1
+
+
+def test_who_was_taken_for_dead_puts_off_nothing_of_the_one_who_took_over(shop, clock):
+    add(shop.engine, "default", "crm", "https://crm.example/copyloom", "tests", clock)
+    write(shop)
+    slots = shop.app.state.service.slots
+    slots.refresh()
+
+    def slow(*_):
+        clock.turn(LEASE_SECONDS)
+        assert Outbox(shop.engine, slots, clock, lambda *_: 204).round() == 1
+        return 500
+
+    assert Outbox(shop.engine, slots, clock, slow).round() == 0
+    (target,) = targets(shop.engine, "default")
+    assert (target.sent, target.due, target.given_up) == (1, 0, 0)
+
+
+def test_a_worker_that_died_before_it_noted_the_answer_sends_it_again(shop, receiver, sent, clock, monkeypatch):
     write(shop)
     with monkeypatch.context() as patch:
         patch.setattr(Outbox, "_note", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             sent()
+    assert sent() == 0  # another worker may be sending it
+    clock.turn(LEASE_SECONDS)
     assert sent() == 1
     assert receiver.heard[0] == receiver.heard[1]
 
@@ -163,6 +217,18 @@ def test_tenants_hear_nothing_of_each_other(make_shop, tmp_path, receiver, clock
 def test_what_is_no_address_is_refused(shop, url):
     with pytest.raises(InputError, match="no address"):
         add(shop.engine, "default", "crm", url, "tests")
+
+
+@pytest.mark.parametrize(("url", "here"), [
+    ("http://crm.example/hook", False), ("HTTP://10.0.0.7/hook", False), ("http://localhost.example/", False),
+    ("http://127.0.0.1:8080/hook", True), ("http://[::1]/hook", True), ("http://localhost/hook", True),
+])  # fmt: skip
+def test_what_leaves_the_machine_is_encrypted_unless_asked_otherwise(shop, url, here):
+    if not here:
+        with pytest.raises(InputError, match="--plain-http"):
+            add(shop.engine, "default", "crm", url, "tests")
+    add(shop.engine, "default", "crm", url, "tests", plain_http=not here)
+    assert [one.url for one in targets(shop.engine, "default")] == [url]
 
 
 def test_the_commands_add_list_and_drop(shop, tmp_path):

@@ -267,8 +267,7 @@ def test_an_automatic_approval_never_comes_after_a_person_has_said_no(hero, monk
         return found
 
     monkeypatch.setattr(Worker, "_now", then_a_person)
-    with pytest.raises(InputError, match="another process has gone on"):
-        worker._approve(slot_of(hero), campaign, [NEW])
+    worker._approve(slot_of(hero), campaign, [NEW])
     hero.slots.refresh()
     assert slot_of(hero).state.reviews == {NEW: False}
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from embeddings.database import text_id
-from experiments.storefront.auth import revoke_key
+from experiments.storefront.auth import revoke
+from experiments.storefront.review import waiting, write_new
+from experiments.texts import MAX_TEXTS
 
 from .conftest import TEXTS
 
@@ -41,7 +43,7 @@ def second(path: str, first: Any, body: Any) -> Any:
 
 def wrongly_signed(shop: Any, key: Any) -> list[Any]:
     prefix = key["Authorization"].split("_")[1]
-    revoke_key(shop.engine, "default", prefix, by="tests")
+    revoke(shop.engine, "default", prefix, by="tests")
     shop.app.state.service.keys.refresh()
     return [shop.client.get("/v1/slots", headers=one) for one in (key, {}, {"Authorization": "Bearer cl_0_0"})]
 
@@ -51,8 +53,19 @@ def approved_by_its_author(shop: Any, key: Any) -> list[Any]:
     return [shop.client.post(f"/v1/texts/{text['text_id']}/approve", json={"slot": "hero"}, headers=key)]
 
 
+def one_more_than_fit(shop: Any, key: Any) -> list[Any]:
+    service = shop.app.state.service
+    state = service.slots.get("default", "hero").state
+    some = [f"Boots number {number}." for number in range(MAX_TEXTS - len(state.shown) - len(waiting(state)))]
+    write_new(shop.engine, service.slots, "default", "hero", some, "bert")
+    said = post("/v1/texts", {"slot": "hero", "text": "Boots too many.", "instead_of": text_id(some[0])})(shop, key)
+    assert said[0].status_code == 201, "a better version of one that waits takes its place"
+    return post("/v1/texts", {"slot": "hero", "text": "One more."},
+                {"slot": "hero", "text": "One more.", "instead_of": text_id(TEXTS[0])})(shop, key)  # fmt: skip
+
+
 def too_often(shop: Any, key: Any) -> list[Any]:
-    lines = '{"type": "expose", "event_id": "e"}\n' * 9000
+    lines = '{"type": "expose", "event_id": "e"}\n' * 5_500
     return [shop.client.post("/v1/events", content=lines, headers=key) for _ in range(2)][1:]
 
 
@@ -76,6 +89,7 @@ TRIED: dict[str, Any] = {
     "a reward id": second("/v1/reward", REWARD, REWARD | {"value": 0.5}),
     "approval of": approved_by_its_author,
     "what there is now": post("/v1/texts", {"slot": "hero", "text": TEXTS[0]}),
+    "a text more": one_more_than_fit,
     "a body of more": raw("/v1/decide", b" " * 1_000_001),
     "more than 10,000": raw("/v1/events", b"{}\n" * 10_001),
     "bytes that": raw("/v1/decide", b'{"event_id": "\xff"}'),
@@ -105,7 +119,7 @@ TRIED: dict[str, Any] = {
 
 
 def test_what_the_guide_lists_is_refused_as_it_says(make_shop, tmp_path):
-    shop = make_shop(str(tmp_path / "shop.db"), rate_limit="15000/minute")
+    shop = make_shop(str(tmp_path / "shop.db"), rate_limit="10001/minute")
     for what, status, words in rows():
         if what.startswith("a body that does not come"):
             continue  # test_wire.py: it takes a socket

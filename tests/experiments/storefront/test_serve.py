@@ -15,7 +15,9 @@ from typer.testing import CliRunner
 
 from copyloom import InputError
 from experiments.commands.cli import app
+from experiments.storefront.auth import list_keys
 from experiments.storefront.service import as_browsers_send
+from experiments.storefront.slots import open_storefront
 
 COPYLOOM = [sys.executable, "-c", "from experiments.commands.start import main; main()"]
 DEMO = ("serve", "--demo", "--model", "copyloom-tiny", "--json")
@@ -49,10 +51,8 @@ def ask(url: str, key: str | None = None, **body: Any) -> tuple[int, Any]:
 
 
 def test_the_demo_serves_a_decision_and_takes_its_reward(tmp_path):
-    with running(*DEMO, "--folder", "shop", cwd=tmp_path) as (
-        process,
-        told,
-    ):
+    engine = open_storefront(str(tmp_path / "demo.db"))
+    with running(*DEMO, "--folder", ".", cwd=tmp_path) as (process, told):
         assert sorted(told) == ["key", "url"]
         assert told["url"].startswith("http://127.0.0.1:")
         assert ask(f"{told['url']}/ready") == (200, {"status": "ok"})
@@ -64,15 +64,14 @@ def test_the_demo_serves_a_decision_and_takes_its_reward(tmp_path):
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=60)
         assert (process.returncode, out) == (0, "")
-    with running(*DEMO, "--folder", "shop", cwd=tmp_path) as (
-        process,
-        told,
-    ):
+    with running(*DEMO, "--folder", ".", cwd=tmp_path) as (process, told):
+        assert [bool(one.revoked_at) for one in list_keys(engine)] == [True, False]  # none is left that holds
         again = ask(f"{told['url']}/v1/decide", told["key"], event_id="e", slot="demo", unit_id="anna")[1]
         assert again == decision  # it goes on where it was
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
         assert process.returncode == 0
+    engine.dispose()
 
 
 def test_the_demo_leaves_nothing_behind(tmp_path, monkeypatch):

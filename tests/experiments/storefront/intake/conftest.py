@@ -97,7 +97,7 @@ class Kafka(Streaming):
         return [str(tansu(self.folder)), "broker", "--listener-url", url, "--advertised-listener-url", url]
 
     def url(self, more: str = "") -> str:
-        quick = "session.timeout.ms=6000&heartbeat.interval.ms=200"  # Tansu takes 23 s to make a group otherwise
+        quick = "session.timeout.ms=2000&heartbeat.interval.ms=200"  # Tansu takes 23 s to make a group otherwise
         return f"kafka://127.0.0.1:{self.port}/{self.name}?group=shop&{quick}{more}"
 
     def make(self) -> None:

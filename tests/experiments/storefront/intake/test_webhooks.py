@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from copyloom import InputError
 from embeddings.database import reading, writing
 from experiments.commands.cli import app as command_line
-from experiments.storefront.intake.webhooks import list_secrets, make_secret, read_secret, revoke_secret, signature
+from experiments.storefront.auth import revoke
+from experiments.storefront.intake.webhooks import list_secrets, make_secret, read_secret, signature
 from experiments.storefront.retention import forget, prune
 from experiments.storefront.slots import MissingError
 from experiments.storefront.tables import AuditRow, DeliveryRow, RewardRow, WebhookRow
@@ -189,12 +190,12 @@ def test_secrets_are_rotated_without_a_gap(shop, secret):
     at = shop.app.state.service.clock()
     both = " ".join(Webhook(one).sign("c", at, json.dumps(lines(3))) for one in (VECTOR, newer))
     assert told(shop, lines(3), secret, message="c", **{"webhook-signature": both}).status_code == 200
-    revoke_secret(shop.engine, "default", old.id, "anna", "leaked")
+    revoke(shop.engine, "default", old.id, "anna", "leaked")
     assert told(shop, lines(4), secret, message="d").status_code == 401
     assert told(shop, lines(4), newer, message="d").status_code == 200
     with pytest.raises(MissingError):
-        revoke_secret(shop.engine, "default", old.id, "anna")
-    revoke_secret(shop.engine, "default", kept.id, "anna")
+        revoke(shop.engine, "default", old.id, "anna")
+    revoke(shop.engine, "default", kept.id, "anna")
     assert told(shop, lines(5), newer, message="e").status_code == 404
 
 
@@ -230,17 +231,16 @@ def test_a_secret_that_is_none_is_refused_and_not_repeated(given):
 
 def test_the_commands_make_list_and_revoke(shop, tmp_path):
     def said(*words, **more):
-        result = CliRunner().invoke(
-            command_line, ["keys", "webhook", *words, "--database", str(tmp_path / "shop.db"), "--json"], **more
-        )
+        words = ["keys", *words, "--database", str(tmp_path / "shop.db"), "--json"]
+        result = CliRunner().invoke(command_line, words, **more)
         assert result.exit_code == 0, result.output
         return json.loads(result.stdout)
 
-    made = said("make", "crm", "--given", input=VECTOR + "\n")
+    made = said("webhook", "make", "crm", "--given", input=VECTOR + "\n")
     assert (made["secret"], made["path"]) == (VECTOR, "/v1/webhooks/crm")
     assert told(shop, lines(1), VECTOR).status_code == 200
     said("revoke", made["id"])
-    (listed,) = said("list")["webhooks"]
+    (listed,) = said("webhook", "list")["webhooks"]
     assert listed["revoked_at"]
     assert VECTOR not in json.dumps(listed)
     with reading(shop.engine) as connection:
