@@ -242,7 +242,7 @@ class ProposerConfig(Strict):
     admit_every: PositiveInt = 2
     admit: PositiveInt = 8
     shortfall: float = Field(1.25, ge=0)
-    warm_up: NonNegativeInt = 448
+    warm_up: NonNegativeInt = 192
     exploration: float = Field(0.5, ge=0)
     promote_at: float = Field(0.3, gt=0, le=1)
     effort: Effort = Effort(rounds=0, each=3, together=8, turns=1, printed=0.4, kept=8)

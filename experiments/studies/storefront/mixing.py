@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embeddings.space import Space
-from experiments.campaigns.config import PriorConfig, ProposerConfig
+from experiments.campaigns.config import PolicyConfig, PriorConfig, ProposerConfig
 from experiments.campaigns.events import Draft
 from experiments.campaigns.given import given_texts
 from experiments.simulation.worlds import grammar_world
@@ -30,16 +30,21 @@ ROUNDS, VISITS = 30, 750
 """Snapshots of a campaign, and visits from one to the next: 22,500 in all."""
 EVERY = 6
 """Snapshots from one proposal to the next: some more proposals than a slot has unless it is told."""
+FLOOR = 0.0005
+"""Least chance of a text, a quarter of a slot's own: half a hundred texts still leave the others nearly everything."""
 LAST_SHARE = 0.2
 """Share of the visits, at the end, over which click rates are also compared."""
 
 
 def config(rounds: int = ROUNDS, visits: int = VISITS) -> SlotConfig:
-    """Return what both slots of a pair are opened with: the shipped claims, and the service's own settings."""
+    """Return what both slots of a pair are opened with: the shipped claims, and a writer whose texts nobody reviews.
+
+    As much is written as offline, not what people can read; each of so many texts has a smaller chance at least.
+    """
     usual: ProposerConfig = SlotConfig.model_fields["proposer"].default
     return SlotConfig(
         rounds=rounds, impressions=visits, model="copyloom-tiny", prior=PriorConfig(base_rate=BASE_RATE),
-        proposer=usual.model_copy(update={"every": EVERY}),
+        policy=PolicyConfig(floor=FLOOR), proposer=ProposerConfig(every=EVERY, shortlist=usual.shortlist),
     )  # fmt: skip
 
 

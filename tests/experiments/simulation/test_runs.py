@@ -192,7 +192,7 @@ def test_what_is_settled_stays_settled(model: str, tmp_path: Path) -> None:
     found = settled(config, given)
     (tmp_path / CONFIG).write_text(yaml.safe_dump(found.model_dump(mode="json")))
     assert found.rules is not None
-    assert (found.proposer.every, found.proposer.warm_up) == (5, 24 if model == "smollm2" else 448)
+    assert (found.proposer.every, found.proposer.warm_up) == (5, 24 if model == "smollm2" else 192)
     assert settled(RunConfig.from_yaml(tmp_path / CONFIG), given).model_dump() == found.model_dump()
 
 
