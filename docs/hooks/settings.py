@@ -183,10 +183,10 @@ def _allowed(field: dict[str, Any]) -> str:
 def _default(field: dict[str, Any], definitions: dict[str, Any]) -> str:
     """Return the default of a field; of settings inside it, what differs from their own defaults."""
     value = field.get("default")
-    if isinstance(value, dict):
+    if isinstance(value, dict) and "$ref" in field:
         inner = definitions[field["$ref"].rpartition("/")[2]]["properties"]
         differs = [
             f"{name}: {json.dumps(given)}" for name, given in value.items() if given != inner[name].get("default")
         ]
         return f"`{', '.join(differs)}`" if differs else "as below"
-    return "none" if value in (None, [], "") else f"`{json.dumps(value, ensure_ascii=False)}`"
+    return "none" if value in (None, [], "", {}) else f"`{json.dumps(value, ensure_ascii=False)}`"

@@ -91,8 +91,8 @@ def calibrated(real: dict[str, float]) -> ShopperConfig:
 def measures(tests: NDArray[np.int64], impressions: NDArray[np.int64], clicks: NDArray[np.int64]) -> dict[str, float]:
     """Return the measures of tests by name, as `MEASURES` lists them.
 
-    The variance of logits within tests is DerSimonian and Laird's (1986); between tests, whose precision goes with their
-    level, and of rates, it is that of what was seen less that of the noise.
+    The variance of logits within tests is DerSimonian and Laird's (1986); between tests, whose precision goes with
+    their level, and of rates, it is that of what was seen less that of the noise.
 
     Parameters
     ----------
