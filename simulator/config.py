@@ -25,7 +25,7 @@ class ProductConfig(Part):
         large as between tests of the Upworthy archive unless given: docs/measured/calibration.md.
     """
 
-    logit_sd: float = Field(0.6, ge=0)
+    logit_sd: float = Field(0.63, ge=0)
 
 
 class PositionConfig(Part):

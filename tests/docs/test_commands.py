@@ -57,8 +57,8 @@ NOT_RUN = {
     r"copyloom models get": "it downloads; tests/generator/test_models.py",
     r"copyloom bench": "it takes minutes to hours; tests/experiments/benchmarks",
     r"copyloom evaluate runs/hero.parquet": "nobody has clicked there; tests/experiments/studies/test_storefront.py",
-    r"copyloom study (tiny|inversion|steering|styles|storefront)": "it takes minutes; tests/experiments",
     r"python -m experiments.studies.preferences": "it takes minutes; tests/experiments/studies/preferences",
+    r"copyloom study (tiny|inversion|steering|styles|storefront|calibration)": "it takes minutes; tests/experiments",
     r"copyloom train writer": "it takes hours; tests/experiments/training",
     r"copyloom mix --model runs/(writer/writer|gpt2/model)": "what was trained for two steps writes nothing usable",
     r"copyloom invert .*--engine ray": "tests/embeddings/test_ray_data.py runs it",
@@ -147,6 +147,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, random_model: Callable[..., 
         'Asset report\nAsset,Asset type,Impr.,Clicks\nWarm socks for all,Headline,"1,200",40\n'
         'Dry feet all day,Headline,900,20\nSoft and warm.,Description,900,20\nTotal: Assets, --,"3,000",80\n'
     )
+    shutil.copy(ROOT / "examples" / "click_model" / "shoppers.py", folder)
     _write_arrays(folder)
     model = random_model()
     model.model.save_pretrained(folder / "small-model")

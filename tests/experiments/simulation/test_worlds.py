@@ -1,12 +1,14 @@
 """Worlds and click models of a run's settings: what they see, what is refused, and a study that goes on."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from copyloom import InputError
 from embeddings.geometry import Reduction
@@ -34,6 +36,7 @@ TEXTS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_study_of_late_and_tired_shoppers_of_ones_own_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
     texts = tmp_path / "claims.txt"
     texts.write_text("\n".join(TEXTS))
@@ -96,3 +99,11 @@ def test_files_that_teach_nothing_are_refused(tmp_path: Path) -> None:
         ratings.write_text(content)
         with pytest.raises(InputError, match=message):
             crowd_of(world)
+
+
+def test_settings_of_the_guide_are_taken() -> None:
+    page = (ROOT / "docs" / "guide" / "shoppers.md").read_text(encoding="utf-8")
+    blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+    assert len(blocks) == 4
+    for block in blocks:
+        RunConfig.checked(**block)
