@@ -1,4 +1,4 @@
-"""Which written texts join a slate: those with a chance to be best, few at a time; and what is recorded of a mixture."""
+"""Which written texts join a slate: those with a chance, few at a time; and what is recorded of a mixture."""
 
 from collections.abc import Sequence
 from types import SimpleNamespace
