@@ -111,43 +111,41 @@ class PooledRates:
     """
 
     def __init__(self, prior: RatePrior, factors: Any) -> None:
-        promised = np.asarray(factors, dtype=np.float64)[..., None]
-        shapes = prior.spreads**-2  # (C,)
-        self._sizes = (shapes / (prior.rates * promised)).astype(np.float32)  # (R, K, C)
-        self._shapes = np.tile(shapes.astype(np.float32), (*promised.shape[:2], 1))
-        self._means, self._squares = (np.empty_like(self._sizes) for _ in range(2))
-        self._weights = np.tile(np.log(prior.weights), (len(promised), 1))  # (R, C), of logarithms
-        self._moments(np.s_[:], np.s_[:])
+        self._factors = np.asarray(factors, dtype=np.float32)
+        self._shapes = (prior.spreads**-2).astype(np.float32)  # (C,)
+        self._sizes = (prior.spreads**-2 / prior.rates).astype(np.float32)  # of a text that promises 1
+        self._impressions, self._clicks = np.zeros((2, *self._factors.shape), dtype=np.float32)
+        self._weights = np.tile(np.log(prior.weights), (len(self._factors), 1))  # (R, C), of logarithms
 
-    def learn(self, texts: Any, clicks: Any) -> None:
-        """Learn of one impression in each test: of text `texts` (R,), with `clicks` (R,) of 0 or 1."""
-        rows = np.arange(len(texts))
-        size, shape = self._sizes[rows, texts], self._shapes[rows, texts]
-        self._weights -= shape * np.log1p(1 / size)
-        self._sizes[rows, texts] = size = size + 1
-        clicked = np.flatnonzero(clicks)
-        self._weights[clicked] += np.log(shape[clicked] / size[clicked])
-        self._shapes[clicked, np.asarray(texts)[clicked]] += 1
-        self._moments(rows, texts)
+    def learn(self, tests: Any, texts: Any, impressions: Any, clicks: Any) -> None:
+        """Learn of impressions of one text in each of some tests.
 
-    def learn_all(self, clicks: Any) -> None:
-        """Learn of one impression of every text, with `clicks` (R, K)."""
-        self._weights -= (self._shapes * np.log1p(1 / self._sizes)).sum(1)
-        self._sizes += 1
-        rows, texts = np.nonzero(clicks)
-        np.add.at(self._weights, rows, np.log(self._shapes[rows, texts] / self._sizes[rows, texts]))
-        self._shapes[rows, texts] += 1
-        self._moments(np.s_[:], np.s_[:])
+        Parameters
+        ----------
+        tests : array of shape (M,)
+            Which of the R tests, each at most once.
+        texts : array of shape (M,), or int
+            Which text of each.
+        impressions : array of shape (M,)
+            Since the last time.
+        clicks : array of shape (M,)
+            0 or 1: whether one of the impressions was clicked.
+        """
+        shown, clicked = np.asarray(impressions, dtype=np.float32)[:, None], np.asarray(clicks, dtype=bool)
+        size = self._sizes / self._factors[tests, texts][:, None] + self._impressions[tests, texts][:, None]
+        shape = self._shapes + self._clicks[tests, texts][:, None]
+        gained = -shape * np.log1p(shown / size)
+        gained[clicked] += np.log(shape[clicked] / (size + shown)[clicked])
+        self._weights[tests] += gained
+        self._impressions[tests, texts] += shown[:, 0]
+        self._clicks[tests, texts] += clicked
 
-    def moments(self) -> tuple[Array, Array]:
-        """Return mean and variance of each text's rate, two arrays of shape (R, K)."""
-        weights = np.exp(self._weights - self._weights.max(1, keepdims=True))
+    def moments(self, tests: Any = np.s_[:]) -> tuple[Array, Array]:
+        """Return mean and variance of each text's rate in some tests, two arrays of shape (M, K)."""
+        weights = self._weights[tests]
+        weights = np.exp(weights - weights.max(1, keepdims=True))
         weights = (weights / weights.sum(1, keepdims=True)).astype(np.float32)[..., None]
-        mean, square = ((cells @ weights)[..., 0] for cells in (self._means, self._squares))
-        return mean, np.maximum(square - mean**2, 1e-4 * mean**2)
-
-    def _moments(self, rows: Any, texts: Any) -> None:
-        """Bring the cells' moments of some texts to their counts."""
-        size = self._sizes[rows, texts]
-        self._means[rows, texts] = mean = self._shapes[rows, texts] / size
-        self._squares[rows, texts] = mean * (mean + 1 / size)
+        size = self._sizes / self._factors[tests][..., None] + self._impressions[tests][..., None]
+        mean = (self._shapes + self._clicks[tests][..., None]) / size
+        first, second = (mean @ weights)[..., 0], ((mean * mean + mean / size) @ weights)[..., 0]
+        return first, np.maximum(second - first**2, 1e-4 * first**2)

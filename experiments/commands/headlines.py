@@ -33,6 +33,9 @@ def headlines(
         Path, typer.Option("--folder", help="Where what was replayed is kept: a stopped study goes on.")
     ] = Path("runs/study-headlines"),
     plot: Annotated[Path | None, output("Where to write the plot: a PNG, SVG or PDF.")] = None,
+    report: Annotated[
+        Path | None, output("Write a page with tables, plot and what they mean to this HTML file.")
+    ] = None,
     table: Annotated[Path | None, output("Write the rows to this CSV file.")] = None,
     out: Annotated[Path | None, output("Write the numbers to this JSON file.")] = None,
     *,
@@ -53,6 +56,10 @@ def headlines(
         from experiments.studies.headlines.plot import draw
 
         keep_result(plot, lambda path: draw(found, path))
+    if report is not None:
+        from experiments.studies.headlines.report import write
+
+        keep_result(report, lambda path: write(found, path))
     console.deliver(found, _show, as_json, out)
 
 
@@ -62,8 +69,11 @@ def _show(found: Mapping[str, Any]) -> None:
     words = found["words"]
     console.out.print(
         f"Words of other tests order {words['pairs_right']:.1%} of pairs as clicks do, and name the best of "
-        f"{words['best_named']:.1%} of tests ({words['best_guessed']:.1%} by chance)."
+        f"{words['best_named']:.1%} of tests ({words['best_guessed']:.1%} by chance). They explain "
+        f"{words['variance_explained']:.0%} of what truly differs within tests."
     )
+    if not words["states"]:
+        console.out.print("The pretrained writer's states are not among the features: copyloom models get smollm2.")
     for truth, meaning in found["truths"].items():
         for tau in found["settings"]["taus"]:
             rows = [row for row in found["rows"] if (row["truth"], row["tau"]) == (truth, tau)]

@@ -50,8 +50,10 @@ class Archive:
     impressions, clicks : array of shape (N,)
     groups : array of shape (n,)
         Tests of one number share an article or a headline: what is learned from one is not tried on the other.
+    sound : array of shape (n,)
+        Whether a test's readers were assigned as they should. Of the others words may be learned, no more.
     left_out : dict
-        How many tests and packages are not among them, by reason.
+        How many tests and packages are not among the sound ones, by reason.
     """
 
     headlines: tuple[str, ...]
@@ -59,6 +61,7 @@ class Archive:
     impressions: NDArray[np.int64]
     clicks: NDArray[np.int64]
     groups: NDArray[np.int64]
+    sound: NDArray[np.bool_]
     left_out: dict[str, int]
 
     @property
@@ -89,7 +92,7 @@ class Archive:
         places = np.searchsorted(chosen, self.tests[keep])
         kept = tuple(headline for headline, stays in zip(self.headlines, keep, strict=True) if stays)
         return replace(self, headlines=kept, tests=places, impressions=self.impressions[keep],
-                       clicks=self.clicks[keep], groups=self.groups[chosen])  # fmt: skip
+                       clicks=self.clicks[keep], groups=self.groups[chosen], sound=self.sound[chosen])  # fmt: skip
 
 
 def plain(headline: str) -> str:
@@ -110,12 +113,13 @@ def read_archive(path: Path | str, reading: Reading | None = None, keep_faulty: 
         missing.
     reading : Reading, optional
     keep_faulty : bool
-        Whether tests of the faulty days, and those that fail the check of the sample ratio, stay.
+        Whether tests of the faulty days, and those that fail the check of the sample ratio, are taken for sound.
 
     Raises
     ------
     InputError
-        If columns are missing, a count is no whole number, there are more clicks than impressions, or no test is left.
+        If columns are missing, a count is no whole number, there are more clicks than impressions, or no sound test is
+        left.
     """
     table = open_table(path, reading, wanted=NEEDED)
     optional = [name for name in (PICTURE, DAY, WEEK) if name in table.columns]
@@ -130,23 +134,23 @@ def read_archive(path: Path | str, reading: Reading | None = None, keep_faulty: 
             "an impression has one click at most"
         )
     left_out: Counter[str] = Counter()
-    sound = np.array([bool(headline.strip()) for headline in headlines], dtype=bool)
-    left_out[WORDLESS], left_out[UNSEEN] = int((~sound).sum()), int((sound & (impressions == 0)).sum())
-    rows = np.flatnonzero(sound & (impressions > 0))
+    worded = np.array([bool(headline.strip()) for headline in headlines], dtype=bool)
+    left_out[WORDLESS], left_out[UNSEEN] = int((~worded).sum()), int((worded & (impressions == 0)).sum())
+    rows = np.flatnonzero(worded & (impressions > 0))
     articles = _numbered([ids[row] for row in rows])
+    sound = np.ones(int(articles.max(initial=-1)) + 1, dtype=bool)
     if not keep_faulty:
         days = {name: _strings(columns[name]) for name in (DAY, WEEK) if name in optional}
         faulty, uneven = _faulty(articles, rows, days), _uneven(articles, impressions[rows])
         left_out[WINDOW], left_out[RATIO] = int(faulty.sum()), int((uneven & ~faulty).sum())
-        stays = ~(faulty | uneven)[articles]
-        rows, articles = rows[stays], articles[stays]
+        sound = ~(faulty | uneven)
     pictures = _strings(columns[PICTURE]) if PICTURE in optional else [""] * len(ids)
-    return _pooled(table.name, rows, articles, pictures, headlines, impressions, clicks, left_out)
+    return _pooled(table.name, rows, articles, sound, pictures, headlines, impressions, clicks, left_out)
 
 
 def _pooled(
-    name: str, rows: NDArray[np.int64], articles: NDArray[np.int64], pictures: Sequence[str], headlines: Sequence[str],
-    impressions: NDArray[np.int64], clicks: NDArray[np.int64], left_out: Counter[str],
+    name: str, rows: NDArray[np.int64], articles: NDArray[np.int64], sound: NDArray[np.bool_], pictures: Sequence[str],
+    headlines: Sequence[str], impressions: NDArray[np.int64], clicks: NDArray[np.int64], left_out: Counter[str],
 ) -> Archive:  # fmt: skip
     """Pool packages that differ in nothing but their number, and leave out tests with nothing to choose."""
     tests: dict[tuple[int, str], dict[str, list[Any]]] = {}
@@ -155,14 +159,16 @@ def _pooled(
         arm = arms.setdefault(plain(headlines[row]), [headlines[row], 0, 0])
         arm[1] += int(impressions[row])
         arm[2] += int(clicks[row])
-    left_out[SINGLE] = sum(len(arms) < 2 for arms in tests.values())
+    left_out[SINGLE] = sum(len(arms) < 2 for (article, _), arms in tests.items() if sound[article])
     kept = {key: arms for key, arms in tests.items() if len(arms) > 1}
-    if not kept:
+    of_tests = sound[np.array([article for article, _ in kept], dtype=np.int64)]
+    if not of_tests.any():
         raise InputError(f"{name} has no test with two headlines that were shown, once {dict(+left_out)} are left out")
     flat = [(place, *arm) for place, arms in enumerate(kept.values()) for arm in arms.values()]
     places, texts, shown, clicked = zip(*flat, strict=True)
     groups = _groups([article for article, _ in kept], np.array(places), _numbered([plain(text) for text in texts]))
-    return Archive(tuple(texts), np.array(places), np.array(shown), np.array(clicked), groups, dict(+left_out))
+    return Archive(tuple(texts), np.array(places), np.array(shown), np.array(clicked), groups, of_tests,
+                   dict(+left_out))  # fmt: skip
 
 
 def _groups(articles: Sequence[int], tests: NDArray[np.int64], texts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -10,13 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from embeddings.folders import replacing
-from experiments.studies.headlines.settings import CEILING
+from experiments.studies.headlines.settings import CEILING, ORACLE
 
 _COLOURS = {
-    "ours": "#0072b2", "ours without words": "#56b4e9", "lola": "#d55e00", "ucb": "#e69f00", "thompson": "#009e73",
-    "words alone": "#cc79a7", "explore then commit": "#7f7f7f", "uniform": "#bdbdbd", CEILING: "#000000",
+    "ours": "#0072b2", "ours to name the best": "#9ecae1", "ours without words": "#56b4e9", "lola": "#d55e00",
+    "ucb": "#e69f00", "thompson": "#009e73", "words alone": "#cc79a7", "explore then commit": "#7f7f7f",
+    "uniform": "#bdbdbd", CEILING: "#000000", ORACLE: "#000000",
 }  # fmt: skip
 """Colours that people who do not see red and green tell apart."""
+_LINES = {CEILING: "--", ORACLE: ":"}
 
 
 def draw(found: Mapping[str, Any], path: Path) -> None:
@@ -49,7 +51,7 @@ def _panel(axes: Axes, rows: list[Mapping[str, Any]]) -> None:
         bars = [[click - row["interval"][0] for click, row in zip(clicks, own, strict=True)],
                 [row["interval"][1] - click for click, row in zip(clicks, own, strict=True)]]  # fmt: skip
         axes.errorbar(taus, clicks, yerr=bars, label=name, color=_COLOURS[name], marker="o", markersize=4,
-                      linewidth=1.6, elinewidth=0.8, linestyle="--" if name == CEILING else "-")  # fmt: skip
+                      linewidth=1.6, elinewidth=0.8, linestyle=_LINES.get(name, "-"))  # fmt: skip
     taus = sorted({row["tau"] for row in rows})
     axes.set_xscale("log")
     axes.set_xticks(taus, [f"{tau:,}" for tau in taus])

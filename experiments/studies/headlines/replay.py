@@ -9,8 +9,8 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.studies.headlines.rules import RULES, Array, Known, Pooled
-from experiments.studies.headlines.settings import CEILING
+from experiments.studies.headlines.rules import RULES, Array, Known, Told
+from experiments.studies.headlines.settings import CEILING, ORACLE
 
 _BLOCK = 256
 
@@ -64,7 +64,7 @@ def replay(tests: Group, entrant: str, tau: int, seeds: NDArray[np.int64]) -> Re
     ----------
     tests : Group
     entrant : str
-        One of `RULES`, or `CEILING`.
+        One of `RULES`, `CEILING` or `ORACLE`.
     tau : int
     seeds : array of shape (S,)
     """
@@ -75,19 +75,26 @@ def replay(tests: Group, entrant: str, tau: int, seeds: NDArray[np.int64]) -> Re
     factors = np.take_along_axis(np.tile(tests.known.factors, (count, 1)), order, axis=1)
     known = Known(factors, tests.known.worded, tests.known.unworded, tests.known.rate, tests.known.beta)
     horizon, every = tau * arms, np.arange(len(rates))
-    name = "ours" if entrant == CEILING else entrant
-    rule = RULES[name](known, horizon, [_stream(seed, entrant, arms) for seed in seeds])
     earned = np.zeros(len(rates))
-    for done, dice in enumerate(_dice(seeds, rows, arms, horizon, entrant == CEILING)):
-        if entrant == CEILING:
-            assert isinstance(rule, Pooled)
-            chosen = rule.best()
-            rule.belief.learn_all(dice < rates)
-        else:
+    streams = [_stream(seed, entrant, arms) for seed in seeds]
+    dice = _dice(seeds, rows, arms, horizon, entrant == CEILING)
+    if entrant == ORACLE:
+        chosen = rates.argmax(1)
+        earned, kept = horizon * rates[every, chosen], rates[every, chosen]
+    elif entrant == CEILING:
+        told = Told(known, horizon, streams)
+        for done, thrown in enumerate(dice):
+            earned += rates[every, told.choose(done)]
+            told.learn_all(thrown < rates)
+        kept = rates[every, told.best()]
+    else:
+        rule = RULES[entrant](known, horizon, streams)
+        for done, thrown in enumerate(dice):
             chosen = rule.choose(done)
-            rule.learn(chosen, dice < rates[every, chosen])
-        earned += rates[every, chosen]
-    kept = rates[every, rule.best()]
+            own = rates[every, chosen]
+            earned += own
+            rule.learn(chosen, thrown < own)
+        kept = rates[every, rule.best()]
     shape = (count, rows)
     return Replayed((earned / tau).reshape(shape), kept.reshape(shape), (kept >= rates.max(1)).reshape(shape))
 

@@ -12,11 +12,15 @@ TRUTHS = {
     "raw": "the archive's clicks an impression, noise included",
 }
 ENTRANTS = (
-    "uniform", "explore then commit", "thompson", "ucb", "words alone", "lola", "ours without words", "ours",
+    "uniform", "explore then commit", "thompson", "ucb", "words alone", "lola",
+    "ours to name the best", "ours without words", "ours",
 )  # fmt: skip
 """Rules for choosing a headline; `experiments.studies.headlines.rules` has them."""
 CEILING = "ceiling"
-"""Told of every headline at every impression, with our belief: what no rule can reach."""
+"""Told of every headline at every impression, with our belief (words included): what no rule with that belief can
+reach on average."""
+ORACLE = "oracle"
+"""Knows the rates from the start."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class HeadlineStudy:
     truths : tuple of str
         Of `TRUTHS`.
     entrants : tuple of str
-        Of `ENTRANTS`; uniform, ours and the ceiling always enter.
+        Of `ENTRANTS`; uniform, ours, the ceiling and the oracle always enter.
     keep_faulty : bool
         Whether tests with faulty assignment stay.
     """
@@ -57,4 +61,4 @@ class HeadlineStudy:
     @property
     def names(self) -> list[str]:
         """The entrants, with those that always enter."""
-        return [*(name for name in ENTRANTS if name in {*self.entrants, "uniform", "ours"}), CEILING]
+        return [*(name for name in ENTRANTS if name in {*self.entrants, "uniform", "ours"}), CEILING, ORACLE]

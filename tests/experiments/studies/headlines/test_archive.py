@@ -32,7 +32,10 @@ def written(folder: Path, rows: Sequence[tuple[object, ...]] = ROWS, names: Sequ
 
 
 def test_equal_headlines_of_one_picture_are_pooled_and_what_is_left_out_is_counted(tmp_path):
-    found = read_archive(written(tmp_path))
+    whole = read_archive(written(tmp_path))
+    assert whole.sound.tolist() == [True, True, False, False, True]
+    assert whole.groups[1] == whole.groups[4] != whole.groups[0]  # both have the headline "Dogs run"
+    found = whole.only(np.flatnonzero(whole.sound))
     assert found.headlines == (
         "Cats sleep all day",
         "Why cats sleep",
@@ -45,11 +48,10 @@ def test_equal_headlines_of_one_picture_are_pooled_and_what_is_left_out_is_count
     assert found.impressions.tolist() == [2010, 990, 500, 510, 700, 690]
     assert found.clicks.tolist() == [22, 20, 5, 9, 7, 3]
     assert found.left_out == {WINDOW: 1, RATIO: 1, SINGLE: 2, UNSEEN: 1, WORDLESS: 1}
-    assert found.groups[1] == found.groups[2] != found.groups[0]  # both have the headline "Dogs run"
 
 
-def test_faulty_tests_can_be_kept_and_without_pictures_a_test_is_whole(tmp_path):
-    assert read_archive(written(tmp_path), keep_faulty=True).count == 5
+def test_faulty_tests_can_be_taken_for_sound_and_without_pictures_a_test_is_whole(tmp_path):
+    assert read_archive(written(tmp_path), keep_faulty=True).sound.all()
     found = read_archive(written(tmp_path, names=NAMES[:4]))
     assert found.headlines[:2] == ("Cats sleep all day", "Why cats sleep")
     assert found.impressions[:2].tolist() == [2010, 1990]
@@ -72,7 +74,7 @@ def test_parquet_and_other_encodings_give_the_same(tmp_path):
 
 
 def test_some_of_the_tests_are_an_archive_too(tmp_path):
-    some = read_archive(written(tmp_path)).only([2, 0])
+    some = read_archive(written(tmp_path)).only([4, 0])
     assert some.headlines == ("Cats sleep all day", "Why cats sleep", "Dogs run", "Dogs sit")
     assert (some.tests.tolist(), some.count, some.arms.tolist()) == ([0, 0, 1, 1], 2, [2, 2])
 

@@ -12,7 +12,7 @@ from copyloom import InputError
 from experiments.studies.headlines.archive import read_archive
 from experiments.studies.headlines.replay import Group, replay
 from experiments.studies.headlines.rules import Known
-from experiments.studies.headlines.settings import CEILING, ENTRANTS, HeadlineStudy
+from experiments.studies.headlines.settings import CEILING, ENTRANTS, ORACLE, HeadlineStudy
 from experiments.studies.headlines.words import accuracy, folds_of, learn
 from tests.experiments.commands.test_cli import fails, run
 
@@ -33,7 +33,7 @@ def tests() -> Group:
 
 
 def test_each_entrant_earns_between_the_worst_and_the_best(tests):
-    earned = {name: replay(tests, name, 60, SEEDS) for name in (*ENTRANTS, CEILING)}
+    earned = {name: replay(tests, name, 60, SEEDS) for name in (*ENTRANTS, CEILING, ORACLE)}
     rates = tests.rates[0]
     for name, found in earned.items():
         assert (found.clicks <= 4 * rates.max(1) + 1e-12).all(), name
@@ -41,11 +41,14 @@ def test_each_entrant_earns_between_the_worst_and_the_best(tests):
         assert ((found.kept == rates.max(1)) == found.found).all(), name
     assert earned["uniform"].clicks == pytest.approx(np.tile(4 * rates.mean(1), (3, 1)))
     means = {name: found.clicks.mean() for name, found in earned.items()}
-    assert means["uniform"] < means["ours"] < means[CEILING]
+    assert means["uniform"] < means["ours"] < means[CEILING] < means[ORACLE]
+    assert earned[ORACLE].clicks == pytest.approx(np.tile(4 * rates.max(1), (3, 1)))
+    found_best = {name: found.found.mean() for name, found in earned.items()}
+    assert found_best["ours to name the best"] > max(found_best["uniform"], found_best["thompson"])
     assert means["ours"] > max(means["explore then commit"], means["thompson"], means["ucb"])
 
 
-@pytest.mark.parametrize("entrant", ["ours", "thompson", CEILING])
+@pytest.mark.parametrize("entrant", ["ours", "ours to name the best", "thompson", CEILING])
 def test_the_same_seed_is_the_same_table_and_seeds_do_not_depend_on_one_another(tests, entrant):
     together = replay(tests, entrant, 20, SEEDS)
     assert np.array_equal(together.clicks, replay(tests, entrant, 20, SEEDS).clicks)
@@ -84,25 +87,33 @@ def test_words_are_learned_from_other_tests_alone(tmp_path):
     assert accuracy(archive, found.factors)["best_named"] > 0.5
 
 
-def test_the_command_prints_each_entrant_and_goes_on_where_it_was_stopped(tmp_path):
+def test_the_command_prints_each_entrant_and_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
+    monkeypatch.setenv("COPYLOOM_MODELS", str(tmp_path / "none"))  # without the writer's states
     archive, out = archive_of(tmp_path / "archive.csv"), tmp_path / "found.json"
     asked = ("study", "headlines", "--archive", str(archive), "--seeds", "2", "--folds", "2", "--tau", "5",
              "--truth", "raw", "--folder", str(tmp_path / "kept"), "--out", str(out),
-             "--plot", str(tmp_path / "plot.svg"), "--json")  # fmt: skip
+             "--plot", str(tmp_path / "plot.svg"), "--report", str(tmp_path / "page.html"), "--json")  # fmt: skip
     result = run(*asked)
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
-    assert [row["entrant"] for row in found["rows"]] == [*ENTRANTS, CEILING]
+    assert [row["entrant"] for row in found["rows"]] == [*ENTRANTS, CEILING, ORACLE]
     assert (
         found["ceiling_share"]["raw"]["5"] == next(r for r in found["rows"] if r["entrant"] == "ours")["ceiling_share"]
     )
     for row in found["rows"]:
         assert row["interval"][0] <= row["clicks"] <= row["interval"][1]
     assert (tmp_path / "plot.svg").read_text().startswith("<?xml")
+    page = (tmp_path / "page.html").read_text()
+    assert "was not on this machine" in page
+    assert 'src="http' not in page
+    assert all(f'<th scope="row">{name}</th>' in page for name in (*ENTRANTS, CEILING, ORACLE))
+    assert not found["words"]["states"]
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "kept").rglob("*.np?")}
     again = json.loads(run(*asked, "--entrant", "lola").stdout)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "kept").rglob("*.np?")} == before
-    assert again["rows"] == [row for row in found["rows"] if row["entrant"] in ("uniform", "lola", "ours", CEILING)]
+    assert again["rows"] == [
+        row for row in found["rows"] if row["entrant"] in ("uniform", "lola", "ours", CEILING, ORACLE)
+    ]
 
 
 def test_what_is_asked_wrongly_is_refused(tmp_path):
