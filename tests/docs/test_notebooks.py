@@ -17,7 +17,7 @@ def test_notebook_is_stored_without_outputs(path: Path) -> None:
         assert cell["execution_count"] is None
 
 
-def test_the_five_notebooks_are_there() -> None:
+def test_the_six_notebooks_are_there() -> None:
     assert [path.stem for path in NOTEBOOKS] == [
-        "comparing-policies", "inspecting-a-text", "quickstart", "your-own-click-model", "your-own-model",
+        "comparing-policies", "headlines", "inspecting-a-text", "quickstart", "your-own-click-model", "your-own-model",
     ]  # fmt: skip

@@ -12,6 +12,8 @@ from experiments.reports.report import environment, write_page
 from experiments.studies.headlines.plot import draw
 from experiments.studies.headlines.settings import CEILING, ORACLE
 
+OURS = ("ours", "ours to name the best", "ours without words")
+
 
 def write(found: Mapping[str, Any], path: Path) -> None:
     """Write the page of what `experiments.studies.headlines.study.measure` returned."""
@@ -29,7 +31,7 @@ def write(found: Mapping[str, Any], path: Path) -> None:
 
 def verdict(found: Mapping[str, Any], truth: str) -> str:
     """Return in one sentence which entrants ours beats for certain at every number of impressions, and which not."""
-    rows = [row for row in found["rows"] if row["truth"] == truth and row["entrant"] not in ("ours", CEILING, ORACLE)]
+    rows = [row for row in found["rows"] if row["truth"] == truth and row["entrant"] not in (*OURS, CEILING, ORACLE)]
     names = list(dict.fromkeys(row["entrant"] for row in rows))
     lows = {name: min(row["ours_gains_interval"][0] for row in rows if row["entrant"] == name) for name in names}
     beaten = [name for name in names if lows[name] > 0]
