@@ -101,7 +101,13 @@ def plain(headline: str) -> str:
 
 
 def read_archive(path: Path | str, reading: Reading | None = None, keep_faulty: bool = False) -> Archive:
-    """Return the tests of an archive.
+    """Return the sound tests of an archive; parameters and errors are those of `read_whole`."""
+    whole = read_whole(path, reading, keep_faulty)
+    return whole.only(np.flatnonzero(whole.sound))
+
+
+def read_whole(path: Path | str, reading: Reading | None = None, keep_faulty: bool = False) -> Archive:
+    """Return the tests of an archive, those that are not sound among them.
 
     Packages of one test with one picture (where pictures are known) and equal headlines are pooled. A test is a
     picture of a test with two headlines or more.

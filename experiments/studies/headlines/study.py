@@ -18,7 +18,7 @@ from copyloom.tables import Reading
 from embeddings.encoder import SentenceEncoder
 from embeddings.folders import replacing
 from experiments.bootstrap import RESAMPLES, bounds
-from experiments.studies.headlines.archive import Archive, read_archive
+from experiments.studies.headlines.archive import Archive, read_whole
 from experiments.studies.headlines.earning import Ground, earned_by
 from experiments.studies.headlines.replay import Replayed
 from experiments.studies.headlines.rules import Array
@@ -64,7 +64,7 @@ def measure(
     InputError
         If the archive cannot be used.
     """
-    everything = read_archive(path, reading, settings.keep_faulty)
+    everything = read_whole(path, reading, settings.keep_faulty)
     folds = folds_of(everything, settings.folds)
     archive = everything.only(np.flatnonzero(everything.sound))
     if len(np.unique(folds[everything.sound])) < settings.folds:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from copyloom import InputError
-from experiments.studies.headlines.archive import RATIO, SINGLE, UNSEEN, WINDOW, WORDLESS, read_archive
+from experiments.studies.headlines.archive import RATIO, SINGLE, UNSEEN, WINDOW, WORDLESS, read_archive, read_whole
 
 NAMES = ("clickability_test_id", "headline", "impressions", "clicks", "eyecatcher_id", "created_at")
 ROWS = [
@@ -32,10 +32,10 @@ def written(folder: Path, rows: Sequence[tuple[object, ...]] = ROWS, names: Sequ
 
 
 def test_equal_headlines_of_one_picture_are_pooled_and_what_is_left_out_is_counted(tmp_path):
-    whole = read_archive(written(tmp_path))
+    whole = read_whole(written(tmp_path))
     assert whole.sound.tolist() == [True, True, False, False, True]
     assert whole.groups[1] == whole.groups[4] != whole.groups[0]  # both have the headline "Dogs run"
-    found = whole.only(np.flatnonzero(whole.sound))
+    found = read_archive(written(tmp_path))
     assert found.headlines == (
         "Cats sleep all day",
         "Why cats sleep",
@@ -51,7 +51,7 @@ def test_equal_headlines_of_one_picture_are_pooled_and_what_is_left_out_is_count
 
 
 def test_faulty_tests_can_be_taken_for_sound_and_without_pictures_a_test_is_whole(tmp_path):
-    assert read_archive(written(tmp_path), keep_faulty=True).sound.all()
+    assert read_archive(written(tmp_path), keep_faulty=True).count == 5
     found = read_archive(written(tmp_path, names=NAMES[:4]))
     assert found.headlines[:2] == ("Cats sleep all day", "Why cats sleep")
     assert found.impressions[:2].tolist() == [2010, 1990]
@@ -74,7 +74,7 @@ def test_parquet_and_other_encodings_give_the_same(tmp_path):
 
 
 def test_some_of_the_tests_are_an_archive_too(tmp_path):
-    some = read_archive(written(tmp_path)).only([4, 0])
+    some = read_archive(written(tmp_path)).only([2, 0])
     assert some.headlines == ("Cats sleep all day", "Why cats sleep", "Dogs run", "Dogs sit")
     assert (some.tests.tolist(), some.count, some.arms.tolist()) == ([0, 0, 1, 1], 2, [2, 2])
 
