@@ -46,8 +46,8 @@ class SlotSettings(Strict):
         Turn the slot off by itself where the bandit surely earns fewer clicks than the holdout, or pages stop showing
         its texts: by tests that hold at any time, at the level of the overview's intervals.
     auto_approve : bool
-        Show written texts that pass the checks without a person's approval: at each proposal the most promising ones,
-        as many as `ProposerConfig.admit`; a person may approve more.
+        Show written texts that pass the checks without a person's approval: every `ProposerConfig.admit_every`
+        snapshots the most promising ones, as many as `ProposerConfig.admit`; a person may approve more.
     """
 
     mode: Mode = "online"
@@ -74,8 +74,9 @@ class SlotConfig(CampaignConfig):
     impressions : int
         Closed ones from one snapshot to the next, at least.
     proposer : ProposerConfig
-        At first 24 mixtures, then four every eight snapshots: no more than people review and shoppers can tell apart.
-        Of a pretrained writer, only texts that readers print with a probability of 0.7.
+        At first 24 mixtures, then four every eight snapshots, up to three texts of each: no more than people review.
+        Of a pretrained writer, only texts that readers print with a probability of 0.7. Where nobody reviews
+        (`SlotSettings.auto_approve`), the defaults of `ProposerConfig` earn more.
     segment_by : str, optional
         Key of the context whose value tells segments of shoppers apart.
     segments : tuple of str
