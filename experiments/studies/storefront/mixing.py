@@ -30,6 +30,8 @@ ROUNDS, VISITS = 30, 750
 """Snapshots of a campaign, and visits from one to the next: 22,500 in all."""
 EVERY = 6
 """Snapshots from one proposal to the next: some more proposals than a slot has unless it is told."""
+FIRST = 448
+"""Mixtures written before the first visit."""
 FLOOR = 0.0005
 """Least chance of a text, a quarter of a slot's own: half a hundred texts still leave the others nearly everything."""
 LAST_SHARE = 0.2
@@ -39,12 +41,13 @@ LAST_SHARE = 0.2
 def config(rounds: int = ROUNDS, visits: int = VISITS) -> SlotConfig:
     """Return what both slots of a pair are opened with: the shipped claims, and a writer whose texts nobody reviews.
 
-    As much is written as offline, not what people can read; each of so many texts has a smaller chance at least.
+    More is written than people can read; each of so many texts has a smaller chance at least.
     """
     usual: ProposerConfig = SlotConfig.model_fields["proposer"].default
     return SlotConfig(
         rounds=rounds, impressions=visits, model="copyloom-tiny", prior=PriorConfig(base_rate=BASE_RATE),
-        policy=PolicyConfig(floor=FLOOR), proposer=ProposerConfig(every=EVERY, shortlist=usual.shortlist),
+        policy=PolicyConfig(floor=FLOOR),
+        proposer=ProposerConfig(every=EVERY, shortlist=usual.shortlist, warm_up=FIRST),
     )  # fmt: skip
 
 
