@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from copyloom import InputError
 from simulator.config import ShopperConfig
 from simulator.drift import DrawTastes, TastePath, gaussian_tastes, scaled_tastes, segment_shares
 
@@ -82,7 +83,15 @@ def draw_shoppers(
         See `Shoppers`.
     tastes : callable
         See `simulator.drift.DrawTastes`.
+
+    Raises
+    ------
+    InputError
+        If tastes should drift little by little that are not drawn around zero: the drift would lose what they share.
     """
+    if config.drift is not None and config.drift.half_life is not None and tastes is not gaussian_tastes:
+        raise InputError("drift.half_life is for worlds whose tastes are drawn around zero (grammar, sentence-space, "
+                         "unseen-space, words); give drift.changes, or another world")  # fmt: skip
     values = features(reference)
     shares = segment_shares(config)
     raw = tastes(rng, values.shape[1], len(shares))

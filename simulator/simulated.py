@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,7 @@ class SimulatedFeed:
         self._published = snapshot.sequence
         outcome = self.outcome(snapshot)
         for effect in self._effects:
-            effect.after(snapshot, outcome.impressions)
+            effect.after(snapshot, outcome.impressions - self._bots(snapshot, outcome.impressions)[0])
         sent = [(snapshot.sequence, outcome)] if self._way_back is None else self._way_back.send(outcome)
         self._waiting.extend(sent)
 
@@ -81,16 +82,11 @@ class SimulatedFeed:
         rng = np.random.default_rng([self.seed, snapshot.sequence])
         impressions = self._impressions(snapshot, rng)
         probabilities = self._kept(snapshot.texts, snapshot.sequence)
-        mixtures = [effect.mixture(snapshot, impressions) for effect in self._effects]
+        bots, bot_clicks = self._bots(snapshot, impressions)
+        people = impressions - bots
+        mixtures = [effect.mixture(snapshot, people) for effect in self._effects]
         probabilities = mean_probability(probabilities, mixtures)
-
-        def draw(purpose: str) -> NDArray[np.float64]:
-            if purpose == "clicks":
-                return np.array([self._uniforms(snapshot.sequence, text) for text in snapshot.texts])
-            return text_uniforms(self.seed, purpose, snapshot.sequence, snapshot.texts, len(self.segments))
-
-        bots, bot_clicks = draw_bots(self.config.bots, impressions, draw)
-        clicks = draw_people(self.config.sessions, impressions - bots, probabilities, draw) + bot_clicks
+        clicks = draw_people(self.config.sessions, people, probabilities, partial(self._draws, snapshot)) + bot_clicks
         return Outcome(str(snapshot.sequence), snapshot.sequence, snapshot.texts, impressions, clicks)
 
     def probabilities(self, texts: Sequence[str], snapshot: int | None = None) -> NDArray[np.float64]:
@@ -120,6 +116,16 @@ class SimulatedFeed:
             found = checked_probabilities(self.shoppers, fresh, number)
             self._known.update(((text, number), row) for text, row in zip(fresh, found, strict=True))
         return np.stack([self._known[text, number] for text in texts])
+
+    def _bots(self, snapshot: Snapshot, impressions: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return impressions and clicks of bots (N, G), the same whenever they are asked for."""
+        return draw_bots(self.config.bots, impressions, partial(self._draws, snapshot))
+
+    def _draws(self, snapshot: Snapshot, purpose: str) -> NDArray[np.float64]:
+        """Return uniform numbers (N, G) for one purpose; those of clicks are named as before there were others."""
+        if purpose == "clicks":
+            return np.array([self._uniforms(snapshot.sequence, text) for text in snapshot.texts])
+        return text_uniforms(self.seed, purpose, snapshot.sequence, snapshot.texts, len(self.segments))
 
     def _impressions(self, snapshot: Snapshot, rng: np.random.Generator) -> NDArray[np.int64]:
         segments = rng.multinomial(snapshot.impressions, self.shares)

@@ -96,32 +96,46 @@ def _most_hopeful(
 def admit(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) -> Happened:
     """Let the most promising unseen texts join each slate; of those that a person approved, all."""
     states = [campaign.state for campaign in campaigns]
-    joining = {row: state.waiting for row, state in enumerate(states) if state.opening.review}
-    rows = [row for row, state in enumerate(states) if row not in joining and shop.admits(state)]
-    if rows:
-        some, waiting = [campaigns[row] for row in rows], [states[row].waiting for row in rows]
-        joining |= dict(zip(rows, most_promising(shop, some, waiting, belief.of(rows)), strict=True))
-    texts = [joining.get(row, [])[: _room(state)] for row, state in enumerate(states)]
-    return [[Admitted(texts=tuple(mine))] if mine else [] for mine in texts]
+    rows = [row for row, state in enumerate(states) if state.opening.review or shop.admits(state)]
+    some, waiting = [campaigns[row] for row in rows], [states[row].waiting for row in rows]
+    if not any(waiting):
+        return [[] for _ in campaigns]
+    ordered, near = _by_promise(shop, some, waiting, belief.of(rows))
+    happened: list[list[Happening]] = [[] for _ in campaigns]
+    for row, texts, count in zip(rows, ordered, near, strict=True):
+        most = len(texts) if states[row].opening.review else min(count, shop.config.proposer.admit)
+        joining = texts[: min(most, _room(states[row]))]
+        happened[row] = [Admitted(texts=tuple(joining))] if joining else []
+    return happened
 
 
-def most_promising(
-    shop: Workshop, campaigns: Sequence[Campaign], texts: Sequence[Sequence[str]], belief: Posterior
-) -> list[list[str]]:
-    """Return the texts of each campaign that are worth impressions, at most `ProposerConfig.admit`, best bounds first.
+def most_promising(shop: Workshop, campaign: Campaign, texts: Sequence[str], belief: Posterior) -> list[str]:
+    """Return the texts that are worth a campaign's impressions, at most `ProposerConfig.admit`, best bounds first.
 
     None lies too far below the best text that the campaign shows: see `ProposerConfig.shortfall`.
+    """
+    (ordered,), (near,) = _by_promise(shop, [campaign], [texts], belief)
+    return ordered[: min(near, shop.config.proposer.admit)]
+
+
+def _by_promise(
+    shop: Workshop, campaigns: Sequence[Campaign], texts: Sequence[Sequence[str]], belief: Posterior
+) -> tuple[list[list[str]], list[int]]:
+    """Return the texts of each campaign, and how many of them come first that lie near enough to the best shown.
+
+    Those come by their upper bounds, the best first, and so do the others after them.
     """
     features, present = padded(texts, shop.features)
     mean, variance = belief.predict(shop.rewards.widen(features))
     best = belief.logits()[0].masked_fill(~_shown(campaigns, belief, 1), -torch.inf).amax(1, keepdim=True)
-    settings = shop.config.proposer
-    near = present & (mean + settings.shortfall * variance.sqrt() > best)
-    bounds = torch.where(near, mean + settings.exploration * variance.sqrt(), -torch.inf)
-    order = bounds.argsort(dim=1, descending=True, stable=True).tolist()
-    counts = near.sum(1).clamp(max=settings.admit).tolist()
-    return [[mine[place] for place in places[:count]]
-            for mine, places, count in zip(texts, order, counts, strict=True)]  # fmt: skip
+    settings, deviation = shop.config.proposer, variance.sqrt()
+    near = present & (mean + settings.shortfall * deviation > best)
+    bounds = torch.where(present, mean + settings.exploration * deviation, -torch.inf)
+    order = bounds.argsort(dim=1, descending=True, stable=True)
+    first = near.gather(1, order).long().argsort(dim=1, descending=True, stable=True)
+    places = order.gather(1, first).tolist()
+    ordered = [[mine[place] for place in row[: len(mine)]] for mine, row in zip(texts, places, strict=True)]
+    return ordered, near.sum(1).tolist()
 
 
 def promote(shop: Workshop, campaigns: Sequence[Campaign]) -> Happened:
@@ -238,9 +252,10 @@ def _without_doubles(
     found: dict[Lineage, tuple[Draft, ...]] = {}
     known: set[str] = set()
     for lineage, (first, *others) in zip(lineages, written, strict=True):
-        fresh = [draft for draft in others if draft.text not in known]
-        found[lineage] = (first, *fresh)
-        known.update(draft.text for draft in found[lineage])
+        known.add(first.text)
+        fresh = {draft.text: draft for draft in others if draft.text not in known}
+        found[lineage] = (first, *fresh.values())
+        known.update(fresh)
     return found
 
 

@@ -93,6 +93,14 @@ class State:
         return found
 
     @property
+    def mixed(self) -> list[Draft]:
+        """What each mixture was put into words as first, where that passed the checks; further texts say no more."""
+        firsts: dict[Lineage, Draft] = {}
+        for draft in self.drafts:
+            firsts.setdefault(draft.lineage, draft)
+        return [draft for lineage, draft in firsts.items() if len(lineage.parents) > 1 and not draft.refusals]
+
+    @property
     def written(self) -> dict[str, Lineage]:
         """The texts of the slate that were written, and their lineages."""
         return {text: self.usable[text].lineage for text in self.slate[len(self.opening.slate) :]}

@@ -101,9 +101,8 @@ class Workshop:
         return state.opening.mixing and soon and snapshot % every == 0
 
     def channel(self, campaigns: Sequence[Campaign]) -> Channel:
-        """Return the maps from wanted to realised features that the campaigns' usable drafts teach, one a campaign."""
-        taught = [[draft for draft in campaign.state.drafts if not draft.refusals and len(draft.lineage.parents) > 1]
-                  for campaign in campaigns]  # fmt: skip
+        """Return the maps from wanted to realised features that the campaigns' mixtures teach, one a campaign."""
+        taught = [campaign.state.mixed for campaign in campaigns]
         realised, present = padded([[draft.text for draft in drafts] for drafts in taught], self.features)
         wanted = torch.zeros_like(realised)
         for row, drafts in enumerate(taught):
@@ -170,8 +169,12 @@ def first_drafts(config: CampaignConfig, given: Given, writer: Writer) -> list[D
 
 
 def reference_texts(given: Given, library: Sequence[Draft]) -> list[str]:
-    """Return the texts over which features are white: those that may be shown, of the first that were written too."""
-    return list(dict.fromkeys([*given.own, *(draft.text for draft in library if not draft.refusals)]))
+    """Return the texts over which features are white: those that may be shown, of the first that were written too.
+
+    In an order that does not hang on which of two mixtures of one text was written first.
+    """
+    written = {draft.text for draft in library if not draft.refusals}
+    return [*given.own, *sorted(written - set(given.own))]
 
 
 def _stored(

@@ -19,7 +19,7 @@ QUICK = {"worlds": ("grammar",), "impressions": (10_000,), "subjects": 2, "seeds
 
 @takes(
     UpliftStudy, "subjects", "seeds", "rounds", "base_rate", "model", "seed", "warm_up",
-    subjects=None, seeds=None, rounds=None, warm_up=None,
+    subjects=None, seeds=None, rounds=None,
 )  # fmt: skip
 def uplift(
     world: Annotated[

@@ -114,7 +114,8 @@ class _Plan:
 def _plans(config: RunConfig, given: Given, world: World | None) -> list[_Plan]:
     """Return all arms: for each seed and kind of world with mixing and without, and the policies beside, with mixing.
 
-    Where the grammar knows all that can be said, some arms begin with the best of it: there mixing cannot help.
+    Where the grammar knows all that can be said, some arms begin with the best of it: there mixing cannot help. Not
+    where tastes drift or segments are told apart, where no one text stays, or is, the best for all.
     """
     own = config.click_model and config.click_model.made(_feed_seed(config, 0))
     segments = segment_names(own, len(config.shoppers.segment_shares))
@@ -122,7 +123,7 @@ def _plans(config: RunConfig, given: Given, world: World | None) -> list[_Plan]:
     found = []
     for seed in range(config.seeds):
         slates = {OPEN: tuple(given.own)}
-        if world is not None:
+        if world is not None and config.shoppers.drift is None and config.policy.segments is None:
             shoppers = _shoppers(config, world, seed)
             rates = shoppers.segment_probabilities(world.writable) @ shoppers.shares
             slates[SATURATED] = tuple(dict.fromkeys([*given.own, world.writable[int(rates.argmax())]]))

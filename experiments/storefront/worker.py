@@ -241,8 +241,7 @@ class Worker:
                 record(phases.propose(shop, [mixing], belief))
         if slot.settings.auto_approve and shop.admits(campaign.state):
             unsaid = [text for text in _unsaid(campaign.state) if not slot.rules.refusals(text)]
-            (best,) = phases.most_promising(shop, some, [unsaid], belief)
-            self._approve(slot, campaign, best)
+            self._approve(slot, campaign, phases.most_promising(shop, campaign, unsaid, belief))
         waiting = [one.text for one in review.waiting(campaign.state)]
         expected = predict(shop, belief, waiting)
 

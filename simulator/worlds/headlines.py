@@ -104,7 +104,7 @@ class HeadlineTaste:
         weights = cho_solve(cho_factor(precision), values.T @ (weight * wanted))
         gained = weight @ wanted**2 - weight @ (wanted - predicted[penalty]) ** 2
         facts = {"tests": count, "headlines": len(headlines), "penalty": penalty, "within_test_sd": float(spread**0.5),
-                 "explained": float(gained / weight.sum() / max(spread, 1e-12))}  # fmt: skip
+                 "explained": float(gained / _freedom(tests, weight) / max(spread, 1e-12))}  # fmt: skip
         return cls(axes, (raw.min(0), raw.max(0)), mean, scale, weights, precision, facts, words)
 
     def features(self, texts: Sequence[str]) -> Array:
@@ -153,8 +153,12 @@ def within_variance(tests: NDArray[np.int64], logits: Array, noise: Array) -> fl
     total = np.bincount(tests, weight)
     rest = logits - (np.bincount(tests, weight * logits) / total)[tests]
     freedom = len(tests) - len(total)
-    scale = weight.sum() - float((np.bincount(tests, weight**2) / total).sum())
-    return max(0.0, (float(weight @ rest**2) - freedom) / scale) if freedom else 0.0
+    return max(0.0, (float(weight @ rest**2) - freedom) / _freedom(tests, weight)) if freedom else 0.0
+
+
+def _freedom(tests: NDArray[np.int64], weight: Array) -> float:
+    """Return by what a variance within tests is multiplied in a sum of weighted squares around the tests' means."""
+    return float(weight.sum() - (np.bincount(tests, weight**2) / np.bincount(tests, weight)).sum())
 
 
 def _axes(counted: csr_array, count: int) -> Array:

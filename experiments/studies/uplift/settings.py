@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from embeddings.folders import replacing
-from experiments.campaigns.config import ProposerConfig, Strict
+from experiments.campaigns.config import Strict
 from experiments.simulation.config import RunConfig, WorldConfig
+from experiments.texts import MAX_TEXTS, name_subject
 from generator.grammar import Grammar
 from generator.models import SHIPPED
 from generator.record import ProductRecord
@@ -47,28 +48,31 @@ class UpliftStudy(Strict):
         What writes.
     seed : int
         Of subjects and pools.
-    warm_up : int
-        Mixtures written before the first impression.
+    warm_up : int, optional
+        Mixtures written before the first impression; as many as of a usual run unless given.
     """
 
     worlds: tuple[WorldName, ...] = ("grammar", "unseen-space")
     impressions: tuple[PositiveInt, ...] = (50_000,)
-    pools: tuple[Annotated[int, Field(ge=LEAST_POOL)], ...] = (60,)
+    pools: tuple[Annotated[int, Field(ge=LEAST_POOL, le=MAX_TEXTS)], ...] = (60,)
     subjects: PositiveInt = 10
     seeds: PositiveInt = 50
     rounds: PositiveInt = 40
     base_rate: float = Field(0.02, gt=0, lt=1)
     model: str = SHIPPED
     seed: int = Field(0, ge=0)
-    warm_up: PositiveInt = ProposerConfig().warm_up
+    warm_up: NonNegativeInt | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.seeds % self.subjects:
             raise ValueError(f"{self.seeds} seeds cannot be shared out evenly among {self.subjects} subjects; give a "
                              "multiple of them")  # fmt: skip
-        if any(traffic < self.rounds for traffic in self.impressions):
-            raise ValueError(f"fewer impressions than the {self.rounds} rounds; give more of them or fewer rounds")
+        if uneven := [traffic for traffic in self.impressions if traffic % self.rounds]:
+            raise ValueError(f"{uneven[0]} impressions cannot be shared out evenly among {self.rounds} rounds; give a "
+                             "multiple of them")  # fmt: skip
+        if any(len(set(many)) < len(many) for many in (self.worlds, self.impressions, self.pools)):
+            raise ValueError("a world, a traffic or a pool is given twice; give each once")
         return self
 
 
@@ -115,7 +119,8 @@ def run_config(settings: UpliftStudy, part: Part, folder: Path) -> RunConfig:
         seed=part.subject, seeds=settings.seeds // settings.subjects, rounds=settings.rounds,
         impressions=part.impressions // settings.rounds, texts=texts, subject=record, model=settings.model,
         world=WorldConfig(name=part.world), prior={"base_rate": settings.base_rate},
-        shoppers={"base_rate": settings.base_rate}, proposer={"warm_up": settings.warm_up},
+        shoppers={"base_rate": settings.base_rate},
+        proposer={} if settings.warm_up is None else {"warm_up": settings.warm_up},
     )  # fmt: skip
 
 
@@ -127,6 +132,7 @@ def drawn(seed: int, number: int, pool: int) -> tuple[ProductRecord, list[str]]:
     texts: dict[str, None] = {}
     while len(texts) < pool:
         record = subject if len(texts) < own else grammar.record(rng)
-        if record is subject or record.name != subject.name:
-            texts.setdefault(grammar.claim(rng, record).text)
+        text = grammar.claim(rng, record).text
+        if record is subject or not name_subject([text], subject):
+            texts.setdefault(text)
     return subject, list(texts)

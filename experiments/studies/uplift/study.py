@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from copyloom import Report
 from experiments.reports.tables import write_rows, write_table
@@ -39,8 +38,9 @@ def measure(settings: UpliftStudy, folder: Path, report: Report) -> dict[str, An
     dict
         ``uplift``, ``uplift_interval``, ``gaining_share`` and ``loss_where_mixing_cannot_help`` over all campaigns,
         and the same by ``groups``. Uplift is that of the expected CTR over the last fifth of the impressions against
-        the same policy on stored texts alone, which met the same shoppers. Intervals are Student's over subjects: the
-        tastes of a subject share its stored texts.
+        the same policy on stored texts alone, which met the same shoppers: the geometric mean over campaigns, as the
+        mean of ratios is above 1 where nothing is gained. Intervals are Student's over subjects: the tastes of a
+        subject share its stored texts.
     """
     every = list(parts(settings))
     rows: list[dict[str, Any]] = []
@@ -79,28 +79,41 @@ def _answers(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     mine = [row for row in rows if row["campaigns"] == OPEN]
     held = [row for row in rows if row["campaigns"] == SATURATED]
     uplift = np.array([row["uplift"] for row in mine])
+    lost = _mean(held, "uplift") if held else None
     return {
         "campaigns": len(mine),
-        "uplift": float(uplift.mean()),
+        "uplift": _mean(mine, "uplift"),
         "uplift_interval": _interval(mine, "uplift"),
         "gaining_share": float((uplift > GAINS).mean()),
+        "gaining_share_interval": _by_subject(mine, lambda row: row["uplift"] > GAINS),
         "losing_share": float((uplift < -GAINS).mean()),
-        "uplift_whole": float(np.mean([row["uplift_whole"] for row in mine])),
+        "uplift_whole": _mean(mine, "uplift_whole"),
         "uplift_whole_interval": _interval(mine, "uplift_whole"),
-        "loss_where_mixing_cannot_help": -float(np.mean([row["uplift"] for row in held])) if held else None,
+        "loss_where_mixing_cannot_help": None if lost is None else -lost,
         "loss_interval": [-bound for bound in reversed(_interval(held, "uplift") or [])] or None,
         **{name: float(np.mean([row[name] for row in mine]))
            for name in ("ctr_mix", "ctr_stored", "ctr_best_stored", "ctr_uniform", "texts_mix")},
     }  # fmt: skip
 
 
+def _mean(rows: Sequence[Mapping[str, Any]], name: str) -> float:
+    """Return the geometric mean of uplifts."""
+    return float(np.expm1(np.mean([np.log1p(row[name]) for row in rows])))
+
+
 def _interval(rows: Sequence[Mapping[str, Any]], name: str) -> list[float] | None:
+    """Return the 95 % interval of the geometric mean of uplifts."""
+    found = _by_subject(rows, lambda row: np.log1p(row[name]))
+    return None if found is None else np.expm1(found).tolist()
+
+
+def _by_subject(rows: Sequence[Mapping[str, Any]], value: Callable[[Mapping[str, Any]], float]) -> list[float] | None:
     """Return the 95 % Student interval of a mean over subjects; over seeds where there is one subject."""
-    subjects = sorted({row["subject"] for row in rows})
-    means: NDArray[np.float64] = np.array([np.mean([row[name] for row in rows if row["subject"] == subject])
-                                           for subject in subjects])  # fmt: skip
-    values = np.array([row[name] for row in rows]) if len(subjects) == 1 else means
-    return student_interval(values)
+    values: dict[int, list[float]] = {}
+    for row in rows:
+        values.setdefault(row["subject"], []).append(float(value(row)))
+    means = next(iter(values.values())) if len(values) == 1 else [np.mean(some) for some in values.values()]
+    return student_interval(np.array(means))
 
 
 def _groups(rows: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

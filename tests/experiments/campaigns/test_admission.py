@@ -1,6 +1,7 @@
 """Which written texts join a slate: those with a chance, few at a time; and what is recorded of a mixture."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor
 from embeddings.summary import Lineage
 from experiments.campaigns import phases
 from experiments.campaigns.campaign import Campaign
-from experiments.campaigns.config import CampaignConfig, ProposerConfig
+from experiments.campaigns.config import CampaignConfig, PolicyConfig, ProposerConfig
 from experiments.campaigns.events import Admitted, Closed, Draft, Opened, Published, Reviewed, Written
 from experiments.campaigns.state import replay
 from experiments.campaigns.workshop import Workshop
@@ -72,7 +73,20 @@ def test_all_that_people_approved_join() -> None:
     assert joining(shop(admit=1), one) == ()
     approved = Reviewed(texts=("worse 1", "middling 2"), approved=True, by="ann", reason="")
     one.state = replay([approved], one.state)
-    assert joining(shop(admit=1, shortfall=0.0), one) == ("worse 1", "middling 2")
+    assert joining(shop(admit=1, shortfall=0.0), one) == ("middling 2", "worse 1")
+
+
+def test_where_there_is_no_room_for_all_that_people_approved_the_most_promising_join() -> None:
+    one = campaign(review=True)
+    policy = PolicyConfig(floor=0.09)  # room for eleven texts
+    one.state = replay([Reviewed(texts=WAITING, approved=True, by="ann", reason="")], one.state)
+    assert len(joining(shop(), one)) == 9
+    one.state = replace(one.state, opening=one.state.opening.model_copy(update={"policy": policy}))
+    assert len(joining(shop(), one)) == 9
+    few = one.state.opening.model_copy(update={"policy": PolicyConfig(floor=0.099)})
+    one.state = replace(one.state, opening=few)
+    assert joining(shop(), one)[:4] == ("better 1", "better 2", "better 3", "middling 1")
+    assert "worse 3" not in joining(shop(), one)
 
 
 def test_texts_join_more_often_than_mixtures_are_proposed() -> None:

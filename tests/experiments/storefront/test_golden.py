@@ -25,7 +25,15 @@ TEXTS = (
 )  # fmt: skip
 OWN = "A trail mug that waits for a person."
 BOOK = BrandBook(banned=["summit"], when_broken="tell", tone=Tone(good=["Made to last."], bad=["Wow."]))
-SMALL = {"every": 1, "shortlist": 2, "admit": 2, "warm_up": 4, "effort": {"rounds": 0, "drafts": 8}}
+SMALL = {
+    "every": 1,
+    "shortlist": 2,
+    "admit_every": 1,
+    "admit": 2,
+    "shortfall": 3,
+    "warm_up": 4,
+    "effort": {"rounds": 0, "drafts": 8},
+}
 
 
 @pytest.fixture(scope="module")

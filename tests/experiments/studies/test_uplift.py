@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 from typer.testing import CliRunner
@@ -11,6 +12,7 @@ from experiments.commands.cli import app
 from experiments.simulation.arms import OPEN, SATURATED
 from experiments.studies.uplift.settings import Part, UpliftStudy, drawn, parts, run_config
 from experiments.studies.uplift.study import _answers, _rows
+from experiments.texts import name_subject
 
 
 def campaigns(uplifts: dict[tuple[str, int], float]) -> list[dict[str, object]]:
@@ -29,13 +31,16 @@ def test_the_answers_are_those_of_campaigns_that_met_the_same_shoppers() -> None
     assert {row["ctr_best_stored"] for row in first} == {0.03}  # of the campaign that shows stored texts alone
     found = _answers([*first, *second])
     assert found["campaigns"] == 4
-    assert found["uplift"] == pytest.approx(0.40500 / 4)
+    ratios = np.array([[1.3, 1.0], [1.1, 1.005]])
+    assert found["uplift"] == pytest.approx(ratios.prod() ** 0.25 - 1)
     assert found["gaining_share"] == 0.5  # a gain of less than 1 % is none
     assert found["losing_share"] == 0
     assert found["loss_where_mixing_cannot_help"] == pytest.approx(0.02)
-    low, high = found["uplift_interval"]  # over the means of two subjects, 15 % and 5.25 %
-    assert (low + high) / 2 == pytest.approx(0.10125)
-    assert high - low == pytest.approx(2 * 12.7062 * 0.0975 / 2, rel=1e-4)
+    first_mean, second_mean = np.log(ratios).mean(1)  # over the means of two subjects, with one degree of freedom
+    low, high = np.log1p(found["uplift_interval"])
+    assert (low + high) / 2 == pytest.approx((first_mean + second_mean) / 2)
+    assert high - low == pytest.approx(12.7062 * (first_mean - second_mean), rel=1e-4)
+    assert found["gaining_share_interval"] == pytest.approx([0.5, 0.5])
     assert _answers(second)["loss_where_mixing_cannot_help"] is None
 
 
@@ -43,16 +48,17 @@ def test_a_pool_is_drawn_once_and_a_third_is_about_its_subject() -> None:
     subject, stored = drawn(0, 3, 60)
     assert (subject, stored) == drawn(0, 3, 60) != drawn(0, 4, 60)
     assert len(set(stored)) == 60
-    about = [text for text in stored if subject.name in text.lower() or (subject.plural or "") in text.lower()]
-    assert about[:20] == stored[:20]
+    assert name_subject(stored, subject) == stored[:20]
     assert drawn(0, 3, 30)[0] == subject
 
 
 def test_settings_that_cannot_be() -> None:
     with pytest.raises(ValidationError, match="shared out evenly among 10 subjects"):
         UpliftStudy(seeds=12)
-    with pytest.raises(ValidationError, match="fewer impressions than the 40 rounds"):
-        UpliftStudy(impressions=(39,))
+    with pytest.raises(ValidationError, match="50 impressions cannot be shared out evenly among 40 rounds"):
+        UpliftStudy(impressions=(50,))
+    with pytest.raises(ValidationError, match="given twice"):
+        UpliftStudy(worlds=("grammar", "grammar"))
     with pytest.raises(ValidationError, match="greater than or equal to 15"):
         UpliftStudy(pools=(14,))
 
