@@ -11,8 +11,7 @@ from experiments.simulation.config import RunConfig
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = [ROOT / name / "README.md" for name in ("generator", "embeddings", "bandits", "simulator", "experiments")]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PACKAGES, *sorted((ROOT / "docs").rglob("*.md"))]
-WRITTEN_AT_BUILD = {"settings.md", "commands.md", "quickstart.md", "your-own-click-model.md", "comparing-policies.md",
-                    "your-own-model.md", "inspecting-a-text.md"}  # fmt: skip
+WRITTEN_AT_BUILD = {"settings.md", "commands.md", *(f"{file.stem}.md" for file in (ROOT / "docs").rglob("*.ipynb"))}
 """By docs/hooks; `make docs` checks links to them."""
 PRINTS = re.compile(r"```python\n(.*?)```\n+prints\n+```(?:text)?\n(.*?)```", re.DOTALL)
 COPIED = re.compile(r"<!-- (\w+) of (\S+) -->\n(.*?)<!-- /\1 -->", re.DOTALL)
