@@ -13,6 +13,7 @@ from experiments.commands import console
 from experiments.commands.options import Json
 from experiments.commands.settings import takes
 from experiments.studies.uplift.settings import UpliftStudy
+from generator.settings import validated
 
 QUICK = {"worlds": ("grammar",), "impressions": (10_000,), "subjects": 2, "seeds": 4, "rounds": 10, "warm_up": 64}
 
@@ -43,7 +44,7 @@ def uplift(
     check_output(folder / "study.json")
     many = {"worlds": world, "impressions": impressions, "pools": pool}
     given = {name: tuple(values) for name, values in many.items() if values}
-    settings = UpliftStudy(**({**QUICK, **asked, **given} if quick else {**asked, **given}))
+    settings = validated(UpliftStudy, {**(QUICK if quick else {}), **asked, **given}, "the command line")
     with console.progress() as report:
         found = measure(settings, folder / "quick" if quick else folder, report)
     console.deliver(found, _show, as_json, folder / "study.json")

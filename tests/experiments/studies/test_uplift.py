@@ -73,9 +73,15 @@ def test_each_part_has_a_run_of_its_own(tmp_path: Path) -> None:
     assert len(config.texts.read_text(encoding="utf-8").splitlines()) == 30
 
 
+def test_the_command_says_in_a_line_what_cannot_be(tmp_path: Path) -> None:
+    said = CliRunner().invoke(app, ["study", "uplift", "--seeds", "12", "--folder", str(tmp_path)])
+    assert said.exit_code == 2
+    assert "shared out evenly among 10 subjects" in " ".join(said.output.split())
+
+
 @pytest.mark.slow
 def test_the_command_prints_the_answers_and_goes_on_where_it_was(tmp_path: Path) -> None:
-    options = ["study", "uplift", "--quick", "--subjects", "1", "--seeds", "2", "--rounds", "6", "--warm-up", "16",
+    options = ["study", "uplift", "--quick", "--subjects", "1", "--seeds", "2", "--rounds", "5", "--warm-up", "16",
                "--folder", str(tmp_path), "--json"]  # fmt: skip
     first = CliRunner().invoke(app, options, catch_exceptions=False)
     found = json.loads(first.stdout)
