@@ -58,8 +58,9 @@ class SimulatedFeed:
             return
         self._published = snapshot.sequence
         outcome = self.outcome(snapshot)
+        people = outcome.impressions - self._bots(snapshot, outcome.impressions)[0]
         for effect in self._effects:
-            effect.after(snapshot, outcome.impressions - self._bots(snapshot, outcome.impressions)[0])
+            effect.after(snapshot, people)
         sent = [(snapshot.sequence, outcome)] if self._way_back is None else self._way_back.send(outcome)
         self._waiting.extend(sent)
 

@@ -114,6 +114,8 @@ def most_promising(shop: Workshop, campaign: Campaign, texts: Sequence[str], bel
 
     None lies too far below the best text that the campaign shows: see `ProposerConfig.shortfall`.
     """
+    if not texts:
+        return []
     (ordered,), (near,) = _by_promise(shop, [campaign], [texts], belief)
     return ordered[: min(near, shop.config.proposer.admit)]
 

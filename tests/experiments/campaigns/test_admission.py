@@ -61,6 +61,11 @@ def test_the_most_promising_join_few_at_a_time() -> None:
     assert joining(shop(admit=9, shortfall=9.0), campaign())[:3] == ("better 1", "better 2", "better 3")
 
 
+def test_of_no_texts_none_is_promising() -> None:
+    workshop, one = shop(), campaign()
+    assert phases.most_promising(workshop, one, [], phases.learn(workshop, [one])) == []
+
+
 def test_what_has_no_chance_beside_the_best_does_not_join() -> None:
     assert set(joining(shop(admit=9), campaign())) == {"better 1", "better 2", "better 3"}
     assert set(joining(shop(admit=9, shortfall=9.0), campaign())) == set(WAITING)
