@@ -81,8 +81,9 @@ class PolicyConfig(Strict):
     ----------
     name : str
         Alone it may stand for all: ``policy: ucb``.
-    scale : float
-        Width, for thompson and ucb: 1 is the posterior's.
+    scale, final_scale : float
+        Width of the first and of the last snapshot, for thompson and ucb: 1 is the posterior's. It falls evenly from
+        one to the other; a campaign without end keeps the first.
     epsilon : float
         Share at random, for epsilon-greedy.
     floor : float
@@ -107,7 +108,8 @@ class PolicyConfig(Strict):
     name: Literal["thompson", "ucb", "uniform", "epsilon-greedy", "top-two", "optimal-design", "vowpal-wabbit"] = (
         "thompson"
     )
-    scale: float = Field(0.75, gt=0)
+    scale: float = Field(1.0, gt=0)
+    final_scale: float = Field(0.0, ge=0)
     epsilon: float = Field(0.1, ge=0, le=1)
     floor: float = Field(0.0, ge=0, lt=0.1)
     design_rounds: int = Field(0, ge=0)
@@ -209,6 +211,9 @@ class ProposerConfig(Strict):
 
     Parameters
     ----------
+    after : int
+        Rounds at the start, a tenth of all at most, in which only stored texts are shown: what is new is held against
+        what is known of them.
     every : int
         Rounds from one proposal to the next.
     until : float
@@ -236,12 +241,13 @@ class ProposerConfig(Strict):
         from a probability of 0.4 to be printed: a study needs something to try. Of each mixture, up to eight texts.
     """
 
+    after: NonNegativeInt = 4
     every: PositiveInt = 6
-    until: float = Field(0.7, gt=0, le=1)
+    until: float = Field(0.6, gt=0, le=1)
     shortlist: PositiveInt = 8
     admit_every: PositiveInt = 2
-    admit: PositiveInt = 8
-    shortfall: float = Field(1.25, ge=0)
+    admit: PositiveInt = 16
+    shortfall: float = Field(1.75, ge=0)
     warm_up: NonNegativeInt = 192
     exploration: float = Field(0.5, ge=0)
     promote_at: float = Field(0.3, gt=0, le=1)

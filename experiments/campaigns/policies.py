@@ -30,19 +30,19 @@ from experiments.campaigns.config import PolicyConfig
 from experiments.campaigns.state import State
 
 _BAG = VowpalWabbitConfig(explore="bag", strength=10)
-_BY_NAME: dict[str, Callable[[PolicyConfig], Policy]] = {
-    "uniform": lambda config: Uniform(),
-    "ucb": lambda config: UpperConfidenceBound(scale=config.scale, floor=config.floor),
-    "epsilon-greedy": lambda config: EpsilonGreedy(epsilon=config.epsilon, floor=config.floor),
-    "top-two": lambda config: TopTwoThompson(floor=config.floor),
-    "thompson": lambda config: ThompsonSampling(scale=config.scale, floor=config.floor),
-    "optimal-design": lambda config: OptimalDesign(floor=config.floor),
+_BY_NAME: dict[str, Callable[[PolicyConfig, float], Policy]] = {
+    "uniform": lambda config, scale: Uniform(),
+    "ucb": lambda config, scale: UpperConfidenceBound(scale=scale, floor=config.floor),
+    "epsilon-greedy": lambda config, scale: EpsilonGreedy(epsilon=config.epsilon, floor=config.floor),
+    "top-two": lambda config, scale: TopTwoThompson(floor=config.floor),
+    "thompson": lambda config, scale: ThompsonSampling(scale=scale, floor=config.floor),
+    "optimal-design": lambda config, scale: OptimalDesign(floor=config.floor),
 }
 
 
 def policy_classes() -> dict[str, type]:
     """Return the class of each policy by its name in settings; the page of settings lists them."""
-    named = {name: type(make(PolicyConfig.model_validate(name))) for name, make in _BY_NAME.items()}
+    named = {name: type(make(PolicyConfig.model_validate(name), 1.0)) for name, make in _BY_NAME.items()}
     return {**named, "vowpal-wabbit": VowpalWabbit}
 
 
@@ -51,9 +51,15 @@ class Policies:
 
     Campaigns of one policy are allocated together. What Vowpal Wabbit has learned is kept between calls, and learned
     again from a campaign's outcomes where it is not: a pure function of them and their order.
+
+    Parameters
+    ----------
+    rounds : int
+        Snapshots of a campaign.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rounds: int) -> None:
+        self.rounds = rounds
         self._learners: dict[str, _Learner] = {}
 
     def allocate(
@@ -74,17 +80,15 @@ class Policies:
         segments : int
             How many are told apart.
         """
-        groups: dict[tuple[PolicyConfig, bool, int], list[int]] = defaultdict(list)
-        for row, campaign in enumerate(campaigns):
-            config = campaign.state.opening.policy
-            begins = len(campaign.state.snapshots) < config.design_rounds
-            groups[config, begins, _control(campaign.state)].append(row)
+        groups: dict[tuple[PolicyConfig, int, int], list[int]] = defaultdict(list)
+        for row, state in enumerate(campaign.state for campaign in campaigns):
+            groups[state.opening.policy, len(state.snapshots), _control(state)].append(row)
         segment_of = torch.arange(shown.shape[1]) % segments
         found: dict[int, list[Tensor]] = defaultdict(list)
-        for (config, begins, control), rows in groups.items():
+        for (config, snapshot, control), rows in groups.items():
             some, mine = [campaigns[row] for row in rows], belief.of(rows)
             described = [columns[row, belief.present[row]] for row in rows]
-            chosen = OptimalDesign(floor=config.floor) if begins else self._policy(config, some, described, segments)
+            chosen = self._policy(config, snapshot, some, described, segments)
             streams = [campaign.stream() for campaign in some]
             for segment in range(segments):
                 policy = chosen
@@ -97,10 +101,14 @@ class Policies:
         return [torch.stack(found[row]) for row in range(len(campaigns))]
 
     def _policy(
-        self, config: PolicyConfig, campaigns: Sequence[Campaign], columns: Sequence[Tensor], segments: int
-    ) -> Policy:
+        self, config: PolicyConfig, snapshot: int, campaigns: Sequence[Campaign], columns: Sequence[Tensor],
+        segments: int,
+    ) -> Policy:  # fmt: skip
+        if snapshot < config.design_rounds:
+            return OptimalDesign(floor=config.floor)
         if config.name != "vowpal-wabbit":
-            return _BY_NAME[config.name](config)
+            played = min(snapshot / max(self.rounds - 1, 1), 1.0)
+            return _BY_NAME[config.name](config, config.scale + played * (config.final_scale - config.scale))
         learners = []
         for campaign, features in zip(campaigns, columns, strict=True):
             known = self._learners.get(campaign.name)

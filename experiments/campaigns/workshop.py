@@ -73,7 +73,7 @@ class Workshop:
             impressions, clicks = (torch.tensor(column, dtype=torch.float64) for column in counts)
             opinion = opinion_of(prior, self.features(texts), impressions, clicks)
         self.rewards = Rewards(prior, self.reduce.features, opinion)
-        self.policies = Policies()
+        self.policies = Policies(self.config.rounds)
         self.proposer = MixtureProposer(weights=WEIGHTS, exploration=self.config.proposer.exploration)
 
     @classmethod
@@ -97,7 +97,8 @@ class Workshop:
 
     def _due(self, state: State, every: int, after: int = 0) -> bool:
         snapshot = len(state.snapshots) + after
-        soon = 0 < snapshot < self.config.proposer.until * self.config.rounds
+        settings, rounds = self.config.proposer, self.config.rounds
+        soon = max(min(settings.after, rounds // 10), 1) <= snapshot < settings.until * rounds
         return state.opening.mixing and soon and snapshot % every == 0
 
     def channel(self, campaigns: Sequence[Campaign]) -> Channel:

@@ -85,7 +85,7 @@ class SlotConfig(CampaignConfig):
 
     rounds: PositiveInt = 10**9
     impressions: PositiveInt = 1000
-    policy: PolicyConfig = PolicyConfig(floor=0.002)
+    policy: PolicyConfig = PolicyConfig(scale=0.75, floor=0.002)
     proposer: ProposerConfig = ProposerConfig(
         every=8, shortlist=4, admit_every=8, admit=3, warm_up=24, effort={"printed": 0.7, "kept": 3}
     )

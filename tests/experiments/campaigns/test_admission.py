@@ -22,7 +22,7 @@ LINEAGE = Lineage(OWN, (0.5, 0.5))
 WAITING = tuple(f"{kind} {number}" for number in range(1, 4) for kind in ("worse", "middling", "better"))
 
 
-def shop(**proposer: Any) -> Workshop:
+def shop(rounds: int = 20, **proposer: Any) -> Workshop:
     """Return a workshop in which texts differ in one feature only, as their first word says."""
 
     class Words:
@@ -36,7 +36,7 @@ def shop(**proposer: Any) -> Workshop:
         def __call__(self, vectors: Tensor) -> Tensor:
             return vectors
 
-    config = CampaignConfig(rounds=20, proposer=ProposerConfig(admit_every=1, **proposer))
+    config = CampaignConfig(rounds=rounds, proposer=ProposerConfig(**{"admit_every": 1, "after": 1, **proposer}))
     return Workshop(config, Words(), Plain(), lambda *_: None)  # type: ignore[arg-type]
 
 
@@ -99,6 +99,16 @@ def test_texts_join_more_often_than_mixtures_are_proposed() -> None:
     at = [SimpleNamespace(opening=SimpleNamespace(mixing=True), snapshots=[None] * number) for number in range(20)]
     assert [number for number, state in enumerate(at) if workshop.proposes(state)] == [4, 8]  # type: ignore[arg-type]
     assert [number for number, state in enumerate(at) if workshop.admits(state)] == list(range(1, 10))  # type: ignore[arg-type]
+
+
+def test_at_the_start_only_stored_texts_are_shown() -> None:
+    workshop = shop(rounds=50, after=5, every=2, until=0.2)
+    at = [SimpleNamespace(opening=SimpleNamespace(mixing=True), snapshots=[None] * number) for number in range(20)]
+    assert [number for number, state in enumerate(at) if workshop.admits(state)] == [5, 6, 7, 8, 9]  # type: ignore[arg-type]
+    assert [number for number, state in enumerate(at) if workshop.proposes(state)] == [6, 8]  # type: ignore[arg-type]
+    short = shop(rounds=20, after=5)
+    assert [number for number, state in enumerate(at) if short.admits(state)] == list(range(2, 12))  # type: ignore[arg-type]
+    assert not shop(after=0).admits(at[0])  # type: ignore[arg-type]
 
 
 def test_of_a_mixture_the_first_draft_is_recorded_and_others_that_are_new() -> None:

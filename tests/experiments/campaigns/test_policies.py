@@ -46,10 +46,10 @@ def belief(campaigns: list[Campaign]) -> Posterior:
     return LogisticRewardModel(RewardPrior(0.02)).fit(FEATURES.expand(len(campaigns), 4, 4), *counts)
 
 
-def allocated(*campaigns: Campaign, shown: Tensor | None = None) -> list[list[float]]:
+def allocated(*campaigns: Campaign, shown: Tensor | None = None, rounds: int = 10**9) -> list[list[float]]:
     fitted = belief(list(campaigns))
     mask = fitted.present if shown is None else shown
-    found = Policies().allocate(list(campaigns), fitted, mask, fitted.design[..., 1:])
+    found = Policies(rounds).allocate(list(campaigns), fitted, mask, fitted.design[..., 1:])
     return [chances.tolist() for (chances,) in found]
 
 
@@ -63,6 +63,17 @@ def test_policies_that_listen_show_what_is_clicked(policy: Any) -> None:
     assert abs(sum(chances) - 1) < 1e-9
     assert chances[2] == max(chances) > 0.4
     assert min(chances) >= PolicyConfig.model_validate(policy).floor
+
+
+@pytest.mark.parametrize("name", ["thompson", "ucb"])
+def test_the_width_falls_evenly_from_the_first_snapshot_to_the_last(name: str) -> None:
+    def of(played: int, rounds: int, **scales: float) -> list[float]:
+        return allocated(campaign({"name": name, **scales}, played), rounds=rounds)[0]
+
+    for played, scale in ((0, 0.8), (1, 0.6), (4, 1e-9)):
+        assert of(played, 5, scale=0.8, final_scale=0) == of(played, 10**9, scale=scale)
+    assert max(of(4, 5)) == 1  # of what is known, the best alone
+    assert of(2, 10**9) == of(2, 10**9, final_scale=5)  # without end
 
 
 def test_policies_that_do_not_listen() -> None:
@@ -105,7 +116,7 @@ def test_what_may_not_be_shown_is_not(policy: Any) -> None:
 def test_vowpal_wabbit_learns_each_outcome_once_and_the_same_when_it_starts_anew(settings: dict[str, Any]) -> None:
     """A slate that grows, outcomes too few to be sure of: what went along knows what one that starts anew does."""
     policy = {"name": "vowpal-wabbit", "vowpal_wabbit": settings} if settings else "vowpal-wabbit"
-    policies, one, texts = Policies(), Campaign("c", (0, 1)), [f"more {number}" for number in range(6)]
+    policies, one, texts = Policies(10**9), Campaign("c", (0, 1)), [f"more {number}" for number in range(6)]
     drafts = tuple(Draft(Lineage(TEXTS[:2], (0.5, 0.5 + place)), text) for place, text in enumerate(texts))
     opening = Opened(slate=TEXTS, parents=TEXTS, segments=("all",), policy=PolicyConfig.model_validate(policy))
     one.state = replay([opening, Written(drafts=drafts)])
@@ -119,7 +130,7 @@ def test_vowpal_wabbit_learns_each_outcome_once_and_the_same_when_it_starts_anew
         rows = torch.eye(10, dtype=torch.float64)[None, : count + 1, :5] + 0.1
         fitted = LogisticRewardModel(RewardPrior(0.02)).fit(rows, *(part.T for part in counted(one.state)))
         (step,) = policies.allocate([one], fitted, fitted.present, rows)
-    assert step.tolist() == Policies().allocate([one], fitted, fitted.present, rows)[0].tolist()
+    assert step.tolist() == Policies(10**9).allocate([one], fitted, fitted.present, rows)[0].tolist()
     assert 0 < float(step.max()) < 1
 
 
@@ -158,7 +169,7 @@ def test_what_was_shown_without_a_chance_teaches_vowpal_wabbit_nothing() -> None
     one = campaign("vowpal-wabbit", rounds=1)
     stray = Published(snapshot=1, probabilities=(0.5, 0.5, 0.0, 0.0), impressions=10)
     one.state = replay([stray, Closed(id="x", snapshot=1, counts=((0, 0, 9, 1), (3, 0, 1, 1)))], one.state)
-    policies, mask = Policies(), torch.ones(1, 4, dtype=torch.bool)
+    policies, mask = Policies(10**9), torch.ones(1, 4, dtype=torch.bool)
     columns = belief([one]).design[..., 1:]
     first, second = (policies.allocate([one], belief([one]), mask, columns)[0].tolist() for _ in range(2))
     assert first == second == allocated(one)
@@ -172,7 +183,7 @@ def published(*campaigns: Campaign) -> list[Published]:
     """Return what a workshop of the texts' own features publishes next."""
     shop = SimpleNamespace(
         features=lambda texts: torch.stack([FEATURES[TEXTS.index(text)] for text in texts]),
-        rewards=Rewards(PriorConfig(), 4), policies=Policies(), config=CampaignConfig(impressions=100),
+        rewards=Rewards(PriorConfig(), 4), policies=Policies(10**9), config=CampaignConfig(impressions=100),
     )  # fmt: skip
     some: Any = shop
     happened = publish(some, campaigns, learn(some, campaigns))
