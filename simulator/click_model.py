@@ -149,6 +149,21 @@ def click_model(name: str, seed: int, settings: Mapping[str, Any] | None = None)
     return found
 
 
+def source_of(name: str) -> Path | None:
+    """Return the file that holds the class of a click model; None where no file does.
+
+    Raises
+    ------
+    InputError
+        If there is no such class.
+    """
+    kind, place = _class(name), name.rpartition(":")[0]
+    if place.endswith(".py"):
+        return Path(place)
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    return Path(file) if file else None
+
+
 def checked_shares(model: ClickModel) -> NDArray[np.float64]:
     """Return the shares of a model's segments (G,), or raise `InputError` if they are none."""
     try:

@@ -15,8 +15,8 @@ from experiments.simulation.arms import OPEN
 from experiments.simulation.results import last_share, student_interval
 from experiments.simulation.runs import finished, true_campaigns
 
-_SAME_SHOPPERS = ("seed", "shoppers", "world", "click_model", "texts", "subject", "own", "column")
-"""Settings that must be alike so that a seed's shoppers are the same ones."""
+_SAME_SHOPPERS = ("seed", "shoppers", "world", "click_model")
+"""Settings that must be alike so that a seed's shoppers are the same ones; files may lie elsewhere."""
 _WRITES_FIRST = ("rules", "inversion", "device", "proposer.warm_up", "proposer.effort")
 """Settings that change what is written before the first impression."""
 
@@ -71,7 +71,9 @@ def _ends(run: Path) -> dict[int, float]:
 
 def _not_paired(runs: list[dict[str, Any]], differ: Mapping[str, Any], common: set[int]) -> str | None:
     """Return why the seeds of two runs are not of the same shoppers; None where they are."""
-    other = [name for name in differ if name.split(".")[0] in _SAME_SHOPPERS]
+    held, others = (run["summary"].get("files", {}) for run in runs)
+    alike = {name for name in held if held[name] == others.get(name)}
+    other = [name for name in differ if name.split(".")[0] in _SAME_SHOPPERS and name not in alike]
     if other:
         return f"{other[0]} differs, so the shoppers do"
     given = [(run["summary"]["world"], run["summary"]["subject"], run["stored"]) for run in runs]

@@ -27,7 +27,7 @@ def headline_taste(config: WorldConfig) -> HeadlineTaste:
         If the archive cannot be used.
     """
     assert config.archive is not None
-    return _taught(config.archive.resolve())
+    return _taught(config.archive.resolve(), content_of(config.archive))
 
 
 def crowd_of(config: WorldConfig) -> Crowd:
@@ -40,17 +40,18 @@ def crowd_of(config: WorldConfig) -> Crowd:
     """
     assert config.ratings is not None
     assert config.items is not None
-    return _rated(config.ratings.resolve(), config.items.resolve(), config.text)
+    files = config.ratings, config.items
+    return _rated(*(file.resolve() for file in files), config.text, *map(content_of, files))
 
 
 @lru_cache(maxsize=2)
-def _taught(path: Path) -> HeadlineTaste:
+def _taught(path: Path, content: str) -> HeadlineTaste:
     archive = read_archive(path)
     return HeadlineTaste.fit(archive.headlines, archive.tests, archive.impressions, archive.clicks, archive.groups)
 
 
 @lru_cache(maxsize=2)
-def _rated(ratings: Path, items: Path, column: str) -> Crowd:
+def _rated(ratings: Path, items: Path, column: str, *contents: str) -> Crowd:
     things = open_table(items, wanted=("movieId", column)).table(["movieId", column])
     said = {str(thing): str(text) for thing, text in zip(things["movieId"].to_pylist(), things[column].to_pylist(),
                                                          strict=True) if text}  # fmt: skip

@@ -17,13 +17,13 @@ from experiments.campaigns.events import Draft
 from experiments.reports.campaign import lineage_rows
 from experiments.simulation.arms import OPEN, SATURATED, Arm, Played
 from experiments.simulation.build import Simulation
+from experiments.simulation.identity import contents
 from experiments.versions import versions
 
 LAST_SHARE = 0.2
 """Share of the impressions, at the end, over which CTRs are compared."""
 
 _BEST_NEW, _EXAMPLE_TEXTS, _REFUSED, _MAP_POINTS = 12, 15, 12, 250
-_PACKAGES = ("torch", "transformers", "numpy", "scipy", "sqlalchemy")
 
 
 def report_data(study: Simulation, seconds: float) -> dict[str, Any]:
@@ -104,6 +104,7 @@ def _summary(study: Simulation, mixing: Sequence[Played], fixed: Sequence[Played
         "device_reason": study.shop.writer.space.model.device.reason,
         "versions": versions(),
         "config": study.config.model_dump(mode="json"),
+        "files": contents(study.config),
         "seconds": round(seconds, 1),
     }
 

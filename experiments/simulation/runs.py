@@ -19,11 +19,11 @@ from embeddings.database import open_database
 from embeddings.folders import held, replacing
 from experiments.campaigns.given import Given, given_texts
 from experiments.campaigns.ledger import Ledger
-from experiments.campaigns.workshop import settled
 from experiments.reports.campaign import campaign_data, write_campaign_report
 from experiments.reports.report import write_report
 from experiments.simulation.build import build
 from experiments.simulation.config import RunConfig
+from experiments.simulation.identity import known_as
 from experiments.simulation.results import report_data
 
 CONFIG, DATABASE, SUMMARY, REPORT_DATA, REPORT = (
@@ -53,7 +53,7 @@ def run_study(config: RunConfig, out: Path, report: Report, force: bool = False)
         given = given_texts(config)
         engine = open_database(out / DATABASE)
         try:
-            identity = _known_as(config, given, Ledger(engine).config)
+            identity = known_as(config, given, Ledger(engine).config)
             ledger = Ledger(engine, identity)  # refuses other settings before anything is deleted
             if not force and (out / SUMMARY).exists():
                 if not ledger.begun:
@@ -86,38 +86,6 @@ def _played(config: RunConfig, given: Given, ledger: Ledger, out: Path, report: 
     write_report(data, out / REPORT)
     _write(out / SUMMARY, json.dumps(data["summary"], ensure_ascii=False, indent=2) + "\n")
     return data
-
-
-def _identity(config: RunConfig, given: Given) -> str:
-    """Return what makes a study this one: of how its texts are read, only what they are."""
-    held_texts = {"texts": given.texts, "own": given.own if config.own else None}
-    past = {"past": given.past} if given.past else {}
-    return json.dumps(
-        {
-            "config": config.model_dump(mode="json", exclude={"reading"}),
-            "subject": given.subject and given.subject.model_dump(),
-        }
-        | held_texts
-        | past,
-        sort_keys=True,
-        ensure_ascii=False,
-    )
-
-
-def _known_as(config: RunConfig, given: Given, known: str | None) -> str:
-    """Return the identity of a study: the known one, where settings that are newer than it are as usual.
-
-    Settings count as they are settled, and so do those of the run's own file; in older runs, as they were given.
-    """
-    identity = _identity(settled(config, given), given)
-    if known is None:
-        return identity
-    try:
-        old = json.loads(known)
-        old["config"] = RunConfig.checked(**old["config"]).model_dump(mode="json", exclude={"reading"})
-    except (ValueError, KeyError, TypeError, InputError):  # of an older Copyloom
-        return identity
-    return known if old in (json.loads(identity), json.loads(_identity(config, given))) else identity
 
 
 def _delete(out: Path) -> None:
