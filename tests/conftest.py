@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test needs the network, and none may wait for it
+os.environ["COPYLOOM_MEMO"] = "off"  # no test finds what others, or a person, wrote before
 
 
 @pytest.fixture(scope="session")

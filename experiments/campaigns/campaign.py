@@ -108,7 +108,7 @@ def counted(state: State) -> tuple[Tensor, ...]:
     """Return the impressions and clicks of each text and segment that count, (N, G): not all where it forgets."""
     forgetting = state.opening.policy.forgetting
     if forgetting is None or not state.snapshots:
-        return tuple(torch.from_numpy(state.by_segment).double())
+        return tuple(torch.tensor(state.by_segment, dtype=torch.float64))
     shape = len(state.slate), len(state.opening.segments)
     found = remembered(forgetting_of(forgetting), *torch.from_numpy(state.histories).double().flatten(-2))
     return tuple(counts.reshape(shape) for counts in found)

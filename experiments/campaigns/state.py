@@ -127,12 +127,13 @@ class State:
         may, slate = not self.opening.review, set(self.slate)
         return [text for text in self.usable if text not in slate and self.reviews.get(text, may)]
 
-    @property
+    @cached_property
     def by_segment(self) -> NDArray[np.int64]:
-        """Impressions and clicks of each text of the slate in each segment over all contexts, (2, N, G)."""
+        """Impressions and clicks of each text of the slate in each segment over all contexts, (2, N, G); read only."""
         found = np.zeros((2, len(self.slate), len(self.opening.segments)), np.int64)
         for (place, segment, _), counts in self.counts.items():
             found[:, place, segment] += counts
+        found.setflags(write=False)
         return found
 
     @property

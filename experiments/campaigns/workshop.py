@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -25,6 +26,7 @@ from experiments.campaigns.campaign import Campaign, padded
 from experiments.campaigns.config import CampaignConfig
 from experiments.campaigns.events import Draft
 from experiments.campaigns.given import Given
+from experiments.campaigns.memo import Memo, inverted
 from experiments.campaigns.policies import Policies
 from experiments.campaigns.rewards import Rewards, opinion_of
 from experiments.campaigns.state import State
@@ -119,11 +121,12 @@ class Workshop:
 
 
 def hired(
-    config: Settings, given: Given, engine: Engine, report: Report, pool_name: str = "study"
+    config: Settings, given: Given, engine: Engine, report: Report, pool_name: str = "study", memo: Path | None = None
 ) -> tuple[Settings, Writer]:
     """Return a writer of texts such as the given ones, and the settings as they hold for it.
 
-    The given texts are inverted into a pool of the database where they are not in it.
+    The given texts are inverted into a pool of the database where they are not in it. What a folder `memo` holds is
+    neither written nor inverted again: see `experiments.campaigns.memo`.
 
     Raises
     ------
@@ -134,10 +137,14 @@ def hired(
     space = Space.load(config.model, config.device, trust_remote_code=config.trust_remote_code)
     space = replace(space, encoder=EncodedOnce(space.encoder))
     config, pool = settled(config, given), Pool(engine, pool_name, space.identity)
-    stored = _stored(config, given.texts, space, pool, report)
-    reader = GrammarReader(Grammar.load(), given.subject) if given.subject else None
-    checker = Checker(config.rules or WritingRules(), given.texts, reader)
-    return config, Writer(space, pool, stored, given.subject, checker, config.proposer.effort, config.inversion)
+    subject, rules, effort = given.subject, config.rules or WritingRules(), config.proposer.effort
+    about = {"subject": subject and subject.model_dump(mode="json"), "texts": given.texts,
+             "rules": rules.model_dump(mode="json"), "effort": asdict(effort)}  # fmt: skip
+    kept = None if memo is None else Memo(memo, space, **about)
+    stored = _stored(config, given.texts, space, pool, report, kept)
+    reader = GrammarReader(Grammar.load(), subject) if subject else None
+    checker = Checker(rules, given.texts, reader)
+    return config, Writer(space, pool, stored, subject, checker, effort, config.inversion, kept)
 
 
 def settled(config: Settings, given: Given) -> Settings:
@@ -179,13 +186,14 @@ def reference_texts(given: Given, library: Sequence[Draft]) -> list[str]:
 
 
 def _stored(
-    config: CampaignConfig, texts: Sequence[str], space: Space, pool: Pool, report: Report
+    config: CampaignConfig, texts: Sequence[str], space: Space, pool: Pool, report: Report, memo: Memo | None
 ) -> list[SummaryEmbedding]:
     """Return the embeddings of `texts`, from the pool where it holds them."""
     held = {embedding.text: embedding for embedding in pool.members()}
     missing = [text for text in texts if text not in held]
     if missing:
-        found = space.invert(missing, config.inversion, lambda done, total: report("storing texts", done, total))
+        found = inverted(space, missing, config.inversion, memo,
+                         lambda done, total: report("storing texts", done, total))  # fmt: skip
         pool.add(found, "stored texts of the study")
         held.update((embedding.text, embedding) for embedding in found)
     return [held[text] for text in texts]

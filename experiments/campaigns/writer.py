@@ -19,6 +19,7 @@ from embeddings.space import Space
 from embeddings.summary import Lineage, SummaryEmbedding
 from embeddings.writing import NOTHING_FIT, Wording
 from experiments.campaigns.events import Draft, Happening, Opened, Promoted, Written
+from experiments.campaigns.memo import Memo, inverted
 from generator.checks import Checker, Refusal
 from generator.record import ProductRecord
 
@@ -52,6 +53,8 @@ class Writer:
         How far to search without a subject; as far as `Space.mix` unless given.
     inversion : InversionConfig, optional
         Of texts that become parents; the space's own unless given.
+    memo : Memo, optional
+        What was written before with these settings, which is not written again.
     """
 
     def __init__(
@@ -63,11 +66,12 @@ class Writer:
         checker: Checker,
         effort: Effort | None = None,
         inversion: InversionConfig | None = None,
+        memo: Memo | None = None,
     ) -> None:
         self.effort, self.inversion = effort or Effort(), inversion
         self.encoder = space.encoder if isinstance(space.encoder, EncodedOnce) else EncodedOnce(space.encoder)
         self.space = space if space.encoder is self.encoder else replace(space, encoder=self.encoder)
-        self.pool, self.subject, self.checker = pool, subject, checker
+        self.pool, self.subject, self.checker, self.memo = pool, subject, checker, memo
         self.encoder.learn({embedding.text: embedding.sentence_vector for embedding in stored})
         self.embeddings = {embedding.text: embedding for embedding in stored}
         self.drafts: dict[Lineage, tuple[Draft, ...]] = {}
@@ -76,6 +80,7 @@ class Writer:
         self, lineages: Sequence[Lineage], progress: Progress = lambda done, total: None
     ) -> list[tuple[Draft, ...]]:
         """Return the drafts of each lineage, writing those not yet written; `progress` hears of them, and of all."""
+        self._recall_written(lineages)
         done, fresh = 0, self.unwritten(lineages)
         for group in self.together(fresh):
             progress(done, len(fresh))
@@ -131,8 +136,13 @@ class Writer:
         """Find the summary embeddings of written texts that become parents, inverting those that the pool lacks."""
         self.recall_parents(lineages)
         fresh = [text for text in lineages if text not in self.embeddings]
-        for embedding in self.space.invert(fresh, self.inversion) if fresh else ():
+        for embedding in inverted(self.space, fresh, self.inversion, self.memo) if fresh else ():
             self.embeddings[embedding.text] = replace(embedding, lineage=lineages[embedding.text])
+
+    def _recall_written(self, lineages: Iterable[Lineage]) -> None:
+        fresh = self.unwritten(lineages)
+        if self.memo is not None and fresh:
+            self.drafts.update(self.memo.recall(fresh, self.embeddings))
 
     def _write(self, lineages: Sequence[Lineage]) -> None:
         parents = [[self.embeddings[text] for text in lineage.parents] for lineage in lineages]
@@ -147,6 +157,8 @@ class Writer:
         for lineage, written in zip(lineages, texts, strict=True):
             others = [Draft(lineage, text, tuple(self.checker.refusals(text))) for text in written.others]
             self.drafts[lineage] = (Draft(lineage, written.text, self._refusals(written)), *others)
+        if self.memo is not None:
+            self.memo.keep({lineage: self.drafts[lineage] for lineage in lineages}, self.embeddings)
 
     def _refusals(self, written: Wording) -> tuple[Refusal, ...]:
         if written.fault:

@@ -382,10 +382,11 @@ def bench_mix(
 
 
 def _study(config: Any, out: Path, as_json: bool, force: bool) -> None:
+    from experiments.campaigns.memo import usual_folder
     from experiments.simulation.runs import REPORT, run_study
 
     with console.progress() as show:
-        data = run_study(config, out, show, force)
+        data = run_study(config, out, show, force, usual_folder())
     summary = data["summary"]
     if as_json:
         console.print_json(summary)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -67,15 +68,17 @@ class Simulation:
                  lambda done, total: self.shop.report("showing texts to shoppers", done, total))  # fmt: skip
 
 
-def build(config: RunConfig, given: Given, ledger: Ledger, report: Report) -> Simulation:
+def build(config: RunConfig, given: Given, ledger: Ledger, report: Report, memo: Path | None = None) -> Simulation:
     """Return the simulation that `config` describes, its stored texts inverted and its first mixtures written.
+
+    What a folder `memo` holds is not made again: see `experiments.campaigns.memo`.
 
     Raises
     ------
     CopyloomError
         If the model, the device, the texts or the subject cannot be used.
     """
-    config, writer = hired(config, given, ledger.engine, report)
+    config, writer = hired(config, given, ledger.engine, report, memo=memo)
     space, composer = writer.space, writer.space.writer.composer
     judge = composer.reference if composer else space.critic or space.model
     world = grammar_world(given.subject, judge, given.texts) if _told(config, given) and given.subject else None

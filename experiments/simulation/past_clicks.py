@@ -12,6 +12,7 @@ import pyarrow as pa
 from copyloom import InputError
 from copyloom.tables import open_table
 from experiments.simulation.config import WorldConfig
+from experiments.simulation.identity import content_of
 from experiments.studies.headlines.archive import read_archive
 from simulator.worlds import Crowd, HeadlineTaste
 

@@ -38,11 +38,14 @@ _NAMED = 4
 _AGAIN = "run the study again with --force"
 
 
-def run_study(config: RunConfig, out: Path, report: Report, force: bool = False) -> dict[str, Any]:
+def run_study(
+    config: RunConfig, out: Path, report: Report, force: bool = False, memo: Path | None = None
+) -> dict[str, Any]:
     """Run the study of `config` in the folder `out`, or go on with it, and return what the report shows.
 
     A folder with an unfinished study of the same configuration is resumed, what is on record is neither written nor
-    played again; a finished one is left as it is, unless it is forced to be played anew.
+    played again; a finished one is left as it is, unless it is forced to be played anew. A folder `memo` keeps what is
+    written for other studies: see `experiments.campaigns.memo`.
 
     Raises
     ------
@@ -66,15 +69,17 @@ def run_study(config: RunConfig, out: Path, report: Report, force: bool = False)
                 _delete(out)
                 engine = open_database(out / DATABASE)
                 ledger = Ledger(engine, identity)
-            return _played(config, given, ledger, out, report)
+            return _played(config, given, ledger, out, report, memo)
         finally:
             engine.dispose()
 
 
-def _played(config: RunConfig, given: Given, ledger: Ledger, out: Path, report: Report) -> dict[str, Any]:
+def _played(
+    config: RunConfig, given: Given, ledger: Ledger, out: Path, report: Report, memo: Path | None
+) -> dict[str, Any]:
     """Play what is not on record yet, write the folder's files, and return what the report shows."""
     started = time.perf_counter()
-    study = build(config, given, ledger, report)
+    study = build(config, given, ledger, report, memo)
     rounds = len(study.campaigns[0].state.snapshots)
     if rounds:
         report(f"resuming after round {rounds}", rounds, config.rounds)

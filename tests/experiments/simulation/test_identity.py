@@ -31,7 +31,10 @@ def lay(folder: Path) -> None:
 
 
 def own_model(folder: Path) -> dict[str, Any]:
-    own = {"model": f"{folder / 'shoppers.py'}:ShortTexts", "settings": {"table": str(folder / "items.csv"), "slope": 1}}
+    own = {
+        "model": f"{folder / 'shoppers.py'}:ShortTexts",
+        "settings": {"table": str(folder / "items.csv"), "slope": 1},
+    }
     return {"click_model": own, "prior": {"text_prior": {"past": folder / "past.csv"}}}
 
 
