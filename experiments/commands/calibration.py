@@ -11,6 +11,7 @@ import yaml
 from copyloom.tables import Reading
 from experiments.commands import console
 from experiments.commands.options import NEEDED, Column, File, Json, check_given, output, reads
+from experiments.commands.studying import Studied
 
 
 @reads("delimiter", "encoding", "sheet")
@@ -24,8 +25,7 @@ def calibration(
     out: Annotated[Path | None, output("Write the numbers to this JSON file.")] = None,
     *,
     reading: Reading,
-    as_json: Json = False,
-) -> None:
+) -> Studied:
     """Hold simulated shoppers beside real tests of headlines: base rate, spread between and within tests."""
     from experiments.simulation.config import RunConfig
     from experiments.studies.calibration.study import measure
@@ -34,7 +34,7 @@ def calibration(
     shoppers = None if config is None else RunConfig.from_yaml(config).shoppers
     with console.progress() as show:
         found = measure(archive, show, reading, shoppers)
-    console.deliver(found, _show, as_json, out)
+    return Studied(found, _show, out)
 
 
 @reads("delimiter", "encoding", "sheet", "header", "html")

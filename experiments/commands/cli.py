@@ -40,6 +40,7 @@ from experiments.commands.options import (
     File,
     Json,
     Model,
+    Track,
     Trust,
     Writer,
     output,
@@ -57,6 +58,7 @@ from experiments.commands.settings import takes
 from experiments.commands.shop_study import study_storefront
 from experiments.commands.slots import slots_app
 from experiments.commands.steering import steer, steering, styles
+from experiments.commands.studying import STUDY, Studied, Studies
 from experiments.commands.uplift import uplift
 from experiments.commands.writer import train_editor_command, train_writer_command
 from experiments.simulation.config import RunConfig
@@ -131,7 +133,7 @@ def _say_version(wanted: bool) -> None:
 app = Commands(cls=_OneLineErrors, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Writes new marketing copy from old, and learns from clicks what to write next.")  # fmt: skip
 train = Commands(no_args_is_help=True, help="Train models.")
-study_app = Commands(no_args_is_help=True, help="Measure.")
+study_app = Studies(no_args_is_help=True, help="Measure.")
 app.add_typer(train, name="train")
 bench_app = Commands(no_args_is_help=True, help="Measure speed, beside a baseline in the same run.")
 app.add_typer(study_app, name="study")
@@ -167,13 +169,14 @@ def quickstart(
     trust_remote_code: Trust = False,
     click_model: OwnModel = None,
     force: Force = False,
+    track: Track = None,
     as_json: Json = False,
 ) -> None:
     """Run the main job: store texts, mix new ones, show them to simulated shoppers, learn, and report."""
     asked |= {} if click_model is None else {"click_model": click_model}
     config = RunConfig.checked(**asked, reading=reading, model=writer_for(model), trust_remote_code=trust_remote_code)
     name = config.texts.stem if config.texts and config.texts.is_file() else "quickstart"
-    _study(config, out or DEFAULT_OUT / name, as_json, force)
+    _study(config, out or DEFAULT_OUT / name, as_json, force, track)
 
 
 @app.command()
@@ -182,11 +185,12 @@ def simulate(
     out: Annotated[Path | None, typer.Option(help="Run folder; runs/ and the file's name unless given.")] = None,
     click_model: OwnModel = None,
     force: Force = False,
+    track: Track = None,
     as_json: Json = False,
 ) -> None:
     """Run the study that a YAML file describes."""
     changes = {} if click_model is None else {"click_model": click_model}
-    _study(RunConfig.from_yaml(config, **changes), out or DEFAULT_OUT / config.stem, as_json, force)
+    _study(RunConfig.from_yaml(config, **changes), out or DEFAULT_OUT / config.stem, as_json, force, track)
 
 
 @app.command()
@@ -294,15 +298,14 @@ def study_tiny(
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = DEFAULT_OUT / "study-tiny",
     data: Annotated[Path | None, typer.Option(help="Folder of real texts.")] = None,
     device: DeviceName = "auto",
-    as_json: Json = False,
-) -> None:
+) -> Studied:
     """Measure the shipped model: exactness, subjects, mixtures."""
     from experiments.studies.tiny.quality import measure
 
     with console.progress() as show:
         found = measure(out, data, device, show)
     rows = [[name, f"{value:.4g}" if isinstance(value, float) else str(value)] for name, value in found.items()]
-    console.deliver(found, lambda _: console.table("copyloom-tiny", ["measure", "value"], rows), as_json)
+    return Studied(found, lambda _: console.table("copyloom-tiny", ["measure", "value"], rows), out / STUDY)
 
 
 study_app.command()(headlines)
@@ -381,12 +384,16 @@ def bench_mix(
     console.deliver(found, show, as_json, out / "mix.json")
 
 
-def _study(config: Any, out: Path, as_json: bool, force: bool) -> None:
+def _study(config: Any, out: Path, as_json: bool, force: bool, track: str | None) -> None:
     from experiments.campaigns.memo import usual_folder
-    from experiments.simulation.runs import REPORT, run_study
+    from experiments.simulation.runs import REPORT, record_of, run_study
+    from experiments.tracking import Tracker
 
+    tracker = None if track is None else Tracker.of(track)
     with console.progress() as show:
         data = run_study(config, out, show, force, usual_folder())
+    if tracker is not None:
+        console.notes.print(f"Tracked: {tracker.track(record_of(data, out))}")
     summary = data["summary"]
     if as_json:
         console.print_json(summary)

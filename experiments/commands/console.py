@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -138,11 +138,12 @@ def deliver(
 ) -> None:
     """Write what was measured to a JSON file, if one is given, and print it: as JSON, or as `show` does."""
     if path is not None:
-        keep_result(path, lambda place: _write_json(found, place))
+        keep_result(path, lambda place: write_json(found, place))
     print_json(found) if as_json else show(found)
 
 
-def _write_json(found: dict[str, Any], path: Path) -> None:
+def write_json(found: Mapping[str, Any], path: Path) -> None:
+    """Write what was measured to a file."""
     with replacing(path) as partial:
         partial.write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
 

@@ -10,8 +10,9 @@ import typer
 from copyloom.tables import Reading
 from embeddings.folders import keep_result
 from experiments.commands import console
-from experiments.commands.options import NEEDED, Json, check_given, output, reads
+from experiments.commands.options import NEEDED, check_given, output, reads
 from experiments.commands.settings import takes
+from experiments.commands.studying import Studied
 from experiments.studies.headlines.settings import ENTRANTS, HeadlineStudy
 
 if TYPE_CHECKING:
@@ -24,11 +25,15 @@ def headlines(
     archive: Annotated[
         Path, typer.Option(help="The archive: CSV, Parquet or another table, in its own columns.")
     ] = NEEDED,
-    tau: Annotated[
-        list[int] | None, typer.Option(help="Impressions a headline; give the option once for each.")
+    taus: Annotated[
+        list[int] | None, typer.Option("--tau", help="Impressions a headline; give the option once for each.")
     ] = None,
-    truth: Annotated[list[str] | None, typer.Option(help="corrected or raw rates; both unless given.")] = None,
-    entrant: Annotated[list[str] | None, typer.Option(help=f"Of {', '.join(ENTRANTS)}; all unless given.")] = None,
+    truths: Annotated[
+        list[str] | None, typer.Option("--truth", help="corrected or raw rates; both unless given.")
+    ] = None,
+    entrants: Annotated[
+        list[str] | None, typer.Option("--entrant", help=f"Of {', '.join(ENTRANTS)}; all unless given.")
+    ] = None,
     folder: Annotated[
         Path, typer.Option("--folder", help="Where what was replayed is kept: a stopped study goes on.")
     ] = Path("runs/study-headlines"),
@@ -41,13 +46,12 @@ def headlines(
     *,
     asked: dict[str, Any],
     reading: Reading,
-    as_json: Json = False,
-) -> None:
+) -> Studied:
     """Replay real tests of headlines: what each rule for choosing among them would have earned."""
     from experiments.studies.headlines.study import measure
 
     check_given(archive=archive)
-    many = {"taus": tau, "truths": truth, "entrants": entrant}
+    many = {"taus": taus, "truths": truths, "entrants": entrants}
     asked |= {name: tuple(values) for name, values in many.items() if values}
     settings = HeadlineStudy(**asked)
     with console.progress() as show:
@@ -60,7 +64,7 @@ def headlines(
         from experiments.studies.headlines.report import write
 
         keep_result(report, lambda path: write(found, path))
-    console.deliver(found, _show, as_json, out)
+    return Studied(found, _show, out, tuple(path for path in (plot, report) if path))
 
 
 def _show(found: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 
@@ -16,6 +16,19 @@ from experiments.commands import console
 from experiments.commands.settings import takes
 from generator.paths import expanded
 
+Track = Annotated[
+    str | None,
+    typer.Option(
+        help="Also record it: mlflow, mlflow:URI, tensorboard or tensorboard:FOLDER.", rich_help_panel="Where"
+    ),
+]
+Processes = Annotated[
+    int | None, typer.Option(help="Parts that run at a time; one a core.", min=1, rich_help_panel="Where")
+]
+EngineName = Annotated[
+    Literal["processes", "ray"],
+    typer.Option("--engine", help="Where parts run: in processes here, or on Ray.", rich_help_panel="Where"),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Model = Annotated[str, typer.Option(help="copyloom-tiny, smollm2, a folder, or the hub id of a causal model.")]
 Writer = Annotated[

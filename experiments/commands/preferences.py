@@ -12,7 +12,8 @@ from copyloom import InputError
 from copyloom.tables import Reading
 from embeddings.folders import check_output
 from experiments.commands import console
-from experiments.commands.options import Json, output, reads
+from experiments.commands.options import output, reads
+from experiments.commands.studying import STUDY, Studied
 
 _COLUMNS = {"rich_help_panel": "Columns of the log"}
 _RATERS = {"rich_help_panel": "Raters"}
@@ -51,13 +52,12 @@ def preferences(
     ] = None,
     *,
     reading: Reading,
-    as_json: Json = False,
-) -> None:
+) -> Studied:
     """Say which design choices of texts go with more clicks: part-worths with intervals, and what raters perceive."""
     from experiments.studies.preferences.coding import code
     from experiments.studies.preferences.log import Asked, read_log
     from experiments.studies.preferences.raters import compare, read_ratings, write_sheets
-    from experiments.studies.preferences.report import STUDY, write
+    from experiments.studies.preferences.report import write
     from experiments.studies.preferences.study import measure
 
     if rater_sheet is not None and ratings:
@@ -69,15 +69,14 @@ def preferences(
     names = tuple(name or ())
     if rater_sheet is not None:
         files = write_sheets(log.texts, code(log.texts, coding, names), rater_sheet, raters, sheet_texts, seed)
-        console.deliver({"files": list(map(str, files))}, _show_files, as_json)
-        return
+        return Studied({"files": list(map(str, files))}, _show_files)
     rated = None if not ratings else read_ratings(ratings, log.texts)
     with console.progress() as show:
         found = measure(log, coding, names, show, seed)
     if rated is not None:
         found["ratings"] = compare(rated, code(log.texts, coding, names).beside(log.own), seed)
     files = [] if out is None else write(found, out)
-    console.deliver({**found, "files": list(map(str, files))}, _show, as_json)
+    return Studied({**found, "files": list(map(str, files))}, _show, out and out / STUDY, tuple(files))
 
 
 def _show(found: Mapping[str, Any]) -> None:

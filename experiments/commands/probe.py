@@ -12,7 +12,8 @@ from copyloom import InputError
 from embeddings.folders import keep_result
 from experiments.commands import console
 from experiments.commands.inversion import given_texts
-from experiments.commands.options import After, Before, Column, DeviceName, File, Json, Model, Texts, Trust, output
+from experiments.commands.options import After, Before, Column, DeviceName, File, Model, Texts, Trust, output
+from experiments.commands.studying import Studied
 
 _Start = Annotated[str | None, typer.Option(help="adapter, token_mean or random.")]
 
@@ -26,8 +27,7 @@ def radius(
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
     trust_remote_code: Trust = False,
-    as_json: Json = False,
-) -> None:
+) -> Studied:
     """Find the longest step with which inversion is fastest; what it moves is the price in mixing."""
     from embeddings.probe import probe_radius
 
@@ -35,12 +35,13 @@ def radius(
     space, config = _space_and_config(model, device, start, trust_remote_code)
     with console.progress() as show:
         found = probe_radius(space, given, config, sample=sample, progress=lambda *done: show("radius", *done))
-    if as_json:
-        console.print_json(asdict(found))
-        return
-    rows = [[f"{t.radius:g}", f"{t.exact_share:.1%}", f"{t.steps:.1f}", f"{t.moved:.2f}"] for t in found.trials]
-    console.table(f"Inversion from {config.start}", ["radius", "exact", "steps", "moved"], rows)
-    console.out.print(f"fewest steps: copyloom invert --radius {found.radius:g}")
+
+    def tell(_: dict[str, Any]) -> None:
+        rows = [[f"{t.radius:g}", f"{t.exact_share:.1%}", f"{t.steps:.1f}", f"{t.moved:.2f}"] for t in found.trials]
+        console.table(f"Inversion from {config.start}", ["radius", "exact", "steps", "moved"], rows)
+        console.out.print(f"fewest steps: copyloom invert --radius {found.radius:g}")
+
+    return Studied(asdict(found), tell)
 
 
 def vectors(
@@ -51,8 +52,7 @@ def vectors(
     limit: Annotated[int, typer.Option(help="Most vectors to try.", min=1)] = 64,
     device: DeviceName = "auto",
     trust_remote_code: Trust = False,
-    as_json: Json = False,
-) -> None:
+) -> Studied:
     """Find the fewest vectors a text with which all texts of a pool are exact."""
     from embeddings.probe import smallest_vectors
 
@@ -60,13 +60,14 @@ def vectors(
     space, _ = _space_and_config(model, device, None, trust_remote_code)
     with console.progress() as show:
         found = smallest_vectors(space, given, limit=limit, progress=lambda *done: show("vectors", *done))
-    if as_json:
-        console.print_json(asdict(found))
-        return
-    rows = [[str(t.vectors), f"{t.exact_share:.1%}", f"{t.steps:.1f}"] for t in found.trials]
-    console.table(f"Inversion of {len(given)} texts", ["vectors", "exact", "steps"], rows)
-    smallest = "more vectors than the limit are needed" if found.vectors is None else f"--vectors {found.vectors}"
-    console.out.print(f"copyloom invert: {smallest}")
+
+    def tell(_: dict[str, Any]) -> None:
+        rows = [[str(t.vectors), f"{t.exact_share:.1%}", f"{t.steps:.1f}"] for t in found.trials]
+        console.table(f"Inversion of {len(given)} texts", ["vectors", "exact", "steps"], rows)
+        smallest = "more vectors than the limit are needed" if found.vectors is None else f"--vectors {found.vectors}"
+        console.out.print(f"copyloom invert: {smallest}")
+
+    return Studied(asdict(found), tell)
 
 
 def transfer(
@@ -77,8 +78,7 @@ def transfer(
     after: After = "",
     device: DeviceName = "auto",
     trust_remote_code: Trust = False,
-    as_json: Json = False,
-) -> None:
+) -> Studied:
     """Carry embeddings over to another version of their model, and say how well that went."""
     from embeddings.exchange import load_embeddings, save_embeddings
     from embeddings.space import Space
@@ -90,32 +90,32 @@ def transfer(
         carried, report = carry_over(space, stored, progress=lambda *done: show("carrying over", *done))
     if out is not None:
         keep_result(out, lambda path: save_embeddings(carried, path))
-    if as_json:
-        console.print_json({**asdict(report), "out": None if out is None else str(out)})
-        return
-    rows = [["as they are", f"{report.exact_unchanged:.1%}", "0", "1.000"],
-            ["from the old vectors", f"{report.exact_carried:.1%}", f"{report.steps_carried:.1f}",
-             f"{report.cosine_carried:.3f}"],
-            [f"afresh ({report.compared} texts)", f"{report.exact_afresh:.1%}", f"{report.steps_afresh:.1f}",
-             f"{report.cosine_afresh:.3f}"]]  # fmt: skip
-    columns = ["vectors", "exact", "steps", "cosine to the old vectors"]
-    console.table(f"{report.texts} texts from {stored[0].space.model} to {model}", columns, rows)
-    if out is not None:
-        console.out.print(f"Embeddings: {out}")
+
+    def tell(_: dict[str, Any]) -> None:
+        rows = [["as they are", f"{report.exact_unchanged:.1%}", "0", "1.000"],
+                ["from the old vectors", f"{report.exact_carried:.1%}", f"{report.steps_carried:.1f}",
+                 f"{report.cosine_carried:.3f}"],
+                [f"afresh ({report.compared} texts)", f"{report.exact_afresh:.1%}", f"{report.steps_afresh:.1f}",
+                 f"{report.cosine_afresh:.3f}"]]  # fmt: skip
+        columns = ["vectors", "exact", "steps", "cosine to the old vectors"]
+        console.table(f"{report.texts} texts from {stored[0].space.model} to {model}", columns, rows)
+        if out is not None:
+            console.out.print(f"Embeddings: {out}")
+
+    return Studied({**asdict(report), "out": None if out is None else str(out)}, tell)
 
 
 def inversion(
     data: Annotated[Path | None, typer.Option(help="Folder of real texts; grammar claims where there is none.")] = None,
     out: Annotated[Path | None, output("Write the numbers to this JSON file.")] = None,
     device: DeviceName = "auto",
-    as_json: Json = False,
-) -> None:
+) -> Studied:
     """Measure what each setting of inversion costs and brings, with copyloom-tiny."""
     from experiments.studies.inversion.choices import choices
 
     with console.progress() as show:
         found = choices(data, device, show)
-    console.deliver(found, _show_choices, as_json, out)
+    return Studied(found, _show_choices, out)
 
 
 def _show_choices(found: dict[str, Any]) -> None:

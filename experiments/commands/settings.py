@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from generator.settings import meanings
 
-Command = Callable[..., None]
+Command = Callable[..., Any]
 ASKED = "asked"
 """The parameter of a command that takes the values of its settings, by name; those that are None are left out."""
 
@@ -50,9 +50,9 @@ def takes(
         parameters = [*own[:place], *options, *own[place + 1 :]]
 
         @wraps(command)
-        def called(**given: Any) -> None:
+        def called(**given: Any) -> Any:
             asked = {name: value for name in names if (value := given.pop(name)) is not None}
-            command(**given, **{into: asked if into == ASKED else kind(**asked)})
+            return command(**given, **{into: asked if into == ASKED else kind(**asked)})
 
         called.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         called.__annotations__ = {one.name: one.annotation for one in parameters}

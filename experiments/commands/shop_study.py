@@ -9,8 +9,8 @@ import typer
 
 from embeddings.folders import check_output
 from experiments.commands import console
-from experiments.commands.options import Json
 from experiments.commands.serving import need
+from experiments.commands.studying import STUDY, Studied
 
 
 def study_storefront(
@@ -24,16 +24,15 @@ def study_storefront(
     pairs: Annotated[int, typer.Option(help="Campaigns with mixing, each beside one without.", min=0)] = 10,
     rounds: Annotated[int, typer.Option(help="Snapshots of these.", min=1)] = 30,
     visits: Annotated[int, typer.Option(help="Visits from one of their snapshots to the next.", min=20)] = 750,
-    as_json: Json = False,
-) -> None:
+) -> Studied:
     """Measure how often a shop's alarms ring, what its log says of other policies, and what mixing brings."""
     need("fastapi", "httpx", "limits", "prometheus_client", "structlog", "uvicorn", extra="serve,client")
     from experiments.studies.storefront.study import run
 
-    check_output(out / "study.json")
+    check_output(out / STUDY)
     with console.progress() as report:
         found = run(out, alike, counted, unlike, harm, pairs, report, rounds, visits)
-    console.deliver(found, _show, as_json, out / "study.json")
+    return Studied(found, _show, out / STUDY)
 
 
 def _show(found: dict[str, Any]) -> None:

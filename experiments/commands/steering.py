@@ -26,6 +26,7 @@ from experiments.commands.options import (
     reads,
 )
 from experiments.commands.settings import takes
+from experiments.commands.studying import Studied
 
 if TYPE_CHECKING:
     from embeddings.directions import Direction
@@ -163,14 +164,13 @@ def steering(
     out: _Out = None,
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
-    as_json: Json = False,
-) -> None:
+) -> Studied:
     """Measure steering on held-out claims, beside a random direction and the nearest stored text."""
     from experiments.studies.steering.study import STRENGTHS, measure
 
     with console.progress() as show:
         found = measure(claims, strength or STRENGTHS, effort, library, model, device, show)
-    console.deliver(found, _show_steering, as_json, out)
+    return Studied(found, _show_steering, out)
 
 
 def styles(
@@ -181,8 +181,7 @@ def styles(
     out: _Out = None,
     model: Model = "copyloom-tiny",
     device: DeviceName = "auto",
-    as_json: Json = False,
-) -> None:
+) -> Studied:
     """Measure and draw whether claims of two styles lie apart, with labels and without."""
     from experiments.studies.styles.plot import draw
     from experiments.studies.styles.study import measure
@@ -191,7 +190,7 @@ def styles(
         found, points = measure((first, second), products, model, device, show)
     keep_result(plot, lambda path: draw(found, points, path))
     found["plot"] = str(plot)
-    console.deliver(found, _show_styles, as_json, out)
+    return Studied(found, _show_styles, out, (plot,))
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ import typer
 
 from embeddings.folders import check_output
 from experiments.commands import console
-from experiments.commands.options import Json
+from experiments.commands.options import EngineName, Processes
 from experiments.commands.settings import takes
+from experiments.commands.studying import STUDY, Studied
 from experiments.studies.uplift.settings import UpliftStudy
 from generator.settings import validated
 
@@ -23,31 +24,35 @@ QUICK = {"worlds": ("grammar",), "impressions": (10_000,), "subjects": 2, "seeds
     subjects=None, seeds=None, rounds=None,
 )  # fmt: skip
 def uplift(
-    world: Annotated[
-        list[str] | None, typer.Option(help="grammar, sentence-space, unseen-space or words; once for each.")
+    worlds: Annotated[
+        list[str] | None, typer.Option("--world", help="grammar, sentence-space, unseen-space or words; once for each.")
     ] = None,
     impressions: Annotated[
         list[int] | None, typer.Option(help="Of a campaign; give the option once for each level of traffic.")
     ] = None,
-    pool: Annotated[list[int] | None, typer.Option(help="Stored texts; once for each size.")] = None,
+    pools: Annotated[list[int] | None, typer.Option("--pool", help="Stored texts; once for each size.")] = None,
     folder: Annotated[
         Path, typer.Option("--folder", help="Where what was played is kept: a stopped study goes on.")
     ] = Path("runs/study-uplift"),
     quick: Annotated[bool, typer.Option("--quick", help="Four small campaigns, to see that all works.")] = False,
     *,
     asked: dict[str, Any],
-    as_json: Json = False,
-) -> None:
+    engine: EngineName = "processes",
+    processes: Processes = None,
+) -> Studied:
     """Measure what mixing brings against the same bandit on stored texts alone, and costs where it cannot help."""
+    from experiments.campaigns.memo import usual_folder
+    from experiments.engines import Engine
     from experiments.studies.uplift.study import measure
 
-    check_output(folder / "study.json")
-    many = {"worlds": world, "impressions": impressions, "pools": pool}
+    chosen = Engine(engine, processes)
+    check_output(folder / STUDY)
+    many = {"worlds": worlds, "impressions": impressions, "pools": pools}
     given = {name: tuple(values) for name, values in many.items() if values}
     settings = validated(UpliftStudy, {**(QUICK if quick else {}), **asked, **given}, "the command line")
     with console.progress() as report:
-        found = measure(settings, folder / "quick" if quick else folder, report)
-    console.deliver(found, _show, as_json, folder / "study.json")
+        found = measure(settings, folder / "quick" if quick else folder, report, chosen, usual_folder())
+    return Studied(found, _show, folder / STUDY)
 
 
 def _show(found: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
 from embeddings.folders import replacing
+from experiments.nested import numbers_in, tables_in
 
 _BETWEEN = " | "
 _LATEX = {
@@ -47,6 +48,35 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: Path, schema: pa.Schema 
         with replacing(file) as partial:
             write(written, partial)
     return files
+
+
+def write_tables(found: Mapping[str, Any], place: Callable[[str], Path]) -> list[Path]:
+    """Write each table of what was found, and its single numbers, as tidy rows, and return the files.
+
+    Parameters
+    ----------
+    found : mapping
+        Its lists of mappings are tables: see `experiments.nested.tables_in`.
+    place : callable
+        From a table's name to its path without ending.
+    """
+    numbers = [{"name": name, "value": value} for name, value in numbers_in(found).items()]
+    tables = {**({"numbers": numbers} if numbers else {}), **tables_in(found)}
+    files: list[Path] = []
+    for name, rows in tables.items():
+        columns = {key: _column([row.get(key) for row in rows]) for row in rows for key in row}
+        schema = pa.schema([(key, column.type) for key, column in columns.items()])
+        files += write_rows(pa.table(columns).to_pylist(), place(name), schema)
+    return files
+
+
+def _column(values: list[Any]) -> pa.Array:
+    """Return values of one kind, or as text where they are of several."""
+    try:
+        found = pa.array(values)
+    except pa.ArrowException:
+        found = pa.array([None if value is None else str(value) for value in values])
+    return found.cast(pa.string()) if pa.types.is_null(found.type) else found
 
 
 def _joined(column: pa.ChunkedArray) -> Any:

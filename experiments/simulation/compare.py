@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from copyloom import InputError
+from experiments.nested import flat
 from experiments.simulation.arms import OPEN
 from experiments.simulation.results import last_share, student_interval
 from experiments.simulation.runs import finished, true_campaigns
@@ -41,7 +42,7 @@ def compare(first: Path, second: Path) -> dict[str, Any]:
     """
     runs = [finished(path) for path in (first, second)]
     a, b = (_ends(path) for path in (first, second))
-    settings = [_flat(run["summary"]["config"]) for run in runs]
+    settings = [dict(flat(run["summary"]["config"])) for run in runs]
     both = {name: (settings[0].get(name), settings[1].get(name)) for name in sorted({*settings[0], *settings[1]})}
     differ = {name: pair for name, pair in both.items() if pair[0] != pair[1]}
     why = _not_paired(runs, differ, set(a) & set(b))
@@ -93,11 +94,3 @@ def _welch(x: NDArray[np.float64], y: NDArray[np.float64]) -> list[float] | None
         return None
     found = stats.ttest_ind(y, x, equal_var=False).confidence_interval(0.95)
     return [float(found.low / x.mean()), float(found.high / x.mean())]
-
-
-def _flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Return nested settings by dotted names."""
-    found: dict[str, Any] = {}
-    for name, value in settings.items():
-        found |= _flat(value, f"{above}{name}.") if isinstance(value, dict) else {f"{above}{name}": value}
-    return found

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,12 +20,14 @@ from embeddings.database import open_database
 from embeddings.folders import held, replacing
 from experiments.campaigns.given import Given, given_texts
 from experiments.campaigns.ledger import Ledger
+from experiments.nested import numbers_in
 from experiments.reports.campaign import campaign_data, write_campaign_report
 from experiments.reports.report import write_report
 from experiments.simulation.build import build
 from experiments.simulation.config import RunConfig
 from experiments.simulation.identity import known_as
 from experiments.simulation.results import report_data
+from experiments.tracking import Record
 
 CONFIG, DATABASE, SUMMARY, REPORT_DATA, REPORT = (
     "config.yaml",
@@ -91,6 +94,18 @@ def _played(
     write_report(data, out / REPORT)
     _write(out / SUMMARY, json.dumps(data["summary"], ensure_ascii=False, indent=2) + "\n")
     return data
+
+
+def record_of(data: Mapping[str, Any], out: Path) -> Record:
+    """Return a finished run as it is tracked: settings, expected CTR of each snapshot over the seeds, report."""
+    summary = data["summary"]
+    curves: dict[str, list[list[float]]] = defaultdict(list)
+    for one in data["campaigns"]:
+        mixing = "mixing" if one["mixing"] else "no mixing"
+        curves[f"expected_ctr/{one['world']}, {mixing}, {one['policy']}"].append(one["expected_ctr"])
+    numbers = numbers_in({name: value for name, value in summary.items() if name not in ("config", "versions")})
+    series = {name: np.mean(some, axis=0).tolist() for name, some in curves.items()}
+    return Record(out.name, summary["config"], numbers, series, [out / REPORT, out / SUMMARY, out / CONFIG])
 
 
 def _delete(out: Path) -> None:

@@ -1,21 +1,18 @@
-"""What ``copyloom study preferences --out`` writes: tidy tables, tables for a paper, a figure, a page."""
+"""What ``copyloom study preferences --out`` writes beside its tidy tables: some for a paper, a figure, a page."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from embeddings.folders import replacing
 from experiments.reports.plots import percent
 from experiments.reports.report import environment, write_page
-from experiments.reports.tables import write_figure, write_rows, write_table
+from experiments.reports.tables import write_figure, write_table
 from experiments.studies.preferences.part_worths import RARE
 from experiments.studies.preferences.plot import draw, reach
 
-STUDY, PAGE = "study.json", "report.html"
-_TIDY = ("attributes", "part_worths", "segments", "by_campaign")
+PAGE = "report.html"
 _SHOWN = 4
 
 
@@ -28,18 +25,12 @@ def write(found: Mapping[str, Any], out: Path) -> list[Path]:
         If they cannot be written.
     """
     out.mkdir(parents=True, exist_ok=True)
-    files = [file for name in _TIDY if found[name] for file in write_rows(found[name], out / name)]
     note = f"{found['caveat']} {found['comparisons']}"
-    files += write_table(*contrast_table(found), out / "attributes", _caption("Design choices", found), note)
+    files = write_table(*contrast_table(found), out / "attributes", _caption("Design choices", found), note)
     files += write_table(*level_table(found), out / "part_worths", _caption("Part-worths", found), note)
-    if found["ratings"]:
-        files += write_rows(found["ratings"]["perceived"], out / "perceived")
-        files += write_rows(found["ratings"]["agreement"], out / "agreement")
     files += write_figure(draw(found), out / "part_worths")
     write_page(render(found), out / PAGE)
-    with replacing(out / STUDY) as partial:
-        partial.write_text(json.dumps(found, indent=1, ensure_ascii=False), encoding="utf-8")
-    return [*files, out / PAGE, out / STUDY]
+    return [*files, out / PAGE]
 
 
 def contrast_table(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from copyloom import Report
+from experiments.engines import Engine
 from experiments.reports.tables import write_rows, write_table
 from experiments.simulation.arms import OPEN, SATURATED
 from experiments.simulation.results import last_share, student_interval
@@ -30,7 +31,9 @@ _SCHEMA = pa.schema([
 ])  # fmt: skip
 
 
-def measure(settings: UpliftStudy, folder: Path, report: Report) -> dict[str, Any]:
+def measure(
+    settings: UpliftStudy, folder: Path, report: Report, engine: Engine | None = None, memo: Path | None = None
+) -> dict[str, Any]:
     """Play what is not in `folder` yet, and return what mixing brings, by world, traffic and pool.
 
     Returns
@@ -45,18 +48,26 @@ def measure(settings: UpliftStudy, folder: Path, report: Report) -> dict[str, An
     every = list(parts(settings))
     rows: list[dict[str, Any]] = []
     runs: list[dict[str, Any]] = []
-    for number, part in enumerate(every):
-        report(f"subject {part.subject + 1}, {part.world}", number, len(every))
-        config = run_config(settings, part, folder)
-        played = run_study(config, folder / part.name, lambda *_: None)
-        rows += _rows(part, played["campaigns"])
-        runs.append({"part": part, **played["summary"]})
-    report("all campaigns", len(every), len(every))
+    played: dict[Part, dict[str, Any]] = {}
+    report("playing campaigns", 0, len(every))
+    for part, found in (engine or Engine(processes=1)).spread(_played, (settings, folder, memo), every):
+        played[part] = found
+        report("playing campaigns", len(played), len(every))
+    for part in every:
+        rows += _rows(part, played[part]["campaigns"])
+        runs.append({"part": part, **played[part]["summary"]})
     found = {**_answers(rows), "groups": list(_groups(rows, runs)), "settings": settings.model_dump(mode="json"),
              "versions": versions()}  # fmt: skip
     write_rows(rows, folder / "campaigns", _SCHEMA)
     _write_table(found["groups"], folder / "table")
     return found
+
+
+def _played(shared: tuple[UpliftStudy, Path, Path | None], part: Part) -> dict[str, Any]:
+    """Play what of a part is not in the folder yet, and return what came of it."""
+    settings, folder, memo = shared
+    data = run_study(run_config(settings, part, folder), folder / part.name, lambda *_: None, memo=memo)
+    return {name: data[name] for name in ("campaigns", "summary")}
 
 
 def _rows(part: Part, campaigns: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
