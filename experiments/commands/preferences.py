@@ -69,14 +69,13 @@ def preferences(
     names = tuple(name or ())
     if rater_sheet is not None:
         files = write_sheets(log.texts, code(log.texts, coding, names), rater_sheet, raters, sheet_texts, seed)
-        return Studied({"files": list(map(str, files))}, _show_files)
+        return Studied({}, lambda _: None, files=tuple(files))
     rated = None if not ratings else read_ratings(ratings, log.texts)
     with console.progress() as show:
         found = measure(log, coding, names, show, seed)
     if rated is not None:
         found["ratings"] = compare(rated, code(log.texts, coding, names).beside(log.own), seed)
-    files = [] if out is None else write(found, out)
-    return Studied({**found, "files": list(map(str, files))}, _show, out and out / STUDY, tuple(files))
+    return Studied(found, _show, out and out / STUDY, tuple([] if out is None else write(found, out)))
 
 
 def _show(found: Mapping[str, Any]) -> None:
@@ -104,7 +103,6 @@ def _show(found: Mapping[str, Any]) -> None:
     if found["ratings"]:
         _show_ratings(found["ratings"])
     console.out.print(f"\n{headline(found)}\n{found['comparisons']}\n{found['caveat']}")
-    _show_files(found)
 
 
 def _show_ratings(found: Mapping[str, Any]) -> None:
@@ -124,8 +122,3 @@ def _show_ratings(found: Mapping[str, Any]) -> None:
     if one := found["rank_correlation"]:
         console.out.print("Rank correlation of emotional words and emotional marks: {:.2f} ({:.2f} to {:.2f})".format(
             one["value"], *one["interval"]))  # fmt: skip
-
-
-def _show_files(found: Mapping[str, Any]) -> None:
-    if found["files"]:
-        console.out.print("Written: " + ", ".join(found["files"]))

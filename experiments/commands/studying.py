@@ -77,7 +77,12 @@ def _study(name: str, command: Callable[..., Studied]) -> Callable[..., None]:
         about = _about(name, given, done.found)
         found = {**done.found, "run": about}
         files = [*done.files, *([] if done.path is None else _written(found, done.path))]
-        console.print_json(found) if as_json else done.show(done.found)
+        if as_json:
+            console.print_json({**found, "files": list(map(str, files))})
+        else:
+            done.show(done.found)
+            if files:
+                console.out.print(f"Written: {', '.join(map(str, files))}")
         if tracker is not None:
             record = Record(f"study {name}", about["settings"], numbers_in(done.found), files=files)
             console.notes.print(f"Tracked: {tracker.track(record)}")

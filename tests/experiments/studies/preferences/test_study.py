@@ -179,6 +179,7 @@ def test_the_command_writes_tables_figure_and_page(tmp_path: Path) -> None:
         ".pdf",
         ".html",
         ".json",
+        ".yaml",
     }
     assert pq.read_table(out / "part_worths.parquet").num_rows == len(found["part_worths"])
     page = (out / "report.html").read_text(encoding="utf-8")
