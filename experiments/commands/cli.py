@@ -18,6 +18,7 @@ from embeddings.folders import check_output
 from experiments.commands import console
 from experiments.commands.adapter import train_adapter_command
 from experiments.commands.bandit import bench_bandits
+from experiments.commands.bench_study import bench_study
 from experiments.commands.brand import brand_app
 from experiments.commands.calibration import calibration, check_click_model
 from experiments.commands.catalogue import catalogue_app
@@ -323,6 +324,7 @@ study_app.command("storefront")(study_storefront)
 
 bench_app.command("bandits")(bench_bandits)
 bench_app.command("load")(bench_load)
+bench_app.command("study")(bench_study)
 
 
 @bench_app.command("inversion")

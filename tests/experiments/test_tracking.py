@@ -64,5 +64,5 @@ def events(file: Path) -> list:
 def test_a_tracker_that_fails_says_that_the_results_are_there(record: Record, tmp_path: Path) -> None:
     pytest.importorskip("tensorboardX", reason="it is not installed: pip install 'copyloom[tensorboard]'")
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="all is finished and written, but --track tensorboard:.*file failed"):
+    with pytest.raises(InputError, match=r"all is finished and written, but --track tensorboard:.*file failed"):
         Tracker.of(f"tensorboard:{tmp_path / 'file'}").track(record)

@@ -1,0 +1,20 @@
+"""The benchmark of studies: what it counts, and a law that is known."""
+
+import pytest
+
+from experiments.benchmarks.study import exponent, measure
+
+
+def test_growth_is_the_power_of_the_sizes() -> None:
+    assert exponent([5, 10, 20], [3 * n**1.5 for n in (5, 10, 20)]) == pytest.approx(1.5)
+
+
+@pytest.mark.slow
+def test_all_policies_play_and_what_was_decoded_is_kept() -> None:
+    found = measure(4, 4, 400, "copyloom-tiny", lambda *_: None)
+    assert [(row["seeds"], row["rounds"]) for row in found["rows"]] == [(4, 4), (4, 4), (1, 4), (2, 4), (4, 1), (4, 2)]
+    first, again = found["rows"][:2]
+    assert first["campaigns"] == again["campaigns"] == 4 * (4 + 4)
+    assert first["texts_written"] == again["texts_written"]
+    assert again["cpu_seconds"] < first["cpu_seconds"]
+    assert set(found["exponents"]) == {"seeds", "rounds"}
