@@ -143,7 +143,8 @@ class RewardConfig(Part):
     Parameters
     ----------
     delay : float
-        Snapshots until an impression is told, and whether it was clicked: geometric, this on average.
+        Snapshots until an impression is told, and whether it was clicked: geometric, this on average; 100 at most, as
+        what comes later than a campaign lasts says nothing.
     window : int, optional
         Snapshots after which an impression is closed as not clicked whatever comes later, so that a share
         (delay / (1 + delay)) ** (window + 1) of clicks is lost.
@@ -155,7 +156,7 @@ class RewardConfig(Part):
         Share of outcomes that are told twice, in the next snapshot again; they have one id, so that they count once.
     """
 
-    delay: float = Field(0.0, ge=0)
+    delay: float = Field(0.0, ge=0, le=100)
     window: int | None = Field(None, ge=0)
     lost: Share = 0.0
     doubled: Share = 0.0

@@ -171,7 +171,7 @@ def test_bots_click_alike_on_every_text():
 @pytest.mark.parametrize(
     "wrong", [{"position": {"shares": [1, 1], "logits": [0]}}, {"drift": {}}, {"bots": {"share": 1.2}},
               {"fatigue": {"audience": 3}}, {"sessions": {"correlation": 1}}, {"novelty": {"logit": float("nan")}},
-              {"rewards": {"delay": -1}}, {"weather": {}}]
+              {"rewards": {"delay": -1}}, {"rewards": {"delay": 101}}, {"weather": {}}]
 )  # fmt: skip
 def test_impossible_effects_are_refused(wrong):
     with pytest.raises(ValidationError, match=next(iter(wrong))):

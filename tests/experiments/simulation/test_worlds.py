@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from experiments.simulation.config import RunConfig, WorldConfig
 from experiments.simulation.past_clicks import crowd_of, headline_taste
 from experiments.simulation.runs import SUMMARY, run_study
 from experiments.simulation.worlds import unseen_world
-from tests.experiments.simulation.test_runs import numbers, quiet, stop_at
+from tests.experiments.simulation.test_runs import numbers, quiet, states, stop_at
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLE = f"{ROOT / 'examples' / 'click_model' / 'shoppers.py'}:ShortTexts"
@@ -54,6 +55,71 @@ def test_a_study_of_late_and_tired_shoppers_of_ones_own_goes_on_as_if_it_had_not
     assert "product, position, fatigue, novelty, sessions, bots, rewards decide" in page
 
 
+def lay_tables(folder: Path) -> dict[str, Any]:
+    """Write an archive of tests and ratings of things, and return the worlds that they teach."""
+    rng = np.random.default_rng(0)
+    said = [f"{first} {second} {third}"
+            for first in ("A quiet mug", "The last kettle", "Nobody's lamp", "Tea that sings")
+            for second in ("for early risers", "you will not forget", "with a lid", "at half the price")
+            for third in ("today", "again", "at home")]  # fmt: skip
+    tests = [f"{test},{said[(test + 5 * arm) % 48]} {test},3000,{rng.binomial(3000, 0.02 + 0.02 * arm)}"
+             for test in range(20) for arm in range(3)]  # fmt: skip
+    rated = [f"{user},{item},{1 + (user % 2 == item % 2) * 3 + rng.integers(2)}"
+             for user in range(40) for item in range(48) if rng.random() < 0.7]  # fmt: skip
+    tables = {
+        "archive": ["clickability_test_id,headline,impressions,clicks", *tests],
+        "ratings": ["userId,movieId,rating", *rated],
+        "items": ["movieId,extract", *(f"{number},{text}." for number, text in enumerate(said))],
+    }
+    files = {name: folder / f"{name}.csv" for name in tables}
+    for name, rows in tables.items():
+        files[name].write_text("\n".join(rows))
+    archive = files.pop("archive")
+    return {"headlines": {"name": "headlines", "archive": archive}, "ratings": {"name": "ratings", **files}}
+
+
+@pytest.fixture(scope="module")
+def shared(space: Space, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a folder that keeps what is written: all runs of this module load the model, and write, once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Space, "load", lambda *_, **__: space)
+        yield tmp_path_factory.mktemp("memo")
+
+
+@pytest.mark.parametrize(
+    ("world", "more"),
+    [
+        ("headlines", {"policy": {"segments": {}}}),
+        pytest.param("sentence-space", {}, marks=pytest.mark.slow),
+        pytest.param("unseen-space", {"features": 6}, marks=pytest.mark.slow),
+        pytest.param("ratings", {}, marks=pytest.mark.slow),
+        pytest.param(
+            "words", {"shoppers": {"drift": {"changes": [2]}, "rewards": {"delay": 1}}}, marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_a_run_in_any_world_goes_on_as_if_it_had_not_stopped(
+    world: str, more: dict[str, Any], shared: Path, tmp_path: Path
+) -> None:
+    proposer = {
+        "every": 1,
+        "until": 1.0,
+        "shortlist": 2,
+        "admit_every": 1,
+        "admit": 2,
+        "warm_up": 8,
+        "promote_at": 0.02,
+    }
+    common = {"seeds": 1, "rounds": 4, "impressions": 300, "device": "cpu", "proposer": proposer}
+    settings = RunConfig(**common, world=lay_tables(tmp_path).get(world, world), **more)
+    run_study(settings, tmp_path / "one", quiet, memo=shared)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(settings, tmp_path / "other", stop_at("showing texts to shoppers", 2), memo=shared)
+    run_study(settings, tmp_path / "other", quiet, memo=shared)
+    assert numbers(tmp_path / "one") == numbers(tmp_path / "other")
+    assert states(tmp_path / "one") == states(tmp_path / "other")
+
+
 def test_what_is_unseen_is_orthogonal_to_what_the_policy_reads(space: Space) -> None:
     vectors = torch.randn(60, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     reduction = Reduction.fit(vectors, 5)
@@ -76,6 +142,7 @@ def test_what_is_unseen_is_orthogonal_to_what_the_policy_reads(space: Space) -> 
         ({"click_model": EXAMPLE, "shoppers": {"drift": {"half_life": 2}}}, "shoppers.drift is for tastes"),
         ({"click_model": EXAMPLE, "shoppers": {"base_rate": 0.1}}, "shoppers.base_rate is for tastes"),
         ({"shoppers": {"bots": {"share": 2}}}, "shoppers.bots.share"),
+        ({"shoppers": {"rewards": {"delay": 1e6}}}, "shoppers.rewards.delay: .* less than or equal to 100"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(settings: dict[str, Any], message: str) -> None:
