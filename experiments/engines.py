@@ -57,8 +57,13 @@ class Engine:
         """Yield each item with what came of it, as they are finished; an error of one ends all."""
         if self.name == "ray":
             return self._over_ray(work, shared, items)
-        many = min(self.processes or processors(), len(items))
-        return _over_processes(work, shared, items, many) if many > 1 else _here(work, shared, items)
+        if self.stays(len(items)):
+            return _here(work, shared, items)
+        return _over_processes(work, shared, items, min(self.processes or processors(), len(items)))
+
+    def stays(self, items: int) -> bool:
+        """Say whether so many items are all worked on in this process."""
+        return self.name == "processes" and min(self.processes or processors(), items) == 1
 
     def _over_ray(
         self, work: Work[Shared, Item, Found], shared: Shared, items: Sequence[Item]

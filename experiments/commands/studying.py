@@ -121,10 +121,8 @@ def _as_option(value: Any, option: Any, path: Path) -> Any:
     values = value if isinstance(value, list) else [value]
     if wrong := [one for one in values if not isinstance(one, str | int | float)]:
         raise InputError(f"settings from {path}: {option.name} has {wrong[0]!r}; give a number, a text or yes or no")
-    if not many and len(values) != 1:
-        raise InputError(f"settings from {path}: {option.name} has {len(values)} values; give one")
     texts = [str(one) for one in values]
-    return texts if many else texts[0]
+    return texts if many else ",".join(texts)
 
 
 def _about(name: str, given: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
