@@ -13,7 +13,7 @@ import typer
 import yaml
 
 from copyloom import InputError
-from embeddings.folders import keep_result, replacing
+from embeddings.folders import is_special, keep_result, replacing
 from experiments.commands import console
 from experiments.commands.options import Commands, Json, Track
 from experiments.nested import numbers_in
@@ -24,10 +24,6 @@ STUDY = "study.json"
 _PLACES = {"settings", "as_json", "track", "engine", "processes", "out", "folder", "plot", "report", "table", "save",
            "rater_sheet"}  # fmt: skip
 """Options that say where something goes or runs: no settings, as results do not depend on them."""
-_Settings = Annotated[
-    Path | None,
-    typer.Option(help="YAML file of these options by name; those on the command line come first.", is_eager=True),
-]
 
 
 @dataclass(frozen=True)
@@ -62,6 +58,46 @@ class Studies(Commands):
         return lambda command: add(_study(names[0] if names else command.__name__.replace("_", "-"), command))
 
 
+def _from_file(context: typer.Context, path: Path | None) -> Path | None:
+    """Let the options of a command be those of a YAML file, where they are not given.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or one of its keys is no option, or its value none.
+    """
+    if path is None:
+        return None
+    known = {one.name: one for one in context.command.params if one.name not in _PLACES and one.name != "help"}
+    given = read_mapping(path, "a mapping of settings such as 'seeds: 20'", empty=True)
+    if unknown := [str(name) for name in given if name not in known]:
+        raise InputError(f"settings from {path}: {unknown[0]} is not known. Allowed: {', '.join(map(str, known))}")
+    context.default_map = {
+        name: _as_option(value, known[name], path) for name, value in given.items() if value is not None
+    }
+    return path
+
+
+def _as_option(value: Any, option: Any, path: Path) -> Any:
+    """Return a value as the command line would have it, so that both are checked alike."""
+    many = option.multiple if option.param_type_name == "option" else option.nargs == -1
+    values = value if isinstance(value, list) else [value]
+    if wrong := [one for one in values if not isinstance(one, str | int | float)]:
+        raise InputError(f"settings from {path}: {option.name} has {wrong[0]!r}; give a number, a text or yes or no")
+    texts = [str(one) for one in values]
+    return texts if many else ",".join(texts)
+
+
+_Settings = Annotated[
+    Path | None,
+    typer.Option(
+        help="YAML file of these options by name; those on the command line come first.",
+        callback=_from_file,
+        is_eager=True,
+    ),
+]
+
+
 def _study(name: str, command: Callable[..., Studied]) -> Callable[..., None]:
     signature = inspect.signature(command, eval_str=True)
     keyword = inspect.Parameter.KEYWORD_ONLY
@@ -92,47 +128,17 @@ def _study(name: str, command: Callable[..., Studied]) -> Callable[..., None]:
     return called
 
 
-def _from_file(context: typer.Context, path: Path | None) -> Path | None:
-    """Let the options of a command be those of a YAML file, where they are not given.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, or one of its keys is no option, or its value none.
-    """
-    if path is None:
-        return None
-    known = {one.name: one for one in context.command.params if one.name not in _PLACES and one.name != "help"}
-    given = read_mapping(path, "a mapping of settings such as 'seeds: 20'", empty=True)
-    if unknown := [str(name) for name in given if name not in known]:
-        raise InputError(f"settings from {path}: {unknown[0]} is not known. Allowed: {', '.join(map(str, known))}")
-    context.default_map = {
-        name: _as_option(value, known[name], path) for name, value in given.items() if value is not None
-    }
-    return path
-
-
-_Settings.__metadata__[0].callback = _from_file  # type: ignore[attr-defined]
-
-
-def _as_option(value: Any, option: Any, path: Path) -> Any:
-    """Return a value as the command line would have it, so that both are checked alike."""
-    many = option.multiple if option.param_type_name == "option" else option.nargs == -1
-    values = value if isinstance(value, list) else [value]
-    if wrong := [one for one in values if not isinstance(one, str | int | float)]:
-        raise InputError(f"settings from {path}: {option.name} has {wrong[0]!r}; give a number, a text or yes or no")
-    texts = [str(one) for one in values]
-    return texts if many else ",".join(texts)
-
-
 def _about(name: str, given: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
     """Return with what a study ran: its settings as they were resolved, versions and device."""
+    from generator.device import Device
+
     resolved = {key: _plain(value) for key, value in given.items() if key not in _PLACES}  # None: as usual
     if isinstance(own := found.get("settings"), Mapping):
         resolved |= {key: _plain(value) for key, value in own.items() if key in resolved}
         resolved.pop("quick", None)  # which stands for others
     settings = {key: value for key, value in resolved.items() if value is not None}
-    return {"study": name, "settings": settings, "versions": packages(), "device": found.get("device", "cpu")}
+    device = found.get("device") or Device.choose(given.get("device", "auto")).type
+    return {"study": name, "settings": settings, "versions": packages(), "device": device}
 
 
 def _plain(value: Any) -> Any:
@@ -146,6 +152,8 @@ def _written(found: Mapping[str, Any], path: Path) -> list[Path]:
     from experiments.reports.tables import write_tables
 
     keep_result(path, lambda place: console.write_json(found, place))
+    if is_special(path):  # nothing stands beside a pipe
+        return [path]
     before = "" if path.name == STUDY else f"{path.stem}-"
     settings = path.with_name(f"{before}settings.yaml")
     with replacing(settings) as partial:
