@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,10 +24,10 @@ SHARES = (0.25, 0.5, 1.0)
 
 
 def measure(seeds: int, rounds: int, impressions: int, model: str, report: Report) -> dict[str, Any]:
-    """Return what studies of five policies take, with decoding and with what was decoded kept, by seeds and by rounds.
+    """Return what studies of five policies take, by seeds and by rounds.
 
-    The whole study is played twice: first nothing is kept, then what the first decoded and inverted is. The smaller
-    ones find what is theirs there too, but for mixtures that only they propose.
+    Each is played twice: first nothing is kept, then what the first decoded and inverted is
+    (`experiments.campaigns.memo`).
 
     Parameters
     ----------
@@ -41,31 +41,25 @@ def measure(seeds: int, rounds: int, impressions: int, model: str, report: Repor
     model : str
         What writes.
     """
-    sizes = [(seeds, rounds, "first"), (seeds, rounds, "again"),
-             *((_part(seeds, share), rounds, "seeds") for share in SHARES[:-1]),
-             *((seeds, _part(rounds, share), "rounds") for share in SHARES[:-1])]  # fmt: skip
-    rows: list[dict[str, Any]] = []
-    with TemporaryDirectory() as folder:
-        for number, (some, length, what) in enumerate(sizes):
-            report("playing studies", number, len(sizes))
-            config = RunConfig(seeds=some, rounds=length, impressions=max(impressions // rounds, 1), model=model,
-                               policy=POLICIES[0], beside=POLICIES[1:])  # fmt: skip
-            rows.append({"what": what, "seeds": some, "rounds": length,
-                         **_timed(config, Path(folder) / str(number), Path(folder) / "memo")})  # fmt: skip
+    by_seeds = [(_part(seeds, share), rounds) for share in SHARES]
+    by_rounds = [(seeds, _part(rounds, share)) for share in SHARES]
+    sizes = list(dict.fromkeys([*by_seeds, *by_rounds]))
+    rows: dict[tuple[int, int], dict[str, Any]] = {}
+    for number, (some, length) in enumerate(sizes):
+        report("playing studies", number, len(sizes))
+        config = RunConfig(seeds=some, rounds=length, impressions=max(impressions // rounds, 1), model=model,
+                           policy=POLICIES[0], beside=POLICIES[1:])  # fmt: skip
+        rows[some, length] = {"seeds": some, "rounds": length, **_timed(config)}
     report("playing studies", len(sizes), len(sizes))
-    kept = [row for row in rows if row["what"] != "first"]
     return {
-        "policies": list(POLICIES), "impressions": impressions, "processors": processors(), "rows": rows,
-        "exponents": {
-            "seeds": _growth("seeds", [row for row in kept if row["rounds"] == rounds]),
-            "rounds": _growth("rounds", [row for row in kept if row["seeds"] == seeds]),
-        },
+        "policies": list(POLICIES), "impressions": impressions, "processors": processors(),
+        "rows": list(rows.values()),
+        "exponents": {name: {when: exponent([row[name] for row in some], [row[f"cpu_seconds_{when}"] for row in some])
+                             for when in ("first", "again")}
+                      for name, some in (("seeds", [rows[size] for size in by_seeds]),
+                                         ("rounds", [rows[size] for size in by_rounds]))},
         "model": model, "versions": versions(),
     }  # fmt: skip
-
-
-def _growth(name: str, rows: Sequence[Mapping[str, Any]]) -> float:
-    return exponent([row[name] for row in rows], [row["cpu_seconds"] for row in rows])
 
 
 def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
@@ -83,22 +77,27 @@ def show(found: dict[str, Any]) -> None:
     """Print what `measure` returned."""
     title = f"{len(found['policies'])} policies, {found['impressions']:,} impressions a campaign, {found['model']}"
     console.table(f"{title}, {found['processors']} processors", [
-        "seeds", "rounds", "campaigns", "decoded before", "seconds", "seconds of processors"], [
-        [str(row["seeds"]), str(row["rounds"]), str(row["campaigns"]), "nothing" if row["what"] == "first" else "kept",
-         f"{row['seconds']:.0f}", f"{row['cpu_seconds']:.0f}"] for row in found["rows"]])  # fmt: skip
-    said = ", ".join(f"{name} to the power of {value:.2f}" for name, value in found["exponents"].items())
-    console.out.print(f"Seconds of processors grow as {said}.")
+        "seeds", "rounds", "campaigns", "seconds", "of processors", "again, seconds", "again, of processors"], [
+        [str(row["seeds"]), str(row["rounds"]), str(row["campaigns"]),
+         *(f"{row[f'{name}_{when}']:.0f}" for when in ("first", "again") for name in ("seconds", "cpu_seconds"))]
+        for row in found["rows"]])  # fmt: skip
+    for name, power in found["exponents"].items():
+        console.out.print(f"Seconds of processors grow as {name} to the power of {power['first']:.2f}; "
+                          f"with what was decoded kept, of {power['again']:.2f}.")  # fmt: skip
 
 
 def _part(whole: int, share: float) -> int:
     return max(round(whole * share), 1)
 
 
-def _timed(config: RunConfig, out: Path, memo: Path) -> dict[str, Any]:
-    began, used = time.perf_counter(), _cpu_seconds()
-    data = run_study(config, out, lambda *_: None, memo=memo)
-    return {"campaigns": len(data["campaigns"]), "texts_written": data["summary"]["texts_written"],
-            "seconds": time.perf_counter() - began, "cpu_seconds": _cpu_seconds() - used}  # fmt: skip
+def _timed(config: RunConfig) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    with TemporaryDirectory() as folder:
+        for when in ("first", "again"):
+            began, used = time.perf_counter(), _cpu_seconds()
+            data = run_study(config, Path(folder) / when, lambda *_: None, memo=Path(folder) / "memo")
+            found |= {f"seconds_{when}": time.perf_counter() - began, f"cpu_seconds_{when}": _cpu_seconds() - used}
+    return {"campaigns": len(data["campaigns"]), "texts_written": data["summary"]["texts_written"], **found}
 
 
 def _cpu_seconds() -> float:
