@@ -97,7 +97,8 @@ def _timed(config: RunConfig) -> dict[str, Any]:
             began, used = time.perf_counter(), _cpu_seconds()
             data = run_study(config, Path(folder) / when, lambda *_: None, memo=Path(folder) / "memo")
             found |= {f"seconds_{when}": time.perf_counter() - began, f"cpu_seconds_{when}": _cpu_seconds() - used}
-    return {"campaigns": len(data["campaigns"]), "texts_written": data["summary"]["texts_written"], **found}
+            found |= {"campaigns": len(data["campaigns"]), "texts_written": data["summary"]["texts_written"]}
+    return found
 
 
 def _cpu_seconds() -> float:
