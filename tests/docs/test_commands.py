@@ -197,9 +197,14 @@ def test_commands_run(page: Path, files: Path, tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=name)
-def test_commands_are_there(page: Path) -> None:
-    """Of those that are not run too: the target of make, the command and its options."""
+def test_commands_are_there(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of those that are not run too: the target of make, the command and its options, a page's own settings too."""
     makefile = (ROOT / "Makefile").read_text()
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    for file in re.findall(r"^copyloom study .*--settings (\S+)", "\n".join(commands(page)), re.MULTILINE):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_text(next(block for block in blocks if block.startswith("worlds:")))
     for line in commands(page):
         words = shlex.split(line, comments=True)
         if words[0] == "make":
