@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
+from torch import Tensor
 
 from copyloom import InputError
 from embeddings.folders import replacing
@@ -68,14 +69,25 @@ class LocalModel:
         else:
             asked = tokenizer(f"{question}\n", return_tensors="pt")
         where = self._model.device.torch
+        ids = asked["input_ids"].to(where)
         with torch.random.fork_rng([where] if where.type == "cuda" else []), torch.no_grad():
             torch.manual_seed(seed)
             found = model.generate(
-                **asked.to(where), do_sample=True, temperature=TEMPERATURE, top_p=NUCLEUS, max_new_tokens=LONGEST,
-                num_return_sequences=count, pad_token_id=self._model.end,
+                ids.expand(count, -1), attention_mask=torch.ones_like(ids).expand(count, -1), do_sample=True,
+                temperature=TEMPERATURE, top_p=NUCLEUS, max_new_tokens=LONGEST, pad_token_id=self._model.end,
+                **_read(model, ids, count),
             )  # fmt: skip
-        answers: list[str] = tokenizer.batch_decode(found[:, asked["input_ids"].shape[1] :], skip_special_tokens=True)
+        answers: list[str] = tokenizer.batch_decode(found[:, ids.shape[1] :], skip_special_tokens=True)
         return answers
+
+
+def _read(model: Any, ids: Tensor, count: int) -> dict[str, Any]:
+    """Return what a model keeps of a question (1, T) read once, for each of `count` answers, where it can do so."""
+    cache = getattr(model(ids[:, :-1], use_cache=True), "past_key_values", None)
+    if not hasattr(cache, "batch_repeat_interleave"):
+        return {}
+    cache.batch_repeat_interleave(count)
+    return {"past_key_values": cache}
 
 
 @dataclass(eq=False)
