@@ -77,14 +77,18 @@ def uplift(
 
 
 def _show(found: Mapping[str, Any]) -> None:
-    from experiments.studies.uplift.study import CAPTION, COLUMNS, NOTE, in_words, interval_in_words
+    from experiments.studies.uplift.plot import setting_in_words
+    from experiments.studies.uplift.study import NOTE, SHORT, in_words, interval_in_words
 
-    console.table(CAPTION, COLUMNS, list(in_words(found["groups"])))
+    for group in found["groups"]:
+        console.table(
+            setting_in_words(group), list(SHORT), [[row[name] for name in SHORT] for row in in_words([group])]
+        )
+        console.out.print(
+            f"Stored texts: {group['ctr_uniform']:.2%} all alike, {group['ctr_best_stored']:.2%} the best."
+        )
     console.out.print(NOTE)
     for name, one in found["entrants"].items():
         if name not in (MIX, STORED):
             console.out.print(f"mix ends {one['mix_gains']:+.1%} from {name} "
                               f"({interval_in_words(one['mix_gains_interval'])}), over all campaigns.")  # fmt: skip
-    first = found["groups"][0]
-    console.out.print(f"Stored texts in {first['world']}: {first['ctr_uniform']:.2%} all alike, "
-                      f"{first['ctr_best_stored']:.2%} the best.")  # fmt: skip

@@ -8,27 +8,26 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from experiments.reports.tables import write_figure
-from experiments.studies.uplift.settings import STORED
+from experiments.studies.uplift.settings import MIX, STORED
 
-COLOURS = {
-    "mix": "#0072b2", "stored": "#7f7f7f", "again": "#d55e00", "encoder": "#56b4e9", "prompted": "#cc79a7",
+_COLOURS = {
+    "mix": "#0072b2", "stored": "#5f5f5f", "again": "#d55e00", "encoder": "#56b4e9", "prompted": "#cc79a7",
     "human": "#009e73",
 }  # fmt: skip
 """Colours that people who do not see red and green tell apart."""
 _LINES = {
-    "mix": "-",
-    "stored": "--",
-    "again": "-.",
-    "encoder": (0, (5, 1)),
-    "prompted": ":",
-    "human": (0, (3, 1, 1, 1)),
-}
+    "mix": "-", "stored": "--", "again": "-.", "encoder": (0, (5, 1)), "prompted": ":", "human": (0, (3, 1, 1, 1)),
+}  # fmt: skip
+_REFERENCES = {"ctr_best_stored": ("best stored text", (0, (1, 2))), "ctr_uniform": ("stored texts alike", (0, (1, 5)))}
 _PANELS = 3
 """In a row."""
+_ROOM, _FURTHEST = 1.2, 3.0
+"""How far axes go beyond the highest mean rate, and beyond the largest gain: wide intervals would hide all else."""
 
 
 def draw(found: Mapping[str, Any], folder: Path) -> list[Path]:
@@ -49,43 +48,44 @@ def curves(found: Mapping[str, Any]) -> Figure:
     figure, panels = _panels(found["groups"], 3.6)
     for axes, group in zip(panels, found["groups"], strict=True):
         for name, curve in group["curves"].items():
-            axes.plot(curve["impressions"], curve["mean"], color=COLOURS[name], linestyle=_LINES[name], linewidth=1.8,
-                      label=name)  # fmt: skip
-            if name in ("mix", STORED) and None not in curve["low"]:
-                axes.fill_between(curve["impressions"], curve["low"], curve["high"], color=COLOURS[name], alpha=0.13,
+            style = {"color": _COLOURS[name], "linestyle": _LINES[name]}
+            axes.plot(curve["impressions"], curve["mean"], label=name, linewidth=2.2 if name == MIX else 1.6, **style)
+            if name in (MIX, STORED) and None not in curve["low"]:
+                axes.fill_between(curve["impressions"], curve["low"], curve["high"], color=_COLOURS[name], alpha=0.13,
                                   linewidth=0)  # fmt: skip
-        for name, style in (("ctr_best_stored", (0, (1, 2))), ("ctr_uniform", (0, (1, 4)))):
-            axes.axhline(group[name], color="#000000", linewidth=0.9, linestyle=style)
-            words = {"ctr_best_stored": "best stored text", "ctr_uniform": "stored texts alike"}[name]
-            axes.annotate(words, (1, group[name]), xycoords=("axes fraction", "data"), ha="right", va="bottom",
-                          fontsize=7.5, color="#404040")  # fmt: skip
-        axes.set_xlabel("impressions")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axes.xaxis.set_major_locator(MaxNLocator(4))
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
+        for name, (words, line) in _REFERENCES.items():
+            axes.axhline(group[name], color="#000000", linewidth=1, linestyle=line, label=words)
+        means = [rate for curve in group["curves"].values() for rate in curve["mean"]]
+        axes.set_ylim(0, _ROOM * max(*means, group["ctr_best_stored"]))
         axes.margins(x=0)
-    panels[0].set_ylabel("expected click rate")
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False, fontsize=9)
+        axes.set_xlabel("impressions")
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.1f} %"))
+    _finish(figure, panels, "expected click rate")
     return figure
 
 
 def uplifts(found: Mapping[str, Any]) -> Figure:
     """Return what each entrant gains against stored texts alone, with 95 % intervals, a panel for each setting."""
-    figure, panels = _panels(found["groups"], 0.9 + 0.34 * len(found["entrants"]))
+    figure, panels = _panels(found["groups"], 0.7 + 0.36 * len(found["entrants"]))
     for axes, group in zip(panels, found["groups"], strict=True):
         names = [name for name in group["entrants"] if name != STORED]
+        gains = [group["entrants"][name]["uplift"] for name in names]
+        most = _FURTHEST * max(0.05, *map(abs, gains))
         axes.axvline(0, color="#7f7f7f", linewidth=1)
         for place, name in enumerate(reversed(names)):
-            own = group["entrants"][name]
-            if own["uplift_interval"] is not None:
-                axes.plot(own["uplift_interval"], [place] * 2, color=COLOURS[name], linewidth=2.2)
-            axes.plot(own["uplift"], place, "o", color=COLOURS[name], markersize=7)
-        axes.set_yticks(range(len(names)), reversed(names))
+            own, colour = group["entrants"][name], _COLOURS[name]
+            low, high = own["uplift_interval"] or (own["uplift"],) * 2
+            axes.plot([max(low, -most), min(high, most)], [place] * 2, color=colour, linewidth=2.2)
+            for beyond, end, marker in ((low < -most, -most, "<"), (high > most, most, ">")):
+                if beyond:
+                    axes.plot(end, place, marker, color=colour, markersize=7, clip_on=False)
+            axes.plot(own["uplift"], place, "o", color=colour, markersize=7)
+        axes.set_xlim(-most, most)
         axes.set_ylim(-0.6, len(names) - 0.4)
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:+.0f} %" if value else "0"))
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.set_xlabel("clicks gained at the end")
+        axes.set_yticks(range(len(names)), reversed(names))
+        _gains(axes.xaxis)
     return figure
 
 
@@ -97,16 +97,12 @@ def spread(found: Mapping[str, Any]) -> Figure:
         for name, gains in group["uplifts"].items():
             ordered = np.sort(gains)
             steps = np.arange(1, len(ordered) + 1) / len(ordered)
-            axes.step([ordered[0], *ordered], [0, *steps], where="post", color=COLOURS[name], linestyle=_LINES[name],
-                      linewidth=1.6, label=name)  # fmt: skip
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:+.0f} %" if value else "0"))
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        axes.set_xlabel("clicks gained at the end")
+            axes.step([ordered[0], *ordered], [0, *steps], where="post", color=_COLOURS[name], linestyle=_LINES[name],
+                      linewidth=2.2 if name == MIX else 1.6, label=name)  # fmt: skip
         axes.set_ylim(0, 1)
-    panels[0].set_ylabel("share of campaigns that gain less")
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False, fontsize=9)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
+        _gains(axes.xaxis)
+    _finish(figure, panels, "share of campaigns that gain less")
     return figure
 
 
@@ -116,10 +112,17 @@ def setting_in_words(group: Mapping[str, Any]) -> str:
     return f"{group['world']}, {group['impressions']:,} impressions, {group['pool']} texts{drift}"
 
 
+def _gains(axis: Axis) -> None:
+    axis.set_major_locator(MaxNLocator(5))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:+.0f} %" if value else "0"))
+    axis.set_label_text("clicks gained at the end")
+
+
 def _panels(groups: Sequence[Mapping[str, Any]], height: float) -> tuple[Figure, list[Axes]]:
+    """Return a figure with an axes for each group, each under its setting."""
     across = min(len(groups), _PANELS)
     down = -(-len(groups) // across)
-    figure = Figure(figsize=(max(4.6, 4.2 * across), height * down + 0.8), dpi=150, layout="constrained")
+    figure = Figure(figsize=(max(8.4, 4.2 * across), height * down + 0.8), dpi=150, layout="constrained")
     every = list(figure.subplots(down, across, squeeze=False).flat)
     for unused in every[len(groups) :]:
         unused.set_visible(False)
@@ -128,3 +131,12 @@ def _panels(groups: Sequence[Mapping[str, Any]], height: float) -> tuple[Figure,
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=8.5)
     return figure, every[: len(groups)]
+
+
+def _finish(figure: Figure, panels: Sequence[Axes], rates: str) -> None:
+    """Name the upright axis of each row, and what is drawn, below."""
+    for axes in panels[::_PANELS]:
+        axes.set_ylabel(rates)
+    handles, names = panels[0].get_legend_handles_labels()
+    columns = len(names) if len(names) <= _PANELS * len(panels) else -(-len(names) // 2)
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)

@@ -39,10 +39,10 @@ def verdict(found: Mapping[str, Any]) -> str:
     others = {name: one["mix_gains_interval"] for name, one in found["entrants"].items() if name not in (MIX, STORED)}
     ahead = [name for name, bounds in others.items() if bounds and bounds[0] > 0]
     behind = [name for name, bounds in others.items() if bounds and bounds[1] < 0]
-    open_ = [name for name in others if name not in (*ahead, *behind)]
-    grouped = {"more than": ahead, "less than": behind, "not certainly more or less than": open_}
-    parts = [f"{words} {_listed(names)}" for words, names in grouped.items() if names]
-    return f"{said}. Among ways to new texts it earned {'; '.join(parts)}." if parts else f"{said}."
+    unclear = [name for name in others if name not in (*ahead, *behind)]
+    parts = [f"It earned more than {_listed(ahead)}" * bool(ahead), f"It earned less than {_listed(behind)}" * bool(behind),
+             f"Whether it earns more than {_listed(unclear)} is not certain" * bool(unclear)]  # fmt: skip
+    return ". ".join(filter(None, [said, *parts])) + "."
 
 
 def _in_words(bounds: Any) -> str:

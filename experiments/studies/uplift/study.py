@@ -30,8 +30,8 @@ NOTE = (
     "Refused: share of the texts written. Printed: mean probability that the program's own editor gives what was "
     "shown last of being printed; it is no person. Effective texts: how many, shown alike, were as varied."
 )
-COLUMNS = ["world", "drift", "impressions", "stored texts", "entrant", "CTR", "uplift", "95 %", "gain over 1 %",
-           "lost where none can help", "regret", "refused", "printed", "effective texts", "distance"]  # fmt: skip
+SHORT = ("entrant", "CTR", "uplift", "95 %", "gain over 1 %", "lost where none can help", "refused", "printed")
+"""Columns of a table that fits a terminal."""
 _KEYS = [
     ("world", pa.string()), ("half_life", pa.float64()), ("impressions", pa.int64()), ("pool", pa.int64()),
     ("subject", pa.int64()), ("entrant", pa.string()), ("seed", pa.int64()), ("campaigns", pa.string()),
@@ -83,7 +83,8 @@ def measure(settings: UpliftStudy, folder: Path, report: Report) -> dict[str, An
     write_rows(curves, folder / "curves", _CURVES)
     found = {**_answers(rows), "entrants": _by_entrant(rows), "groups": list(_groups(rows, curves)),
              "settings": settings.model_dump(mode="json"), "versions": versions()}  # fmt: skip
-    write_table(COLUMNS, list(in_words(found["groups"])), folder / "table", CAPTION, NOTE)
+    table = list(in_words(found["groups"]))
+    write_table(list(table[0]), [list(row.values()) for row in table], folder / "table", CAPTION, NOTE)
     return found
 
 
@@ -231,21 +232,30 @@ def _curve(rows: Sequence[Row]) -> dict[str, list[float | None]]:
     return found
 
 
-def in_words(groups: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
-    """Yield the entrants of each group as rows of a table, in the order of `COLUMNS`."""
+def in_words(groups: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
+    """Yield the entrants of each group as rows of a table, by column."""
     for group in groups:
         for name, found in group["entrants"].items():
-            alone = name == STORED
-            yield [
-                group["world"], f"half-life {group['half_life']:g}" if group["half_life"] else "none",
-                f"{group['impressions']:,}", str(group["pool"]), name, f"{found['ctr']:.2%}",
-                "–" if alone else f"{found['uplift']:+.1%}",
-                "–" if alone else interval_in_words(found["uplift_interval"]),
-                "–" if alone else f"{found['gaining_share']:.0%}",
-                "–" if alone else _shown(found["loss_where_mixing_cannot_help"], "+.1%"),
-                _shown(found["regret"], ",.0f"), _shown(found["refused_share"], ".0%"),
-                _shown(found["printable_share"], ".0%"), f"{found['effective_texts']:.1f}", f"{found['distance']:.2f}",
-            ]  # fmt: skip
+            gains = {
+                "uplift": f"{found['uplift']:+.1%}",
+                "95 %": interval_in_words(found["uplift_interval"]),
+                "gain over 1 %": f"{found['gaining_share']:.0%}",
+                "lost where none can help": _shown(found["loss_where_mixing_cannot_help"], "+.1%"),
+            }
+            yield {
+                "world": group["world"],
+                "drift": f"half-life {group['half_life']:g}" if group["half_life"] else "none",
+                "impressions": f"{group['impressions']:,}",
+                "stored texts": str(group["pool"]),
+                "entrant": name,
+                "CTR": f"{found['ctr']:.2%}",
+                **(dict.fromkeys(gains, "–") if name == STORED else gains),
+                "regret": _shown(found["regret"], ",.0f"),
+                "refused": _shown(found["refused_share"], ".0%"),
+                "printed": _shown(found["printable_share"], ".0%"),
+                "effective texts": f"{found['effective_texts']:.1f}",
+                "distance": f"{found['distance']:.2f}",
+            }
 
 
 def interval_in_words(bounds: Sequence[float] | None) -> str:

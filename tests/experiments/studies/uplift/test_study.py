@@ -184,9 +184,8 @@ def test_the_page_and_the_figures_say_what_was_found(tmp_path: Path) -> None:
     assert "it is not a person" in page
     assert page.count("data:image/svg+xml;base64,") == 3
     first, second = in_words(groups)
-    assert (first[4], second[4]) == (STORED, MIX)
-    assert (first[6], second[6]) == ("–", "+20.5%")
-    assert set(ENTRANTS) >= {first[4], second[4]}
+    assert (first["entrant"], second["entrant"]) == (STORED, MIX)
+    assert (first["uplift"], second["uplift"]) == ("–", "+20.5%")
 
 
 def test_the_command_says_in_a_line_what_cannot_be(tmp_path: Path) -> None:
@@ -206,9 +205,7 @@ def test_every_entrant_writes_learns_and_goes_on_where_it_was_stopped(tmp_path: 
     found = measure(settings, tmp_path / "whole", quiet)
     by_entrant = found["entrants"]
     assert list(by_entrant) == list(ENTRANTS)
-    asks = 1 + 10  # one mixture, and ten texts about other products
-    assert by_entrant["prompted"]["written"] >= asks
-    assert by_entrant["prompted"]["refused_share"] > by_entrant["human"]["refused_share"]
+    assert by_entrant["prompted"]["refused_share"] > by_entrant["human"]["refused_share"]  # it cannot be asked
 
     def stop(stage: str, done: int, total: int) -> None:
         if stage == "showing texts to shoppers" and done == 7:
