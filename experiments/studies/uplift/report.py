@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from experiments.reports.plots import percent
 from experiments.reports.report import Change, environment, write_page
 from experiments.studies.uplift.plot import draw, setting_in_words
 from experiments.studies.uplift.settings import ENTRANTS, MIX, STORED
@@ -31,22 +32,21 @@ def verdict(found: Mapping[str, Any]) -> str:
     change = Change.of(found["uplift"], found["uplift_interval"], found["campaigns"])
     campaigns = f"{found['campaigns']} simulated campaigns"
     if change.interval is None or change.verdict == "unclear":
-        said = (
-            f"Not enough evidence yet: mixing ended with {change.size('clicks')} than the same bandit on stored texts"
-        )
+        said = f"Not enough evidence yet: mixing ended with {change.size('clicks')} than stored texts alone"
         return f"{said}, in {campaigns}{_in_words(found['uplift_interval'])}."
     said = f"Mixing ended with {change.size('clicks')} than the same bandit on stored texts{_in_words(change.interval)}"
     others = {name: one["mix_gains_interval"] for name, one in found["entrants"].items() if name not in (MIX, STORED)}
     ahead = [name for name, bounds in others.items() if bounds and bounds[0] > 0]
     behind = [name for name, bounds in others.items() if bounds and bounds[1] < 0]
     unclear = [name for name in others if name not in (*ahead, *behind)]
-    parts = [f"It earned more than {_listed(ahead)}" * bool(ahead), f"It earned less than {_listed(behind)}" * bool(behind),
-             f"Whether it earns more than {_listed(unclear)} is not certain" * bool(unclear)]  # fmt: skip
-    return ". ".join(filter(None, [said, *parts])) + "."
+    words = {"It earned more than {}": ahead, "It earned less than {}": behind,
+             "Whether it earns more than {} is not certain": unclear}  # fmt: skip
+    parts = [phrase.format(_listed(names)) for phrase, names in words.items() if names]
+    return ". ".join([said, *parts]) + "."
 
 
-def _in_words(bounds: Any) -> str:
-    return "" if bounds is None else " (95 % interval {:+.0%} to {:+.0%})".format(*bounds).replace("%", "\u00a0%")
+def _in_words(bounds: Sequence[float] | None) -> str:
+    return "" if bounds is None else f" (95\u00a0% interval {percent(bounds[0], 0)} to {percent(bounds[1], 0)})"
 
 
 def _listed(names: list[str]) -> str:
