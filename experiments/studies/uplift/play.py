@@ -20,7 +20,7 @@ from embeddings.folders import replacing
 from experiments import loop
 from experiments.campaigns import sources
 from experiments.campaigns.campaign import Campaign
-from experiments.campaigns.events import Opened
+from experiments.campaigns.events import Draft, Opened
 from experiments.campaigns.given import Given
 from experiments.campaigns.ledger import Ledger
 from experiments.campaigns.sentence_writer import SentenceWriter
@@ -99,9 +99,15 @@ class Product:
         """Return the settings of a part's campaigns."""
         return run_config(self.settings, part, self.given.texts)
 
-    def identity(self, part: Part) -> str:
-        """Return what must be the same for campaigns to be kept: all that bears on them but what tells parts apart."""
-        config = settled(self.config(part), self.given)
+    @property
+    def some_part(self) -> Part:
+        """A part, where it does not matter which."""
+        return Part(self.number, self.pool, "grammar", 0.0, self.settings.impressions[0], STORED)
+
+    @cached_property
+    def identity(self) -> str:
+        """What must be the same for campaigns to be kept: all that bears on them but what tells parts apart."""
+        config = settled(self.config(self.some_part), self.given)
         said = config.model_dump(mode="json", exclude={"world", "shoppers", "impressions", "device"})
         record = self.given.subject and self.given.subject.model_dump(mode="json")
         return json.dumps({"config": said, "texts": self.given.texts, "subject": record}, sort_keys=True)
@@ -112,18 +118,18 @@ class Product:
         if not file.exists():
             return None
         kept = json.loads(file.read_text(encoding="utf-8"))
-        self.check_same(kept["identity"], part)
+        self.check_same(kept["identity"])
         found: Found = kept["found"]
         return found
 
     def keep(self, part: Part, found: Found) -> None:
         """Keep what a part came to."""
         with replacing(self._file(part)) as partial:
-            partial.write_text(json.dumps({"identity": self.identity(part), "found": found}), encoding="utf-8")
+            partial.write_text(json.dumps({"identity": self.identity, "found": found}), encoding="utf-8")
 
-    def check_same(self, identity: str | None, part: Part) -> None:
+    def check_same(self, identity: str | None) -> None:
         """Raise unless what was kept is of these settings and texts."""
-        if identity != self.identity(part):
+        if identity != self.identity:
             raise InputError(f"{self.own_folder} holds campaigns with other settings or texts; choose another "
                              "--folder, or delete it")  # fmt: skip
 
@@ -142,7 +148,7 @@ class Product:
     @cached_property
     def people(self) -> list[str]:
         """What people wrote about the product, of the file that was given; else claims held back from the pool."""
-        config = settled(run_config(self.settings, _ANY, self.given.texts), self.given)
+        config = settled(self.config(self.some_part), self.given)
         count = len(first_lineages(config, self.given))
         if self.settings.human_texts is None:
             return held_back(self.settings.seed, self.number, self.given, count)
@@ -154,9 +160,6 @@ class Product:
             raise InputError(f"{self.settings.human_texts} has no text with {subject.name!r} in the column product; "
                              f"the product's record is {self.own_folder / 'subject.yaml'}")  # fmt: skip
         return list(dict.fromkeys(filter(None, found)))[:count]
-
-
-_ANY = Part(0, 0, "grammar", 0.0, 1_000_000, "stored")
 
 
 @contextmanager
@@ -186,9 +189,9 @@ class Stage:
     def __init__(self, product: Product, engine: Engine, editor: Editor | None, report: Report) -> None:
         self.product, self.given, self.report = product, product.given, report
         if (kept := Ledger(engine)).begun:
-            product.check_same(kept.config, _ANY)
-        self.ledger = Ledger(engine, product.identity(_ANY))
-        self.config, self.writer = hired(product.config(_ANY), self.given, engine, report)
+            product.check_same(kept.config)
+        self.ledger = Ledger(engine, product.identity)
+        self.config, self.writer = hired(product.config(product.some_part), self.given, engine, report)
         self._begin_mixing("mix", self.writer)
         self.shop = Workshop.of(self.config, self.given, self.writer, report)
         self._reference = reference_texts(self.given, first_drafts(self.config, self.given, self.writer))
@@ -271,7 +274,7 @@ class Stage:
         return Prompted(AskedOnce(asked, self.product.folder / "answers"), self.given.subject, self.given.own,
                         self.writer.checker, count, self.product.number)  # fmt: skip
 
-    def _first(self, entrant: EntrantName) -> list[Any]:
+    def _first(self, entrant: EntrantName) -> list[Draft]:
         """Return what an entrant writes before the first impression: once for all its campaigns, and on record."""
         library = self._library(entrant, self._writer(entrant))
         if not library.state.drafts:
