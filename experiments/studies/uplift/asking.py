@@ -83,7 +83,7 @@ class LocalModel:
 
 def _read(model: Any, ids: Tensor, count: int) -> dict[str, Any]:
     """Return what a model keeps of a question (1, T) read once, for each of `count` answers, where it can do so."""
-    cache = getattr(model(ids[:, :-1], use_cache=True), "past_key_values", None)
+    cache: Any = getattr(model(ids[:, :-1], use_cache=True), "past_key_values", None)
     if not hasattr(cache, "batch_repeat_interleave"):
         return {}
     cache.batch_repeat_interleave(count)

@@ -20,7 +20,7 @@ _COLOURS = {
     "human": "#009e73",
 }  # fmt: skip
 """Colours that people who do not see red and green tell apart."""
-_LINES = {
+_LINES: dict[str, Any] = {
     "mix": "-", "stored": "--", "again": "-.", "encoder": (0, (5, 1)), "prompted": ":", "human": (0, (3, 1, 1, 1)),
 }  # fmt: skip
 _REFERENCES = {"ctr_best_stored": ("best stored text", (0, (1, 2))), "ctr_uniform": ("stored texts alike", (0, (1, 5)))}
@@ -48,8 +48,8 @@ def curves(found: Mapping[str, Any]) -> Figure:
     figure, panels = _panels(found["groups"], 3.6)
     for axes, group in zip(panels, found["groups"], strict=True):
         for name, curve in group["curves"].items():
-            style = {"color": _COLOURS[name], "linestyle": _LINES[name]}
-            axes.plot(curve["impressions"], curve["mean"], label=name, linewidth=2.2 if name == MIX else 1.6, **style)
+            axes.plot(curve["impressions"], curve["mean"], label=name, color=_COLOURS[name], linestyle=_LINES[name],
+                      linewidth=_width(name))  # fmt: skip
             if name in (MIX, STORED) and None not in curve["low"]:
                 axes.fill_between(curve["impressions"], curve["low"], curve["high"], color=_COLOURS[name], alpha=0.13,
                                   linewidth=0)  # fmt: skip
@@ -98,7 +98,7 @@ def spread(found: Mapping[str, Any]) -> Figure:
             ordered = np.sort(gains)
             steps = np.arange(1, len(ordered) + 1) / len(ordered)
             axes.step([ordered[0], *ordered], [0, *steps], where="post", color=_COLOURS[name], linestyle=_LINES[name],
-                      linewidth=2.2 if name == MIX else 1.6, label=name)  # fmt: skip
+                      linewidth=_width(name), label=name)  # fmt: skip
         axes.set_ylim(0, 1)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
         _gains(axes.xaxis)
@@ -110,6 +110,10 @@ def setting_in_words(group: Mapping[str, Any]) -> str:
     """Return the world, traffic and pool of a group, and its drift where there is one."""
     drift = f", half-life {group['half_life']:g} snapshots" if group["half_life"] else ""
     return f"{group['world']}, {group['impressions']:,} impressions, {group['pool']} texts{drift}"
+
+
+def _width(name: str) -> float:
+    return 2.2 if name == MIX else 1.6
 
 
 def _gains(axis: Axis) -> None:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator, model_validator
 
@@ -26,7 +26,8 @@ OWN_SHARE = 3
 LEAST_POOL = 15
 WorldName = Literal["grammar", "sentence-space", "unseen-space", "words"]
 EntrantName = Literal["mix", "stored", "again", "encoder", "prompted", "human"]
-MIX, STORED = "mix", "stored"
+MIX: Final = "mix"
+STORED: Final = "stored"
 ENTRANTS: dict[EntrantName, str] = {
     "mix": "mixes stored texts",
     "stored": "the same bandit, stored texts only",
