@@ -37,6 +37,7 @@ from experiments.campaigns.writer import Writer
 from experiments.simulation.arms import Arm
 from experiments.simulation.build import feed_seed, judge_of, shoppers_of, slates_of
 from experiments.simulation.config import RunConfig
+from experiments.simulation.runs import DATABASE
 from experiments.simulation.worlds import grammar_world, world_of
 from experiments.studies.uplift.asking import AskedOnce, Endpoint, LocalModel
 from experiments.studies.uplift.measures import PrintJudge, campaign_row, curve_rows
@@ -165,7 +166,7 @@ class Product:
 @contextmanager
 def stage(product: Product, editor: Editor | None, report: Report) -> Iterator[Stage]:
     """Give what plays a product's campaigns, its stored texts inverted and its first mixtures written."""
-    engine = open_database(product.own_folder / "campaigns.sqlite")
+    engine = open_database(product.own_folder / DATABASE)
     try:
         yield Stage(product, engine, editor, report)
     finally:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from copyloom import InputError
 from experiments.commands.cli import app
 from experiments.simulation.arms import OPEN, SATURATED
+from experiments.simulation.runs import DATABASE, render_campaign
 from experiments.studies.uplift import report
 from experiments.studies.uplift.play import Product
 from experiments.studies.uplift.plot import draw
@@ -157,10 +158,13 @@ def test_an_entrant_changes_no_other_and_a_folder_may_be_moved(tmp_path: Path) -
     curves = pq.read_table(tmp_path / "more" / "curves.parquet").to_pylist()
     assert [row["impressions"] for row in curves[:3]] == [200, 400, 600]
 
+    page = render_campaign(tmp_path / "more" / kept, "human-grammar-600, open, seed 1")
+    assert "seed 1" in page.read_text(encoding="utf-8")
+
     shutil.move(tmp_path / "more", tmp_path / "moved")
-    before = (tmp_path / "moved" / kept / "campaigns.sqlite").stat().st_mtime_ns
+    before = (tmp_path / "moved" / kept / DATABASE).stat().st_mtime_ns
     assert measure(more, tmp_path / "moved", quiet) == found
-    assert (tmp_path / "moved" / kept / "campaigns.sqlite").stat().st_mtime_ns == before
+    assert (tmp_path / "moved" / kept / DATABASE).stat().st_mtime_ns == before
     with pytest.raises(InputError, match="holds campaigns with other settings or texts; choose another --folder"):
         measure(more.model_copy(update={"rounds": 2}), tmp_path / "moved", quiet)
 
