@@ -112,10 +112,8 @@ class Endpoint:
 
     @cached_property
     def _client(self) -> OpenAI:
-        try:
-            from openai import OpenAI
-        except ImportError as error:
-            raise InputError("an endpoint needs the package openai: pip install 'copyloom[prompted]'") from error
+        from openai import OpenAI
+
         key = os.environ.get("OPENAI_API_KEY") or "none"
         return OpenAI(base_url=self.url, api_key=key, max_retries=_RETRIES, timeout=_TIMEOUT)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -92,8 +93,9 @@ def hindrance(entrant: EntrantName, settings: UpliftStudy) -> str | None:
     """Return why an entrant cannot play on this machine; None where it can."""
     if entrant == "encoder" and load_settings(folder_of(settings.model)) is None:
         return f"the model {settings.model!r} has no adapter from sentence vectors; train one: copyloom train adapter"
-    local = entrant == "prompted" and settings.endpoint is None and settings.asked in MODELS
-    if local and not is_there(settings.asked):
+    if entrant == "prompted" and settings.endpoint is not None:
+        return None if find_spec("openai") else "an endpoint needs openai; install it: pip install 'copyloom[prompted]'"
+    if entrant == "prompted" and settings.asked in MODELS and not is_there(settings.asked):
         return f"{settings.asked} is not on this machine; get it: copyloom models get {settings.asked}"
     return None
 
