@@ -30,6 +30,7 @@ from experiments.campaigns.events import (
 )
 from experiments.campaigns.ledger import Happened
 from experiments.campaigns.slates import choose_mixtures
+from experiments.campaigns.sources import taken
 from experiments.campaigns.state import State
 from experiments.campaigns.workshop import WEIGHTS, Workshop
 from experiments.campaigns.writer import Writer
@@ -53,10 +54,14 @@ def learn(shop: Workshop, campaigns: Sequence[Campaign]) -> Posterior:
 
 
 def propose(shop: Workshop, campaigns: Sequence[Campaign], belief: Posterior) -> Happened:
-    """Put into words the mixtures that each campaign's belief is most hopeful about, or its policy chooses."""
+    """Put into words the mixtures that each campaign's belief is most hopeful about; or what policy or source say."""
     rows = [row for row, campaign in enumerate(campaigns) if shop.proposes(campaign.state)]
     if not rows:
         return [[] for _ in campaigns]
+    if shop.source is not None:
+        some = [campaigns[row] for row in rows]
+        given = dict(zip(rows, taken(some, shop.source.more(shop, some, belief.of(rows))), strict=True))
+        return [given.get(row, []) for row in range(len(campaigns))]
     own = [row for row in rows if campaigns[row].state.opening.policy.mixes]
     others = [row for row in rows if not campaigns[row].state.opening.policy.mixes]
     believed = _most_hopeful(shop, [campaigns[row] for row in others], belief.of(others)) if others else []

@@ -29,6 +29,7 @@ from experiments.campaigns.given import Given
 from experiments.campaigns.memo import Memo, inverted
 from experiments.campaigns.policies import Policies
 from experiments.campaigns.rewards import Rewards, opinion_of
+from experiments.campaigns.sources import Source
 from experiments.campaigns.state import State
 from experiments.campaigns.writer import Writer
 from generator.checks import Checker, WritingRules
@@ -57,6 +58,8 @@ class Workshop:
         Texts that were written before the first impression: no mixture's further texts are recorded again.
     past : sequence of (text, impressions, clicks)
         Earlier texts, where the settings ask for a prior opinion of new ones.
+    source : Source, optional
+        What writes new texts in the place of mixing.
     """
 
     config: CampaignConfig
@@ -65,6 +68,7 @@ class Workshop:
     report: Report
     library: Collection[str] = ()
     past: Sequence[tuple[str, int, int]] = ()
+    source: Source | None = None
     _wanted: dict[Lineage, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

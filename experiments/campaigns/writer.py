@@ -148,17 +148,29 @@ class Writer:
         parents = [[self.embeddings[text] for text in lineage.parents] for lineage in lineages]
         vectors = torch.stack([torch.stack([parent.vectors for parent in row]) for row in parents])
         sentence_vectors = torch.stack([torch.stack([parent.sentence_vector for parent in row]) for row in parents])
+        found = dict(zip(lineages, self.worded(lineages, vectors, sentence_vectors), strict=True))
+        self.drafts.update(found)
+        if self.memo is not None:
+            self.memo.keep(found, self.embeddings)
+
+    def worded(self, lineages: Sequence[Lineage], vectors: Tensor, sentence_vectors: Tensor) -> list[tuple[Draft, ...]]:
+        """Return the drafts of B lineages of K parents whose embeddings are these.
+
+        Parameters
+        ----------
+        lineages : sequence of Lineage
+        vectors : Tensor of shape (B, K, P, D)
+        sentence_vectors : Tensor of shape (B, K, S)
+        """
         weights = torch.tensor([lineage.weights for lineage in lineages])
         mixtures = (vectors, sentence_vectors, weights, [lineage.parents for lineage in lineages])
         if self.subject:
             texts = self.space.writer.write_about(self.subject, *mixtures, self.effort, self.checker)
         else:
             texts = [written for written, _ in self.space.writer.write_nearest(*mixtures, self.effort, self.checker)]
-        for lineage, written in zip(lineages, texts, strict=True):
-            others = [Draft(lineage, text, tuple(self.checker.refusals(text))) for text in written.others]
-            self.drafts[lineage] = (Draft(lineage, written.text, self._refusals(written)), *others)
-        if self.memo is not None:
-            self.memo.keep({lineage: self.drafts[lineage] for lineage in lineages}, self.embeddings)
+        return [(Draft(lineage, written.text, self._refusals(written)),
+                 *(Draft(lineage, text, tuple(self.checker.refusals(text))) for text in written.others))
+                for lineage, written in zip(lineages, texts, strict=True)]  # fmt: skip
 
     def _refusals(self, written: Wording) -> tuple[Refusal, ...]:
         if written.fault:

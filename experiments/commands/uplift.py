@@ -1,4 +1,4 @@
-"""``copyloom study uplift``: does mixing beat picking, in drawn worlds."""
+"""``copyloom study uplift``: does mixing beat picking, and other ways to new texts, in drawn worlds."""
 
 from __future__ import annotations
 
@@ -8,22 +8,28 @@ from typing import Annotated, Any
 
 import typer
 
-from embeddings.folders import check_output
+from embeddings.folders import check_output, keep_result
 from experiments.commands import console
-from experiments.commands.options import EngineName, Processes
+from experiments.commands.options import EngineName, Processes, output
 from experiments.commands.settings import takes
 from experiments.commands.studying import STUDY, Studied
-from experiments.studies.uplift.settings import UpliftStudy
+from experiments.studies.uplift.settings import ENTRANTS, MIX, STORED, UpliftStudy
 from generator.settings import validated
 
-QUICK = {"worlds": ("grammar",), "impressions": (10_000,), "subjects": 2, "seeds": 4, "rounds": 10, "warm_up": 64}
+QUICK = {"worlds": ("grammar",), "impressions": (10_000,), "subjects": 2, "seeds": 4, "rounds": 10, "warm_up": 64,
+         "entrants": (MIX, STORED), "editor": False}  # fmt: skip
 
 
 @takes(
-    UpliftStudy, "subjects", "seeds", "rounds", "base_rate", "model", "seed", "warm_up",
-    subjects=None, seeds=None, rounds=None,
+    UpliftStudy, "subjects", "seeds", "rounds", "base_rate", "model", "seed", "warm_up", "asked", "endpoint",
+    "human_texts", "editor", subjects=None, seeds=None, rounds=None, asked=None, editor=None,
 )  # fmt: skip
 def uplift(
+    entrants: Annotated[
+        str | None,
+        typer.Option(help=f"Of {', '.join(ENTRANTS)}, with commas between; all that this machine can run unless given. "
+                          "Mix and stored always play."),
+    ] = None,
     worlds: Annotated[
         list[str] | None, typer.Option("--world", help="grammar, sentence-space, unseen-space or words; once for each.")
     ] = None,
@@ -31,38 +37,62 @@ def uplift(
         list[int] | None, typer.Option(help="Of a campaign; give the option once for each level of traffic.")
     ] = None,
     pools: Annotated[list[int] | None, typer.Option("--pool", help="Stored texts; once for each size.")] = None,
+    half_lives: Annotated[
+        list[float] | None,
+        typer.Option("--half-life", help="Snapshots until tastes are half what they were; 0: never; once for each."),
+    ] = None,
     folder: Annotated[
         Path, typer.Option("--folder", help="Where what was played is kept: a stopped study goes on.")
     ] = Path("runs/study-uplift"),
-    quick: Annotated[bool, typer.Option("--quick", help="Four small campaigns, to see that all works.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Four small campaigns of mix and stored, to see that all works.")
+    ] = False,
+    report: Annotated[
+        Path | None, output("Write a page with curves, tables and what they mean to this HTML file.")
+    ] = None,
     *,
     asked: dict[str, Any],
     engine: EngineName = "processes",
     processes: Processes = None,
-) -> Studied:
-    """Measure what mixing brings against the same bandit on stored texts alone, and costs where it cannot help."""
-    from experiments.campaigns.memo import usual_folder
+) -> Studied:  # fmt: skip
+    """Measure what mixing, and other ways to new texts, bring against the same bandit on stored texts alone."""
     from experiments.engines import Engine
-    from experiments.studies.uplift.study import measure
+    from experiments.studies.uplift.plot import draw
+    from experiments.studies.uplift.study import able, measure
 
     chosen = Engine(engine, processes)
     check_output(folder / STUDY)
-    many = {"worlds": worlds, "impressions": impressions, "pools": pools}
+    many = {"worlds": worlds, "impressions": impressions, "pools": pools, "half_lives": half_lives}
     given = {name: tuple(values) for name, values in many.items() if values}
+    if entrants is not None:
+        given["entrants"] = tuple(name.strip() for name in entrants.split(",") if name.strip())
     settings = validated(UpliftStudy, {**(QUICK if quick else {}), **asked, **given}, "the command line")
-    with console.progress() as report:
-        found = measure(settings, folder / "quick" if quick else folder, report, chosen, usual_folder())
-    return Studied(found, _show, folder / STUDY)
+    if entrants is None and not quick:
+        settings = settings.model_copy(update={"entrants": able(settings)})
+    place = folder / "quick" if quick else folder
+    with console.progress() as show:
+        found = measure(settings, place, show, chosen)
+    draw(found, place)
+    if report is not None:
+        from experiments.studies.uplift.report import write
+
+        keep_result(report, lambda path: write(found, path))
+    return Studied(found, _show, folder / STUDY, (report,) if report else ())
 
 
 def _show(found: Mapping[str, Any]) -> None:
-    from experiments.studies.uplift.study import CAPTION, COLUMNS, in_words
+    from experiments.studies.uplift.plot import setting_in_words
+    from experiments.studies.uplift.study import NOTE, SHORT, in_words, interval_in_words
 
-    console.table(CAPTION, COLUMNS, [in_words(group) for group in found["groups"]])
     for group in found["groups"]:
-        console.out.print(
-            f"{group['world']}: {group['ctr_mix']:.2%} with mixing, {group['ctr_stored']:.2%} without; stored texts: "
-            f"{group['ctr_uniform']:.2%} all alike, {group['ctr_best_stored']:.2%} the best. "
-            f"{group['texts_written']:.0f} texts written, {group['refused_share']:.0%} refused, "
-            f"{group['unreadable_share']:.1%} of impressions unreadable."
+        console.table(
+            setting_in_words(group), list(SHORT), [[row[name] for name in SHORT] for row in in_words([group])]
         )
+        console.out.print(
+            f"Stored texts: {group['ctr_uniform']:.2%} all alike, {group['ctr_best_stored']:.2%} the best."
+        )
+    console.out.print(NOTE)
+    for name, one in found["entrants"].items():
+        if name not in (MIX, STORED):
+            console.out.print(f"mix ends {one['mix_gains']:+.1%} from {name} "
+                              f"({interval_in_words(one['mix_gains_interval'])}), over all campaigns.")  # fmt: skip

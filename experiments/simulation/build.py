@@ -17,9 +17,11 @@ from experiments.campaigns.events import Draft, Opened
 from experiments.campaigns.given import Given
 from experiments.campaigns.ledger import Ledger
 from experiments.campaigns.workshop import Workshop, first_drafts, hired, reference_texts
+from experiments.campaigns.writer import Writer
 from experiments.simulation.arms import OPEN, SATURATED, Arm
 from experiments.simulation.config import RunConfig
 from experiments.simulation.worlds import grammar_world, world_of
+from generator.language_model import LanguageModel
 from simulator import ClickModel, SimulatedFeed, Snapshot
 from simulator.click_model import ReadableModel, segment_names
 from simulator.worlds import World
@@ -79,8 +81,7 @@ def build(config: RunConfig, given: Given, ledger: Ledger, report: Report, memo:
         If the model, the device, the texts or the subject cannot be used.
     """
     config, writer = hired(config, given, ledger.engine, report, memo=memo)
-    space, composer = writer.space, writer.space.writer.composer
-    judge = composer.reference if composer else space.critic or space.model
+    judge = judge_of(writer)
     world = grammar_world(given.subject, judge, given.texts) if _told(config, given) and given.subject else None
 
     plans = _plans(config, given, world)
@@ -90,8 +91,8 @@ def build(config: RunConfig, given: Given, ledger: Ledger, report: Report, memo:
     reference = reference_texts(given, library)
     world = world or world_of(config.world, writer.sentence_vectors, shop.reduce, reference, judge, given.texts)
     world = world if config.click_model is None else replace(world, name=OWN_MODEL)
-    shoppers = [_shoppers(config, world, seed) for seed in range(config.seeds)]
-    feeds = [SimulatedFeed(shoppers[plan.seed], _feed_seed(config, plan.seed), config.shoppers) for plan in plans]
+    shoppers = [shoppers_of(config, world, seed) for seed in range(config.seeds)]
+    feeds = [SimulatedFeed(shoppers[plan.seed], feed_seed(config, plan.seed), config.shoppers) for plan in plans]
     for campaign, feed in zip(campaigns, feeds, strict=True):
         if feed.remembers:
             feed.recall(_shown(campaign))
@@ -115,27 +116,42 @@ class _Plan:
 
 
 def _plans(config: RunConfig, given: Given, world: World | None) -> list[_Plan]:
-    """Return all arms: for each seed and kind of world with mixing and without, and the policies beside, with mixing.
+    """Return all arms: for each seed and kind of world with mixing and without, and policies beside, with mixing.
 
-    Where the grammar knows all that can be said, some arms begin with the best of it: there mixing cannot help. Not
-    where tastes drift or segments are told apart, where no one text stays, or is, the best for all.
+    See `slates_of` for the kinds.
     """
-    own = config.click_model and config.click_model.made(_feed_seed(config, 0))
+    own = config.click_model and config.click_model.made(feed_seed(config, 0))
     segments = segment_names(own, len(config.shoppers.segment_shares))
     common = {"parents": tuple(given.texts), "segments": segments}
     found = []
     for seed in range(config.seeds):
-        slates = {OPEN: tuple(given.own)}
-        if world is not None and config.shoppers.drift is None and config.policy.segments is None:
-            shoppers = _shoppers(config, world, seed)
-            rates = shoppers.segment_probabilities(world.writable) @ shoppers.shares
-            slates[SATURATED] = tuple(dict.fromkeys([*given.own, world.writable[int(rates.argmax())]]))
+        slates = slates_of(config, given, world, seed)
         for (kind, slate), mixing in itertools.product(slates.items(), (True, False)):
             opening = Opened(slate=slate, mixing=mixing, policy=config.policy, **common)
             found.append(_Plan(seed, kind, opening))
         for policy in config.beside:
             found.append(_Plan(seed, OPEN, Opened(slate=slates[OPEN], policy=policy, **common)))
     return found
+
+
+def slates_of(config: RunConfig, given: Given, world: World | None, seed: int) -> dict[str, tuple[str, ...]]:
+    """Return the texts with which the arms of a seed begin, by the kind of world.
+
+    Where a grammar's world knows all that can be said, some begin with the best of it: there mixing cannot help. Not
+    where tastes drift or segments are told apart, where no one text stays, or is, the best for all.
+    """
+    slates = {OPEN: tuple(given.own)}
+    if world is not None and world.writable and config.shoppers.drift is None and config.policy.segments is None:
+        shoppers = shoppers_of(config, world, seed)
+        rates = shoppers.segment_probabilities(world.writable) @ shoppers.shares
+        slates[SATURATED] = tuple(dict.fromkeys([*given.own, world.writable[int(rates.argmax())]]))
+    return slates
+
+
+def judge_of(writer: Writer) -> LanguageModel:
+    """Return the model that says how strange a text reads to shoppers."""
+    space, composer = writer.space, writer.space.writer.composer
+    return composer.reference if composer else space.critic or space.model
 
 
 def _told(config: RunConfig, given: Given) -> bool:
@@ -153,15 +169,16 @@ def _told(config: RunConfig, given: Given) -> bool:
     return config.world.name == "grammar"
 
 
-def _shoppers(config: RunConfig, world: World, seed: int) -> ClickModel:
+def shoppers_of(config: RunConfig, world: World, seed: int) -> ClickModel:
     """Return the shoppers of one seed."""
     if config.click_model is None:
         return world.shoppers(config.shoppers, np.random.default_rng([config.seed, seed]))
-    own = config.click_model.made(_feed_seed(config, seed))
+    own = config.click_model.made(feed_seed(config, seed))
     return ReadableModel(own, world.readable) if config.click_model.readable else own
 
 
-def _feed_seed(config: RunConfig, seed: int) -> int:
+def feed_seed(config: RunConfig, seed: int) -> int:
+    """Return the seed of all that the shoppers of one seed do."""
     return config.seed * 1_000_003 + seed
 
 

@@ -53,7 +53,7 @@ def _campaign(arm: Arm) -> dict[str, Any]:
         "world": arm.world,
         "policy": arm.policy.label,
         "mixing": arm.mixing,
-        "expected_ctr": _expected(arm.played()).tolist(),
+        "expected_ctr": expected_ctr(arm.played()).tolist(),
         "true_rates": arm.feed.true_rates(arm.campaign.state.slate).tolist(),
     }
 
@@ -144,7 +144,7 @@ def _policies(study: Simulation, main: NDArray[np.float64]) -> list[dict[str, An
     return rows
 
 
-def _expected(arm: Played) -> NDArray[np.float64]:
+def expected_ctr(arm: Played) -> NDArray[np.float64]:
     """Return the expected CTR of what each snapshot showed (rounds,); a text that cannot be read counts as no click."""
     can = arm.readable(arm.texts)
     rounds = len(arm.chances)
@@ -161,7 +161,7 @@ def _expected(arm: Played) -> NDArray[np.float64]:
 
 def _last(arms: Sequence[Played]) -> NDArray[np.float64]:
     """Return each campaign's expected CTR over the last `LAST_SHARE` of its impressions."""
-    return np.array([last_share(_expected(arm)) for arm in arms])
+    return np.array([last_share(expected_ctr(arm)) for arm in arms])
 
 
 def last_share(expected: NDArray[np.float64]) -> float:
@@ -201,7 +201,7 @@ def _regret(study: Simulation, arms: Sequence[Played], possible: NDArray[np.floa
     """
     if any(arm.feed.drifts for arm in arms):
         return None
-    lost = [(best - _expected(arm)).sum() for arm, best in zip(arms, possible, strict=True)]
+    lost = [(best - expected_ctr(arm)).sum() for arm, best in zip(arms, possible, strict=True)]
     return float(np.mean(lost) * study.config.impressions)
 
 
@@ -235,7 +235,7 @@ def _subject(study: Simulation) -> dict[str, Any] | None:
 
 
 def _curve(arms: Sequence[Played]) -> dict[str, list[float]]:
-    values = np.stack([_expected(arm) for arm in arms])
+    values = np.stack([expected_ctr(arm) for arm in arms])
     intervals = [student_interval(column) or [float(column[0])] * 2 for column in values.T]
     return {
         "mean": values.mean(0).tolist(),

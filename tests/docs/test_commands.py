@@ -59,7 +59,7 @@ NOT_RUN = {
     r"copyloom evaluate runs/hero.parquet": "nobody has clicked there; tests/experiments/studies/test_storefront.py",
     r"python -m experiments.studies.preferences": "it takes minutes; tests/experiments/studies/preferences",
     r"copyloom study (tiny|inversion|steering|styles|storefront|calibration)": "it takes minutes; tests/experiments",
-    r"copyloom study uplift": "it takes minutes; tests/experiments/studies/test_uplift.py",
+    r"copyloom study uplift": "it takes minutes; tests/experiments/studies/uplift",
     r"copyloom study headlines": "it takes minutes and an archive; tests/experiments/studies/headlines",
     r"copyloom train writer": "it takes hours; tests/experiments/training",
     r"copyloom mix --model runs/(writer/writer|gpt2/model)": "what was trained for two steps writes nothing usable",
