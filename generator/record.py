@@ -225,7 +225,16 @@ def slots_of(slotted: str) -> list[str]:
     return [slot for slot in _SLOT.findall(slotted) if slot != ARTICLE]
 
 
+def at_sentence_start(opening: str) -> bool:
+    """Say whether a sentence begins behind an opening.
+
+    Examples
+    --------
+    >>> at_sentence_start("Sharp. "), at_sentence_start("A sharp ")
+    (True, False)
+    """
+    return bool(_SENTENCE_START.search(opening))
+
+
 def _capital_at_start(phrase: str, match: re.Match[str]) -> str:
-    if _SENTENCE_START.search(match.string[: match.start()]):
-        return phrase[:1].upper() + phrase[1:]
-    return phrase
+    return phrase[:1].upper() + phrase[1:] if at_sentence_start(match.string[: match.start()]) else phrase
