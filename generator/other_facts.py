@@ -81,7 +81,8 @@ _MOST = re.compile(r"(?:most|least|more|less|best|first|only)\b|(?!honest\b|mode
 _DOES = re.compile(r"(?:is|has|does|\w+[^\Wsu]s) ", re.IGNORECASE)
 _CHOSEN = re.compile(r"(?:chosen|worn|bought|given|seen|driven|ridden|taught|kept|written)\b", re.IGNORECASE)
 """Words for what was done, beside those that `is_done` knows."""
-_AMOUNT = re.compile(r"[£$€\d]|.*\boff\b", re.IGNORECASE)
+_AMOUNT = re.compile(r"[£$€\d]|.*\b(?:off|free$)", re.IGNORECASE)
+"""Offers that stand in a sentence each in its own way."""
 _MANY = re.compile(r"\b(?:people|children|men|women|feet)\b", re.IGNORECASE)
 _TOKEN = re.compile(r"[\w'’-]*\w|[^\w\s]")
 _WEIGHTY, _STEM = 4, 5
