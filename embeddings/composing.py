@@ -194,6 +194,8 @@ class Composer:
         A record's phrases are not strange in a sentence that is not: only rules and the editor look at these.
         """
         models = [self._varied(mixture, said) for mixture, said in zip(mixtures, found, strict=True)]
+        if not any(models):
+            return list(found)
         written = [{text: model.likelihood for text, model in one.items()} for one in models]
         theirs = self._encoded([one.parents for one in mixtures])
         every = self._judged_all(mixtures, theirs, written, self._refused(mixtures, written, house))

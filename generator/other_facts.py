@@ -22,11 +22,12 @@ _START, _END = "^", "$"
 _ANYTHING = None
 _ENDS = frozenset([_END, *".!?,:;—–", "and"])
 """What ends the part of a sentence that a fact closes."""
-_LISTED = frozenset([_START, "and", ",", ":", "—", "–"])
+_AFTER = frozenset(["and", ",", ":", "—", "–"])
+_LISTED = _AFTER | {_START}
 _NAMES = frozenset(["<name>", "<names>"])
 _DETERMINED = frozenset(["a", "an", "the", "this", "our", "your", "every", "<quality>"])
-_HAVING = _LISTED | {"with", "has", "have", "had", "offers", "includes", "featuring", "plus"}
-_GETTING = _LISTED | {"get", "with", "claim", "enjoy", "plus"}
+_HAVING = _AFTER | {"with", "has", "have", "had", "offers", "includes", "featuring", "plus"}
+_GETTING = _AFTER | {"get", "with", "claim", "enjoy", "plus"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ _ROLES = {
     ),
     "feature": (
         _Role(_HAVING, _ENDS | {"for"}),
-        _Role(_HAVING | {"get", "enjoy", "love", "of", "by", "to"}, _ANYTHING, alike=True),
+        _Role(_HAVING | {_START, "get", "enjoy", "love", "of", "by", "to"}, _ANYTHING, alike=True),
     ),
     "benefit": (_Role(_NAMES | {"that", "which", "it", "and", "also"}, _ENDS),),
     "audience": (
@@ -71,7 +72,7 @@ _ROLES = {
         _Role(_LISTED | {"for", "to", "of", "makes", "make", "enjoy", "during"}, _ANYTHING, alike=True),
     ),
     "proof": (_Role(_LISTED | _NAMES | {"is", "are"}, _ENDS),),
-    "offer": (_Role(_GETTING, _ENDS | {"on"}), _Role(_GETTING | {"of"}, _ANYTHING, alike=True)),
+    "offer": (_Role(_GETTING, _ENDS | {"on"}), _Role(_GETTING | {_START, "of"}, _ANYTHING, alike=True)),
 }
 """By kind; see `ProductRecord` for how facts of each stand in a sentence."""
 
@@ -81,10 +82,12 @@ _MOST = re.compile(r"(?:most|least|more|less|best|first|only)\b|(?!honest\b|mode
 _DOES = re.compile(r"(?:is|has|does|\w+[^\Wsu]s) ", re.IGNORECASE)
 _CHOSEN = re.compile(r"(?:chosen|worn|bought|given|seen|driven|ridden|taught|kept|written)\b", re.IGNORECASE)
 """Words for what was done, beside those that `is_done` knows."""
-_AMOUNT = re.compile(r"[£$€\d]|.*\b(?:off|free$)", re.IGNORECASE)
+_AMOUNT = re.compile(r"[£$€\d]|.*\b(?:off\b|free$)", re.IGNORECASE)
 """Offers that stand in a sentence each in its own way."""
 _MANY = re.compile(r"\b(?:people|children|men|women|feet)\b", re.IGNORECASE)
 _TOKEN = re.compile(r"[\w'’-]*\w|[^\w\s]")
+_CHANGED = 3
+"""Facts of a text that others take the places of, at most."""
 _WEIGHTY, _STEM = 4, 5
 """Letters from which on a word says something, and the first of it by which it is known."""
 _WEIGHTLESS = frozenset(["with", "that", "this", "your", "from", "have", "than", "more", "made", "every", "when"])
@@ -156,18 +159,18 @@ def with_other_facts(text: str, record: ProductRecord, nearness: Mapping[str, fl
     ['An enamelled mug with a lid.', 'A light mug with a steel rim.']
     """
     facts = facts_said(text, record)
-    own = tuple(said.phrase for said in facts)
-    ways = [(said.phrase, *_others(text, facts, place, record)) for place, said in enumerate(facts)]
-
-    def order(chosen: tuple[str, ...]) -> tuple[int, float]:
-        put_in = [phrase for phrase, before in zip(chosen, own, strict=True) if phrase != before]
-        return len(put_in), -math.fsum(nearness[phrase] for phrase in put_in)
-
-    found = {frozenset(own): ""}
-    for chosen in sorted(itertools.product(*ways), key=order):
-        if frozenset(chosen) not in found and _says_nothing_again(text, facts, chosen):
+    others = {place: _others(text, facts, place, record) for place in range(len(facts))}
+    changes = [dict(zip(places, phrases, strict=True))
+               for changed in range(1, _CHANGED + 1) for places in itertools.combinations(others, changed)
+               for phrases in itertools.product(*(others[place] for place in places))]  # fmt: skip
+    changes.sort(key=lambda change: (len(change), -math.fsum(nearness[phrase] for phrase in change.values())))
+    own = [said.phrase for said in facts]
+    found = {frozenset(own): text}
+    for change in changes:
+        chosen = [change.get(place, phrase) for place, phrase in enumerate(own)]
+        if len(found) <= count and frozenset(chosen) not in found and _says_nothing_again(text, facts, chosen):
             found[frozenset(chosen)] = _put_in(text, facts, chosen)
-    return list(found.values())[1 : count + 1]
+    return list(found.values())[1:]
 
 
 def _others(text: str, facts: Sequence[Said], place: int, record: ProductRecord) -> list[str]:
@@ -175,7 +178,8 @@ def _others(text: str, facts: Sequence[Said], place: int, record: ProductRecord)
     said = facts[place]
     form = _form(said.kind, said.phrase)
     roles = [role for role in _ROLES.get(said.kind, ()) if role.holds(*_beside(text, facts, place))]
-    if form is None or not roles:
+    titled = text[said.start : said.end] != said.phrase and not at_sentence_start(text[: said.start])
+    if form is None or not roles or titled:
         return []
     others = {phrase: _form(said.kind, phrase) for phrase in getattr(record, said.kind) if phrase != said.phrase}
     any_form = not all(role.alike for role in roles)
