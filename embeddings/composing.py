@@ -6,14 +6,16 @@ a rule is refused: copies and pastes, names, numbers, offers and urgency that no
 that the pretrained model as it was before finds much stranger than the parents. Of the others the one stands that is
 likeliest printed: an editor likes it (`generator.editor`), the writer is sure of it, and it says plainly, and closely,
 what one of the heaviest parents says: half of each seldom makes a whole. Where that one is doubtful, the writer is
-asked once more; where nothing is fit to print, the answer is that there is nothing.
+asked once more; where nothing is fit to print, the answer is that there is nothing. Where several texts of a mixture
+are wanted about a record, what is fit is also offered with other facts of it, and goes through the same rules.
 
 Every step is deterministic, and no mixture depends on the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -33,6 +35,7 @@ from generator.countability import is_uncounted
 from generator.decoding import MAX_TOKENS, Choice, Decoded, Prefix, decode
 from generator.editor import Editor
 from generator.language_model import LanguageModel
+from generator.other_facts import facts_said, with_other_facts
 from generator.permitted import Permitted
 from generator.readability import ORDINARY, strangeness
 from generator.record import ProductRecord
@@ -57,6 +60,8 @@ _LIKELY, _PRINTED, _BELONGS = 1.19, 0.52, 0.27
 """What a nat brings of the mean log-probability of a token, by the writer, to the prompt that fits best; and the
 editor's log-odds that a text is printed and that it belongs. The weights were fitted, as a logistic regression, to
 4,996 drafts that no editor had learned from; their scale, to what blind readers said of 214 chosen texts."""
+_LESS = 0.5
+"""Log-odds by which a text may be less likely printed than the one whose facts it changes."""
 SURE = 0.8
 """Probability of being printed from which on no better text is looked for."""
 
@@ -74,12 +79,18 @@ class Candidate:
         says, and are ordered by the rest.
     printed : float, optional
         Probability that readers print it and that it belongs, where an editor read it.
+    likelihood : float
+        Mean log-probability of a token, by the writer, to the prompt that fits best.
+    facts : frozenset of str
+        The phrases of the record that it says, where there is one.
     """
 
     text: str
     refusals: tuple[Refusal, ...] = ()
     score: float = 0.0
     printed: float | None = None
+    likelihood: float = 0.0
+    facts: frozenset[str] = frozenset()
 
     @property
     def is_sure(self) -> bool:
@@ -153,7 +164,8 @@ class Composer:
     def candidates(self, mixtures: Sequence[Mixed], house: Checker | None = None) -> list[list[Candidate]]:
         """Return all that the writer says to each mixture: what may be shown first, the best of it first.
 
-        What the checks of a `house` refuse, its brand's rules say, may not be shown.
+        What the checks of a `house` refuse, its brand's rules say, may not be shown. Where several texts are kept of a
+        mixture with a record, what may be shown follows with other facts.
         """
         found: list[list[Candidate]] = [[] for _ in mixtures]
         for turn in range(self.effort.turns):
@@ -164,24 +176,68 @@ class Composer:
                 again, self._said([mixtures[number] for number in again], turn, house), strict=True
             ):
                 found[number] = _sorted([*found[number], *said])
-        return found
+        return found if self.effort.kept == 1 else self._with_varied(mixtures, found, house)
 
     def _said(self, mixtures: Sequence[Mixed], turn: int, house: Checker | None) -> list[list[Candidate]]:
         """Return what the writer says to each mixture in a turn."""
         theirs = self._encoded([one.parents for one in mixtures])
         written = self._written(mixtures, theirs, turn)
-        texts = [list(one) for one in written]
-        refusals = [
-            refusals_of(mixture, said, self._is_uncounted(mixture.record))
-            for mixture, said in zip(mixtures, texts, strict=True)
-        ]
+        refusals = self._refused(mixtures, written, house)
+        self._refuse_strange(mixtures, [list(one) for one in written], refusals)
+        return self._judged_all(mixtures, theirs, written, refusals)
+
+    def _with_varied(
+        self, mixtures: Sequence[Mixed], found: Sequence[list[Candidate]], house: Checker | None
+    ) -> list[list[Candidate]]:
+        """Return what was written to each mixture, and behind what may be shown the same with other facts.
+
+        A record's phrases are not strange in a sentence that is not: only rules and the editor look at these.
+        """
+        models = [self._varied(mixture, said) for mixture, said in zip(mixtures, found, strict=True)]
+        if not any(models):
+            return list(found)
+        written = [{text: model.likelihood for text, model in one.items()} for one in models]
+        theirs = self._encoded([one.parents for one in mixtures])
+        every = self._judged_all(mixtures, theirs, written, self._refused(mixtures, written, house))
+        more = [_sorted([one for one in varied if one.score >= model[one.text].score - _LESS])
+                for varied, model in zip(every, models, strict=True)]  # fmt: skip
+        return [sorted([*said, *others], key=lambda one: len(one.refusals) > 0)
+                for said, others in zip(found, more, strict=True)]  # fmt: skip
+
+    def _varied(self, mixture: Mixed, said: Sequence[Candidate]) -> dict[str, Candidate]:
+        """Return texts with other facts than what may be shown of a mixture, and what each is made of.
+
+        At most `kept` are looked at, in turns one of each text, with the facts first that lie near to the wanted point.
+        """
+        phrases = [phrase for _, phrase in mixture.record.attributes()] if mixture.record else []
+        if mixture.record is None or not phrases:
+            return {}
+        nearness = dict(zip(phrases, (self.encode(phrases) @ mixture.wanted).tolist(), strict=True))
+        kept, known = self.effort.kept, {one.text for one in said}
+        rows = [[(text, one) for text in with_other_facts(one.text, mixture.record, nearness, kept)]
+                for one in best_of(said, kept)]  # fmt: skip
+        turns = (pair for turn in itertools.zip_longest(*rows) for pair in turn if pair and pair[0] not in known)
+        return dict(itertools.islice(turns, kept))
+
+    def _refused(
+        self, mixtures: Sequence[Mixed], texts: Sequence[Collection[str]], house: Checker | None
+    ) -> list[list[list[Refusal]]]:
+        """Return which rules keep each text of each mixture from being shown, the house's too."""
+        found = [refusals_of(mixture, list(said), self._is_uncounted(mixture.record))
+                 for mixture, said in zip(mixtures, texts, strict=True)]  # fmt: skip
         if house is not None:
-            for said, refused in zip(texts, refusals, strict=True):
+            for said, refused in zip(texts, found, strict=True):
                 for text, why in zip(said, refused, strict=True):
                     why += house.refusals(text)
-        self._refuse_strange(mixtures, texts, refusals)
-        rows = zip(mixtures, theirs, written, self._encoded(texts), refusals, strict=True)
-        return [self._judged(*row) for row in rows]
+        return found
+
+    def _judged_all(
+        self, mixtures: Sequence[Mixed], theirs: Sequence[Tensor], written: Sequence[dict[str, float]],
+        refusals: Sequence[list[list[Refusal]]],
+    ) -> list[list[Candidate]]:  # fmt: skip
+        """Return the texts of each mixture as candidates; see `_judged`."""
+        vectors = self._encoded([list(one) for one in written])
+        return [self._judged(*row) for row in zip(mixtures, theirs, written, vectors, refusals, strict=True)]
 
     def _is_uncounted(self, record: ProductRecord | None) -> bool:
         """Say whether nobody counts what a record is about."""
@@ -327,8 +383,10 @@ class Composer:
                 printed[place] = likely
                 if likely < self.effort.printed:
                     refusals[place].append(Refusal("unprintable", "reads like drafts that editors did not print"))
-        return [Candidate(text, tuple(why), float(worth), likely)
-                for text, why, worth, likely in zip(texts, refusals, odds, printed, strict=True)]  # fmt: skip
+        facts = [_facts(text, mixture.record) for text in texts]
+        return [Candidate(text, tuple(why), float(worth), *rest)
+                for text, why, worth, *rest in
+                zip(texts, refusals, odds, printed, written.values(), facts, strict=True)]  # fmt: skip
 
     def _odds(self, mixture: Mixed, theirs: Tensor, texts: Sequence[str], vectors: Tensor) -> Tensor:
         """Return what each text (B,) is worth by its length and sense: short, and near to a parent.
@@ -363,9 +421,17 @@ def _sorted(found: Sequence[Candidate]) -> list[Candidate]:
 
 
 def best_of(found: Sequence[Candidate], count: int) -> list[Candidate]:
-    """Return the first candidates that may be shown, at most `count`, leaving out copies of better ones."""
+    """Return the first candidates that may be shown, at most `count`, leaving out copies of better ones.
+
+    What says other facts is no copy.
+    """
     chosen: list[Candidate] = []
     for one in found:
-        if not one.refusals and len(chosen) < count and not any(is_copy(one.text, better.text) for better in chosen):
+        alike = [better for better in chosen if better.facts == one.facts]
+        if not one.refusals and len(chosen) < count and not any(is_copy(one.text, better.text) for better in alike):
             chosen.append(one)
     return chosen
+
+
+def _facts(text: str, record: ProductRecord | None) -> frozenset[str]:
+    return frozenset(said.phrase for said in facts_said(text, record)) if record else frozenset()

@@ -32,7 +32,8 @@ class Effort:
         Of a pretrained writer: how likely it must be that readers print a text and that it belongs, or there is none.
         A writer without an editor does not know.
     kept : int
-        Texts of a mixture that it hands over, at most: the best, and others that may be shown.
+        Texts of a mixture that it hands over, at most: the best, and others that may be shown. Where these are about a
+        subject, sentences with other facts of its record are among them.
     """
 
     drafts: int = 9

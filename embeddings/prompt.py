@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from generator.agreement import is_thing
+from generator.agreement import is_done, is_thing
 from generator.record import ProductRecord
 
 _AS_SAID = {
@@ -15,10 +15,6 @@ _AS_SAID = {
 """How a fact of each kind stands in a sentence."""
 _OF_THINGS = ("feature", "audience", "use", "proof", "offer")
 """Kinds whose words go with a thing, or with what was done, alone."""
-_IS_DONE = re.compile(
-    r"(?!(?:need|hundred|speed|seed|feed|breed)\b)\w+ed\b|(?:hand-?|home-?|re)?(?:made|built|sewn|grown|born|sold|known|proven)\b",
-    re.IGNORECASE,
-)
 _PRICE = re.compile(r"[£$€]")
 
 
@@ -47,5 +43,5 @@ def about(record: ProductRecord) -> str:
 
 def _said(kind: str, phrase: str) -> str:
     """Return a fact as it stands in a sentence; as it was jotted, where the words of its kind do not go with it."""
-    fits = _IS_DONE.match(phrase) if kind == "proof" else is_thing(phrase) and not _PRICE.match(phrase)
+    fits = is_done(phrase) if kind == "proof" else is_thing(phrase) and not _PRICE.match(phrase)
     return _AS_SAID[kind].format(phrase) if fits or kind not in _OF_THINGS else phrase

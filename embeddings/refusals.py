@@ -10,6 +10,7 @@ from embeddings.mixed import Mixed
 from generator.agreement import made_work, number_faults, without_things
 from generator.checks import Checker, Refusal, WritingRules, normalised
 from generator.grammar import Grammar
+from generator.other_facts import said_again
 from generator.readability import grammar_faults
 from generator.reader import GrammarReader, mixed_facts
 from generator.unbacked import unbacked_claims
@@ -55,6 +56,7 @@ def _of_sources(mixture: Mixed, text: str, uncounted: bool) -> list[Refusal]:
         found += [
             Refusal("unknown word", f"{word!r} says what the record does not") for word in strays(text, mixture.sources)
         ]
+        found += [Refusal("repetition", f"says {fact!r} again") for fact in said_again(text, mixture.record)]
         found += [
             Refusal("agreement", f"{words!r} do not agree in number")
             for words in number_faults(text, mixture.record.name, mixture.sources, uncounted)

@@ -45,7 +45,7 @@ class Wording:
     finished : bool
     fault : str, optional
     others : tuple of str
-        Further texts of the mixture that may be shown: other drafts of a pretrained writer, or the same sentence with
+        Further texts of the mixture that may be shown: other drafts of a pretrained writer, and the same sentences with
         other facts of the subject.
     printed : float, optional
         How likely readers print the text and let it belong, where there is an editor; without a text, the likeliest

@@ -31,6 +31,21 @@ _PREPOSITION = "from|for|in|on|by|to|at|of|with|without|like|over|under|before|a
 _STATE = r"\w+(?:ed|able|ible)|ready|dry|done|back|open|good|safe|easy|made|sewn|grown|sold|cut|sent"
 _NO_THING = rf"(?:{_PREPOSITION})\b(?!-)|(?:{_STATE}) (?:{_PREPOSITION})\b|\w+[^\Ws]s (?:the|an?|your|our|its)\b"
 """How a phrase begins that names no thing, and so stands behind no "with"."""
+_IS_DONE = re.compile(
+    r"(?!(?:need|hundred|speed|seed|feed|breed)\b)\w+ed\b|(?:hand-?|home-?|re)?(?:made|built|sewn|grown|born|sold|known|proven)\b",
+    re.IGNORECASE,
+)
+
+
+def is_done(phrase: str) -> bool:
+    """Whether a fact says what was done, as far as its first word shows, and so stands behind "is".
+
+    Examples
+    --------
+    >>> is_done("rated 4.8 out of 5"), is_done("handmade in Leeds"), is_done("since 1974")
+    (True, True, False)
+    """
+    return _IS_DONE.match(phrase) is not None
 
 
 def is_thing(phrase: str) -> bool:

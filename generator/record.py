@@ -52,11 +52,21 @@ def _as_list(phrases: object) -> object:
     return (phrases,) if isinstance(phrases, str) else phrases or ()
 
 
+def _unknown(phrases: object, known: set[str]) -> object:
+    """Return the phrases that are not known yet, and know them; what is no list of phrases as it is."""
+    if not isinstance(phrases, list | tuple) or not all(isinstance(phrase, str) for phrase in phrases):
+        return phrases
+    words = [" ".join(phrase.casefold().split()) for phrase in phrases]
+    fresh = [phrase for place, phrase in enumerate(phrases) if words[place] not in {*known, *words[:place]}]
+    known.update(word for word in words if word)
+    return fresh
+
+
 Phrases = Annotated[tuple[Phrase, ...], Field(max_length=SLOTS_PER_KIND), BeforeValidator(_as_list)]
 
 
 class ProductRecord(BaseModel):
-    """What is true of one product: all that a text about it may claim.
+    """What is true of one product: all that a text about it may claim. A phrase that is given twice counts once.
 
     Parameters
     ----------
@@ -99,6 +109,14 @@ class ProductRecord(BaseModel):
             name = str(data["name"])
             return {**data, "plural": name if is_plural(name) else f"{name}s"}
         return data
+
+    @model_validator(mode="before")
+    @classmethod
+    def _each_once(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            return data
+        known = set[str]()
+        return {**data, **{kind: _unknown(_as_list(data[kind]), known) for kind in KINDS if kind in data}}
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Self:
@@ -225,7 +243,16 @@ def slots_of(slotted: str) -> list[str]:
     return [slot for slot in _SLOT.findall(slotted) if slot != ARTICLE]
 
 
+def at_sentence_start(opening: str) -> bool:
+    """Say whether a sentence begins behind an opening.
+
+    Examples
+    --------
+    >>> at_sentence_start("Sharp. "), at_sentence_start("A sharp ")
+    (True, False)
+    """
+    return bool(_SENTENCE_START.search(opening))
+
+
 def _capital_at_start(phrase: str, match: re.Match[str]) -> str:
-    if _SENTENCE_START.search(match.string[: match.start()]):
-        return phrase[:1].upper() + phrase[1:]
-    return phrase
+    return phrase[:1].upper() + phrase[1:] if at_sentence_start(match.string[: match.start()]) else phrase

@@ -10,7 +10,8 @@ from embeddings.composing import Composer, best_of
 from embeddings.effort import Effort
 from embeddings.mixed import Mixed
 from embeddings.mixing import adapt, wanted_point
-from generator.checks import Refusal
+from embeddings.prompt import prompt
+from generator.checks import Checker, Refusal, WritingRules
 from generator.record import ProductRecord
 
 PARENTS = ("Give travelers the drone that says you care.", "The backpack that people will not stop talking about.")
@@ -127,11 +128,11 @@ def test_an_editor_refuses_and_ranks_what_nothing_else_refused(space, composer, 
 class _Editor:
     """Says of each text what it was told."""
 
-    def __init__(self, likely):
-        self.likely = likely
+    def __init__(self, likely, about=None):
+        self.likely, self.sources = likely, prompt(PARENTS, about)
 
     def verdicts(self, sources, texts):
-        assert sources == "".join(f"- {parent}\n" for parent in PARENTS)
+        assert sources == self.sources
         return torch.tensor([[self.likely.get(text, 0.001), 0.9] for text in texts]).logit()
 
 
@@ -219,3 +220,52 @@ def test_several_texts_of_a_mixture_are_unlike_each_other(space, composer, monke
     assert len(found) == 3
     assert len({one.text.rstrip(".!") for one in found}) == 3
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+
+
+MUG = ProductRecord(name="trail mug", quality=["sturdy", "light", "insulated"], feature=["a lid", "a hidden handle"])
+
+
+def _several(space, composer, monkeypatch, texts, house=None, kept=8):
+    _said(composer, monkeypatch, texts)
+    monkeypatch.setattr(composer, "_refuse_strange", lambda *_: None)
+    monkeypatch.setattr(composer, "effort", Effort(kept=kept, printed=0.5, turns=1))
+    (found,) = composer.candidates([_mixed(space, record=MUG)], house)
+    return found
+
+
+def test_what_may_be_shown_is_offered_with_other_facts_behind_it(space, composer, monkeypatch):
+    written = ["A light trail mug with a lid.", "Our trail mug is sturdy."]
+    found = best_of(_several(space, composer, monkeypatch, [*written, "A light backpack."]), 8)
+    texts = [one.text for one in found]
+    assert set(texts[:2]) == set(written)
+    assert set(texts[2:]) < {
+        *(f"{a} trail mug with {b}." for a in ("A sturdy", "An insulated", "A light") for b in MUG.feature),
+        *(f"Our trail mug is {quality}." for quality in MUG.quality),
+    }
+    assert len(set(texts)) == len(texts) == 8
+    assert {one.facts for one in found} >= {frozenset(["trail mug", "light"]), frozenset(["trail mug", "insulated"])}
+    assert _several(space, composer, monkeypatch, written) == _several(space, composer, monkeypatch, written)
+    alone = _several(space, composer, monkeypatch, written, kept=1)
+    assert {one.text for one in alone} == set(written)
+
+
+def test_rules_and_the_editor_refuse_other_facts_too(space, composer, monkeypatch):
+    written, worse, better = (f"Our trail mug is {quality}." for quality in ("light", "sturdy", "insulated"))
+    house = Checker(WritingRules(banned_words=("sturdy",), only_known_words=False), [])
+    assert [one.text for one in best_of(_several(space, composer, monkeypatch, [written], house), 8)] == [
+        written,
+        better,
+    ]
+    likely = {written: 0.999, worse: 0.98, better: 0.9999}
+    composer.editor = _Editor(likely, about=MUG)
+    found = _several(space, composer, monkeypatch, [written])
+    assert [one.text for one in found] == [written, better]  # and not what is better beside what the writer wrote
+
+
+def test_texts_that_say_other_facts_are_no_copies(space, composer, monkeypatch):
+    texts = ["The sturdy trail mug that people love has a lid.", "The light trail mug that people love has a lid."]
+    again = "The light trail mug that all people love has a lid."
+    found = best_of(_several(space, composer, monkeypatch, [*texts, again]), 2)
+    assert {one.facts for one in found} == {
+        frozenset(["trail mug", "a lid", quality]) for quality in ("sturdy", "light")
+    }

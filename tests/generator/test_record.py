@@ -222,3 +222,13 @@ def test_what_yaml_takes_for_no_text_is_told_so(tmp_path, content, given):
         ProductRecord.from_yaml(tmp_path / "record.yaml")
     assert given in str(caught.value)
     assert "is no text; put it in quotes, for without them YAML reads" in str(caught.value)
+
+
+def test_a_phrase_that_is_given_twice_counts_once():
+    cup = ProductRecord(name="cup", quality=["light", " Light", "sturdy"], use="tea", audience=("sturdy", "walkers"))
+    assert (cup.quality, cup.audience, cup.use) == (("light", "sturdy"), ("walkers",), ("tea",))
+    assert len(ProductRecord(name="cup", feature=["a lid", "a rim", "a lid", "an ear"]).feature) == 3
+    with pytest.raises(ValidationError, match="empty"):
+        ProductRecord(name="cup", quality=["", ""])
+    with pytest.raises(ValidationError):
+        ProductRecord(name="cup", quality=[["light"], 3])

@@ -57,6 +57,15 @@ def test_what_each_event_does() -> None:
     assert apply(state, Retired(texts=("A quiet kettle.",), reason="sold out")).retired == {"A quiet kettle."}
 
 
+def test_a_mixture_says_once_what_becomes_of_it_however_many_texts_it_brings() -> None:
+    other, alone = Draft(HALVES, "A kettle that sings."), Draft(Lineage(OPENED.parents[:1], (1.0,)), "Tea that sings.")
+    thirds = Lineage(OPENED.parents, (0.7, 0.3))
+    late = [Draft(thirds, BAD.text, BAD.refusals), Draft(thirds, "A quiet kettle that wakes you.")]
+    state = replay([OPENED, Written(drafts=(GOOD, other, alone)), Written(drafts=tuple(late))])
+    assert state.mixed == [GOOD]
+    assert state.waiting == [GOOD.text, other.text, alone.text, late[1].text]
+
+
 def test_segments_and_contexts_stay_apart() -> None:
     state = replay([OPENED, published(0), closed("a", 0, (0, 0, 5, 1), (0, 1, 7, 2)), closed("b", 0, (0, 0, 3, 0),
                     context="phone")])  # fmt: skip
