@@ -72,15 +72,28 @@ class RatePrior:
         kept = weights > 1e-3
         return cls(cells.rates[kept], cells.spreads[kept], weights[kept] / weights[kept].sum())
 
-    def draw(self, tests: Any, impressions: Any, clicks: Any, rng: np.random.Generator) -> Array:
-        """Return rates (N,) as they may be behind the counts: a draw from the belief that counts and prior give."""
+    def draw(
+        self, tests: Any, impressions: Any, clicks: Any, rng: np.random.Generator, factors: Any | None = None,
+        count: int = 1,
+    ) -> Array:  # fmt: skip
+        """Return rates (`count`, N) as they may be behind the counts: draws from the belief that counts and prior give.
+
+        Parameters
+        ----------
+        tests, impressions, clicks, factors
+            As `fit` takes them; a text that was never shown has no impressions.
+        rng : numpy.random.Generator
+        count : int
+        """
         places, shown = np.asarray(tests), np.asarray(impressions, dtype=np.float64)
         clicked = np.asarray(clicks, dtype=np.float64)
-        likely = self.weights * self._likely(places, shown, clicked, np.ones(len(places)))
+        promised = np.ones(len(places)) if factors is None else np.asarray(factors, dtype=np.float64)
+        likely = self.weights * self._likely(places, shown, clicked, promised)
         reached = (likely / likely.sum(1, keepdims=True)).cumsum(1)
-        cells = (rng.random((len(reached), 1)) > reached).sum(1).clip(max=len(self.rates) - 1)[places]
+        cells = np.stack([(rng.random((len(reached), 1)) > reached).sum(1) for _ in range(count)])
+        cells = cells.clip(max=len(self.rates) - 1)[:, places]
         shapes = self.spreads[cells] ** -2
-        found: Array = rng.gamma(clicked + shapes) / (shown + shapes / self.rates[cells])
+        found: Array = rng.gamma(clicked + shapes) / (shown + shapes / (self.rates[cells] * promised))
         return np.minimum(found, 1.0)
 
     def _likely(self, places: Array, shown: Array, clicked: Array, promised: Array) -> Array:
