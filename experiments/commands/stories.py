@@ -58,6 +58,6 @@ def _show(found: Mapping[str, Any]) -> None:
     for part in found["comparisons"]:
         title = f"{part['texts'].capitalize()}: {part['written']:.1f} written and {part['human']:.1f} human headlines"
         console.table(f"{title} a story, {part['tests']} stories", COMPARED, [compared(row) for row in part["rows"]])
-    console.table("People's headlines in the part of the written ones: what is foretold of their clicks, and what came",
+    console.table("People's headlines in the part of the written ones: clicked more than the best of the others?",
                   CHECKED, [checked(row) for row in found["check"]["rows"]])  # fmt: skip
     console.out.print(believed(found))

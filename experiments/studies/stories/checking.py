@@ -20,10 +20,7 @@ from experiments.studies.stories.comparing import gain_of, mean_of
 from experiments.studies.stories.scoring import Scored
 from experiments.studies.stories.settings import LEAST
 
-EACH, FAR, PICKED = (
-    "each headline in turn", "of these, as far from what was learned as the farther half of the written",
-    "the best by words of half a test",
-)  # fmt: skip
+EACH, FAR, PICKED = "each in turn", "of these, those that lie far", "best by words of half"
 BINS = 5
 """Parts of equal size in which what is foretold stands beside what came."""
 
@@ -51,14 +48,14 @@ class StandIns:
     rates: Array
 
 
-def check(scored: Scored, draws: int, seed: int, near: float) -> dict[str, Any]:
+def check(scored: Scored, draws: int, seed: int, near: float | None = None) -> dict[str, Any]:
     """Return what was foretold of people's headlines of tests with `LEAST` or more, and what came.
 
     Parameters
     ----------
     scored : Scored
     draws, seed : int
-    near : float
+    near : float, optional
         Those that lie no nearer than so to what was learned from are also looked at alone.
 
     Returns
@@ -70,8 +67,8 @@ def check(scored: Scored, draws: int, seed: int, near: float) -> dict[str, Any]:
     """
     each = stand_ins(scored, *_each_in_turn(scored), draws, seed)
     picked = stand_ins(scored, *_best_of_half(scored, seed), draws, seed)
-    far = scored.near[each.headlines] <= near
-    parts = {EACH: (each, far | True), FAR: (each, far), PICKED: (picked, np.isfinite(picked.came))}
+    far = scored.near[each.headlines] <= (-np.inf if near is None else near)
+    parts = {EACH: (each, far | True), FAR: (each, far), PICKED: (picked, np.ones(len(picked.came), dtype=bool))}
     rows = [_row(name, scored, found, chosen) for name, (found, chosen) in parts.items() if chosen.any()]
     return {"rows": rows, "bins": _bins(each)}
 
@@ -172,5 +169,7 @@ def _bins(found: StandIns) -> list[dict[str, Any]]:
         if part.size:
             share = binomtest(int(found.came[part].sum()), len(part)).proportion_ci(method="wilson")
             rows.append({"headlines": len(part), "foretold": float(found.foretold[part].mean()),
-                         "came": float(found.came[part].mean()), "came_interval": [share.low, share.high]})  # fmt: skip
+                         "came": float(found.came[part].mean()), "came_interval": [share.low, share.high],
+                         "gain_foretold": float(found.expected[part].sum() / found.best[part].sum() - 1),
+                         "gain": float(found.rates[part].sum() / found.best[part].sum() - 1)})  # fmt: skip
     return rows

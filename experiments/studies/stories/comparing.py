@@ -8,7 +8,7 @@ that was chosen because much was promised of it is not believed more than people
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,19 +56,8 @@ def drawn_rates(scored: Scored, count: int, seed: int) -> Array:
     return rates
 
 
-def drawn_stories(scored: Scored, rates: Array, shown: NDArray[np.bool_]) -> Iterator[tuple[int, Drawn]]:
-    """Yield the number of each story that has a written headline among those that are `shown` (R,), and its rates."""
-    kinds = np.array(scored.kinds)
-    for story in range(scored.stories.count):
-        mine = scored.stories.tests == story
-        written, human = (np.flatnonzero(mine & (kinds == kind)) for kind in (WRITTEN, HUMAN))
-        written = written[shown[written]]
-        if written.size:
-            yield story, Drawn(rates[:, written], rates[:, human], scored.promised[written], scored.promised[human])
-
-
 def compare(scored: Scored, rates: Array, shown: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return what is to be said of the written headlines that are `shown` (R,), and of people's beside them.
+    """Return what is to be said of the written headlines that are `shown` (R,), some, and of people's beside them.
 
     Returns
     -------
@@ -79,12 +68,10 @@ def compare(scored: Scored, rates: Array, shown: NDArray[np.bool_]) -> dict[str,
         clicks together and each story shown alike (``gain``), and by showing it only where it is expected to be better
         (``gain_if_better``); all with 95 % intervals; and the share of tests in which it is likelier better than not.
     """
-    numbers, stories = [], []
-    for number, story in drawn_stories(scored, rates, shown):
-        numbers.append(number)
-        stories.append(story)
-    if not stories:
-        return {"tests": 0, "written": 0.0, "human": 0.0, "promised_more": None, "rows": []}
+    human = np.array(scored.kinds) == HUMAN
+    numbers = np.unique(scored.stories.tests[shown])
+    stories = [_drawn(scored, rates, np.flatnonzero(mine & shown), np.flatnonzero(mine & human))
+               for mine in (scored.stories.tests == number for number in numbers)]  # fmt: skip
     groups = Resampled(scored.stories.groups[numbers])
     above = np.array([one.promised_written.max() > one.promised_human.max() for one in stories], dtype=float)
     return {
@@ -92,6 +79,10 @@ def compare(scored: Scored, rates: Array, shown: NDArray[np.bool_]) -> dict[str,
         "human": float(np.mean([one.human.shape[1] for one in stories])), **mean_of("promised_more", above, groups),
         "rows": [_row(*pair, stories, groups) for pair in COMPARED],
     }  # fmt: skip
+
+
+def _drawn(scored: Scored, rates: Array, written: NDArray[np.int64], human: NDArray[np.int64]) -> Drawn:
+    return Drawn(rates[:, written], rates[:, human], scored.promised[written], scored.promised[human])
 
 
 def _row(written: str, human: str, stories: Sequence[Drawn], groups: Resampled) -> dict[str, Any]:

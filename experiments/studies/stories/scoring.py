@@ -23,6 +23,8 @@ from experiments.studies.headlines.words import Array, accuracy, folds_of, learn
 HUMAN, WRITTEN, SHUFFLED, GLUED = "human", "written", "words shuffled", "halves glued"
 """Kinds of texts. The last two show whether spoilt text fools what was learned: people's headlines with the words in a
 random order, and the first half of one with the second half of another."""
+_STEPS = 60
+"""Rates of tests that are told apart: of texts that were never shown nothing else says where they lie."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +101,8 @@ def score(
         factors[fold_of == number] = promise[fold_of == number]
         past = np.flatnonzero(everything.sound & (fold[: everything.count] != number))
         counted = everything.only(past)
-        priors.append(RatePrior.fit(counted.tests, counted.impressions, counted.clicks,
-                                    promise[: len(everything.headlines)][np.isin(everything.tests, past)]))  # fmt: skip
+        promises = promise[: len(everything.headlines)][np.isin(everything.tests, past)]
+        priors.append(RatePrior.fit(counted.tests, counted.impressions, counted.clicks, promises, _STEPS))
     report("learning from other tests", folds, folds)
     nearest = _nearest(vectors["sentence"], fold_of, judged_rows)
     own, places = np.array(kinds) == HUMAN, whole.tests[judged_rows] - everything.count

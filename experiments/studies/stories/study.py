@@ -76,9 +76,8 @@ def measure(
         "left_out": everything.left_out, "settings": asdict(settings), "words": scored.words,
         "written": _about([everything.only([story]).headlines for story in stories], written),
         "comparisons": [{"texts": name, **compare(scored, rates, part)} for name, part in parts.items() if part.any()],
-        "check": check(scored, settings.draws, settings.seed, (nearest[WRITTEN] or [0.0, -1.0, 0.0])[1]),
-        "spoilt": spoilt(scored), "nearest": nearest,
-        "versions": versions(),
+        "check": check(scored, settings.draws, settings.seed, nearest[WRITTEN][1] if nearest[WRITTEN] else None),
+        "spoilt": spoilt(scored), "nearest": nearest, "versions": versions(),
     }  # fmt: skip
 
 
@@ -115,9 +114,9 @@ def _about(own: Sequence[Story], written: Sequence[Sequence[Written]]) -> dict[s
     }  # fmt: skip
 
 
-def _quantiles(values: Array) -> list[float] | None:
-    """Return the 5 %, 50 % and 95 % quantiles."""
-    return [float(one) for one in np.quantile(values, (0.05, 0.5, 0.95))] if values.size else None
+def _quantiles(values: Array) -> list[float]:
+    """Return the 5 %, 50 % and 95 % quantiles, none of nothing."""
+    return [float(one) for one in np.quantile(values, (0.05, 0.5, 0.95))] if values.size else []
 
 
 def _samples(scored: Scored, rates: Array, printed: Array, written: Sequence[Written]) -> list[dict[str, Any]]:
