@@ -19,9 +19,9 @@ from experiments.bootstrap import Resampled, bounds
 from experiments.studies.headlines.words import Array
 from experiments.studies.stories.scoring import GLUED, HUMAN, SHUFFLED, WRITTEN, Scored
 
-BY_WORDS, BY_CLICKS, AT_RANDOM, ANY = "by words", "by clicks", "at random", "any"
+BY_WORDS, BY_CLICKS, AT_RANDOM, ANY = "best by words", "best by clicks", "by lot", "best of all"
 """How one is chosen of a story's written or human headlines: as words promise most of it; as it has the highest rate by
-words and clicks; by lot; the best of all, whichever it is."""
+words and clicks; by lot; as its rate is highest, which nobody knows."""
 COMPARED = ((BY_WORDS, BY_WORDS), (BY_WORDS, BY_CLICKS), (BY_WORDS, ANY), (AT_RANDOM, AT_RANDOM),
             (AT_RANDOM, BY_CLICKS), (ANY, ANY))  # fmt: skip
 """Choices among the written and among people's that are held beside each other."""

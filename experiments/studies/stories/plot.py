@@ -48,7 +48,7 @@ def _foretold(axes: Axes, bins: list[Mapping[str, Any]]) -> None:
 
 
 def _gains(axes: Axes, rows: list[Mapping[str, Any]]) -> None:
-    names = [f"written {row['written']}\nand human {row['human']}" for row in rows]
+    names = [f"written: {row['written']}\nhuman: {row['human']}" for row in rows]
     places = list(range(len(rows)))[::-1]
     gains = [row["gain"] for row in rows]
     bars = [[row["gain"] - row["gain_interval"][0] for row in rows],
