@@ -18,3 +18,25 @@ def interval(values: NDArray[np.float64], seed: int = 0) -> list[float]:
 def bounds(samples: NDArray[np.float64]) -> list[float]:
     """Return between which two values 95 % of bootstrap samples (n,) lie, as many below as above."""
     return [float(bound) for bound in np.quantile(samples, (0.025, 0.975))]
+
+
+class Resampled:
+    """Bootstrap samples of groups, the same ones for all values, so that differences are paired.
+
+    Parameters
+    ----------
+    groups : array of shape (n,)
+        What is of one group is drawn together.
+    """
+
+    def __init__(self, groups: NDArray[np.int64]) -> None:
+        found, places = np.unique(groups, return_inverse=True)
+        count = len(found)
+        drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+        self._weights = drawn[:, places].astype(np.float64)
+        self._weights /= self._weights.sum(1, keepdims=True)
+
+    def means(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the mean of values (n,) in each sample."""
+        found: NDArray[np.float64] = self._weights @ values
+        return found

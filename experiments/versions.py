@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import platform
+from hashlib import sha256
 from importlib.metadata import version
+from typing import Any
 
 from copyloom import __version__
 
@@ -21,3 +25,13 @@ def versions() -> dict[str, str]:
     import torch
 
     return {**packages(), "threads": str(torch.get_num_threads())}
+
+
+def source_hash(*makers: Any) -> str:
+    """Return a hash of the modules in which some classes or functions stand, comments left out.
+
+    For the names of files that hold what they made: other code makes something else.
+    """
+    modules = [inspect.getmodule(maker) for maker in makers]
+    code = "".join(ast.dump(ast.parse(inspect.getsource(module))) for module in modules if module is not None)
+    return sha256(code.encode()).hexdigest()[:8]

@@ -59,6 +59,7 @@ from experiments.commands.settings import takes
 from experiments.commands.shop_study import study_storefront
 from experiments.commands.slots import slots_app
 from experiments.commands.steering import steer, steering, styles
+from experiments.commands.stories import stories
 from experiments.commands.studying import STUDY, Studied, Studies
 from experiments.commands.uplift import uplift
 from experiments.commands.writer import train_editor_command, train_writer_command
@@ -310,6 +311,7 @@ def study_tiny(
 
 
 study_app.command()(headlines)
+study_app.command()(stories)
 study_app.command()(uplift)
 study_app.command()(preferences)
 study_app.command()(calibration)

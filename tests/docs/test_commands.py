@@ -61,6 +61,7 @@ NOT_RUN = {
     r"copyloom study (tiny|inversion|steering|styles|storefront|calibration)": "it takes minutes; tests/experiments",
     r"copyloom study uplift": "it takes minutes; tests/experiments/studies/uplift",
     r"copyloom study headlines": "it takes minutes and an archive; tests/experiments/studies/headlines",
+    r"copyloom study stories": "it takes an hour and an archive; tests/experiments/studies/stories",
     r"copyloom train writer": "it takes hours; tests/experiments/training",
     r"copyloom mix --model runs/(writer/writer|gpt2/model)": "what was trained for two steps writes nothing usable",
     r"copyloom invert .*--engine ray": "tests/embeddings/test_ray_data.py runs it",

@@ -12,22 +12,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bandits.online.horizon_index import horizon_index
 from bandits.rewards.pooled_rates import RatePrior
 from copyloom import InputError, Report
 from copyloom.tables import Reading
-from embeddings.encoder import SentenceEncoder
 from embeddings.folders import replacing
-from experiments.bootstrap import RESAMPLES, bounds
+from experiments.bootstrap import Resampled, bounds
 from experiments.studies.headlines.archive import Archive, read_whole
 from experiments.studies.headlines.earning import Ground, earned_by
 from experiments.studies.headlines.replay import Replayed
-from experiments.studies.headlines.rules import Array
+from experiments.studies.headlines.rules import Array, Pooled
 from experiments.studies.headlines.settings import CEILING, ORACLE, TRUTHS, HeadlineStudy
 from experiments.studies.headlines.states import states_of
+from experiments.studies.headlines.vectors import vectors_of
 from experiments.studies.headlines.words import Promise, accuracy, folds_of, learn
-from experiments.versions import packages
-from generator.language_model import LanguageModel
-from generator.models import WRITER, is_there
+from experiments.versions import packages, source_hash
 
 PUBLISHED = {
     50: {"ucb": 0.0695, "words alone": 0.0009, "explore then commit": 0.0869},
@@ -70,11 +69,11 @@ def measure(
     if len(np.unique(folds[everything.sound])) < settings.folds:
         raise InputError(f"{path} has {archive.count} sound tests, of which {len(np.unique(archive.groups))} share "
                          f"nothing: too few for {settings.folds} folds; give more of them, or fewer folds")  # fmt: skip
-    vectors = _vectors(everything.headlines, folder, report)
+    vectors = vectors_of(everything.headlines, folder, report)
     kept = folder / _identity(everything, settings, tuple(vectors))
     ground, words = _prepared(everything, folds, vectors, settings, kept, report)
     earned = earned_by(ground, settings, kept, report)
-    groups = _Resampled(archive.groups)
+    groups = Resampled(archive.groups)
     rows = [
         row for truth in settings.truths for tau in settings.taus for row in _rows(earned, truth, tau, settings, groups)
     ]
@@ -93,7 +92,7 @@ def _prepared(
     archive, of_sound = everything.only(np.flatnonzero(everything.sound)), everything.sound[everything.tests]
     ground = Ground(archive, folds[everything.sound])
     everyone = RatePrior.fit(archive.tests, archive.impressions, archive.clicks)
-    drawn = [everyone.draw(archive.tests, archive.impressions, archive.clicks, np.random.default_rng([seed, 7]))
+    drawn = [everyone.draw(archive.tests, archive.impressions, archive.clicks, np.random.default_rng([seed, 7]))[0]
              for seed in range(settings.seeds)]  # fmt: skip
     ground.truths.update(corrected=np.array(drawn), raw=np.tile(archive.rates, (settings.seeds, 1)))
     factors, chosen = np.ones(len(archive.headlines)), []
@@ -132,61 +131,16 @@ def _beta(rates: Array) -> tuple[float, float]:
     return mean * strength, (1 - mean) * strength
 
 
-def _vectors(headlines: Sequence[str], folder: Path, report: Report) -> dict[str, Array]:
-    """Return sentence vectors of the headlines and, if it is on this machine, the writer's states, kept in `folder`."""
-    found = {"sentence": _kept_array(folder, "sentence-vectors", headlines, lambda: _sentences(headlines, report))}
-    if is_there(WRITER):
-        found["states"] = _kept_array(
-            folder, f"{WRITER}-states", headlines, lambda: states_of(headlines, LanguageModel.load(WRITER), report)
-        )
-    return found
-
-
-def _kept_array(folder: Path, name: str, headlines: Sequence[str], make: Callable[[], NDArray[np.float32]]) -> Array:
-    letters = sha256("\0".join(headlines).encode()).hexdigest()[:16]
-    path = folder / f"{name}-{letters}.npy"
-    if not path.exists():
-        made = make()
-        folder.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as new, new.open("wb") as file:
-            np.save(file, made)
-    return np.load(path).astype(np.float64)
-
-
-def _sentences(headlines: Sequence[str], report: Report) -> NDArray[np.float32]:
-    encoder, found = SentenceEncoder(), []
-    for first in range(0, len(headlines), 512):
-        report("reading headlines", first, len(headlines))
-        found.append(encoder.encode(headlines[first : first + 512]).numpy())
-    report("reading headlines", len(headlines), len(headlines))
-    return np.concatenate(found)
-
-
 def _identity(everything: Archive, settings: HeadlineStudy, features: Sequence[str]) -> str:
-    """Return the name of the folder of what was earned: for the same tests, seeds, folds, features and packages."""
+    """Return the name of the folder of what was earned: for the same tests, seeds, folds, features and code."""
     counts = everything.clicks.tolist(), everything.impressions.tolist(), everything.sound.tolist()
-    said = json.dumps([settings.seeds, settings.folds, everything.headlines, *counts, *features, packages()])
+    code = source_hash(Replayed, Pooled, states_of, learn, RatePrior, horizon_index)
+    said = json.dumps([settings.seeds, settings.folds, everything.headlines, *counts, *features, code, packages()])
     return f"replayed-{sha256(said.encode()).hexdigest()[:16]}"
 
 
-class _Resampled:
-    """Bootstrap samples of groups of tests, the same ones for all entrants, so that differences are paired."""
-
-    def __init__(self, groups: NDArray[np.int64]) -> None:
-        found, places = np.unique(groups, return_inverse=True)
-        count = len(found)
-        drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-        self._weights = drawn[:, places].astype(np.float64)
-        self._weights /= self._weights.sum(1, keepdims=True)
-
-    def means(self, values: Array) -> Array:
-        """Return the mean of values (n,) in each sample."""
-        found: Array = self._weights @ values
-        return found
-
-
 def _rows(
-    earned: dict[tuple[str, int, str], Replayed], truth: str, tau: int, settings: HeadlineStudy, groups: _Resampled
+    earned: dict[tuple[str, int, str], Replayed], truth: str, tau: int, settings: HeadlineStudy, groups: Resampled
 ) -> list[dict[str, Any]]:
     """Return a row an entrant: clicks a test and period, how far from uniform to the ceiling, and what ours gains."""
     values = {name: earned[truth, tau, name].clicks.mean(0) for name in settings.names}

@@ -25,6 +25,8 @@ PENALTIES = (10.0, 20.0, 40.0, 80.0, 160.0)
 """Ridge penalties that are tried, in headlines."""
 INNER = 4
 """Parts in which the training tests try features and penalties."""
+FAR = 4.0
+"""Deviations from the mean at which a number of a vector is cut: a few numbers of hidden states drown all others."""
 _FORM = (r"\?", r"\d", r"['\"\u2018-\u201d]", r"\.\.\.|\u2026", r"!", r"(?i)\byou", r"(?i)\bthis\b", r"(?i)\bhow\b",
          r"(?i)\bwhy\b", r"(?i)\bwhat\b", r"(?i)\b(?:he|she|they|him|her|them|his)\b")  # fmt: skip
 
@@ -73,7 +75,8 @@ def learn(archive: Archive, held_out: NDArray[np.bool_], vectors: Mapping[str, A
     expected = archive.impressions * archive.test_rates()[archive.tests]
     weights = np.where(training, 1 / (OWN**2 + 1 / np.maximum(expected, 0.5)), 1.0)
     weights /= weights[training].mean()
-    blocks = {"words": _words(archive.headlines, training), "form": _form(archive.headlines)} | dict(vectors)
+    blocks = {"words": _words(archive.headlines, training), "form": _standardised(_form(archive.headlines), training)}
+    blocks |= {name: _standardised(block, training) for name, block in vectors.items()}
     centred = {name: _few(_centred(archive, block, weights), training) for name, block in blocks.items()}
     wanted = _centred(archive, wanted[:, None], weights)[:, 0]
     names, everything = tuple(centred), np.concatenate(list(centred.values()), axis=1)
@@ -158,8 +161,14 @@ def _form(headlines: Sequence[str]) -> Array:
     """Return how long headlines are, how many capitals and full stops they have, and what signs and words of a kind."""
     rows = [[len(text), len(text.split()), sum(map(str.isupper, text)), text.count("."),
              *(bool(re.search(pattern, text)) for pattern in _FORM)] for text in headlines]  # fmt: skip
-    found = np.array(rows, dtype=np.float64)
-    return (found - found.mean(0)) / np.maximum(found.std(0), 1e-9)
+    return np.array(rows, dtype=np.float64)
+
+
+def _standardised(block: Array, training: NDArray[np.bool_]) -> Array:
+    """Return vectors in deviations from the mean of training headlines, number by number, cut at `FAR`."""
+    known = block[training]
+    found: Array = ((block - known.mean(0)) / np.maximum(known.std(0), 1e-9)).clip(-FAR, FAR)
+    return found
 
 
 def _centred(archive: Archive, block: Array, weights: Array) -> Array:

@@ -69,7 +69,7 @@ def test_past_tests_say_how_far_texts_differ():
 def test_drawn_rates_have_the_spread_of_the_true_ones_not_of_the_counts():
     places, shown, clicked = drawn(0.2)
     prior = RatePrior.fit(places, shown, clicked)
-    found = prior.draw(places, shown, clicked, np.random.default_rng(0))
+    found = prior.draw(places, shown, clicked, np.random.default_rng(0))[0]
 
     def spread(rates: np.ndarray) -> float:
         means = np.bincount(places, rates) / 4
