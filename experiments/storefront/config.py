@@ -73,6 +73,8 @@ class SlotConfig(CampaignConfig):
         Without end unless given.
     impressions : int
         Closed ones from one snapshot to the next, at least.
+    policy : PolicyConfig
+        Thompson sampling of one width throughout, as a slot has no end.
     proposer : ProposerConfig
         At first 24 mixtures, then four every eight snapshots, up to three texts of each: no more than people review.
         Of a pretrained writer, only texts that readers print with a probability of 0.7. Where nobody reviews
@@ -85,7 +87,7 @@ class SlotConfig(CampaignConfig):
 
     rounds: PositiveInt = 10**9
     impressions: PositiveInt = 1000
-    policy: PolicyConfig = PolicyConfig(scale=0.75, floor=0.002)
+    policy: PolicyConfig = PolicyConfig(scale=0.75, final_scale=0.75, floor=0.002)
     proposer: ProposerConfig = ProposerConfig(
         every=8, shortlist=4, admit_every=8, admit=3, warm_up=24, effort={"printed": 0.7, "kept": 3}
     )

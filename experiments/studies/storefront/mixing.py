@@ -44,9 +44,10 @@ def config(rounds: int = ROUNDS, visits: int = VISITS) -> SlotConfig:
     More is written than people can read; each of so many texts has a smaller chance at least.
     """
     usual: ProposerConfig = SlotConfig.model_fields["proposer"].default
+    policy: PolicyConfig = SlotConfig.model_fields["policy"].default
     return SlotConfig(
         rounds=rounds, impressions=visits, model="copyloom-tiny", prior=PriorConfig(base_rate=BASE_RATE),
-        policy=PolicyConfig(floor=FLOOR),
+        policy=policy.model_copy(update={"floor": FLOOR}),
         proposer=ProposerConfig(every=EVERY, shortlist=usual.shortlist, warm_up=FIRST),
     )  # fmt: skip
 
