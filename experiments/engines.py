@@ -6,6 +6,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -102,8 +103,14 @@ def _over_processes(
                 running = {pool.submit(_part, item): item for item in items}
                 for future in as_completed(running):
                     yield running[future], future.result()
-            except BaseException:
+            except BaseException as error:
+                workers = list(pool._processes.values())  # what waits in their queue cannot be taken back
                 pool.shutdown(wait=False, cancel_futures=True)
+                for worker in workers:
+                    worker.terminate()
+                if isinstance(error, BrokenProcessPool):
+                    raise InputError("a process of the study died, for want of memory perhaps; what is finished is "
+                                     "kept: give the command again with fewer --processes") from error  # fmt: skip
                 raise
 
 

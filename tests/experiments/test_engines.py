@@ -1,7 +1,9 @@
 """Parts of a study come to the same wherever they run."""
 
 import os
+import signal
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,29 @@ def test_an_error_of_a_part_ends_all(tmp_path: Path) -> None:
     for processes in (1, 2):
         with pytest.raises(ValueError, match="thirteen"):
             list(Engine(processes=processes).spread(squared, tmp_path, [13, 1, 2]))
+
+
+def failing_or_slow(shared: Path, item: int) -> None:
+    """Fail in the first item; of the others, leave a trace that they began."""
+    if item == 0:
+        raise ValueError("zero")
+    (shared / str(item)).touch()
+    time.sleep(2)
+
+
+def killed(shared: Path, item: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_after_an_error_no_further_part_begins(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="zero"):
+        list(Engine(processes=2).spread(failing_or_slow, tmp_path, range(9)))
+    assert not any((tmp_path / str(item)).exists() for item in range(4, 9))
+
+
+def test_a_process_that_dies_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="give the command again with fewer --processes"):
+        list(Engine(processes=2).spread(killed, tmp_path, range(3)))
 
 
 def test_ray_is_asked_for_by_name_and_said_where_it_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

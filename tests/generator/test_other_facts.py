@@ -38,7 +38,7 @@ def _others(text, record=BAG, count=100):
         ("Commuters smile.", ["Weekend travelers smile."]),
         ("A backpack for the daily ride.", ["A backpack for short trips."]),
         ("A backpack, rated 4.7 out of 5.", ["A backpack, chosen by 12 thousand shops."]),
-        ("Get free returns on the backpack.", ["Get a 20 percent discount on the backpack."]),
+        ("Get free returns.", ["Get a 20 percent discount."]),
     ],
 )
 def test_facts_of_a_kind_change_places_and_agree(text, others):
@@ -64,11 +64,22 @@ def test_facts_of_a_kind_change_places_and_agree(text, others):
         "The Lightweight Backpack.",
         "Reinforced seams, sewn by hand, last.",
         "A rucksack.",
+        "Get free returns until Friday.",
+        "Get free returns on the backpack.",  # whether another offer is "on" it, nobody knows
+        "Made for commuters who walk.",
         "",
     ],
 )
 def test_what_is_unsure_is_not_offered(text):
     assert _others(text) == []
+
+
+def test_what_only_stands_before_a_name_does_not_stand_alone():
+    boots = ProductRecord(name="boots", quality=["winter", "lightweight", "sharp"], feature=["a strap", "crush-proof"])
+    near = dict.fromkeys(["winter", "lightweight", "sharp", "a strap", "crush-proof"], 0.0)
+    assert with_other_facts("Our boots are lightweight.", boots, near, 9) == []
+    assert with_other_facts("Lightweight boots.", boots, near, 9) == ["Winter boots.", "Sharp boots."]
+    assert with_other_facts("Boots with a strap.", boots, near, 9) == []
 
 
 def test_several_facts_change_fewest_first_and_near_ones_first():
@@ -124,4 +135,4 @@ def test_a_text_of_many_facts_takes_no_longer():
     assert with_other_facts(f"A cup of {text}.", record, {phrase: 0.0 for _, phrase in record.attributes()}, 8) == []
     half = "A cup: qo and qp, mo and mp, fo and fp, for ao and for ap, for uo and for up."
     found = with_other_facts(half, record, {phrase: 0.0 for _, phrase in record.attributes()}, 500)
-    assert len(found) == len(set(found)) > 100
+    assert len(found) == len(set(found)) > 50

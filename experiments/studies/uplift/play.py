@@ -52,6 +52,7 @@ from experiments.studies.uplift.settings import (
 )
 from experiments.studies.uplift.sources import HumanTexts, Prompted, SampleAgain
 from experiments.texts import read_cells
+from experiments.versions import packages
 from generator.editor import Editor
 from simulator import SimulatedFeed
 from simulator.click_model import segment_names
@@ -111,7 +112,8 @@ class Product:
         config = settled(self.config(self.some_part), self.given)
         said = config.model_dump(mode="json", exclude={"world", "shoppers", "impressions", "device"})
         record = self.given.subject and self.given.subject.model_dump(mode="json")
-        return json.dumps({"config": said, "texts": self.given.texts, "subject": record}, sort_keys=True)
+        about = {"config": said, "texts": self.given.texts, "subject": record, "versions": packages()}
+        return json.dumps(about, sort_keys=True)
 
     def known(self, part: Part) -> Found | None:
         """Return what a part came to, if it was played."""
@@ -131,8 +133,8 @@ class Product:
     def check_same(self, identity: str | None) -> None:
         """Raise unless what was kept is of these settings and texts."""
         if identity != self.identity:
-            raise InputError(f"{self.own_folder} holds campaigns with other settings or texts; choose another "
-                             "--folder, or delete it")  # fmt: skip
+            raise InputError(f"{self.own_folder} holds campaigns with other settings, texts or versions; choose "
+                             "another --folder, or delete it")  # fmt: skip
 
     def source_of(self, entrant: EntrantName) -> str:
         """Return what tells an entrant from others of its name: which model is asked, or what people wrote."""

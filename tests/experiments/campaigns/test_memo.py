@@ -1,5 +1,7 @@
 """What was written before comes back as it was, and only where it would be written so again."""
 
+import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -92,3 +94,40 @@ def test_commands_keep_it_in_the_cache_unless_told(monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("COPYLOOM_MEMO")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert memo.usual_folder() == tmp_path / "copyloom" / "memo"
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_is_damaged_is_written_and_inverted_again(tmp_path: Path) -> None:
+    first = writer(tmp_path, "first", texts=2)
+    drafts = first.write(MIXTURES[1:])
+    for file in (tmp_path / "memo").glob("*.safetensors"):
+        file.write_bytes(file.read_bytes()[:100])
+    with sqlite3.connect(tmp_path / "memo" / "drafts.sqlite") as connection:
+        connection.execute("UPDATE drafts SET drafts = '[{'")
+    again = writer(tmp_path, "again", texts=2)
+    assert again.write(MIXTURES[1:]) == drafts
+    assert again.embeddings.keys() == first.embeddings.keys()
+    assert all(file.stat().st_size > 100 for file in (tmp_path / "memo").glob("*.safetensors"))
+
+
+def test_where_nothing_can_be_kept_it_is_said_and_a_folder_that_is_named_refused(
+    space: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, said = tmp_path / "a file", list[str]()
+    place.write_text("")
+    monkeypatch.delenv("COPYLOOM_MEMO")
+    assert memo.opened(place / "memo", space, lambda what, *_: said.append(what)) is None
+    assert said[0].startswith("nothing is kept for other runs: ")
+    monkeypatch.setenv("COPYLOOM_MEMO", str(place / "memo"))
+    with pytest.raises(InputError, match="COPYLOOM_MEMO=off"):
+        memo.opened(place / "memo", space, lambda *_: None)
+
+
+def test_what_is_old_is_forgotten(space: Space, tmp_path: Path) -> None:
+    old, young = tmp_path / "old.safetensors", tmp_path / "young.safetensors"
+    for file in (old, young):
+        file.write_bytes(b"")
+    os.utime(old, (0, 0))
+    memo.Memo(tmp_path, space)
+    assert not old.exists()
+    assert young.exists()
