@@ -10,7 +10,6 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, field_validator, model_validator
 
-from embeddings.adapter import is_composing
 from experiments.campaigns.config import Strict
 from experiments.campaigns.given import Given
 from experiments.simulation.config import RunConfig, WorldConfig
@@ -166,6 +165,8 @@ def parts(settings: UpliftStudy) -> Iterator[Part]:
 
 def run_config(settings: UpliftStudy, part: Part, stored: Sequence[str]) -> RunConfig:
     """Return the settings of the campaigns of a part."""
+    from embeddings.adapter import is_composing
+
     drift = DriftConfig(half_life=part.half_life) if part.half_life else None
     return RunConfig(
         seed=part.subject, seeds=settings.seeds // settings.subjects, rounds=settings.rounds,

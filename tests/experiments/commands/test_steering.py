@@ -161,6 +161,7 @@ def test_study_steering_finishes(directions: str, tmp_path: Path, monkeypatch: p
                  "--library", "3", "--device", "cpu", "--out", str(out), "--json")  # fmt: skip
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
+    assert str(out) in found.pop("files")
     assert found == json.loads(out.read_text())
     ways = {(row["way"], row["strength"]) for row in found["rows"]}
     assert ways >= {("towards a style", 0.0), ("random direction", 1.0), ("nearest stored text", 1.0)}
@@ -175,6 +176,7 @@ def test_study_styles_writes_numbers_and_a_plot(tmp_path: Path) -> None:
                  "--json")  # fmt: skip
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
+    assert str(out) in found.pop("files")
     assert found == json.loads(out.read_text())
     assert found["rows"][0]["space"] == "summary embeddings"
     assert all(0.5 <= row["kmeans_accuracy"] <= 1 for row in found["rows"])

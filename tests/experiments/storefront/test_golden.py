@@ -26,6 +26,7 @@ TEXTS = (
 OWN = "A trail mug that waits for a person."
 BOOK = BrandBook(banned=["summit"], when_broken="tell", tone=Tone(good=["Made to last."], bad=["Wow."]))
 SMALL = {
+    "after": 1,
     "every": 1,
     "shortlist": 2,
     "admit_every": 1,

@@ -105,6 +105,7 @@ def test_the_command_writes_compares_and_says_what_to_believe(archive, tmp_path)
     result = run(*asked, "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
+    assert str(out) in found.pop("files")
     assert found == json.loads(out.read_text())
     assert (found["stories"], found["settings"]["model"]) == (2, "copyloom-tiny")
     assert found["written"]["mixtures"] == 4
