@@ -96,6 +96,7 @@ def test_the_command_plays_learning_campaigns_and_a_pair(tmp_path):
     found = json.loads(result.stdout)
     assert (found["campaigns"], found["faults"], found["mixing"]["pairs"]) == (6, 0, 1)
     assert found["mixing"]["written_shown"] > 0
+    assert str(tmp_path / "study.json") in found.pop("files")
     assert json.loads((tmp_path / "study.json").read_text()) == found
     shown = CliRunner().invoke(app, ["study", "storefront", "--out", str(tmp_path), *options])
     assert "Mean true click rate, 1 pairs" in shown.output
