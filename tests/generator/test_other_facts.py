@@ -75,10 +75,10 @@ def test_what_is_unsure_is_not_offered(text):
 
 
 def test_what_only_stands_before_a_name_does_not_stand_alone():
-    boots = ProductRecord(name="boots", quality=["winter", "lightweight", "sharp"], feature=["a strap", "crush-proof"])
-    near = dict.fromkeys(["winter", "lightweight", "sharp", "a strap", "crush-proof"], 0.0)
+    boots = ProductRecord(name="boots", quality=["winter", "luxury", "lightweight"], feature=["a strap", "crush-proof"])
+    near = dict.fromkeys(["winter", "luxury", "lightweight", "a strap", "crush-proof"], 0.0)
     assert with_other_facts("Our boots are lightweight.", boots, near, 9) == []
-    assert with_other_facts("Lightweight boots.", boots, near, 9) == ["Winter boots.", "Sharp boots."]
+    assert with_other_facts("Lightweight boots.", boots, near, 9) == ["Winter boots.", "Luxury boots."]
     assert with_other_facts("Boots with a strap.", boots, near, 9) == []
 
 
@@ -130,9 +130,9 @@ def test_what_is_said_again():
 
 def test_a_text_of_many_facts_takes_no_longer():
     kinds = ("quality", "material", "feature", "audience", "use")
-    record = ProductRecord(name="cup", **{kind: [f"{kind[0]}{letter}" for letter in "opq"] for kind in kinds})
+    record = ProductRecord(name="cup", **{kind: [f"{kind[0]}{letter}ly" for letter in "opq"] for kind in kinds})
     text = " and ".join(phrase for _, phrase in record.attributes())
     assert with_other_facts(f"A cup of {text}.", record, {phrase: 0.0 for _, phrase in record.attributes()}, 8) == []
-    half = "A cup: qo and qp, mo and mp, fo and fp, for ao and for ap, for uo and for up."
+    half = "A cup: qoly and qply, moly and mply, foly and fply, for aoly and for aply, for uoly and for uply."
     found = with_other_facts(half, record, {phrase: 0.0 for _, phrase in record.attributes()}, 500)
-    assert len(found) == len(set(found)) > 50
+    assert len(found) == len(set(found)) > 100

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from copyloom import Report
+from embeddings.folders import held
 from embeddings.inverting import stream, unrefined
 from embeddings.refusals import is_copy
 from embeddings.space import Space
@@ -21,7 +22,7 @@ from embeddings.summary import SummaryEmbedding
 from experiments.campaigns.config import ProposerConfig
 from experiments.campaigns.workshop import WEIGHTS
 from experiments.studies.stories.settings import StoryStudy
-from experiments.versions import packages, source_hash
+from experiments.versions import model_files, packages, source_hash
 from generator.checks import Checker, WritingRules
 
 EFFORT = replace(ProposerConfig().effort, kept=1, together=1)
@@ -61,15 +62,19 @@ def write_all(stories: Sequence[Story], settings: StoryStudy, folder: Path, repo
     Raises
     ------
     CopyloomError
-        If the writer cannot be used.
+        If the writer cannot be used, or another study writes to `folder`.
     """
-    file = folder / f"written-{_identity(settings)}.jsonl"
+    with held(folder, "study", "--folder"):
+        return _written(stories, settings, folder / f"written-{_identity(settings)}.jsonl", report)
+
+
+def _written(stories: Sequence[Story], settings: StoryStudy, file: Path, report: Report) -> list[list[Written]]:
+    """Return what is written for each story, kept in a file line by line."""
     known = _kept(file)
     fresh = [story for story in dict.fromkeys(stories) if story not in known]
     if fresh:
         report("loading the model", 0, 1)
         space = Space.load(settings.model)
-        folder.mkdir(parents=True, exist_ok=True)
         for done, story in enumerate(fresh):
             report("writing headlines", done, len(fresh))
             known[story] = write(space, story, settings)
@@ -154,5 +159,6 @@ def _kept(file: Path) -> dict[Story, list[Written]]:
 
 
 def _identity(settings: StoryStudy) -> str:
-    said = [settings.model, settings.mixtures, settings.seed, asdict(EFFORT), source_hash(write), packages()]
+    said = [settings.model, settings.mixtures, settings.seed, asdict(EFFORT), source_hash(write), packages(),
+            model_files(settings.model)]  # fmt: skip
     return sha256(json.dumps(said).encode()).hexdigest()[:16]

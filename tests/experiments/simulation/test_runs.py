@@ -344,7 +344,8 @@ def test_segments_curvature_and_earlier_texts_from_yaml_stopped_and_resumed(fini
     snapshots = found["open, seed 0, mixing"].snapshots
     assert {len(snapshot.by_segment) for snapshot in snapshots} == {3}
     assert {row["ctr_true"] for row in data["example"]["texts"] + data["best_new"]} == {None}
-    assert any(snapshot.by_segment[0] != snapshot.by_segment[1] for snapshot in snapshots)
+    middle = snapshots[len(snapshots) // 2]  # in the last, all may be shown the same best
+    assert middle.by_segment[0] != middle.by_segment[1]
     assert all(not snapshot.by_segment for snapshot in found["open, seed 0, mixing, thompson"].snapshots)
     (tmp_path / "past.csv").write_text("\n".join(["text,impressions,clicks", *past[1:]]))
     with pytest.raises(InputError, match="other settings or texts"):
