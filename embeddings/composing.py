@@ -2,12 +2,13 @@
 
 The writer reads the texts that are mixed, the record of what is written about if there is one, and then the mixed
 vectors; it is asked many times, with the parents in either order, greedily and with draws of a fixed seed. What breaks
-a rule is refused: copies and pastes, names, numbers, offers and urgency that no source holds, faults of grammar, texts
-that the pretrained model as it was before finds much stranger than the parents. Of the others the one stands that is
-likeliest printed: an editor likes it (`generator.editor`), the writer is sure of it, and it says plainly, and closely,
-what one of the heaviest parents says: half of each seldom makes a whole. Where that one is doubtful, the writer is
-asked once more; where nothing is fit to print, the answer is that there is nothing. Where several texts of a mixture
-are wanted about a record, what is fit is also offered with other facts of it, and goes through the same rules.
+a rule is refused: copies and pastes, names, numbers, offers and urgency that no source holds, faults of grammar; and,
+but about a record that an editor reads, texts that the pretrained model as it was before finds much stranger than the
+parents. Of the others the one stands that is likeliest printed: an editor likes it (`generator.editor`), the writer is
+sure of it, and it says plainly, and closely, what one of the heaviest parents says: half of each seldom makes a whole.
+Where that one is doubtful, the writer is asked once more; where nothing is fit to print, the answer is that there is
+nothing. Where several texts of a mixture are wanted about a record, what is fit is also offered with other facts of it,
+and goes through the same rules.
 
 Every step is deterministic, and no mixture depends on the others.
 """
@@ -179,11 +180,17 @@ class Composer:
         return found if self.effort.kept == 1 else self._with_varied(mixtures, found, house)
 
     def _said(self, mixtures: Sequence[Mixed], turn: int, house: Checker | None) -> list[list[Candidate]]:
-        """Return what the writer says to each mixture in a turn."""
+        """Return what the writer says to each mixture in a turn.
+
+        A product's words are strange to a model: about a record an editor, where there is one, says what reads oddly.
+        """
         theirs = self._encoded([one.parents for one in mixtures])
         written = self._written(mixtures, theirs, turn)
         refusals = self._refused(mixtures, written, house)
-        self._refuse_strange(mixtures, [list(one) for one in written], refusals)
+        looked_at = [n for n, one in enumerate(mixtures) if self.editor is None or one.record is None]
+        if looked_at:
+            self._refuse_strange([mixtures[n] for n in looked_at], [list(written[n]) for n in looked_at],
+                                 [refusals[n] for n in looked_at])  # fmt: skip
         return self._judged_all(mixtures, theirs, written, refusals)
 
     def _with_varied(

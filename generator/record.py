@@ -29,7 +29,11 @@ _SLOT = re.compile("|".join(re.escape(slot) for slot in (*SLOTS, ARTICLE)))
 _NUMBERED = re.compile(rf"<({'|'.join(KINDS)}) \d>")
 _SENTENCE_START = re.compile(r"(?:^|[.!?]\s)[\"']?$")
 _A = re.compile(r"uni(?![nm])|use|usa|usu|uti|usb|ubiq|uv\b|uk\b|us\b|u-|eu|one\b|once\b", re.IGNORECASE)
-_AN = re.compile(r"(?i:[aeiou]|hour|honest|heir|honou?r|8|1[18]\b|[fhlmnrsx]-)|[FHLMNRSX][A-Z0-9]+\b")
+_AN = re.compile(
+    r"(?i:[aeiou]|hour|honest|heir|honou?r|8|1[18]\b|[fhlmnrsx]-"
+    r"|(?:fm|hdd?|hdmi|html|lcd|lte|mdf|mp[34]|mri|nfc|rfid|rgb|sd|sms|spf|ssd|suv|x{1,3}l|xs)s?\b)"
+    r"|[FHLMNRSX][A-Z0-9]+\b"
+)
 """Vowels that sound like consonants, which take "a"; and what takes "an" otherwise."""
 
 

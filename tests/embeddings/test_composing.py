@@ -173,6 +173,25 @@ def test_a_strange_text_is_unreadable(space, composer, monkeypatch):
     assert "unreadable" in refused[broken]
 
 
+def test_about_a_record_the_editor_alone_says_what_is_strange(space, composer, monkeypatch):
+    rare = ProductRecord(name="merino base layer", quality=["odour-resistant"], benefit=["stays warm when damp"])
+    written = "Our merino base layer stays warm when damp."
+    _said(composer, monkeypatch, [written])
+    monkeypatch.setattr(composing, "_STRANGER", -99.0)  # whatever is looked at is strange
+    monkeypatch.setattr(composer, "_refused", lambda mixtures, texts, house: [[[] for _ in said] for said in texts])
+    (before,) = _candidates(composer, _mixed(space, record=rare))
+    assert "unreadable" in {refusal.code for refusal in before.refusals}
+    composer.editor = _Editor({written: 0.999}, about=rare)
+    some = [_mixed(space, record=record) for record in (rare, None, rare)]  # without one the rule stays
+    codes = [{refusal.code for refusal in one.refusals} for (one,) in composer.candidates(some)]
+    assert [("unreadable" in found) for found in codes] == [False, True, False]
+    (found,) = _candidates(composer, _mixed(space, record=rare))
+    assert not found.refusals
+    composer.editor = _Editor({written: 0.01}, about=rare)
+    (found,) = _candidates(composer, _mixed(space, record=rare))
+    assert {refusal.code for refusal in found.refusals} == {"unprintable"}
+
+
 def test_about_a_subject_facts_come_from_the_record_alone(space, composer, monkeypatch):
     mug = ProductRecord(name="trail mug", feature=["a screw-on lid"], proof=["rated 4.8 out of 5"])
     texts = [

@@ -91,6 +91,13 @@ def test_articles_go_by_sound(phrase, article):
         ("U-shaped pillow", "a"),
         ("LED lamp", "an"),
         ("X-ray box", "an"),
+        ("rfid pocket", "an"),
+        ("Rfid pocket", "an"),
+        ("mp4 file", "an"),
+        ("SPF 30 cream", "an"),
+        ("xs jacket", "an"),
+        ("summer jacket", "a"),
+        ("mdfield", "a"),
     ],
 )
 def test_articles_of_negations_and_letters(phrase, article):

@@ -73,7 +73,7 @@ def measure(settings: UpliftStudy, folder: Path, report: Report, engine: Engine 
     Raises
     ------
     InputError
-        If an entrant cannot play on this machine, or the folder holds campaigns with other settings.
+        If an entrant cannot play on this machine, or the folder holds campaigns with other settings, texts or versions.
     """
     for entrant in settings.entrants:
         if why := hindrance(entrant, settings):
