@@ -165,7 +165,8 @@ def test_an_entrant_changes_no_other_and_a_folder_may_be_moved(tmp_path: Path) -
     before = (tmp_path / "moved" / kept / DATABASE).stat().st_mtime_ns
     assert measure(more, tmp_path / "moved", quiet) == found
     assert (tmp_path / "moved" / kept / DATABASE).stat().st_mtime_ns == before
-    with pytest.raises(InputError, match="with other settings, texts or versions; choose another --folder"):
+    refused = "holds campaigns with other settings, texts or versions; choose another --folder"
+    with pytest.raises(InputError, match=refused):
         measure(more.model_copy(update={"rounds": 2}), tmp_path / "moved", quiet)
 
 
