@@ -28,7 +28,7 @@ from embeddings.adapter import AnyAdapter
 from embeddings.effort import Effort
 from embeddings.mixed import Mixed
 from embeddings.mixing import adapt
-from embeddings.prompt import about, prompt
+from embeddings.prompt import about, drawn, prompt, touched
 from embeddings.refusals import LONG, is_copy, refusals_of
 from generator.agreement import is_plural
 from generator.checks import Checker, Refusal
@@ -308,21 +308,31 @@ class Composer:
         of the two heaviest parents alone, with its own vectors and with others that lean to it: of two texts that have
         little in common, it says one anew.
         """
-        told, leaning, own = mixture.parents, self._leaning(mixture, theirs, 0.5), self._leaning(mixture, theirs, 1.0)
-        places = (0, min(1, len(told) - 1))
-        read = (told, told[::-1], *(told[place : place + 1] for place in places))
+        parents, leaning, own = (
+            mixture.parents,
+            self._leaning(mixture, theirs, 0.5),
+            self._leaning(mixture, theirs, 1.0),
+        )
+        places = (0, min(1, len(parents) - 1))
+        read = (parents, parents[::-1], *(parents[place : place + 1] for place in places))
+        prompts = [prompt(some, self._read_of(mixture, number)) for number, some in enumerate(read)]
         answers = [torch.cat([mixture.vectors[None], leaning[: self.effort.each]])] * 2
         answers += [torch.stack([own[place], leaning[place]]) for place in places]
         copies = (self._copies(1) + self._copies(len(answers[0]) - 1)) * 2 + self._copies(2) * 2
-        longest = int(_LONGER * max(len(self.writer.tokenize(text)) for text in told)) + _ROOM
+        longest = int(_LONGER * max(len(self.writer.tokenize(text)) for text in parents)) + _ROOM
         return _Asked(
-            replace(self._read([prompt(parents, mixture.record) for parents in read]), times=tuple(map(len, answers))),
+            replace(self._read(prompts), times=tuple(map(len, answers))),
             torch.cat(answers),
             copies,
-            tuple(warmth for times in copies for warmth in _warmth(times)) if len(told) > 1 else self._ladder(),
+            tuple(warmth for times in copies for warmth in _warmth(times)) if len(parents) > 1 else self._ladder(),
             self._permitted.barred(mixture.sources, mixture.record is not None),
             min(MAX_TOKENS, longest if mixture.record is None else max(longest, LONG // _LETTERS)),
         )
+
+    @staticmethod
+    def _read_of(mixture: Mixed, number: int) -> ProductRecord | None:
+        """Return the record that one of a mixture's prompts tells: of a long one some facts, other ones in each."""
+        return mixture.record and drawn(mixture.record, f"{number} {mixture.parents}")
 
     def _copies(self, vectors: int) -> tuple[int, ...]:
         """Return how many of `each` texts are written from each of some vectors, at most `each`."""
@@ -384,7 +394,10 @@ class Composer:
         printed: list[float | None] = [None] * len(texts)
         fit = [place for place, why in enumerate(refusals) if not why]
         if self.editor is not None and fit:
-            said = self.editor.verdicts(prompt(mixture.parents, mixture.record), [texts[place] for place in fit])
+            asked = [texts[place] for place in fit]
+            said = self.editor.verdicts(
+                prompt(mixture.parents, mixture.record and touched(mixture.record, asked)), asked
+            )
             odds[fit] += said @ torch.tensor([_PRINTED, _BELONGS])
             for place, likely in zip(fit, odds[fit].sigmoid().tolist(), strict=True):
                 printed[place] = likely

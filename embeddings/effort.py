@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from copyloom import InputError
 
+MOST_JITTER = 3.0
+"""Beyond it nothing is left of a mixture."""
+
 
 @dataclass(frozen=True)
 class Effort:
@@ -34,6 +37,10 @@ class Effort:
     kept : int
         Texts of a mixture that it hands over, at most: the best, and others that may be shown. Where these are about a
         subject, sentences with other facts of its record are among them.
+    jitter : float
+        About a subject, where no pretrained writer composes: how far a mixture of several texts is moved before it is
+        put into words, in lengths of its wanted point, by noise of a seed that its texts and weights give. Mixtures lie
+        closer together than what they are mixed from, and so do their texts; noise brings the variety back.
     """
 
     drafts: int = 9
@@ -46,6 +53,7 @@ class Effort:
     turns: int = 2
     printed: float = 0.8
     kept: int = 1
+    jitter: float = 0.0
 
     def __post_init__(self) -> None:
         """Raise where a number makes no sense."""
@@ -55,3 +63,5 @@ class Effort:
             raise InputError(f"{self} cannot be; each is at least 2; together, turns and kept are at least 1")
         if not 0 <= self.printed <= 1:
             raise InputError(f"{self} cannot be; printed is a probability")
+        if not 0 <= self.jitter <= MOST_JITTER:
+            raise InputError(f"{self} cannot be; jitter is between 0 and {MOST_JITTER:g}")

@@ -16,8 +16,10 @@ from generator.constant_shape import in_chunks
 MIX_ROWS = 64
 _ROUNDING = 0.001 + 1e-9
 """How far from 1 a sum of weights may be that people rounded."""
-_JITTER, _POINT_JITTER = 0.15, 0.5
-_FAR_JITTER, _FAR_POINT_JITTER = 0.3, 1.0
+_JITTER = 0.3
+"""Root mean squares of vectors that are as far, where there is no adapter, as a point is long."""
+_NEAR = 0.5
+"""How far `around` goes, in lengths of a point."""
 
 
 def whole_weights(weights: Sequence[float], parents: int) -> list[float]:
@@ -112,46 +114,47 @@ def around(vectors: Tensor, wanted: Tensor, copies: int, adapter: AnyAdapter | N
     -------
     Tensor of shape (B, copies, P, D)
     """
-    generator, shape = torch.Generator().manual_seed(0), (copies - 1, *(wanted if adapter else vectors).shape[1:])
+    shape = (copies - 1, *(wanted if adapter else vectors).shape[1:])
     growth = torch.linspace(0.3, 1.0, max(copies - 1, 1))[: copies - 1].view(-1, *[1] * (len(shape) - 1))
-    noise = growth * torch.randn(shape, generator=generator)
-    if adapter is None:
-        scale = vectors.square().mean((1, 2)).sqrt()[:, None, None, None]
-        moved = vectors[:, None] + _JITTER * scale * noise
-    else:
-        points = normalize(wanted[:, None] + _POINT_JITTER * noise / wanted.shape[1] ** 0.5, dim=-1)
-        change = adapt(adapter, points.flatten(0, 1)).unflatten(0, points.shape[:2]) - adapt(adapter, wanted)[:, None]
-        moved = vectors[:, None] + change
-    return torch.cat([vectors[:, None], moved], 1)
+    noise = _NEAR * growth * torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    return torch.cat([vectors[:, None], _jittered(vectors[:, None], wanted[:, None], noise, adapter)[0]], 1)
 
 
 def moved(
-    vectors: Tensor, sentence_vectors: Tensor, seeds: Sequence[int], adapter: AnyAdapter | None
+    vectors: Tensor, points: Tensor, seeds: Sequence[int], adapter: AnyAdapter | None, length: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """Return summary embeddings near others: each moved by jitter of a seed of its own.
+    """Return summary embeddings, or mixtures, near others: each moved by jitter of a seed of its own.
 
-    With an adapter the sentence vector is moved by as much as it is long, and the adapter's change added; at half of
-    that a text is seldom left. Without, the vectors are, by 0.3 of their root mean square.
+    With an adapter the point is jittered and the adapter's change added; by as much as it is long at a length of 1, and
+    at half of that a text is seldom left. Without, the vectors are, by 0.3 of their root mean square.
 
     Parameters
     ----------
     vectors : Tensor of shape (B, P, D)
-    sentence_vectors : Tensor of shape (B, S)
+    points : Tensor of shape (B, S)
+        Sentence vectors or wanted points, of unit length.
     seeds : sequence of int
         One for each of the B.
     adapter : Adapter, optional
+    length : float
 
     Returns
     -------
-    vectors, sentence_vectors : Tensor of shape (B, P, D) and (B, S)
-        Without an adapter sentence vectors stay as they are.
+    vectors, points : Tensor of shape (B, P, D) and (B, S)
+        Without an adapter points stay as they are.
     """
-    shape = (sentence_vectors if adapter else vectors).shape[1:]
+    shape = (points if adapter else vectors).shape[1:]
     noise = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+    return _jittered(vectors, points, length * noise, adapter)
+
+
+def _jittered(vectors: Tensor, points: Tensor, noise: Tensor, adapter: AnyAdapter | None) -> tuple[Tensor, Tensor]:
+    """Return vectors (..., P, D) and points (..., S) with noise in points, or in vectors; leading shapes broadcast."""
     if adapter is None:
-        return vectors + _FAR_JITTER * vectors.square().mean((1, 2), keepdim=True).sqrt() * noise, sentence_vectors
-    points = normalize(sentence_vectors + _FAR_POINT_JITTER * noise / sentence_vectors.shape[1] ** 0.5, dim=-1)
-    return vectors + adapt(adapter, points) - adapt(adapter, sentence_vectors), points
+        return vectors + _JITTER * vectors.square().mean((-1, -2), keepdim=True).sqrt() * noise, points
+    there = normalize(points + noise / points.shape[-1] ** 0.5, dim=-1)
+    ends = [adapt(adapter, some.flatten(0, -2)).unflatten(0, some.shape[:-1]) for some in (there, points)]
+    return vectors + (ends[0] - ends[1]), there
 
 
 def is_new(text: str, parents: Sequence[str]) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Sequence
 
 from generator.agreement import is_done, is_thing
+from generator.other_facts import facts_touched
 from generator.record import ProductRecord
 
 _AS_SAID = {
@@ -15,6 +17,9 @@ _AS_SAID = {
 """How a fact of each kind stands in a sentence."""
 _OF_THINGS = ("feature", "audience", "use", "proof", "offer")
 """Kinds whose words go with a thing, or with what was done, alone."""
+FACTS = 7
+"""Facts of a record that a writer reads, at most, and an editor, but for those that texts say: they learned from no
+longer ones."""
 _PRICE = re.compile(r"[£$€]")
 
 
@@ -33,6 +38,18 @@ def prompt(parents: Sequence[str], record: ProductRecord | None = None) -> str:
     """
     lines = [] if record is None else [about(record)]
     return "".join(f"{line}\n" for line in [*lines, *(f"- {' '.join(parent.split())}" for parent in parents)])
+
+
+def drawn(record: ProductRecord, seed: str) -> ProductRecord:
+    """Return a record with as many facts as a writer reads, drawn by a seed."""
+    every = [phrase for _, phrase in record.attributes()]
+    return record if len(every) <= FACTS else record.only(random.Random(seed).sample(every, FACTS))
+
+
+def touched(record: ProductRecord, texts: Sequence[str]) -> ProductRecord:
+    """Return a record as an editor of some texts reads it: of a long one what they may have taken from it."""
+    many = len(list(record.attributes())) > FACTS
+    return record.only(facts_touched(texts, record)) if many else record
 
 
 def about(record: ProductRecord) -> str:

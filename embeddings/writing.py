@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,7 +19,7 @@ from embeddings.context import in_context
 from embeddings.effort import Effort
 from embeddings.encoder import ENCODER_ID, SentenceEncoder
 from embeddings.mixed import Mixed
-from embeddings.mixing import adapt, around, is_new, mix, wanted_point, whole_weights
+from embeddings.mixing import adapt, around, is_new, mix, moved, wanted_point, whole_weights
 from embeddings.rows import unit_rows
 from embeddings.search import Case, Means, search
 from embeddings.subject import SUBJECT_SLOTS, present_slots, subject_phrases
@@ -266,6 +268,9 @@ class MixtureWriter:
         if self.composer is not None:
             rows = zip(mixed, wanted, texts, weights.tolist(), strict=True)
             return self.composed([Mixed.of(*row, subject) for row in rows], effort, house)
+        if effort.jitter and weights.shape[1] > 1:
+            seeds = [_seed(*row) for row in zip(texts, weights.tolist(), strict=True)]
+            mixed, wanted = moved(mixed, wanted, seeds, self.space.adapter, effort.jitter)
         drafts, reader = effort.drafts, GrammarReader(Grammar.load(), subject)
         families = _weighted(texts, weights)
         checkers = [Checker(WritingRules.like(family, subject=True), [], reader, family=family) for family in families]
@@ -367,6 +372,11 @@ class MixtureWriter:
             phrases = [phrase for phrase in subject_phrases(record) if phrase is not None]
             self._phrases = record, dict(zip(phrases, self.space.encoder.encode(phrases), strict=True))
         return self._phrases[1]
+
+
+def _seed(texts: Sequence[str], weights: Sequence[float]) -> int:
+    """Return a seed for the noise of a mixture, the same wherever it is written."""
+    return int.from_bytes(sha256(json.dumps([texts, weights]).encode()).digest()[:7])
 
 
 def _weighted(texts: Sequence[Sequence[str]], weights: Tensor) -> list[tuple[str, ...]]:

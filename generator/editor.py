@@ -31,7 +31,7 @@ HEAD = "head"
 WRITER_OF = "writer"
 """What the file says of the writer that the editor was trained on: the hash of its parameters."""
 VERDICTS = ("printed", "belongs")
-SOURCES, TEXT = 160, 64
+SOURCES, TEXT = 256, 64
 """Tokens that are read at most: the last of the sources, the first of a text."""
 _TOGETHER = 24
 """Texts that are read beside each other."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from generator.agreement import is_done, is_plural, is_thing
@@ -149,6 +149,19 @@ def said_again(text: str, record: ProductRecord) -> list[str]:
     return [phrase for place, phrase in enumerate(facts)
             if any(says[place] < other or (says[place] == other and at < place)
                    for at, other in enumerate(says) if at != place)]  # fmt: skip
+
+
+def facts_touched(texts: Iterable[str], record: ProductRecord) -> list[str]:
+    """Return the phrases of a record that share a word, or how it begins, with one of some texts.
+
+    Examples
+    --------
+    >>> kettle = ProductRecord(name="kettle", benefit=["boils in a minute", "hums"])
+    >>> facts_touched(["A kettle that boils fast."], kettle)
+    ['boils in a minute']
+    """
+    words = frozenset[str]().union(*map(_stems, texts))
+    return [phrase for _, phrase in record.attributes() if words & (_stems(phrase) or {phrase})]
 
 
 def with_other_facts(text: str, record: ProductRecord, nearness: Mapping[str, float], count: int) -> list[str]:

@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
@@ -143,6 +143,11 @@ class ProductRecord(BaseModel):
         for kind in KINDS:
             for i, phrase in enumerate(getattr(self, kind), start=1):
                 yield f"<{kind} {i}>", phrase
+
+    def only(self, phrases: Collection[str]) -> Self:
+        """Return the record with those of its facts alone."""
+        kinds = {kind: tuple(one for one in getattr(self, kind) if one in phrases) for kind in KINDS}
+        return self.model_copy(update=kinds)
 
     def phrases(self) -> dict[str, str]:
         """Return the phrase of every slot that this record fills."""

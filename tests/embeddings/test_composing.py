@@ -10,7 +10,7 @@ from embeddings.composing import Composer, best_of
 from embeddings.effort import Effort
 from embeddings.mixed import Mixed
 from embeddings.mixing import adapt, wanted_point
-from embeddings.prompt import prompt
+from embeddings.prompt import FACTS, prompt
 from generator.checks import Checker, Refusal, WritingRules
 from generator.record import ProductRecord
 
@@ -289,3 +289,22 @@ def test_texts_that_say_other_facts_are_no_copies(space, composer, monkeypatch):
     assert {one.facts for one in found} == {
         frozenset(["trail mug", "a lid", quality]) for quality in ("sturdy", "light")
     }
+
+
+def test_of_a_long_record_each_prompt_tells_some_facts_and_the_editor_reads_what_texts_may_have(
+    space, composer, monkeypatch
+):
+    """Both learned from short records; what the editor does not see in one it takes to be made up."""
+    record = ProductRecord(name="drone", quality=["light", "quiet"], feature=["a folding arm", "a stand", "a strap"],
+                           benefit=["sees at night", "charges fast", "starts at once"],
+                           use=["weddings", "maps", "inspections"], offer=["free returns"])  # fmt: skip
+    heard, written = [], ["The drone with a folding arm.", "A quiet drone."]
+    monkeypatch.setattr(composer, "_read", lambda prompts: heard.extend(prompts) or Composer._read(composer, prompts))
+    composer._asked(_mixed(space, PARENTS, record), space.encoder.encode(list(PARENTS)))
+    facts = [frozenset(line.partition(": ")[2].split("; ")) for line in (asked.splitlines()[0] for asked in heard)]
+    assert [len(some) for some in facts] == [FACTS] * 4
+    assert len(set(facts)) == 4
+    _said(composer, monkeypatch, written)
+    monkeypatch.setattr(composing, "refusals_of", lambda _, said, __: [[] for _ in said])
+    composer.editor = _Editor(dict.fromkeys(written, 0.9), record.only(["quiet", "a folding arm"]))
+    assert all(one.printed is not None for one in _candidates(composer, _mixed(space, PARENTS, record)))

@@ -141,9 +141,8 @@ def test_without_postgresqls_driver_the_extra_is_named(scheme):
     assert "secret" not in str(error.value)
 
 
-def test_a_locked_database_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("embeddings.database.BUSY_SECONDS", 0.01)
-    engine = open_database(tmp_path / "copyloom.db")
+def test_a_locked_database_says_so(tmp_path):
+    engine = open_database(tmp_path / "copyloom.db", busy_seconds=0.01)
     with (
         writing(engine),
         pytest.raises(InputError, match="another program is writing to it"),

@@ -226,6 +226,12 @@ def test_an_effort_that_cannot_be_is_refused(wrong):
         Effort(**wrong)
 
 
+@pytest.mark.parametrize("jitter", [-0.1, 3.1, float("nan")])
+def test_no_mixture_is_moved_until_nothing_is_left_of_it(jitter):
+    with pytest.raises(InputError, match="between 0 and 3"):
+        Effort(jitter=jitter)
+
+
 def test_a_weight_of_one_beside_others_is_a_mixture_too(space):
     texts = ["You will love this tent.", "Our kettle is quiet.", "Modern loft near the park"]
     stored = space.invert(texts)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import entr
 
 from copyloom import InputError
-from embeddings.prompt import prompt
+from embeddings.prompt import prompt, touched
 from embeddings.space import Space
 from experiments.campaigns.given import Given
 from experiments.simulation.arms import Arm, Played
@@ -148,11 +148,14 @@ class PrintJudge:
         """Return the mean probability of being printed of what was shown with these shares, but for what was rare."""
         some = [(text, share) for text, share in zip(texts, shares, strict=True) if share >= _RARE]
         fresh = [text for text, _ in some if text not in self._known]
-        if fresh:
-            said = self.editor.verdicts(prompt(self.given.own[:_SOURCES], self.given.subject), fresh)
-            self._known.update(zip(fresh, said[:, 0].sigmoid().tolist(), strict=True))
+        self._known.update((text, self._printed(text)) for text in fresh)
         weights = np.array([share for _, share in some])
         return float(np.average([self._known[text] for text, _ in some], weights=weights))
+
+    def _printed(self, text: str) -> float:
+        subject = self.given.subject
+        sources = prompt(self.given.own[:_SOURCES], subject and touched(subject, [text]))
+        return float(self.editor.verdicts(sources, [text])[0, 0].sigmoid())
 
 
 def load_editor(device: str) -> Editor | None:

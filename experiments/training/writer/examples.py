@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from embeddings.prompt import prompt
+from embeddings.prompt import FACTS, prompt
 from experiments.training.tiny.mixtures import recombined
 from experiments.training.writer.config import WriterTraining
 from experiments.training.writer.corpus import Corpus
@@ -24,8 +24,6 @@ _TRIES = 6
 _ALONE, _BESIDE = 0.5, 0.4
 """Share of texts that say only what one parent says whose other parent is left out of the prompt; and of those about a
 record, in the manner of one parent, beside which another stands."""
-_FACTS = 7
-"""Most facts of a record that stand in a prompt."""
 
 
 @dataclass(frozen=True)
@@ -195,10 +193,10 @@ class Examples:
 
 
 def _part_of(rng: random.Random, record: ProductRecord, text: str) -> ProductRecord:
-    """Return a record with the facts that `text` tells, and some others, at most `_FACTS` in all."""
+    """Return a record with the facts that `text` tells, and some others, at most `FACTS` in all."""
     told = [(slot, phrase) for slot, phrase in record.attributes() if _told(phrase, text)]
     rest = [fact for fact in record.attributes() if fact not in told]
-    most = max(_FACTS - len(told), 0)
+    most = max(FACTS - len(told), 0)
     kept = [*told, *rng.sample(rest, rng.randint(0, min(most, len(rest))))]
     rng.shuffle(kept)
     kinds = {kind: tuple(phrase for slot, phrase in kept if slot[1:-1].split()[0] == kind) for kind in KINDS}

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from embeddings.database import open_database, writing
+from embeddings.effort import Effort
 from embeddings.pool import Pool
 from embeddings.space import Space
 from embeddings.summary import Lineage
@@ -76,3 +77,16 @@ def test_drafts_are_recalled_once(space: Space, tmp_path: Path) -> None:
         one.recall(drafts)
     assert one.drafts == {lineage: drafts}
     assert one.unwritten([lineage, Lineage((CLAIMS[0],), (1.0,))]) == [Lineage((CLAIMS[0],), (1.0,))]
+
+
+def test_jitter_moves_mixtures_by_noise_of_their_own_and_single_texts_not(space: Space, tmp_path: Path) -> None:
+    """What a mixture says hangs on its texts and weights alone; noise makes mixtures of the same texts differ."""
+    grid = ((0.5, 0.5), (0.6, 0.4), (0.45, 0.55), (0.7, 0.3), (0.3, 0.7), (0.55, 0.45))
+    mixtures = [Lineage((CLAIMS[0], CLAIMS[3]), weights) for weights in grid]
+    single = Lineage((CLAIMS[4],), (1.0,))
+    still, moving, alone = (writer(space, tmp_path / "a.sqlite", True) for _ in range(3))
+    moving.effort = alone.effort = Effort(jitter=1.4)
+    written = [{drafts[0].text for drafts in one.write(mixtures)} for one in (still, moving)]
+    assert len(written[1]) > len(written[0])
+    assert moving.write([single]) == still.write([single])
+    assert alone.write(mixtures[2:3]) == moving.write(mixtures)[2:3]
