@@ -25,8 +25,8 @@ shop: $(SERVE_INSTALLED) ## a small fake shop, its service and worker: http://12
 test: imports ## run all tests but the slow ones, one process a core
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
 
-test-slow: $(DEV_INSTALLED) ## run the slow tests
-	$(BIN)/python -m pytest -q -m slow
+test-slow: $(DEV_INSTALLED) ## run the slow tests, one process a core
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slow -n auto --dist loadfile
 
 lint: imports ## check style, format, types and imports
 	$(BIN)/ruff check

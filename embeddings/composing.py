@@ -151,6 +151,7 @@ class Composer:
     editor: Editor | None = None
     effort: Effort = field(default_factory=Effort)
     _uncounted: dict[str, bool] = field(default_factory=dict)
+    _aims: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Let the writer write all texts of some mixtures at a time."""
@@ -253,6 +254,12 @@ class Composer:
         if record.name not in self._uncounted:
             self._uncounted[record.name] = not is_plural(record.name) and is_uncounted(record.name, self.reference)
         return self._uncounted[record.name]
+
+    def _aim(self, said: str) -> Tensor:
+        """Return the sentence vector (1, S) of what is known of a record, encoded once: many mixtures are about one."""
+        if said not in self._aims:
+            self._aims[said] = self.encode([said])
+        return self._aims[said]
 
     def _encoded(self, texts: Sequence[Sequence[str]]) -> tuple[Tensor, ...]:
         """Return the sentence vectors (K, S) of each family of texts."""
@@ -416,7 +423,7 @@ class Composer:
         negative weight, should come near the wanted point; and a text about a subject, near to what is known of it.
         """
         if mixture.record is not None:
-            aims, lighter = self.encode([about(mixture.record)]), torch.zeros(1)
+            aims, lighter = self._aim(about(mixture.record)), torch.zeros(1)
         elif mixture.lighter is None:
             aims, lighter = mixture.wanted[None], torch.zeros(1)
         else:
