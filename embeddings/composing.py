@@ -313,33 +313,25 @@ class Composer:
 
         It reads the parents in either order, with the mixture's vectors and with others that lean to a parent; and each
         of the two heaviest parents alone, with its own vectors and with others that lean to it: of two texts that have
-        little in common, it says one anew.
+        little in common, it says one anew. Of a long record each prompt tells other facts.
         """
-        parents, leaning, own = (
-            mixture.parents,
-            self._leaning(mixture, theirs, 0.5),
-            self._leaning(mixture, theirs, 1.0),
-        )
+        parents = mixture.parents
+        leaning, own = (self._leaning(mixture, theirs, share) for share in (0.5, 1.0))
         places = (0, min(1, len(parents) - 1))
         read = (parents, parents[::-1], *(parents[place : place + 1] for place in places))
-        prompts = [prompt(some, self._read_of(mixture, number)) for number, some in enumerate(read)]
+        records = [mixture.record and drawn(mixture.record, f"{number} {parents}") for number in range(len(read))]
         answers = [torch.cat([mixture.vectors[None], leaning[: self.effort.each]])] * 2
         answers += [torch.stack([own[place], leaning[place]]) for place in places]
         copies = (self._copies(1) + self._copies(len(answers[0]) - 1)) * 2 + self._copies(2) * 2
         longest = int(_LONGER * max(len(self.writer.tokenize(text)) for text in parents)) + _ROOM
         return _Asked(
-            replace(self._read(prompts), times=tuple(map(len, answers))),
+            replace(self._read(list(map(prompt, read, records))), times=tuple(map(len, answers))),
             torch.cat(answers),
             copies,
             tuple(warmth for times in copies for warmth in _warmth(times)) if len(parents) > 1 else self._ladder(),
             self._permitted.barred(mixture.sources, mixture.record is not None),
             min(MAX_TOKENS, longest if mixture.record is None else max(longest, LONG // _LETTERS)),
         )
-
-    @staticmethod
-    def _read_of(mixture: Mixed, number: int) -> ProductRecord | None:
-        """Return the record that one of a mixture's prompts tells: of a long one some facts, other ones in each."""
-        return mixture.record and drawn(mixture.record, f"{number} {mixture.parents}")
 
     def _copies(self, vectors: int) -> tuple[int, ...]:
         """Return how many of `each` texts are written from each of some vectors, at most `each`."""
@@ -394,7 +386,7 @@ class Composer:
     ) -> list[Candidate]:
         """Return what was written to a mixture, and how it would do in print; the unfit is refused.
 
-        The editor reads what nothing else refused.
+        The editor reads what nothing else refused; of a long record, what any of these texts may have taken from it.
         """
         texts = list(written)
         odds = self._odds(mixture, theirs, texts, vectors) + _LIKELY * torch.tensor(list(written.values()))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from copyloom import InputError
 
-MOST_JITTER = 3.0
+_MOST_JITTER = 3.0
 """Beyond it nothing is left of a mixture."""
 
 
@@ -63,5 +63,5 @@ class Effort:
             raise InputError(f"{self} cannot be; each is at least 2; together, turns and kept are at least 1")
         if not 0 <= self.printed <= 1:
             raise InputError(f"{self} cannot be; printed is a probability")
-        if not 0 <= self.jitter <= MOST_JITTER:
-            raise InputError(f"{self} cannot be; jitter is between 0 and {MOST_JITTER:g}")
+        if not 0 <= self.jitter <= _MOST_JITTER:
+            raise InputError(f"{self} cannot be; jitter is between 0 and {_MOST_JITTER:g}")

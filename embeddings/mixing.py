@@ -17,7 +17,7 @@ MIX_ROWS = 64
 _ROUNDING = 0.001 + 1e-9
 """How far from 1 a sum of weights may be that people rounded."""
 _JITTER = 0.3
-"""Root mean squares of vectors that are as far, where there is no adapter, as a point is long."""
+"""Noise in vectors beside their root mean square, at a length of 1, where there is no adapter."""
 _NEAR = 0.5
 """How far `around` goes, in lengths of a point."""
 
@@ -125,8 +125,7 @@ def moved(
 ) -> tuple[Tensor, Tensor]:
     """Return summary embeddings, or mixtures, near others: each moved by jitter of a seed of its own.
 
-    With an adapter the point is jittered and the adapter's change added; by as much as it is long at a length of 1, and
-    at half of that a text is seldom left. Without, the vectors are, by 0.3 of their root mean square.
+    With an adapter the point is jittered and the adapter's change added; without, the vectors are.
 
     Parameters
     ----------
@@ -137,6 +136,8 @@ def moved(
         One for each of the B.
     adapter : Adapter, optional
     length : float
+        Of the noise beside the point's, or in units of 0.3 of the vectors' root mean square; at 0.5 another text than
+        before is seldom decoded.
 
     Returns
     -------

@@ -18,8 +18,8 @@ _AS_SAID = {
 _OF_THINGS = ("feature", "audience", "use", "proof", "offer")
 """Kinds whose words go with a thing, or with what was done, alone."""
 FACTS = 7
-"""Facts of a record that a writer reads, at most, and an editor, but for those that texts say: they learned from no
-longer ones."""
+"""Of a record with more facts a writer is told as many, and an editor what texts may have taken from it: the one
+learned from few longer ones, the other from none of more than ten."""
 _PRICE = re.compile(r"[£$€]")
 
 
@@ -41,13 +41,13 @@ def prompt(parents: Sequence[str], record: ProductRecord | None = None) -> str:
 
 
 def drawn(record: ProductRecord, seed: str) -> ProductRecord:
-    """Return a record with as many facts as a writer reads, drawn by a seed."""
+    """Return a record with as many facts as a writer is told, drawn by a seed."""
     every = [phrase for _, phrase in record.attributes()]
     return record if len(every) <= FACTS else record.only(random.Random(seed).sample(every, FACTS))
 
 
 def touched(record: ProductRecord, texts: Sequence[str]) -> ProductRecord:
-    """Return a record as an editor of some texts reads it: of a long one what they may have taken from it."""
+    """Return a record as an editor of some texts reads it: of a long one what any of them may have taken from it."""
     many = len(list(record.attributes())) > FACTS
     return record.only(facts_touched(texts, record)) if many else record
 

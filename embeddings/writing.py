@@ -268,11 +268,14 @@ class MixtureWriter:
         if self.composer is not None:
             rows = zip(mixed, wanted, texts, weights.tolist(), strict=True)
             return self.composed([Mixed.of(*row, subject) for row in rows], effort, house)
-        if effort.jitter and weights.shape[1] > 1:
-            seeds = [_seed(*row) for row in zip(texts, weights.tolist(), strict=True)]
-            mixed, wanted = moved(mixed, wanted, seeds, self.space.adapter, effort.jitter)
         drafts, reader = effort.drafts, GrammarReader(Grammar.load(), subject)
         families = _weighted(texts, weights)
+        several = torch.tensor([len(family) > 1 for family in families])
+        if effort.jitter and several.any():
+            seeds = [_seed(*row) for row in zip(texts, weights.tolist(), strict=True)]
+            there = moved(mixed, wanted, seeds, self.space.adapter, effort.jitter)
+            mixed = torch.where(several[:, None, None], there[0], mixed)
+            wanted = torch.where(several[:, None], there[1], wanted)
         checkers = [Checker(WritingRules.like(family, subject=True), [], reader, family=family) for family in families]
         found = [fittest([one], checkers[row], house)
                  for row, one in enumerate(self.write(mixed, subject, wanted, effort.kept))]  # fmt: skip
@@ -375,8 +378,9 @@ class MixtureWriter:
 
 
 def _seed(texts: Sequence[str], weights: Sequence[float]) -> int:
-    """Return a seed for the noise of a mixture, the same wherever it is written."""
-    return int.from_bytes(sha256(json.dumps([texts, weights]).encode()).digest()[:7])
+    """Return a seed for the noise of a mixture, the same wherever it is written and in whichever order."""
+    parts = sorted(pair for pair in zip(texts, weights, strict=True) if pair[1])
+    return int.from_bytes(sha256(json.dumps(parts).encode()).digest()[:7])
 
 
 def _weighted(texts: Sequence[Sequence[str]], weights: Tensor) -> list[tuple[str, ...]]:

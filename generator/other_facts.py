@@ -152,16 +152,16 @@ def said_again(text: str, record: ProductRecord) -> list[str]:
 
 
 def facts_touched(texts: Iterable[str], record: ProductRecord) -> list[str]:
-    """Return the phrases of a record that share a word, or how it begins, with one of some texts.
+    """Return the phrases of a record that stand in one of some texts, or share a longer word, or how it begins.
 
     Examples
     --------
-    >>> kettle = ProductRecord(name="kettle", benefit=["boils in a minute", "hums"])
-    >>> facts_touched(["A kettle that boils fast."], kettle)
-    ['boils in a minute']
+    >>> kettle = ProductRecord(name="kettle", feature=["a lid"], benefit=["boils in a minute", "hums"])
+    >>> facts_touched(["A kettle that boils fast.", "The kettle has a lid."], kettle)
+    ['a lid', 'boils in a minute']
     """
-    words = frozenset[str]().union(*map(_stems, texts))
-    return [phrase for _, phrase in record.attributes() if words & (_stems(phrase) or {phrase})]
+    words, said = frozenset[str]().union(*map(_stems, texts)), "\n".join(texts).casefold()
+    return [phrase for _, phrase in record.attributes() if phrase.casefold() in said or words & _stems(phrase)]
 
 
 def with_other_facts(text: str, record: ProductRecord, nearness: Mapping[str, float], count: int) -> list[str]:

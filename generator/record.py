@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
@@ -144,8 +144,14 @@ class ProductRecord(BaseModel):
             for i, phrase in enumerate(getattr(self, kind), start=1):
                 yield f"<{kind} {i}>", phrase
 
-    def only(self, phrases: Collection[str]) -> Self:
-        """Return the record with those of its facts alone."""
+    def only(self, phrases: Sequence[str]) -> Self:
+        """Return the record with those of its facts alone.
+
+        Examples
+        --------
+        >>> ProductRecord(name="mug", quality=["light"], feature=["a lid", "a loop"]).only(["a loop"]).feature
+        ('a loop',)
+        """
         kinds = {kind: tuple(one for one in getattr(self, kind) if one in phrases) for kind in KINDS}
         return self.model_copy(update=kinds)
 

@@ -239,7 +239,7 @@ class ProposerConfig(Strict):
         How far to search for the text of a mixture where there is no subject: no rounds of rewriting unless asked for,
         as a study writes thousands of mixtures. For a pretrained writer, how much it writes, and that a text is shown
         from a probability of 0.4 to be printed: a study needs something to try. Of each mixture, up to eight texts;
-        and about a subject mixtures are moved by 1.4 of their length, so that texts vary more.
+        and about a subject a writer that does not compose moves them, by 1.4, so that texts vary more.
     """
 
     after: NonNegativeInt = 4

@@ -37,7 +37,7 @@ class SentenceWriter(Writer):
             raise InputError(f"model {writer.space.model.name!r} has no adapter, so that no sentence vector can be put "
                              "into words; train one with `copyloom train adapter`, or leave out encoder")  # fmt: skip
         plain = [_plain(one, writer.space.adapter) for one in writer.embeddings.values()]
-        effort = replace(writer.effort, drafts=1, turns=1)
+        effort = replace(writer.effort, drafts=1, turns=1, jitter=0.0)
         return cls(writer.space, writer.pool, plain, writer.subject, writer.checker, effort, writer.inversion)
 
     def recall_parents(self, parents: Iterable[str]) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from generator.other_facts import facts_said, said_again, with_other_facts
+from generator.other_facts import facts_said, facts_touched, said_again, with_other_facts
 from generator.record import ProductRecord
 
 BAG = ProductRecord(
@@ -136,3 +136,17 @@ def test_a_text_of_many_facts_takes_no_longer():
     half = "A cup: qoly and qply, moly and mply, foly and fply, for aoly and for aply, for uoly and for uply."
     found = with_other_facts(half, record, {phrase: 0.0 for _, phrase in record.attributes()}, 500)
     assert len(found) == len(set(found)) > 100
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("A RAW desk with an LED, £60.", ["raw", "an LED", "£60"]),
+        ("Our folding desk.", ["folding legs"]),
+        ("静かな desk", ["静か"]),
+        ("A desk.", []),
+    ],
+)
+def test_facts_are_touched_by_words_of_any_length_and_script(text: str, found: list[str]) -> None:
+    desk = ProductRecord(name="desk", quality=["raw", "静か"], feature=["an LED", "folding legs"], offer=["£60"])
+    assert facts_touched([text], desk) == found

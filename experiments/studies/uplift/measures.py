@@ -132,7 +132,7 @@ def mean_distance(shares: Array, vectors: Array) -> float:
 class PrintJudge:
     """The program's own editor, which says how likely readers print a text. It learned that from people; it is none.
 
-    Every text is read beside the record and the same few stored texts, whoever wrote it.
+    Every text is read beside what it may have taken from the record and the same few stored texts, whoever wrote it.
 
     Parameters
     ----------
@@ -153,6 +153,7 @@ class PrintJudge:
         return float(np.average([self._known[text] for text, _ in some], weights=weights))
 
     def _printed(self, text: str) -> float:
+        """Return how likely readers print a text, whichever others there are."""
         subject = self.given.subject
         sources = prompt(self.given.own[:_SOURCES], subject and touched(subject, [text]))
         return float(self.editor.verdicts(sources, [text])[0, 0].sigmoid())

@@ -90,3 +90,7 @@ def test_jitter_moves_mixtures_by_noise_of_their_own_and_single_texts_not(space:
     assert len(written[1]) > len(written[0])
     assert moving.write([single]) == still.write([single])
     assert alone.write(mixtures[2:3]) == moving.write(mixtures)[2:3]
+    turned = alone.write([Lineage(mixtures[3].parents[::-1], mixtures[3].weights[::-1])])
+    assert [draft.text for draft in turned[0]] == [draft.text for draft in moving.write(mixtures)[3]]
+    ends = Lineage((CLAIMS[4], CLAIMS[0]), (1.0, 0.0))  # a text beside one that counts for nothing is no mixture
+    assert [draft.text for draft in moving.write([ends])[0]] == [draft.text for draft in still.write([ends])[0]]
