@@ -139,13 +139,10 @@ def test_two_workers_cannot_take_one_shard(space, tmp_path):
     assert run_shard(space, Meddling(TEXTS), tmp_path).finished == 5
 
 
-def test_what_finished_before_an_error_is_kept(space, tmp_path, monkeypatch):
-    monkeypatch.setattr("embeddings.inverting._READ_AHEAD", 32)
-    monkeypatch.setattr("embeddings.job._PART_ROWS", 8)
-
+def test_what_finished_before_an_error_is_kept(space, tmp_path):
     def failing():
         yield from TEXTS[:3]
-        yield from (f"Filler number {i} for you." for i in range(90))
+        yield from (f"Filler number {i} for you." for i in range(700))
         raise RuntimeError("the disk is gone")
 
     config = InversionConfig(rows=8)
