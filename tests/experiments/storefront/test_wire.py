@@ -4,7 +4,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
@@ -77,8 +77,9 @@ def test_many_clients_that_send_a_byte_at_a_time_keep_nobody_waiting_and_are_cut
     well(service)
     for wire in slow[::10]:
         wire.settimeout(5)
-        assert (wire.recv(1000) or b"HTTP/1.1 408 ").startswith(b"HTTP/1.1 408 ")
-        assert wire.recv(1000) == b""  # it is closed
+        with suppress(ConnectionResetError):  # as the system says it where a byte came after the end
+            assert (wire.recv(1000) or b"HTTP/1.1 408 ").startswith(b"HTTP/1.1 408 ")
+            assert wire.recv(1000) == b""  # it is closed
     for wire in slow:
         wire.close()
 
