@@ -21,7 +21,7 @@ SMALL: dict[str, Any] = {
     "rounds": 6,
     "impressions": 400,
     "device": "cpu",
-    "proposer": {"every": 2, "until": 1.0, "shortlist": 3, "admit": 2, "warm_up": 20, "effort": {"jitter": 0.0}},
+    "proposer": {"every": 2, "until": 1.0, "shortlist": 3, "admit": 2, "warm_up": 40},
 }
 
 

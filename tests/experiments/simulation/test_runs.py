@@ -40,15 +40,7 @@ SMALL: dict[str, Any] = {
     "rounds": 8,
     "impressions": 400,
     "device": "cpu",
-    "proposer": {
-        "every": 2,
-        "until": 1.0,
-        "shortlist": 3,
-        "admit": 2,
-        "warm_up": 20,
-        "promote_at": 0.05,
-        "effort": {"jitter": 0.0},
-    },
+    "proposer": {"every": 2, "until": 1.0, "shortlist": 3, "admit": 2, "warm_up": 40, "promote_at": 0.05},
 }
 
 
