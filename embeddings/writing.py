@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from embeddings.space import Space
 
 NOTHING_FIT = "nothing that the writer wrote is fit to print"
+STOPPED = "a copy editor stops its frame, whatever the facts"
 
 
 @dataclass(frozen=True)
@@ -432,9 +433,10 @@ def _without_subject(decoded: Decoded) -> Wording:
 
 def _filled(decoded: Decoded, record: ProductRecord, nearness: dict[str, float], kept: int) -> Wording:
     """Return the text with its slots filled, and others; `nearness` says which phrases of one kind to take first."""
+    fault = STOPPED if Grammar.load().stops(decoded.text) else None
     try:
         slotted = choose_slots(decoded.text, record, nearness, kept) if nearness else [decoded.text]
         text, *others = (fill(one, record) for one in slotted)
-        return Wording(text, decoded.finished, others=tuple(others))
+        return Wording(text, decoded.finished, fault, tuple(others))
     except InputError as error:
         return Wording(decoded.text, decoded.finished, str(error))

@@ -79,6 +79,8 @@ class Grammar:
 
     frames: tuple[Frame, ...]
     categories: tuple[Category, ...]
+    stopped: frozenset[str] = frozenset()
+    """Texts of frames that a copy editor stops, with most facts."""
 
     @staticmethod
     @cache
@@ -88,12 +90,17 @@ class Grammar:
         frames = tuple(frame for form in FORMS for frame in _frames(folder.joinpath("frames", f"{form}s.yaml"), form))
         files = sorted(folder.joinpath("lexicon").iterdir(), key=lambda file: file.name)
         lexica = [read_yaml(file) for file in files if file.name.endswith(".yaml")]
-        return Grammar(frames, tuple(map(_category, lexica)))
+        texts = itertools.chain(*read_yaml(folder.joinpath("frames", "stopped.yaml")).values())
+        return Grammar(frames, tuple(map(_category, lexica)), frozenset(map(_with_slots, texts)))
 
     @cached_property
     def styles(self) -> tuple[str, ...]:
         """The styles, in the order of the frames."""
         return tuple(dict.fromkeys(frame.style for frame in self.frames))
+
+    def stops(self, slotted: str) -> bool:
+        """Say whether a text, its slots still open, is in a frame that a copy editor stops."""
+        return re.sub(r"<(\w+) \d+>", r"<\1>", slotted) in self.stopped
 
     def frames_of(self, form: str) -> tuple[Frame, ...]:
         """Return the frames of one of `FORMS`.
@@ -154,7 +161,11 @@ class Grammar:
 def _frames(file: Traversable, form: str) -> Iterator[Frame]:
     for style, texts in read_yaml(file).items():
         for text in texts:
-            yield Frame(style, re.sub(r"\{(\w+)\}", r"<\1>", text), form)
+            yield Frame(style, _with_slots(text), form)
+
+
+def _with_slots(text: str) -> str:
+    return re.sub(r"\{(\w+)\}", r"<\1>", text)
 
 
 def _category(lexicon: dict[str, object]) -> Category:

@@ -17,7 +17,7 @@ from embeddings.inversion_config import InversionConfig
 from embeddings.pool import Pool
 from embeddings.space import Space
 from embeddings.summary import Lineage, SummaryEmbedding
-from embeddings.writing import NOTHING_FIT, Wording
+from embeddings.writing import NOTHING_FIT, STOPPED, Wording
 from experiments.campaigns.events import Draft, Happening, Opened, Promoted, Written
 from experiments.campaigns.memo import Memo, inverted
 from generator.checks import Checker, Refusal
@@ -174,7 +174,7 @@ class Writer:
 
     def _refusals(self, written: Wording) -> tuple[Refusal, ...]:
         if written.fault:
-            return (Refusal("unfit" if written.fault == NOTHING_FIT else "slot", written.fault),)
+            return (Refusal("unfit" if written.fault in (NOTHING_FIT, STOPPED) else "slot", written.fault),)
         return tuple(self.checker.refusals(written.text, written.finished))
 
     def _landing(self, text: str) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@takes(HeadlineStudy, "seeds", "folds", "keep_faulty")
+@takes(HeadlineStudy, "seeds", "folds", "keep_faulty", "best_rule")
 @reads("delimiter", "encoding", "sheet")
 def headlines(
     archive: Annotated[
@@ -87,3 +87,9 @@ def _show(found: Mapping[str, Any]) -> None:
                   f"{row['ceiling_share']:.0%}", f"{row['ours_gains']:+.1%}",
                   "{:+.1%} to {:+.1%}".format(*row["ours_gains_interval"]), f"{row['best_kept']:.0%}"] for row in rows],
             )  # fmt: skip
+    for row in found["best_rule"]:
+        console.out.print(
+            f"In {row['tests']} tests of two headlines with {row['tau']} impressions each ours comes "
+            f"{row['ours']:.1%} of the way, the best of all rules with the same belief {row['best_rule']:.1%}, "
+            "if that belief is right."
+        )

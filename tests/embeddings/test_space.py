@@ -15,7 +15,7 @@ from embeddings.inverting import unrefined
 from embeddings.mixing import is_new, mix
 from embeddings.space import Space
 from embeddings.starts import starts_of
-from embeddings.writing import Wording
+from embeddings.writing import STOPPED, Wording
 from generator.decoding import decode
 from generator.language_model import SHIPPED_FOLDER
 from generator.record import ProductRecord, slots_of
@@ -134,18 +134,35 @@ def test_the_identity_tells_models_and_adapters_apart(space, bare):
 
 
 def test_what_is_written_about_a_subject_takes_its_facts_from_the_record(space, stored):
-    """Without a fault, no slot is open, and every slot the model wrote became a phrase of the record."""
+    """No slot is open, and every slot the model wrote became a phrase of the record, unless a fault says it cannot."""
     vectors = torch.stack([embedding.vectors for embedding in stored])
     prefix = space.writer.subject(SUBJECT)
     written = space.writer.write(vectors, SUBJECT)
     for result, decoded in zip(written, decode(space.model, vectors, prefix), strict=True):
         slots = slots_of(decoded.text)
         unfilled = [slot for slot in slots if slot not in SUBJECT.phrases()]
-        assert bool(result.fault) == bool(unfilled)
+        assert result.fault not in (None, STOPPED) if unfilled else result.fault in (None, STOPPED)
         assert result.finished == decoded.finished
         if result.fault is None:
             assert slots_of(result.text) == []
             assert all(SUBJECT.phrases()[slot].lower() in result.text.lower() for slot in slots)
+
+
+def test_a_frame_that_a_copy_editor_stops_is_never_shown_about_a_subject(space):
+    """The same mixtures as before, but for those whose text is in such a frame: they take another draft."""
+    texts = [
+        "Your heart will know this lamp by its elegant touch.",
+        "Boring lamps are so last year, ours has a dimmer.",
+    ]
+    parents = space.invert(texts)
+    for parent in parents:
+        (alone,) = space.writer.write(parent.vectors[None], SUBJECT)
+        assert (alone.fault, alone.is_usable) == (STOPPED, False)
+    mixture = space.mix(parents, [0.5, 0.5], SUBJECT)
+    assert SUBJECT.name in mixture.text
+    assert not any(opening in mixture.text for opening in ("Your heart will know", "Boring"))
+    with pytest.raises(InputError, match="a copy editor stops its frame"):
+        space.mix(parents[:1], [1.0], SUBJECT, Effort(drafts=1))
 
 
 def test_wanted_points_choose_the_phrase_and_nothing_else(space, stored):

@@ -41,6 +41,9 @@ class HeadlineStudy:
         Of `ENTRANTS`; uniform, ours, the ceiling and the oracle always enter.
     keep_faulty : bool
         Whether tests with faulty assignment stay.
+    best_rule : int
+        Tests of two headlines for which it is found how far the best of all rules with our belief could come; they take
+        some seconds each.
     """
 
     taus: tuple[int, ...] = TAUS
@@ -49,11 +52,13 @@ class HeadlineStudy:
     truths: tuple[str, ...] = tuple(TRUTHS)
     entrants: tuple[str, ...] = ENTRANTS
     keep_faulty: bool = False
+    best_rule: int = 0
 
     def __post_init__(self) -> None:
-        if not self.taus or min(self.taus) < 1 or self.seeds < 2 or self.folds < 2:
-            raise InputError(f"taus {list(self.taus)}, {self.seeds} seeds and {self.folds} folds were given; "
-                             "give taus from 1, and two seeds and folds or more")  # fmt: skip
+        if not self.taus or min(self.taus) < 1 or self.seeds < 2 or self.folds < 2 or self.best_rule < 0:
+            raise InputError(f"taus {list(self.taus)}, {self.seeds} seeds, {self.folds} folds and best_rule "
+                             f"{self.best_rule} were given; give taus from 1, two seeds and folds or more, and "
+                             "best_rule from 0")  # fmt: skip
         for given, known in ((self.truths, TRUTHS), (self.entrants, ENTRANTS)):
             if wrong := [name for name in given if name not in known]:
                 raise InputError(f"there is no {wrong[0]!r}; there are {', '.join(known)}")

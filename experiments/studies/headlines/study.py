@@ -19,6 +19,7 @@ from copyloom.tables import Reading
 from embeddings.folders import replacing
 from experiments.bootstrap import Resampled, bounds
 from experiments.studies.headlines.archive import Archive, read_whole
+from experiments.studies.headlines.best_rule import Earned, earned
 from experiments.studies.headlines.earning import Ground, earned_by
 from experiments.studies.headlines.replay import Replayed
 from experiments.studies.headlines.rules import Array, Pooled
@@ -72,15 +73,19 @@ def measure(
     vectors = vectors_of(everything.headlines, folder, report)
     kept = folder / _identity(everything, settings, tuple(vectors))
     ground, words = _prepared(everything, folds, vectors, settings, kept, report)
-    earned = earned_by(ground, settings, kept, report)
+    replayed = earned_by(ground, settings, kept, report)
     groups = Resampled(archive.groups)
     rows = [
-        row for truth in settings.truths for tau in settings.taus for row in _rows(earned, truth, tau, settings, groups)
+        row
+        for truth in settings.truths
+        for tau in settings.taus
+        for row in _rows(replayed, truth, tau, settings, groups)
     ]
     return {
         "tests": archive.count, "headlines": len(archive.headlines), "arms": float(archive.arms.mean()),
         "left_out": archive.left_out, "settings": asdict(settings), "truths": {t: TRUTHS[t] for t in settings.truths},
         "words": words, "rows": rows, "ceiling_share": _shares(rows, settings),
+        "best_rule": _beside_best(ground, settings, report),
         "published": {str(tau): PUBLISHED[tau] for tau in settings.taus if tau in PUBLISHED},
     }  # fmt: skip
 
@@ -162,6 +167,30 @@ def _rows(
             "simple_regret": float((best - kept.kept).mean()),
             "simple_regret_interval": bounds(groups.means((best - kept.kept).mean(0))),
         })  # fmt: skip
+    return rows
+
+
+def _beside_best(ground: Ground, settings: HeadlineStudy, report: Report) -> list[dict[str, Any]]:
+    """Return for each number of impressions how far ours and the best rule come in tests of two headlines.
+
+    If our belief is right, that is: what they earn is expected under it, not replayed.
+    """
+    pairs = [(tests.known.worded, factors) for tests in ground.tests(settings.truths[0])
+             for factors in tests.known.factors if tests.known.factors.shape[1] == 2]  # fmt: skip
+    if not settings.best_rule or not pairs:
+        return []
+    step = max(len(pairs) // settings.best_rule, 1)
+    chosen, rows = pairs[::step][: settings.best_rule], []
+    for number, tau in enumerate(settings.taus):
+        found = []
+        for place, (prior, factors) in enumerate(chosen):
+            report("the best of all rules", number * len(chosen) + place, len(settings.taus) * len(chosen))
+            found.append(earned(prior, factors, tau, np.random.default_rng([tau, place])))
+        whole = Earned(*np.mean([list(vars(one).values()) for one in found], axis=0).tolist())
+        way = whole.ceiling - whole.uniform
+        rows.append({"tau": tau, "tests": len(found), "ours": (whole.ours - whole.uniform) / way,
+                     "best_rule": (whole.best_rule - whole.uniform) / way})  # fmt: skip
+    report("the best of all rules", len(settings.taus) * len(chosen), len(settings.taus) * len(chosen))
     return rows
 
 

@@ -11,8 +11,8 @@ def test_growth_is_the_power_of_the_sizes() -> None:
 
 @pytest.mark.slow
 def test_all_policies_play_and_what_was_decoded_is_kept() -> None:
-    found = measure(4, 4, 400, "copyloom-tiny", lambda *_: None)
-    assert [(row["seeds"], row["rounds"]) for row in found["rows"]] == [(1, 4), (2, 4), (4, 4), (4, 1), (4, 2)]
+    found = measure(2, 2, 400, "copyloom-tiny", lambda *_: None)
+    assert [(row["seeds"], row["rounds"]) for row in found["rows"]] == [(1, 2), (2, 2), (2, 1)]
     for row in found["rows"]:
         assert row["campaigns"] == row["seeds"] * (4 + 4)
     assert set(found["exponents"]) == {"seeds", "rounds"}
