@@ -110,6 +110,14 @@ def marked(page: Path) -> Any:
     return pytest.param(page, id=name(page), marks=[pytest.mark.slow] if page.parent.name == "guide" else [])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def memo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let commands find what those before them wrote, as a person's do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COPYLOOM_MEMO", str(tmp_path_factory.mktemp("memo")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory, random_model: Callable[..., Any]) -> Path:
     """Return a folder with the small files that the pages' commands take."""

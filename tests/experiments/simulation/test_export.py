@@ -30,15 +30,20 @@ def quiet(stage: str, done: int, total: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("run")
-    return folder, run_study(RunConfig(**SMALL), folder, quiet)["summary"]
+def memo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("memo")
 
 
 @pytest.fixture(scope="module")
-def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(tmp_path_factory: pytest.TempPathFactory, memo: Path) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("run")
+    return folder, run_study(RunConfig(**SMALL), folder, quiet, memo=memo)["summary"]
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory, memo: Path) -> Path:
     folder = tmp_path_factory.mktemp("other")
-    run_study(RunConfig(**{**SMALL, "policy": "uniform"}), folder, quiet)
+    run_study(RunConfig(**{**SMALL, "policy": "uniform"}), folder, quiet, memo=memo)
     return folder
 
 

@@ -65,10 +65,16 @@ def numbers(folder: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def memo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder for what is written once and serves several tests; those of writing itself do without."""
+    return tmp_path_factory.mktemp("memo")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, memo: Path) -> Path:
     """Return the folder of a small finished study."""
     folder = tmp_path_factory.mktemp("study")
-    run_study(RunConfig(**SMALL), folder, quiet)
+    run_study(RunConfig(**SMALL), folder, quiet, memo=memo)
     return folder
 
 
@@ -91,12 +97,12 @@ def states(folder: Path) -> dict[str, State]:
     return {name: replay(event.what for event in ledger.events(name)) for name in ledger.names()}
 
 
-def test_a_finished_study_is_left_as_it_is_and_played_anew_only_by_force(finished: Path) -> None:
+def test_a_finished_study_is_left_as_it_is_and_played_anew_only_by_force(finished: Path, memo: Path) -> None:
     before, stamps = numbers(finished), {file.name: file.stat().st_mtime_ns for file in finished.iterdir()}
     data = run_study(RunConfig(**SMALL), finished, quiet)
     assert {file.name: file.stat().st_mtime_ns for file in finished.iterdir()} == stamps
     assert data["summary"] == json.loads((finished / SUMMARY).read_text())
-    run_study(RunConfig(**SMALL), finished, quiet, force=True)
+    run_study(RunConfig(**SMALL), finished, quiet, force=True, memo=memo)
     assert numbers(finished) == before
     assert (finished / SUMMARY).stat().st_mtime_ns > stamps[SUMMARY]
 
@@ -118,11 +124,11 @@ def test_stopped_and_resumed_anywhere_ends_like_one_that_was_not(finished: Path,
 
 @pytest.mark.parametrize("rounds", [7, 8])
 def test_resuming_writes_and_encodes_nothing_that_is_on_record(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rounds: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memo: Path, rounds: int
 ) -> None:
     """Stopped before the last round, in which nothing is proposed, and after it."""
     with pytest.raises(KeyboardInterrupt):
-        run_study(RunConfig(**SMALL), tmp_path, stop_at("showing texts to shoppers", rounds))
+        run_study(RunConfig(**SMALL), tmp_path, stop_at("showing texts to shoppers", rounds), memo=memo)
     asked: list[str] = []
     encode = SentenceEncoder.encode
     monkeypatch.setattr(SentenceEncoder, "encode", lambda self, texts: asked.extend(texts) or encode(self, texts))
@@ -298,13 +304,13 @@ def test_a_pretrained_writer_is_asked_for_less() -> None:
     assert composing.warm_up < settings.warm_up
 
 
-def test_policies_side_by_side_in_one_study(finished: Path, tmp_path: Path) -> None:
+def test_policies_side_by_side_in_one_study(finished: Path, tmp_path: Path, memo: Path) -> None:
     """Vowpal Wabbit's campaigns run beside the others, which notice nothing of it."""
     file = tmp_path / "study.yaml"
     beside = ["vowpal-wabbit", {"name": "ucb", "holdout": {"share": 0.1}}, {"name": "vowpal-wabbit", "mixes": True}]
     settings = {**SMALL, "policy": "thompson", "beside": beside}
     file.write_text(json.dumps(settings))
-    summary = run_study(RunConfig.from_yaml(file), tmp_path / "run", quiet)["summary"]
+    summary = run_study(RunConfig.from_yaml(file), tmp_path / "run", quiet, memo=memo)["summary"]
     alone = json.loads((finished / SUMMARY).read_text())
     assert [row["policy"] for row in summary["policies"]] == [
         "thompson", "vowpal-wabbit", "ucb, holdout share 0.1", "vowpal-wabbit, mixes True",
@@ -317,8 +323,8 @@ def test_policies_side_by_side_in_one_study(finished: Path, tmp_path: Path) -> N
     assert 0 < len(mixed.chances) < len(mixed.tried)
     assert not found["open, seed 0, mixing, vowpal-wabbit"].chances
     with pytest.raises(KeyboardInterrupt):
-        run_study(RunConfig.from_yaml(file), tmp_path / "stopped", stop_at("showing texts to shoppers", 5))
-    run_study(RunConfig.from_yaml(file), tmp_path / "stopped", quiet)
+        run_study(RunConfig.from_yaml(file), tmp_path / "stopped", stop_at("showing texts to shoppers", 5), memo=memo)
+    run_study(RunConfig.from_yaml(file), tmp_path / "stopped", quiet, memo=memo)
     assert states(tmp_path / "stopped") == found
     held = found["open, seed 0, mixing, ucb, holdout share 0.1"]
     assert all(snapshot.probabilities[0] >= 0.1 for snapshot in held.snapshots)
@@ -326,16 +332,18 @@ def test_policies_side_by_side_in_one_study(finished: Path, tmp_path: Path) -> N
         RunConfig.checked(beside=["thompson"])
 
 
-def test_segments_curvature_and_earlier_texts_from_yaml_stopped_and_resumed(finished: Path, tmp_path: Path) -> None:
+def test_segments_curvature_and_earlier_texts_from_yaml_stopped_and_resumed(
+    finished: Path, tmp_path: Path, memo: Path
+) -> None:
     claims, _ = shipped_claims()
     past = [f'"{text}",4000,{60 + 40 * ("!" in text)}' for text in claims]
     (tmp_path / "past.csv").write_text("\n".join(["text,impressions,clicks", *past]))
     prior = {"text_prior": {"past": str(tmp_path / "past.csv")}, "curvature": {"kind": "fourier"}}
     settings = {**SMALL, "seeds": 1, "features": 8, "prior": prior, "policy": {"segments": {}}, "beside": ["thompson"]}
-    data = run_study(RunConfig(**settings), tmp_path / "run", quiet)
+    data = run_study(RunConfig(**settings), tmp_path / "run", quiet, memo=memo)
     with pytest.raises(KeyboardInterrupt):
-        run_study(RunConfig(**settings), tmp_path / "stopped", stop_at("showing texts to shoppers", 5))
-    again = run_study(RunConfig(**settings), tmp_path / "stopped", quiet)
+        run_study(RunConfig(**settings), tmp_path / "stopped", stop_at("showing texts to shoppers", 5), memo=memo)
+    again = run_study(RunConfig(**settings), tmp_path / "stopped", quiet, memo=memo)
     found = states(tmp_path / "run")
     assert states(tmp_path / "stopped") == found
     assert [row["policy"] for row in again["summary"]["policies"]] == ["thompson, segments share 0.2", "thompson"]
@@ -349,7 +357,7 @@ def test_segments_curvature_and_earlier_texts_from_yaml_stopped_and_resumed(fini
     assert all(not snapshot.by_segment for snapshot in found["open, seed 0, mixing, thompson"].snapshots)
     (tmp_path / "past.csv").write_text("\n".join(["text,impressions,clicks", *past[1:]]))
     with pytest.raises(InputError, match="other settings or texts"):
-        run_study(RunConfig(**settings), tmp_path / "run", quiet)
+        run_study(RunConfig(**settings), tmp_path / "run", quiet, memo=memo)
 
 
 def test_a_campaign_of_a_run_has_a_page_of_its_own(finished: Path, tmp_path: Path) -> None:
