@@ -89,7 +89,6 @@ def _show(found: Mapping[str, Any]) -> None:
             )  # fmt: skip
     for row in found["best_rule"]:
         console.out.print(
-            f"In {row['tests']} tests of two headlines with {row['tau']} impressions each ours comes "
-            f"{row['ours']:.1%} of the way, the best of all rules with the same belief {row['best_rule']:.1%}, "
-            "if that belief is right."
+            f"If our belief is right: in {row['tests']} tests of two headlines with {row['tau']} impressions each ours "
+            f"comes {row['ours']:.0%} of the way, and the best of all rules {100 * row['further']:.1f} points further."
         )

@@ -148,21 +148,21 @@ def test_what_is_written_about_a_subject_takes_its_facts_from_the_record(space, 
             assert all(SUBJECT.phrases()[slot].lower() in result.text.lower() for slot in slots)
 
 
-def test_a_frame_that_a_copy_editor_stops_is_never_shown_about_a_subject(space):
-    """The same mixtures as before, but for those whose text is in such a frame: they take another draft."""
-    texts = [
-        "Your heart will know this lamp by its elegant touch.",
-        "Boring lamps are so last year, ours has a dimmer.",
-    ]
+def test_a_frame_that_readers_stop_is_not_shown_about_a_subject(space, grammar, monkeypatch):
+    """The mixture's own text is in such a frame, and another draft takes its place."""
+    texts = ["Your heart will know this lamp by its elegant touch.", "Boring lamps are so last year, ours has a dimmer."]
     parents = space.invert(texts)
     for parent in parents:
         (alone,) = space.writer.write(parent.vectors[None], SUBJECT)
         assert (alone.fault, alone.is_usable) == (STOPPED, False)
-    mixture = space.mix(parents, [0.5, 0.5], SUBJECT)
-    assert SUBJECT.name in mixture.text
-    assert not any(opening in mixture.text for opening in ("Your heart will know", "Boring"))
-    with pytest.raises(InputError, match="a copy editor stops its frame"):
+    with pytest.raises(InputError, match="readers stop its frame"):
         space.mix(parents[:1], [1.0], SUBJECT, Effort(drafts=1))
+    shown = space.mix(parents, [0.5, 0.5], SUBJECT).text
+    monkeypatch.setitem(vars(grammar), "stopped", frozenset())
+    before = space.mix(parents, [0.5, 0.5], SUBJECT).text
+    assert before.startswith(("Your heart will know", "Boring"))
+    assert SUBJECT.name in shown
+    assert not shown.startswith(("Your heart will know", "Boring"))
 
 
 def test_wanted_points_choose_the_phrase_and_nothing_else(space, stored):

@@ -20,7 +20,7 @@ from embeddings.effort import Effort
 from embeddings.encoder import Encoder
 from embeddings.folders import replacing
 from embeddings.space import Space
-from embeddings.writing import Wording
+from embeddings.writing import STOPPED, Wording
 from experiments.benchmarks.mixing.corpora import WEIGHTS, Cases, Corpus, grammar_corpus, own_corpora, real_corpora
 from experiments.benchmarks.mixing.cost import cost
 from experiments.benchmarks.mixing.entrants import DEFAULT, ENTRANTS, Entrant, Setting, taking_part
@@ -293,7 +293,7 @@ def _about(setting: Setting, rule: FluencyRule, records: Sequence[ProductRecord]
         checker = Checker(WritingRules(), [], reader)
 
         def is_true(written: Wording, checker: Checker = checker) -> bool:
-            return not written.fault and not checker.refusals(written.text, written.finished)
+            return written.fault in (None, STOPPED) and not checker.refusals(written.text, written.finished)
 
         drafts = setting.space.writer.write_about(record, *parents, replace(setting.effort, drafts=1))
         chosen = setting.space.writer.write_about(record, *parents, setting.effort)

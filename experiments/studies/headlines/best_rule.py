@@ -1,8 +1,9 @@
 """What the best of all rules earns in a test, if our belief is right: by backward induction over all that it may see.
 
 The ceiling is told of every headline at every impression, so no rule comes there. How far one can come that sees the
-clicks of what it shows is not known for many headlines; for two or three it can be found exactly, but for time, which
-goes in blocks here: what is shown changes between them alone, for our rule as for the best.
+clicks of what it shows is not known for many headlines; for two or three it can be found, with time in blocks: what is
+shown changes between them alone, for our rule as for the best. Counts of clicks that come once in ten thousand tests
+are cut.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from experiments.studies.headlines.rules import Array
 BLOCKS = 25
 _PATHS = 4000
 """Tests drawn from the belief, of which the ceiling is the mean."""
+_DRAWS, _CUT = 100_000, 0.9999
+"""Rates that are drawn to see how many clicks are possible, and the quantile from which they are cut."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Earned:
     """Expected clicks a test and period, as `experiments.studies.headlines.replay.Replayed` counts them."""
 
     uniform: float
+    words_alone: float
     ours: float
     best_rule: float
     ceiling: float
@@ -43,31 +47,34 @@ def earned(prior: RatePrior, factors: Any, tau: int, rng: np.random.Generator, b
     prior : RatePrior
         What past tests say.
     factors : array of shape (K,)
-        What the words promise of each headline. Work grows as (clicks * blocks)^K: two headlines take a second, three
-        half a minute.
+        What the words promise of each headline. Work grows as (clicks * blocks)^K: two headlines take seconds, three
+        minutes.
     tau : int
         Impressions a headline.
     rng : numpy.random.Generator
         For the ceiling.
     blocks : int
-        Parts of the test.
+        Parts of the test; no more than it has impressions.
     """
-    belief = _Belief(prior, np.asarray(factors, dtype=np.float64), tau, blocks)
+    known = np.asarray(factors, dtype=np.float64)
+    belief = _Belief(prior, known, tau, min(blocks, tau * len(known)), rng)
     best, ours = belief.values()
-    uniform = belief.horizon * float(prior.weights @ prior.rates) * float(np.mean(factors))
-    told = uniform + belief.told_more(rng)
-    return Earned(*(float(clicks / tau) for clicks in (uniform, ours, best, told)))
+    usual = belief.horizon * float(prior.weights @ prior.rates)
+    told = usual * known.max() + belief.told_more(rng)
+    return Earned(*(float(clicks / tau) for clicks in (usual * known.mean(), usual * known.max(), ours, best, told)))
 
 
 class _Belief:
     """What may be believed of K headlines, after each number of blocks and of clicks, in each of C cells."""
 
-    def __init__(self, prior: RatePrior, factors: Array, tau: int, blocks: int) -> None:
+    def __init__(self, prior: RatePrior, factors: Array, tau: int, blocks: int, rng: np.random.Generator) -> None:
         self.arms, self.blocks = len(factors), blocks
         self.horizon, self.size = tau * self.arms, tau * self.arms / blocks
-        usual = float(prior.weights @ prior.rates) * self.size
-        self.clicks = np.arange(int(3 * usual * blocks) + 8)  # of one headline: more of them count as the last
-        self.in_block = np.arange(int(3 * usual + 2 * np.sqrt(usual)) + 5)
+        self.factors = factors
+        cells = rng.choice(len(prior.weights), _DRAWS, p=prior.weights)
+        drawn = factors.max() * prior.rates[cells] * rng.gamma(prior.spreads[cells] ** -2) * prior.spreads[cells] ** 2
+        self.clicks, self.in_block = (np.arange(int(np.quantile(rng.poisson(shown * drawn), _CUT)) + 2)
+                                      for shown in (self.horizon, self.size))  # fmt: skip
         self.logs, self.shapes = np.log(prior.weights), prior.spreads**-2  # (C,)
         self.sizes = self.shapes / (prior.rates * factors[:, None])  # (K, C)
         self.shown = np.arange(blocks + 1) * self.size
@@ -82,7 +89,7 @@ class _Belief:
         return float(best), float(ours)
 
     def told_more(self, rng: np.random.Generator) -> float:
-        """Return how much more than uniform is earned on average by who is told of every headline after each block."""
+        """Return how much more than words alone is earned on average by who is told of every headline after a block."""
         cells = rng.choice(len(self.shapes), _PATHS, p=np.exp(self.logs))
         rates = rng.gamma(self.shapes[cells], 1 / self.sizes[:, cells]).T
         clicks, total = np.zeros((_PATHS, self.arms, 1)), 0.0
@@ -92,7 +99,7 @@ class _Belief:
                 gammaln(shapes) - gammaln(self.shapes) + self.shapes * np.log(self.sizes) - shapes * np.log(sizes)
             ).sum(1)
             means = (shapes / sizes * _weights(self.logs + logs)[:, None]).sum(-1)
-            total += self.size * float((means.max(1) - means.mean(1)).mean())  # noise of rates cancels
+            total += self.size * float((means.max(1) - means[:, self.factors.argmax()]).mean())  # noise cancels
             clicks += rng.poisson(rates * self.size)[..., None]
         return total
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from copyloom.tables import Reading
 from embeddings.folders import replacing
 from experiments.bootstrap import Resampled, bounds
 from experiments.studies.headlines.archive import Archive, read_whole
-from experiments.studies.headlines.best_rule import Earned, earned
+from experiments.studies.headlines.best_rule import earned
 from experiments.studies.headlines.earning import Ground, earned_by
 from experiments.studies.headlines.replay import Replayed
 from experiments.studies.headlines.rules import Array, Pooled
@@ -39,6 +39,8 @@ PUBLISHED = {
     1000: {"ucb": 0.0223, "words alone": 0.0502, "explore then commit": 0.0508},
 }
 """By how much LOLA earned more than others in its authors' stored runs: a larger archive, a larger model's words."""
+_DRAWN = 2000
+"""Samples of tests, with replacement, for the intervals of the best rule."""
 _EXACT = 1000
 """Counts that are so many times as large say that rates are the truth."""
 
@@ -173,24 +175,33 @@ def _rows(
 def _beside_best(ground: Ground, settings: HeadlineStudy, report: Report) -> list[dict[str, Any]]:
     """Return for each number of impressions how far ours and the best rule come in tests of two headlines.
 
-    If our belief is right, that is: what they earn is expected under it, not replayed.
+    If our belief is right, that is: what they earn is expected under it, not replayed. With what the first of the kinds
+    of rates says of past tests; intervals are over tests.
     """
-    pairs = [(tests.known.worded, factors) for tests in ground.tests(settings.truths[0])
-             for factors in tests.known.factors if tests.known.factors.shape[1] == 2]  # fmt: skip
-    if not settings.best_rule or not pairs:
+    if not settings.best_rule:
         return []
-    step = max(len(pairs) // settings.best_rule, 1)
-    chosen, rows = pairs[::step][: settings.best_rule], []
-    for number, tau in enumerate(settings.taus):
+    truth = settings.truths[0]
+    pairs = [(tests.known.worded, factors) for tests in ground.tests(truth)
+             for factors in tests.known.factors if tests.known.factors.shape[1] == 2]  # fmt: skip
+    places = np.unique(np.linspace(0, len(pairs) - 1, min(settings.best_rule, len(pairs))).astype(int))
+    if len(places) < settings.best_rule:
+        report(f"{len(pairs)} tests have two headlines, so the best rule is found for these alone", 0, 1)
+    rows, steps = [], len(settings.taus) * len(places)
+    for number, tau in enumerate(settings.taus if len(places) else ()):
         found = []
-        for place, (prior, factors) in enumerate(chosen):
-            report("the best of all rules", number * len(chosen) + place, len(settings.taus) * len(chosen))
-            found.append(earned(prior, factors, tau, np.random.default_rng([tau, place])))
-        whole = Earned(*np.mean([list(vars(one).values()) for one in found], axis=0).tolist())
-        way = whole.ceiling - whole.uniform
-        rows.append({"tau": tau, "tests": len(found), "ours": (whole.ours - whole.uniform) / way,
-                     "best_rule": (whole.best_rule - whole.uniform) / way})  # fmt: skip
-    report("the best of all rules", len(settings.taus) * len(chosen), len(settings.taus) * len(chosen))
+        for done, place in enumerate(places):
+            report("the best of all rules", number * len(places) + done, steps)
+            prior, factors = pairs[place]
+            found.append(astuple(earned(prior, factors, tau, np.random.default_rng([tau, int(place)]))))
+        drawn = np.random.default_rng(tau).integers(len(found), size=(_DRAWN, len(found)))
+        samples = np.concatenate([np.mean(found, 0)[None], np.array(found)[drawn].mean(1)])  # the first is all of them
+        uniform, _, ours, best, ceiling = samples.T
+        shares = {"ours": (ours - uniform) / (ceiling - uniform), "best_rule": (best - uniform) / (ceiling - uniform),
+                  "further": (best - ours) / (ceiling - uniform)}  # fmt: skip
+        rows.append({"truth": truth, "tau": tau, "tests": len(found)})
+        for name, values in shares.items():
+            rows[-1] |= {name: float(values[0]), f"{name}_interval": bounds(values[1:])}
+    report("the best of all rules", steps, steps)
     return rows
 
 

@@ -18,7 +18,7 @@ from embeddings.folders import check_output, replacing
 from embeddings.mixing import adapt, is_new, mix
 from embeddings.space import Space
 from embeddings.summary import SummaryEmbedding
-from embeddings.writing import Wording
+from embeddings.writing import STOPPED, Wording
 from experiments.corpora.real_texts import real_texts, shared_data
 from experiments.held_out import held_out_claims, is_held_out
 from experiments.texts import shipped_claims
@@ -106,7 +106,8 @@ def subject_mixtures(space: Space, claims: Sequence[Claim], stored: Sequence[Sum
         for record in records:
             checker = Checker(WritingRules(), [], GrammarReader(grammar, record))
             for written in _pairs(space, rng, claims, stored, record, MIXTURES // len(records)):
-                true += written.fault is None and not checker.refusals(written.text, written.finished)
+                is_whole = written.fault in (None, STOPPED)  # which says nothing of truth
+                true += is_whole and not checker.refusals(written.text, written.finished)
                 texts.append(written.text)
         found[f"{name}_subject_mixtures"] = len(texts)
         found[f"{name}_subject_true_share"] = true / len(texts)

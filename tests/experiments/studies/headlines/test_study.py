@@ -105,7 +105,8 @@ def test_the_command_prints_each_entrant_and_goes_on_where_it_was_stopped(tmp_pa
     assert (tmp_path / "plot.svg").read_text().startswith("<?xml")
     (beside,) = found["best_rule"]
     assert (beside["tau"], beside["tests"]) == (5, 3)
-    assert 0 < beside["ours"] <= beside["best_rule"] < 1
+    assert 0 < beside["ours"] <= beside["best_rule"]
+    assert beside["further_interval"][0] <= beside["further"] <= beside["further_interval"][1]
     page = (tmp_path / "page.html").read_text()
     assert "the best of all rules" in page
     assert "was not on this machine" in page
