@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from embeddings.space import Space
 
 NOTHING_FIT = "nothing that the writer wrote is fit to print"
-STOPPED = "a copy editor stops its frame, whatever the facts"
+STOPPED = "readers stop its frame with too many facts"
 
 
 @dataclass(frozen=True)

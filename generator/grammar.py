@@ -80,7 +80,7 @@ class Grammar:
     frames: tuple[Frame, ...]
     categories: tuple[Category, ...]
     stopped: frozenset[str] = frozenset()
-    """Texts of frames that a copy editor stops, with most facts."""
+    """Texts of frames that readers stop with too many facts (``frames/stopped.yaml``)."""
 
     @staticmethod
     @cache
@@ -99,7 +99,7 @@ class Grammar:
         return tuple(dict.fromkeys(frame.style for frame in self.frames))
 
     def stops(self, slotted: str) -> bool:
-        """Say whether a text, its slots still open, is in a frame that a copy editor stops."""
+        """Say whether a text, its slots still open, is in a frame that readers stop."""
         return re.sub(r"<(\w+) \d+>", r"<\1>", slotted) in self.stopped
 
     def frames_of(self, form: str) -> tuple[Frame, ...]:

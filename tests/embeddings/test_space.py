@@ -150,7 +150,7 @@ def test_what_is_written_about_a_subject_takes_its_facts_from_the_record(space, 
 
 def test_a_frame_that_readers_stop_is_not_shown_about_a_subject(space, grammar, monkeypatch):
     """The mixture's own text is in such a frame, and another draft takes its place."""
-    texts = ["Your heart will know this lamp by its elegant touch.", "Boring lamps are so last year, ours has a dimmer."]
+    texts = ["Your heart will know this lamp by its calm touch.", "Boring lamps are so last year, ours has a dimmer."]
     parents = space.invert(texts)
     for parent in parents:
         (alone,) = space.writer.write(parent.vectors[None], SUBJECT)

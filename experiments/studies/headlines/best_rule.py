@@ -21,7 +21,7 @@ from bandits.online.horizon_index import horizon_index
 from bandits.rewards.pooled_rates import RatePrior
 from experiments.studies.headlines.rules import Array
 
-BLOCKS = 25
+BLOCKS = 16
 _PATHS = 4000
 """Tests drawn from the belief, of which the ceiling is the mean."""
 _DRAWS, _CUT = 100_000, 0.9999
@@ -118,14 +118,20 @@ class _Belief:
         earned = np.repeat(self.size * means[..., None], 2, axis=-1)
         for arm, (_, _, _, chances) in enumerate(seen) if later else ():
             value = later[tuple(count + (other == arm) for other, count in enumerate(shown))]
+            chance = self._foretold(arm, weights, chances)
             for clicked in self.in_block:
-                chance = (weights * self._along(arm, chances[..., clicked])).sum(-1)
                 reached = np.minimum(self.clicks + clicked, self.clicks[-1])
-                earned[arm] += chance[..., None] * np.take(value, reached, axis=arm)
+                earned[arm] += chance[..., clicked, None] * np.take(value, reached, axis=arm)
         variances = np.maximum(squares - means**2, 1e-4 * means**2)
         left = self.horizon - sum(shown) * self.size
         ours = horizon_index(means, variances, means, left).argmax(0)
         return np.stack([earned[..., 0].max(0), np.take_along_axis(earned[..., 1], ours[None], 0)[0]], axis=-1)
+
+    def _foretold(self, arm: int, weights: Array, chances: Array) -> Array:
+        """Return how likely each number of clicks in the next block is, by the clicks of each headline (..., X)."""
+        rows = np.moveaxis(weights, arm, 0)
+        found = rows.reshape(len(self.clicks), -1, len(self.shapes)) @ chances
+        return np.moveaxis(found.reshape(*rows.shape[:-1], -1), 0, arm)
 
     def _seen(self, arm: int, shown: float) -> tuple[Array, Array, Array, Array]:
         """Return of a headline, by its clicks and cell, how likely they are, its rate's mean and mean square.
