@@ -25,6 +25,7 @@ from experiments.commands.catalogue import catalogue_app
 from experiments.commands.dataset import dataset_app
 from experiments.commands.document import document_app
 from experiments.commands.evaluate import evaluate
+from experiments.commands.explore import explore
 from experiments.commands.feed import feed
 from experiments.commands.headlines import headlines
 from experiments.commands.importing import import_results
@@ -223,6 +224,7 @@ app.command()(compare)
 app.command()(read)
 app.command("check-click-model")(check_click_model)
 app.command()(steer)
+app.command()(explore)
 app.command()(serve)
 app.command()(feed)
 app.command("worker")(work)

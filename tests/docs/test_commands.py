@@ -34,6 +34,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / name / "README.m
 QUICK = {
     "copyloom quickstart": "--model copyloom-tiny --seeds 1 --rounds 2",
     "copyloom mix": "--model copyloom-tiny --drafts 2 --rounds 0",
+    "copyloom explore": "--model copyloom-tiny --directions 8",
     "copyloom steer .*--examples": "--drafts 9 --rounds 0",
     "copyloom steer": "--drafts 9 --rounds 0 --strength 0.5 --directions styles.safetensors",
     "copyloom study radius": "--sample 2",

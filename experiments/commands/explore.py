@@ -1,0 +1,126 @@
+"""``copyloom explore``: what a point of the space means, and a page of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from copyloom import InputError
+from copyloom.tables import Reading
+from embeddings.folders import keep_result
+from experiments.commands import console
+from experiments.commands.options import DeviceName, Json, Trust, Writer, note_scripts, reads, writer_for
+
+if TYPE_CHECKING:
+    from embeddings.space import Space
+    from experiments.explorer.point import Point
+    from experiments.explorer.sense import Shelf
+
+
+@reads("delimiter", "encoding", "sheet", "header")
+def explore(
+    text: Annotated[str | None, typer.Option(help="A text, whose summary embedding is explored.")] = None,
+    mix: Annotated[list[str] | None, typer.Option(help="A text of a mixture; give the option once for each.")] = None,
+    weights: Annotated[
+        list[float] | None, typer.Option("--weight", help="Of each --mix, in order; alike unless given.")
+    ] = None,
+    vector: Annotated[
+        Path | None, typer.Option(help="A .npy or safetensors file with P x D numbers, or with a sentence vector.")
+    ] = None,
+    draw: Annotated[int | None, typer.Option(help="A random point of this seed.")] = None,
+    towards: Annotated[str | None, typer.Option(help="With --text: a step towards a style, as steer takes it.")] = None,
+    strength: Annotated[float, typer.Option(help="Of the step, -1 to 1.")] = 1.0,
+    stored: Annotated[
+        Path | None,
+        typer.Option(help="Texts to lay it beside: a table, or what invert wrote; the shipped claims unless given."),
+    ] = None,
+    directions: Annotated[int, typer.Option(min=8, max=1024, help="Random ways along which it is moved.")] = 32,
+    seed: Annotated[int, typer.Option(help="Of these.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the page and the numbers.")] = Path("runs/explore"),
+    *,
+    reading: Reading,
+    model: Writer = None,
+    device: DeviceName = "auto",
+    trust_remote_code: Trust = False,
+    as_json: Json = False,
+) -> None:
+    """Say what a point of the space means: what it decodes to, how surely, and what lies around it."""
+    from embeddings.space import Space
+    from experiments.explorer.exploring import explore as explored
+    from experiments.explorer.page import PAGE, verdict, write
+
+    if sum((text is not None, bool(mix), vector is not None, draw is not None)) != 1:
+        raise InputError("say which point: one of --text, --mix (twice or more), --vector and --draw")
+    if towards is not None and text is None:
+        raise InputError("--towards is a step from a text; give --text with it")
+    name = writer_for(model)
+    note_scripts(name, [*([text] if text else []), *(mix or [])])
+    with console.progress() as show:
+        show("loading", 0, 1)
+        space = Space.load(name, device, trust_remote_code=trust_remote_code)
+        shelf = _shelf(space, stored, reading)
+        point = _point(space, text, mix, weights, vector, draw, towards, strength)
+        show("loading", 1, 1)
+        found = explored(space, point, shelf, show, directions, seed)
+    page = out / PAGE
+    out.mkdir(parents=True, exist_ok=True)
+    keep_result(page, lambda path: write(found, path))
+    found["page"] = str(page)
+    console.write_json(found, out / "point.json")
+    console.print_json(found) if as_json else _show(found, verdict(found))
+
+
+def _point(
+    space: Space, text: str | None, mix: list[str] | None, weights: list[float] | None, vector: Path | None,
+    draw: int | None, towards: str | None, strength: float,
+) -> Point:  # fmt: skip
+    from experiments.explorer.point import Point
+
+    if towards is not None and text is not None:
+        from experiments.styles import LENGTH, style_directions
+        from generator.grammar import Grammar
+
+        if towards not in (names := (*Grammar.load().styles, LENGTH)):
+            raise InputError(f"there is no direction {towards!r}; there are {', '.join(names)}")
+        (direction,) = (one for one in style_directions(space.encoder) if one.name == towards)
+        return Point.of_step(space, text, direction, strength)
+    if text is not None:
+        return Point.of_text(space, text)
+    if mix:
+        return Point.of_mixture(space, mix, weights)
+    if vector is not None:
+        return Point.of_file(space, vector)
+    assert draw is not None
+    return Point.drawn(space, draw)
+
+
+def _shelf(space: Space, path: Path | None, reading: Reading) -> Shelf:
+    from embeddings.exchange import load_embeddings
+    from experiments.explorer.sense import Shelf
+    from experiments.texts import read_texts, shipped_claims
+
+    if path is None:
+        return Shelf.of_texts(space, shipped_claims()[0])
+    if path.suffix == ".safetensors":
+        stored = load_embeddings(path)
+        space.check_mine(stored)
+        return Shelf.of_stored(stored)
+    return Shelf.of_texts(space, read_texts(path, reading=reading))
+
+
+def _show(found: dict[str, Any], verdict: str) -> None:
+    console.out.print(verdict)
+    console.table(
+        "Nearest stored texts",
+        ["text", "meaning", "vectors"],
+        [[near["text"], f"{near['meaning']:.2f}", f"{near['vectors']:.2f}"] for near in found["nearest"][:5]],
+    )
+    if found["changes"]:
+        console.table(
+            "Just beyond it says",
+            ["text", "ways", "likeness"],
+            [[row["text"], str(row["directions"]), f"{row['cosine']:.2f}"] for row in found["changes"][:5]],
+        )
+    console.out.print(f"Page: {found['page']}")

@@ -1,0 +1,58 @@
+"""``copyloom explore``: numbers for programs, a page for people, clear errors."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embeddings.exchange import save_embeddings
+from tests.experiments.commands.test_cli import fails, run
+
+TEXT = "This quiet kettle is made of steel."
+QUICK = ("--model", "copyloom-tiny", "--device", "cpu", "--directions", "8", "--json")
+
+
+def test_a_text_is_explained_with_a_page(tmp_path: Path) -> None:
+    result = run("explore", "--text", TEXT, "--out", str(tmp_path), *QUICK)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert (found["decoded"], found["exact"], found["kind"]) == (TEXT, True, "text")
+    assert 0 < found["basin_radius"] <= found["basin_middle"]
+    assert len(found["nearest"]) == len(found["nearest_vectors"]) == 8
+    page = Path(found["page"]).read_text(encoding="utf-8")
+    assert TEXT in page
+    assert 'src="http' not in page
+    assert "<script" not in page
+    assert json.loads((tmp_path / "point.json").read_text())["radii"] == found["radii"]
+    again = json.loads(run("explore", "--text", TEXT, "--out", str(tmp_path / "again"), *QUICK).stdout)
+    assert {**again, "page": ""} == {**found, "page": ""}
+
+
+def test_mixtures_steps_draws_and_vectors_are_points_too(tmp_path: Path, space: object) -> None:
+    np.save(tmp_path / "point.npy", np.random.default_rng(0).normal(size=(8, 256)).astype(np.float32))
+    save_embeddings(space.invert([TEXT, "A lamp for late readers."]), tmp_path / "stored.safetensors")  # type: ignore[attr-defined]
+    for kind, options in (
+        ("mixture", ("--mix", TEXT, "--mix", "A lamp for late readers.", "--weight", "0.7", "--weight", "0.3")),
+        ("step", ("--text", TEXT, "--towards", "emotional", "--strength", "0.5")),
+        ("draw", ("--draw", "1")),
+        ("vector", ("--vector", str(tmp_path / "point.npy"), "--stored", str(tmp_path / "stored.safetensors"))),
+    ):
+        found = json.loads(run("explore", *options, "--out", str(tmp_path / kind), *QUICK).stdout)
+        assert found["kind"] == kind
+        assert found["exact"] is None
+        assert (tmp_path / kind / "point.html").exists()
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ((), "say which point: one of"),
+    (("--text", TEXT, "--draw", "1"), "say which point: one of"),
+    (("--draw", "1", "--towards", "emotional"), "--towards is a step from a text"),
+    (("--text", TEXT, "--towards", "sleepy"), "there is no direction 'sleepy'; there are"),
+    (("--mix", TEXT), "two texts or more"),
+    (("--mix", TEXT, "--mix", "A lamp.", "--weight", "1"), "weights"),
+    (("--vector", "none.npy"), "cannot be read"),
+    (("--text", TEXT, "--stored", "none.txt"), "none.txt"),
+])  # fmt: skip
+def test_what_is_asked_wrongly_is_refused(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
+    assert message in fails("explore", *options, "--out", str(tmp_path), *QUICK)
