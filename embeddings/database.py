@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -51,6 +52,7 @@ REVISION = "2"
 """Of the tables as they are here: the newest of `embeddings.migrations`."""
 _KNOWN = ("1", REVISION)
 BUSY_SECONDS = 30.0  # how long a writer waits for another before it gives up
+_AGAIN_SECONDS = 0.02
 
 _log = logging.getLogger(__name__)
 _LOOKUP = 500  # keys a query; every database takes so many parameters
@@ -270,7 +272,7 @@ def open_database(path_or_url: str | Path, *, create: bool = True, busy_seconds:
         if not present and not create:
             raise InputError(f"the database {shown(engine)} is empty; check the path")
         if is_sqlite:
-            _write_ahead(engine)
+            _write_ahead(engine, busy_seconds)
         if found != REVISION or not present >= set(Base.metadata.tables):
             _bring_up_to_date(engine)
     except OperationalError as error:  # a server that does not answer, say
@@ -423,11 +425,24 @@ def _revision(connection: Connection) -> tuple[set[str], str]:
     return tables, str(found)
 
 
-def _write_ahead(engine: Engine) -> None:
-    """Let readers and a writer work at once; the file remembers it."""
+def _write_ahead(engine: Engine, busy_seconds: float) -> None:
+    """Let readers and a writer work at once; the file remembers it.
+
+    Where others do so at the same time, SQLite says at once that the file is locked, and is asked again.
+    """
+    last = time.monotonic() + busy_seconds
     with _explained(engine), engine.connect() as connection:
         connection.execution_options(sqlite_begin=None)  # SQLite refuses this inside a transaction
-        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        while True:
+            try:
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            except OperationalError as error:
+                code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+                if code != sqlite3.SQLITE_BUSY or time.monotonic() > last:
+                    raise
+                time.sleep(_AGAIN_SECONDS)
+            else:
+                return
 
 
 def _bring_up_to_date(engine: Engine) -> None:
