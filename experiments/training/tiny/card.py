@@ -51,9 +51,9 @@ as `generator.checks` reads it. These are single decodes; what a search from the
 English. Texts of the lengths it was trained on (up to about 60 tokens). It learned 530 frames of the grammar; what it
 writes about a subject in one of the 130 that readers stop (`../frames/stopped.yaml`) is not shown, so that few
 descriptions are left in some styles. Of the rest two readers printed 85 and 88 of 100, and 58 of 59 by people
-(docs/measured/uplift.md). Urgency and praise are styles to it: check what they claim. Without a subject a mixture may mix up
-facts, or read oddly. Which attribute of the record a slot takes is decided by sentence vectors, not by the model. Never
-ran on Trainium.
+(docs/measured/uplift.md). Urgency and praise are styles to it: check what they claim. Without a subject a mixture may
+mix up facts, or read oddly. Which attribute of the record a slot takes is decided by sentence vectors, not by the
+model. Never ran on Trainium.
 """
 
 _GRAMMAR = (
