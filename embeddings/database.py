@@ -52,7 +52,7 @@ REVISION = "2"
 """Of the tables as they are here: the newest of `embeddings.migrations`."""
 _KNOWN = ("1", REVISION)
 BUSY_SECONDS = 30.0  # how long a writer waits for another before it gives up
-_AGAIN_SECONDS = 0.02
+_AGAIN_SECONDS = 0.02  # between two tries of what SQLite does not wait for
 
 _log = logging.getLogger(__name__)
 _LOOKUP = 500  # keys a query; every database takes so many parameters

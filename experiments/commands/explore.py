@@ -9,9 +9,10 @@ import typer
 
 from copyloom import InputError
 from copyloom.tables import Reading
-from embeddings.folders import keep_result
+from embeddings.folders import check_output, keep_result
 from experiments.commands import console
 from experiments.commands.options import DeviceName, Json, Trust, Writer, note_scripts, reads, writer_for
+from experiments.commands.steering import direction_named
 
 if TYPE_CHECKING:
     from embeddings.space import Space
@@ -50,42 +51,43 @@ def explore(
     from embeddings.space import Space
     from experiments.explorer.exploring import explore as explored
     from experiments.explorer.page import PAGE, verdict, write
+    from experiments.styles import LENGTH
+    from generator.grammar import Grammar
 
     if sum((text is not None, bool(mix), vector is not None, draw is not None)) != 1:
         raise InputError("say which point: one of --text, --mix (twice or more), --vector and --draw")
     if towards is not None and text is None:
         raise InputError("--towards is a step from a text; give --text with it")
+    if weights and not mix:
+        raise InputError("--weight is of a text of a mixture; give --mix once for each")
+    step = None if towards is None else direction_named((*Grammar.load().styles, LENGTH), towards)
+    check_output(out / PAGE)
     name = writer_for(model)
     note_scripts(name, [*([text] if text else []), *(mix or [])])
     with console.progress() as show:
         show("loading", 0, 1)
         space = Space.load(name, device, trust_remote_code=trust_remote_code)
         shelf = _shelf(space, stored, reading)
-        point = _point(space, text, mix, weights, vector, draw, towards, strength)
+        point = _point(space, text, mix, weights, vector, draw, step, strength)
         show("loading", 1, 1)
         found = explored(space, point, shelf, show, directions, seed)
-    page = out / PAGE
-    out.mkdir(parents=True, exist_ok=True)
-    keep_result(page, lambda path: write(found, path))
-    found["page"] = str(page)
-    console.write_json(found, out / "point.json")
+    found["page"] = str(out / PAGE)
+    keep_result(out / PAGE, lambda path: write(found, path))
+    keep_result(out / "point.json", lambda path: console.write_json(found, path))
     console.print_json(found) if as_json else _show(found, verdict(found))
 
 
 def _point(
     space: Space, text: str | None, mix: list[str] | None, weights: list[float] | None, vector: Path | None,
-    draw: int | None, towards: str | None, strength: float,
+    draw: int | None, step: tuple[str, float] | None, strength: float,
 ) -> Point:  # fmt: skip
     from experiments.explorer.point import Point
 
-    if towards is not None and text is not None:
-        from experiments.styles import LENGTH, style_directions
-        from generator.grammar import Grammar
+    if step is not None and text is not None:
+        from experiments.styles import style_directions
 
-        if towards not in (names := (*Grammar.load().styles, LENGTH)):
-            raise InputError(f"there is no direction {towards!r}; there are {', '.join(names)}")
-        (direction,) = (one for one in style_directions(space.encoder) if one.name == towards)
-        return Point.of_step(space, text, direction, strength)
+        (direction,) = (one for one in style_directions(space.encoder) if one.name == step[0])
+        return Point.of_step(space, text, direction, step[1] * strength)
     if text is not None:
         return Point.of_text(space, text)
     if mix:

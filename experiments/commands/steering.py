@@ -88,7 +88,7 @@ def steer(
     check_move(strength, trust, along=bool(towards))
     given = _Given.read(examples, (column, label_column), reading, directions)
     if name := towards or remove:
-        _direction(given.names, name)
+        direction_named(given.names, name)
     record = ProductRecord.from_yaml(subject) if subject else None
     note_scripts(model, [text, *(record.phrases().values() if record else ())])
     space = Space.load(model, device, trust_remote_code=trust_remote_code)
@@ -254,14 +254,14 @@ def _moved(
         others, labels = space.invert(move.like), [d for d in known if d.against] or list(known)
         return steering.like(stored, others, labels, strength, trust), labels
     by_name = {direction.name: direction for direction in known}
-    wanted, sign = _direction(list(by_name), str(move.towards or move.remove))
+    wanted, sign = direction_named(list(by_name), str(move.towards or move.remove))
     direction = by_name[wanted]
     if move.remove:
         return steering.without(stored, [direction], strength, trust), [direction]
     return steering.towards(stored, direction, sign * strength, trust), [direction]
 
 
-def _direction(names: Sequence[str], asked: str) -> tuple[str, float]:
+def direction_named(names: Sequence[str], asked: str) -> tuple[str, float]:
     """Return the name of the direction that is asked for, and which way along it.
 
     Raises

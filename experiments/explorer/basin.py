@@ -9,9 +9,10 @@ of the model says of all of them.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
+from statistics import NormalDist, median
 
 import torch
 from scipy.stats import binom
@@ -19,10 +20,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from copyloom import Report
-from embeddings.context import in_context
 from embeddings.space import Space
 from experiments.explorer.point import Point
-from experiments.explorer.reading import read
+from experiments.explorer.reading import logits_of, read
 
 DIRECTIONS = 32
 _GROWTH = tuple(0.02 * 2**step for step in range(10))
@@ -124,10 +124,9 @@ def basin_of(
     """
     ways = directions_from(point, directions, seed) * point.length
     radii = radii_along(space, point, ways, ids, report)
-    finite = sorted(radii)
+    ordered, middle = sorted(radii), median(radii)
     low, high = (int(binom.ppf(share, directions, 0.5)) for share in (0.025, 0.975))
-    interval = finite[max(low - 1, 0)], finite[min(high, directions - 1)]
-    middle = finite[directions // 2]
+    interval = ordered[max(low - 1, 0)], ordered[min(high, directions - 1)]
     rings, changes = _around(space, point, ways, radii, middle, report)
     return Basin(_least(radii), middle, interval, tuple(radii), rings, changes)
 
@@ -158,15 +157,9 @@ def radii_along(
 @torch.no_grad()
 def says(space: Space, vectors: Tensor, ids: Sequence[int]) -> Tensor:
     """Return for each of some vectors (N, P, D) whether exactly these tokens are decoded, (N,) of bool."""
-    model, found = space.model, []
     wanted = torch.tensor(ids, dtype=torch.long)
-    after = model.embed(wanted[:-1]).cpu().float()[None]
-    for some in vectors.split(_TOGETHER):
-        front = in_context(model, some, space.context_ids)
-        whole = torch.cat([front, after.expand(len(some), -1, -1)], 1).to(model.device.torch)
-        logits = model.logits(whole)[:, front.shape[1] - 1 :]
-        found.append((logits.argmax(-1).cpu() == wanted).all(1))
-    return torch.cat(found) if found else torch.zeros(0, dtype=torch.bool)
+    kept = [(logits_of(space, some, ids).argmax(-1).cpu() == wanted).all(1) for some in vectors.split(_TOGETHER)]
+    return torch.cat(kept) if kept else torch.zeros(0, dtype=torch.bool)
 
 
 def _least(radii: Sequence[float]) -> float:
@@ -201,6 +194,5 @@ def _around(
         own = at_rings_texts[number * len(some) : (number + 1) * len(some)]
         rings.append(Ring(distance, sum(text == here for text in own) / len(own),
                           sum(cosine[text] for text in own) / len(own)))  # fmt: skip
-    others = [text for text in at_edges_texts if text != here]
-    counted = sorted({text: others.count(text) for text in others}.items(), key=lambda pair: -pair[1])
+    counted = Counter(text for text in at_edges_texts if text != here).most_common()
     return tuple(rings), tuple(Change(text, count, cosine[text]) for text, count in counted)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from embeddings.folders import replacing
-from experiments.reports.report import environment, write_page
+from experiments.reports.report import embedded, environment, write_page
 
 PAGE = "point.html"
 _SURE, _UNSURE = 0.9, 0.5
@@ -42,7 +41,7 @@ def verdict(found: Mapping[str, Any]) -> str:
 def _picture(found: Mapping[str, Any], inches: float) -> str:
     with TemporaryDirectory() as folder:
         draw(found, file := Path(folder) / "plot.svg", inches)
-        return "data:image/svg+xml;base64," + b64encode(file.read_bytes()).decode()
+        return embedded(file)
 
 
 def draw(found: Mapping[str, Any], path: Path, inches: float = 8.2) -> None:

@@ -17,10 +17,9 @@ from copyloom import InputError
 from embeddings.directions import Direction
 from embeddings.mixing import adapt, mix, wanted_point, whole_weights
 from embeddings.space import Space
-from embeddings.steering import adapter_of, check_move, towards
+from embeddings.steering import TRUST_DEGREES, adapter_of, check_move, towards
 
 Kind = Literal["text", "mixture", "step", "draw", "vector"]
-_TRUST = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +81,7 @@ class Point:
 
     @classmethod
     def of_step(
-        cls, space: Space, text: str, direction: Direction, strength: float = 1.0, trust: float = _TRUST
+        cls, space: Space, text: str, direction: Direction, strength: float = 1.0, trust: float = TRUST_DEGREES
     ) -> Point:
         """Return a text's point turned along a direction, by a share of `trust` degrees; see `embeddings.steering`."""
         check_move(strength, trust, along=True)

@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from copyloom import InputError
-from embeddings.context import in_context
 from embeddings.mixing import adapt
 from embeddings.space import Space
 from embeddings.summary import SummaryEmbedding
 from experiments.explorer.point import Point
-from experiments.explorer.reading import read
+from experiments.explorer.reading import logits_of, piece, read
 from generator.reader import words_of
 
 NEAREST, _RIVALS = 8, 3
@@ -26,22 +25,22 @@ class Token:
 
     Parameters
     ----------
-    text : str
-        Empty for the end of the text.
+    text : str, optional
+        What it adds; None for the end of the text.
     probability : float
     lead : float
         In logits, over its best rival: greedy decoding writes another token when this falls below 0.
     entropy : float
         Of the next token, in bits: 0 where nothing else could come.
-    rivals : tuple of (str, float)
-        The likeliest other tokens, and their probabilities.
+    rivals : tuple of (str or None, float)
+        What the likeliest other tokens would add, and their probabilities.
     """
 
-    text: str
+    text: str | None
     probability: float
     lead: float
     entropy: float
-    rivals: tuple[tuple[str, float], ...]
+    rivals: tuple[tuple[str | None, float], ...]
 
 
 @dataclass(frozen=True)
@@ -172,23 +171,16 @@ def sense_of(space: Space, point: Point, shelf: Shelf) -> Sense:
 @torch.no_grad()
 def tokens_of(space: Space, vectors: Tensor, ids: Sequence[int]) -> tuple[Token, ...]:
     """Return how sure the model is of tokens that follow vectors (P, D), end-of-text included if it is among them."""
-    model = space.model
     if not ids:
         return ()
-    front = in_context(model, vectors[None], space.context_ids)
-    after = model.embed(torch.tensor(ids[:-1], dtype=torch.long)).cpu().float()[None]
-    logits = model.logits(torch.cat([front, after], 1).to(model.device.torch))[0, front.shape[1] - 1 :].float().cpu()
+    logits = logits_of(space, vectors[None], ids)[0].cpu()
     logs = logits.log_softmax(-1)
-
-    def said(one: int) -> str:
-        return "" if one == model.end else model.detokenize([one])
-
     entropies = -(logs.exp() * logs).nan_to_num(0.0).sum(-1) / torch.log(torch.tensor(2.0))
     found = []
     for step, token in enumerate(ids):
         rivals = [int(one) for one in logits[step].topk(_RIVALS + 1).indices if int(one) != token][:_RIVALS]
-        found.append(Token(
-            said(token), float(logs[step, token].exp()), float(logits[step, token] - logits[step, rivals[0]]),
-            float(entropies[step]), tuple((said(one), float(logs[step, one].exp())) for one in rivals),
-        ))  # fmt: skip
+        own, *others = (piece(space, ids[:step], one) for one in (token, *rivals))
+        chances = logs[step, [token, *rivals]].exp().tolist()
+        lead = float(logits[step, token] - logits[step, rivals[0]])
+        found.append(Token(own, chances[0], lead, float(entropies[step]), tuple(zip(others, chances[1:], strict=True))))
     return tuple(found)

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from copyloom import InputError
-from embeddings.context import in_context
 from embeddings.space import Space
 from experiments.explorer.basin import BEYOND, radii_along
 from experiments.explorer.point import Point
-from experiments.explorer.reading import read
+from experiments.explorer.reading import logits_of, piece, read
 
 
 @dataclass(frozen=True)
@@ -25,8 +24,8 @@ class Flip:
     ----------
     place : int
         Of the token in the text, from 0.
-    token : str
-        Empty for the end of the text.
+    token : str, optional
+        None for the end of the text.
     expected : float
         Distance at which its lead would be gone if it fell as steeply all the way, as a share of the point's length.
     distance : float
@@ -36,7 +35,7 @@ class Flip:
     """
 
     place: int
-    token: str
+    token: str | None
     expected: float
     distance: float
     decoded: str
@@ -70,21 +69,20 @@ def flip_of(space: Space, point: Point, ids: Sequence[int], place: int | None = 
     chosen = int(expected.argmin()) if place is None else place
     way = -slopes[chosen] / slopes[chosen].norm().clamp_min(1e-12) * point.length
     (distance,) = radii_along(space, point, way[None], ids)
-    token = "" if ids[chosen] == space.model.end else space.model.detokenize([ids[chosen]])
     decoded = ""
     if math.isfinite(distance):
         decoded = read(space, (point.vectors + BEYOND * distance * way)[None])[0].text
-    return Flip(chosen, token, float(expected[chosen]) / point.length, distance, decoded)
+    return Flip(
+        chosen, piece(space, ids[:chosen], ids[chosen]), float(expected[chosen]) / point.length, distance, decoded
+    )
 
 
 def lead_slopes(space: Space, vectors: Tensor, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Return the lead of each of T tokens in logits, (T,), and its gradient with regard to the vectors, (T, P, D)."""
-    model, wanted = space.model, torch.tensor(ids, dtype=torch.long)
+    wanted = torch.tensor(ids, dtype=torch.long)
     with torch.enable_grad():
         point = vectors.clone().requires_grad_()
-        front = in_context(model, point[None], space.context_ids)
-        after = model.embed(wanted[:-1]).detach().cpu().float()[None]
-        logits = model.logits(torch.cat([front, after], 1).to(model.device.torch))[0, front.shape[1] - 1 :].float()
+        logits = logits_of(space, point[None], ids)[0]
         own = torch.nn.functional.one_hot(wanted, logits.shape[-1]).bool().to(logits.device)
         leads = logits[own] - logits.masked_fill(own, -math.inf).max(-1).values
         slopes = [torch.autograd.grad(lead, point, retain_graph=True)[0] for lead in leads]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,6 +214,11 @@ def write_page(page: str, path: Path) -> None:
     """
     with replacing(path) as partial:
         partial.write_bytes(page.encode("utf-8", errors="replace"))
+
+
+def embedded(picture: Path) -> str:
+    """Return an SVG file as the address of an image that stands in the page itself."""
+    return "data:image/svg+xml;base64," + b64encode(picture.read_bytes()).decode()
 
 
 def environment() -> Environment:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from experiments.reports.report import environment, write_page
+from experiments.reports.report import embedded, environment, write_page
 from experiments.studies.headlines.plot import draw
 from experiments.studies.headlines.settings import CEILING, ORACLE
 
@@ -19,7 +18,7 @@ def write(found: Mapping[str, Any], path: Path) -> None:
     """Write the page of what `experiments.studies.headlines.study.measure` returned."""
     with TemporaryDirectory() as folder:
         draw(found, picture := Path(folder) / "plot.svg")
-        figure = "data:image/svg+xml;base64," + b64encode(picture.read_bytes()).decode()
+        figure = embedded(picture)
     first = next(iter(found["truths"]))
     tiles = [row for row in found["rows"] if (row["truth"], row["entrant"]) == (first, "ours")]
     page = environment().get_template("headlines.html.j2").render(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from experiments.reports.report import environment, write_page
+from experiments.reports.report import embedded, environment, write_page
 from experiments.studies.stories.comparing import BY_CLICKS, BY_WORDS
 from experiments.studies.stories.plot import draw
 from experiments.studies.stories.study import SAMPLES
@@ -73,7 +72,7 @@ def write(found: Mapping[str, Any], folder: Path, path: Path) -> None:
     """Write the page of what `experiments.studies.stories.study.measure` returned and wrote into `folder`."""
     with TemporaryDirectory() as place:
         draw(found, picture := Path(place) / "plot.svg")
-        figure = "data:image/svg+xml;base64," + b64encode(picture.read_bytes()).decode()
+        figure = embedded(picture)
     rows = pq.read_table(folder / f"{SAMPLES}.parquet").to_pylist()
     stories = [list(some) for _, some in groupby(rows, key=lambda row: row["story"])]
     shown = [some for some in stories if any(row["kind"] == "written" for row in some)][:_STORIES]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from experiments.reports.plots import percent
-from experiments.reports.report import Change, environment, write_page
+from experiments.reports.report import Change, embedded, environment, write_page
 from experiments.studies.uplift.plot import draw, setting_in_words
 from experiments.studies.uplift.settings import ENTRANTS, MIX, STORED
 
@@ -18,8 +17,7 @@ def write(found: Mapping[str, Any], path: Path) -> None:
     """Write the page of what `experiments.studies.uplift.study.measure` returned."""
     with TemporaryDirectory() as folder:
         files = {file.stem: file for file in draw(found, Path(folder)) if file.suffix == ".svg"}
-        figures = {name: "data:image/svg+xml;base64," + b64encode(file.read_bytes()).decode()
-                   for name, file in files.items()}  # fmt: skip
+        figures = {name: embedded(file) for name, file in files.items()}
     page = environment().get_template("uplift.html.j2").render(
         found, figures=figures, verdict=verdict(found), does=ENTRANTS, setting=setting_in_words, mix=MIX, stored=STORED,
         change=lambda one, name: Change.of(one[name], one[f"{name}_interval"], 2),

@@ -34,7 +34,7 @@ def test_mixtures_steps_draws_and_vectors_are_points_too(tmp_path: Path, space: 
     save_embeddings(space.invert([TEXT, "A lamp for late readers."]), tmp_path / "stored.safetensors")  # type: ignore[attr-defined]
     for kind, options in (
         ("mixture", ("--mix", TEXT, "--mix", "A lamp for late readers.", "--weight", "0.7", "--weight", "0.3")),
-        ("step", ("--text", TEXT, "--towards", "emotional", "--strength", "0.5")),
+        ("step", ("--text", TEXT, "--towards", "shorter", "--strength", "0.5")),
         ("draw", ("--draw", "1")),
         ("vector", ("--vector", str(tmp_path / "point.npy"), "--stored", str(tmp_path / "stored.safetensors"))),
     ):
@@ -49,6 +49,7 @@ def test_mixtures_steps_draws_and_vectors_are_points_too(tmp_path: Path, space: 
     (("--text", TEXT, "--draw", "1"), "say which point: one of"),
     (("--draw", "1", "--towards", "emotional"), "--towards is a step from a text"),
     (("--text", TEXT, "--towards", "sleepy"), "there is no direction 'sleepy'; there are"),
+    (("--text", TEXT, "--weight", "1"), "--weight is of a text of a mixture"),
     (("--mix", TEXT), "two texts or more"),
     (("--mix", TEXT, "--mix", "A lamp.", "--weight", "1"), "weights"),
     (("--vector", "none.npy"), "cannot be read"),
@@ -56,3 +57,8 @@ def test_mixtures_steps_draws_and_vectors_are_points_too(tmp_path: Path, space: 
 ])  # fmt: skip
 def test_what_is_asked_wrongly_is_refused(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
     assert message in fails("explore", *options, "--out", str(tmp_path), *QUICK)
+
+
+def test_a_place_that_is_none_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    assert "cannot be written" in fails("explore", "--text", TEXT, "--model", "none", "--out", str(tmp_path / "file"))

@@ -12,6 +12,7 @@ from embeddings.directions import Direction
 from embeddings.space import Space
 from experiments.explorer.basin import basin_of, directions_from, radii_along, says
 from experiments.explorer.point import Point
+from experiments.explorer.reading import piece
 from experiments.explorer.sense import Shelf, sense_of, tokens_of
 from experiments.explorer.sensitivity import flip_of, lead_slopes
 from generator.decoding import decode
@@ -104,7 +105,8 @@ def test_it_says_what_is_decoded_and_is_as_sure_as_the_model(space, points, shel
     (stored,) = space.invert([KETTLE])
     sense = sense_of(space, points[0], shelf)
     assert (sense.decoded, sense.finished) == (KETTLE, True)
-    assert "".join(token.text for token in sense.tokens) == KETTLE
+    assert "".join(token.text for token in sense.tokens[:-1]) == KETTLE
+    assert sense.tokens[-1].text is None
     assert sense.least_lead == pytest.approx(stored.margin, abs=0.01)
     assert sense.reached == pytest.approx(1, abs=1e-5)
     for token in sense.tokens:
@@ -112,6 +114,12 @@ def test_it_says_what_is_decoded_and_is_as_sure_as_the_model(space, points, shel
         assert token.probability + sum(chance for _, chance in token.rivals) <= 1 + 1e-6
         assert token.lead == pytest.approx(math.log(token.probability / token.rivals[0][1]), abs=1e-3)
     assert tokens_of(space, points[0].vectors, []) == ()
+
+
+def test_letters_of_several_bytes_stand_where_they_are_whole(random_model, space):
+    bare = Space(random_model(), space.encoder, vectors=4)
+    ids = [*bare.model.tokenize("é€a"), bare.model.end]
+    assert [piece(bare, ids[:step], one) for step, one in enumerate(ids)] == ["", "é", "", "", "€", "a", None]
 
 
 def test_its_own_text_is_not_near_it_but_the_others_are_in_order(space, points, shelf):

@@ -11,7 +11,7 @@ import pytest
 
 COMMAND = [sys.executable, "-c", "from experiments.commands.cli import app; app()", "quickstart",
            "--model", "copyloom-tiny", "--device", "cpu",
-           "--seeds", "1", "--rounds", "6", "--out"]  # fmt: skip
+           "--seeds", "2", "--rounds", "8", "--out"]  # fmt: skip
 
 
 @pytest.mark.slow
