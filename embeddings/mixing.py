@@ -85,13 +85,16 @@ def mix(vectors: Tensor, sentence_vectors: Tensor, weights: Tensor, adapter: Any
     return adapt(adapter, wanted_point(sentence_vectors, weights)) + (spread * residuals).sum(1)
 
 
-@torch.no_grad()
 def adapt(adapter: AnyAdapter, sentence_vectors: Tensor) -> Tensor:
-    """Return the adapter's output (B, P, D) for sentence vectors (B, S), in constant shape, on the CPU."""
+    """Return the adapter's output (B, P, D) for sentence vectors (B, S), in constant shape, on the CPU.
+
+    It has a gradient where they do: the adapter's parameters alone ask for none.
+    """
     device = next(adapter.parameters()).device
     if not len(sentence_vectors):
         return torch.empty(0, adapter.vectors, adapter.hidden_size)
-    return in_chunks(lambda chunk: adapter(chunk.to(device)).cpu(), MIX_ROWS, sentence_vectors)
+    with torch.set_grad_enabled(sentence_vectors.requires_grad):
+        return in_chunks(lambda chunk: adapter(chunk.to(device)).cpu(), MIX_ROWS, sentence_vectors)
 
 
 def around(vectors: Tensor, wanted: Tensor, copies: int, adapter: AnyAdapter | None) -> Tensor:

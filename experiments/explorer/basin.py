@@ -1,9 +1,9 @@
 """How far a point can be moved before it says something else, and what it says then.
 
-The *radius* along a direction is the least distance at which another text is decoded, found by trying growing
-distances and halving between the last that kept the text and the first that did not. Distances are shares of the
-point's own length. Nothing is decoded for it: a text is kept while each of its tokens leads its rivals, which one pass
-of the model says of all of them.
+The *radius* along a direction is the last distance, of those tried, at which the same text is decoded: distances are
+doubled or halved from a first one until the text is kept at one and gone at the next, then the ratio of the two is
+halved. Distances are shares of the point's own length. Nothing is decoded for it: a text is kept while each of its
+tokens leads its rivals, which one pass of the model says of all of them.
 """
 
 from __future__ import annotations
@@ -12,30 +12,52 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, median
+from statistics import fmean, median, stdev
 
+import numpy as np
 import torch
-from scipy.stats import binom
+from scipy.stats import binom, binomtest, t
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from copyloom import Report
 from embeddings.space import Space
+from experiments.bootstrap import interval
 from experiments.explorer.point import Point
 from experiments.explorer.reading import logits_of, read
+from experiments.explorer.ways import Ways
+from generator.likelihood import surprisals_alone
+from generator.reader import words_of
 
-DIRECTIONS = 32
-_GROWTH = tuple(0.02 * 2**step for step in range(10))
-_HALVINGS = 5
+_FIRST, _LEAST, _MOST = 0.16, 1e-6, 10.0
+"""Shares of the point's length: tried first, and the least and greatest that are tried."""
+_HALVINGS = 4
 _TOGETHER = 32
 _RARE = 1 / 30_000
-BEYOND = 1.15
-"""How far beyond the radius it is asked what is said there."""
+_RINGS = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
+"""Distances at which it is read what is said, beside the median radius."""
+_READ = 8
+"""Directions along which it is."""
+
+
+@dataclass(frozen=True)
+class Radii:
+    """Between which distances a text is lost, along N directions.
+
+    Parameters
+    ----------
+    kept : tuple of float
+        The last at which it is kept: 0 where it is not even at a millionth, infinite where it is at ten lengths.
+    lost : tuple of float
+        The first beyond at which another text is decoded; infinite where there is none.
+    """
+
+    kept: tuple[float, ...]
+    lost: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Change:
-    """A text that is decoded beyond the radius.
+    """A text that is decoded where the old one is lost.
 
     Parameters
     ----------
@@ -60,29 +82,46 @@ class Ring:
     distance : float
         As a share of the point's length.
     kept : float
-        Share of directions along which the text is the same.
+        Share of all directions along which the text is the same.
+    kept_interval : (float, float)
+        95 % interval of it, Wilson's.
     cosine : float
-        Mean cosine of what is decoded to the text at the centre.
+        Mean cosine of what is decoded along some directions to the text at the centre.
+    cosine_interval : (float, float)
+        95 % bootstrap interval over them.
+    surprise : float
+        Mean loss of these texts in nats a token under a model that reads no vectors: the space's critic or pretrained
+        model, where it has one.
+    words : float
+        Their mean number of words.
     """
 
     distance: float
     kept: float
+    kept_interval: tuple[float, float]
     cosine: float
+    cosine_interval: tuple[float, float]
+    surprise: float
+    words: float
 
 
 @dataclass(frozen=True)
 class Basin:
-    """How far a point says the same, along random directions.
+    """How far a point says the same, along directions of one kind.
 
     Parameters
     ----------
-    radius : float
-        Up to here a random direction changes the text in fewer than one case of 30,000, if the logarithms of radii are
-        normal; never more than the least that was found. As a share of the point's length.
+    kind : str
+        random, principal or steering; see `experiments.explorer.ways`.
+    radius : float, optional
+        Of random directions: one in 30,000 is expected to change the text sooner, if the logarithms of radii are
+        normal; never more than the least that was found.
     middle : float
         The median over directions.
     interval : (float, float)
-        95 % interval of the median, from order statistics.
+        Interval of the median of at least 95 %, from order statistics.
+    names : tuple of str
+        Of the directions; empty where they are random.
     radii : tuple of float
         By direction; infinite where no distance up to ten lengths changes the text.
     rings : tuple of Ring
@@ -90,23 +129,17 @@ class Basin:
         The commonest first.
     """
 
-    radius: float
+    kind: str
+    radius: float | None
     middle: float
     interval: tuple[float, float]
+    names: tuple[str, ...]
     radii: tuple[float, ...]
     rings: tuple[Ring, ...]
     changes: tuple[Change, ...]
 
 
-def directions_from(point: Point, count: int, seed: int) -> Tensor:
-    """Return random directions (N, P, D), each of length 1, as likely everywhere."""
-    noise = torch.randn(count, *point.vectors.shape, generator=torch.Generator().manual_seed(seed))
-    return normalize(noise.flatten(1), dim=1).view_as(noise)
-
-
-def basin_of(
-    space: Space, point: Point, ids: Sequence[int], report: Report, directions: int = DIRECTIONS, seed: int = 0
-) -> Basin:
+def basin_of(space: Space, point: Point, ids: Sequence[int], ways: Ways, report: Report = lambda *_: None) -> Basin:
     """Return how far a point says the same.
 
     Parameters
@@ -115,84 +148,136 @@ def basin_of(
     point : Point
     ids : sequence of int
         The tokens that are decoded there, end-of-text included.
+    ways : Ways
+        Directions along which it is moved.
     report : callable
         Hears of progress.
-    directions : int
-        Random ones that are tried.
-    seed : int
-        Of them.
     """
-    ways = directions_from(point, directions, seed) * point.length
-    radii = radii_along(space, point, ways, ids, report)
-    ordered, middle = sorted(radii), median(radii)
-    low, high = (int(binom.ppf(share, directions, 0.5)) for share in (0.025, 0.975))
-    interval = ordered[max(low - 1, 0)], ordered[min(high, directions - 1)]
-    rings, changes = _around(space, point, ways, radii, middle, report)
-    return Basin(_least(radii), middle, interval, tuple(radii), rings, changes)
+    found = radii_along(space, point, ways.directions * point.length, ids, report=report)
+    middle = median(found.kept)
+    rings = _rings(space, point, ways, found, middle, report)
+    radius = least_radius(found.kept) if ways.kind == "random" else None
+    return Basin(ways.kind, radius, middle, median_interval(found.kept), ways.names, found.kept, rings,
+                 _changes(space, point, ways, found, report))  # fmt: skip
 
 
 def radii_along(
-    space: Space, point: Point, ways: Tensor, ids: Sequence[int], report: Report = lambda *_: None
-) -> list[float]:
-    """Return the radius along each of some directions (N, P, D), in units of their length."""
-    low, high = torch.zeros(len(ways)), torch.full((len(ways),), math.inf)
-    for number, distance in enumerate(_GROWTH):
-        report("growing", number, len(_GROWTH) + _HALVINGS)
-        left = torch.nonzero(high.isinf())[:, 0]
-        if not len(left):
-            break
-        kept = says(space, point.vectors + distance * ways[left], ids)
-        low[left[kept]], high[left[~kept]] = distance, distance
+    space: Space, point: Point, steps: Tensor, ids: Sequence[int], first: float = _FIRST,
+    report: Report = lambda *_: None,
+) -> Radii:  # fmt: skip
+    """Return the radius along each of some directions (N, P, D), in units of their length.
+
+    Parameters
+    ----------
+    space : Space
+    point : Point
+    steps : Tensor of shape (N, P, D)
+    ids : sequence of int
+        The tokens that are decoded at the point.
+    first : float
+        The distance tried first: near the radius it costs least.
+    report : callable
+        Hears of progress.
+    """
+    kept, lost = torch.zeros(len(steps)), torch.full((len(steps),), math.inf)
+
+    def look(rows: Tensor, distances: Tensor) -> None:
+        same = says(space, point.vectors + distances[:, None, None] * steps[rows], ids)
+        kept[rows[same]], lost[rows[~same]] = distances[same], distances[~same]
+
+    look(torch.arange(len(steps)), torch.full((len(steps),), min(max(first, _LEAST), _MOST)))
+    rounds = 0
+    while len(rows := torch.nonzero((lost.isinf() & (kept < _MOST)) | ((kept == 0) & (lost > _LEAST)))[:, 0]):
+        report("growing", rounds, rounds + 1 + _HALVINGS)
+        rounds += 1
+        look(rows, torch.where(lost[rows].isinf(), 2 * kept[rows], lost[rows] / 2))
     for number in range(_HALVINGS):
-        report("growing", len(_GROWTH) + number, len(_GROWTH) + _HALVINGS)
-        left = torch.nonzero(high.isfinite())[:, 0]
-        middle = (low[left] + high[left]) / 2
-        kept = says(space, point.vectors + middle[:, None, None] * ways[left], ids)
-        low[left[kept]], high[left[~kept]] = middle[kept], middle[~kept]
+        report("growing", rounds + number, rounds + _HALVINGS)
+        if len(rows := torch.nonzero(lost.isfinite() & (kept > 0))[:, 0]):
+            look(rows, (kept[rows] * lost[rows]).sqrt())
     report("growing", 1, 1)
-    found: list[float] = torch.where(high.isinf(), high, low).tolist()
-    return found
+    return Radii(tuple(torch.where(lost.isinf(), lost, kept).tolist()), tuple(lost.tolist()))
 
 
 @torch.no_grad()
 def says(space: Space, vectors: Tensor, ids: Sequence[int]) -> Tensor:
     """Return for each of some vectors (N, P, D) whether exactly these tokens are decoded, (N,) of bool."""
     wanted = torch.tensor(ids, dtype=torch.long)
-    kept = [(logits_of(space, some, ids).argmax(-1).cpu() == wanted).all(1) for some in vectors.split(_TOGETHER)]
-    return torch.cat(kept) if kept else torch.zeros(0, dtype=torch.bool)
+    if not len(vectors):
+        return torch.zeros(0, dtype=torch.bool)
+    return torch.cat(
+        [(logits_of(space, some, ids).argmax(-1).cpu() == wanted).all(1) for some in vectors.split(_TOGETHER)]
+    )
 
 
-def _least(radii: Sequence[float]) -> float:
-    """Return a distance that one direction in 30,000 does not reach, if logarithms of radii are normal."""
-    logs = [math.log(max(radius, 1e-9)) for radius in radii if math.isfinite(radius)]
-    if len(logs) < 2:
+def least_radius(radii: Sequence[float]) -> float:
+    """Return a distance within which one direction in 30,000 loses the text, if logarithms of radii are normal.
+
+    It is the lower end of a prediction interval: mean and spread of so few radii are known with an error of their own.
+    Never more than the least of them; 0 where one is.
+
+    Examples
+    --------
+    >>> round(least_radius([0.2, 0.3, 0.4, 0.3, 0.25, 0.35]), 4)
+    0.0038
+    """
+    if min(radii) <= 0 or len(logs := [math.log(radius) for radius in radii if math.isfinite(radius)]) < 3:
         return min(radii)
-    spread = NormalDist.from_samples(logs)
-    return min(*radii, math.exp(spread.inv_cdf(_RARE)) if spread.stdev > 0 else math.inf)
+    return min(*radii, math.exp(fmean(logs) + t.ppf(_RARE, len(logs) - 1) * math.sqrt(1 + 1 / len(logs)) * stdev(logs)))
 
 
-def _around(
-    space: Space, point: Point, ways: Tensor, radii: Sequence[float], middle: float, report: Report
-) -> tuple[tuple[Ring, ...], tuple[Change, ...]]:
-    """Return what is decoded at growing distances along some directions, and just beyond the radius along all."""
+def median_interval(radii: Sequence[float]) -> tuple[float, float]:
+    """Return an interval that holds the median in at least 95 of 100 cases, whatever the distribution."""
+    ordered, low = sorted(radii), int(binom.ppf(0.025, len(radii), 0.5))
+    return ordered[max(low - 1, 0)], ordered[min(len(radii) - low, len(radii) - 1)]
+
+
+def _rings(
+    space: Space, point: Point, ways: Ways, found: Radii, middle: float, report: Report
+) -> tuple[Ring, ...]:  # fmt: skip
+    """Return what is said at growing distances along some of the directions."""
     if not math.isfinite(middle) or middle <= 0:
-        return (), ()
-    distances, some = [middle * share for share in (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)], ways[:8]
-    at_rings = torch.cat([point.vectors + distance * some for distance in distances])
-    beyond = [row for row, radius in enumerate(radii) if math.isfinite(radius)]
-    reach = torch.tensor([radii[row] * BEYOND for row in beyond])
-    at_edges = point.vectors + reach[:, None, None] * ways[beyond]
+        return ()
+    distances, some = [middle * share for share in _RINGS], ways.directions[:_READ] * point.length
     report("reading what lies around", 0, 1)
-    texts = [one.text for one in read(space, torch.cat([point.vectors[None], at_rings, at_edges]))]
+    there = torch.cat([point.vectors[None], *(point.vectors + distance * some for distance in distances)])
+    here, *texts = (one.text for one in read(space, there, point.room))
+    cosine, surprise = _cosines(space, here, texts), _surprises(space, texts)
     report("reading what lies around", 1, 1)
-    distinct = list(dict.fromkeys(texts))
-    encoded = space.encoder.encode([text or " " for text in distinct])
-    cosine = dict(zip(distinct, (encoded @ encoded[0]).tolist(), strict=True))
-    here, at_rings_texts, at_edges_texts = texts[0], texts[1 : 1 + len(at_rings)], texts[1 + len(at_rings) :]
     rings = []
     for number, distance in enumerate(distances):
-        own = at_rings_texts[number * len(some) : (number + 1) * len(some)]
-        rings.append(Ring(distance, sum(text == here for text in own) / len(own),
-                          sum(cosine[text] for text in own) / len(own)))  # fmt: skip
-    counted = Counter(text for text in at_edges_texts if text != here).most_common()
-    return tuple(rings), tuple(Change(text, count, cosine[text]) for text, count in counted)
+        own = texts[number * len(some) : (number + 1) * len(some)]
+        near = np.array([cosine[text] for text in own])
+        low, high = interval(near)
+        kept = binomtest(sum(radius >= distance for radius in found.kept), len(found.kept))
+        rings.append(Ring(
+            distance, kept.statistic, (*map(float, kept.proportion_ci(method="wilson")),), float(near.mean()), (low, high),
+            fmean(surprise[text] for text in own), fmean(len(words_of(text)) for text in own),
+        ))  # fmt: skip
+    return tuple(rings)
+
+
+def _changes(space: Space, point: Point, ways: Ways, found: Radii, report: Report) -> tuple[Change, ...]:
+    """Return what is said where the text is lost."""
+    rows = [row for row, distance in enumerate(found.lost) if math.isfinite(distance)]
+    lost = torch.tensor([found.lost[row] for row in rows]) * point.length
+    there = point.vectors + lost[:, None, None] * ways.directions[rows]
+    report("reading what lies beyond", 0, 1)
+    here, *texts = (one.text for one in read(space, torch.cat([point.vectors[None], there]), point.room))
+    cosine = _cosines(space, here, texts)
+    report("reading what lies beyond", 1, 1)
+    return tuple(Change(text, count, cosine[text]) for text, count in Counter(texts).most_common() if text != here)
+
+
+def _cosines(space: Space, here: str, texts: Sequence[str]) -> dict[str, float]:
+    """Return the cosine of each text's sentence vector to that of the text at the centre."""
+    distinct = list(dict.fromkeys([here, *texts]))
+    encoded = space.encoder.encode([text or " " for text in distinct])
+    return dict(zip(distinct, (encoded @ encoded[0]).tolist(), strict=True))
+
+
+def _surprises(space: Space, texts: Sequence[str]) -> dict[str, float]:
+    """Return the loss of each text, nats a token, under a model that reads no vectors."""
+    distinct = list(dict.fromkeys(texts))
+    found = surprisals_alone(space.reference or space.critic or space.model, distinct)
+    return dict(zip(distinct, found.tolist(), strict=True))

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from typing import Any
 
-from copyloom import Report
+from copyloom import InputError, Report
+from embeddings.directions import Direction
 from embeddings.space import Space
-from experiments.explorer.basin import DIRECTIONS, basin_of
+from experiments.explorer.basin import basin_of
+from experiments.explorer.lens import lens_of
 from experiments.explorer.point import Point
-from experiments.explorer.sense import Shelf, sense_of
+from experiments.explorer.sense import Sense, Shelf, sense_of
 from experiments.explorer.sensitivity import flip_of
+from experiments.explorer.ways import RANDOM, principal_ways, random_ways, steering_ways
+
+WITHOUT_CAPTUM = "what words are owed to is left out: it needs Captum; install copyloom[explain]"
 
 
 def explore(
-    space: Space, point: Point, shelf: Shelf, report: Report, directions: int = DIRECTIONS, seed: int = 0
-) -> dict[str, Any]:
-    """Return what a point says, how sure that is, and what lies around it, as ``copyloom explore --json`` prints it.
+    space: Space, point: Point, shelf: Shelf, report: Report, directions: Sequence[Direction] = (),
+    random: int = RANDOM, seed: int = 0,
+) -> dict[str, Any]:  # fmt: skip
+    """Return what a point says, what that is owed to and what lies around it, as ``copyloom explore --json`` prints it.
 
     Parameters
     ----------
@@ -27,37 +35,68 @@ def explore(
         Stored texts that it is laid beside.
     report : callable
         Hears of progress.
-    directions : int
-        Random ones along which it is moved.
+    directions : sequence of Direction
+        Of styles or labels, along which it is moved, too.
+    random : int
+        Random directions along which it is moved.
     seed : int
         Of them.
     """
     report("reading the point", 0, 1)
     sense = sense_of(space, point, shelf)
     report("reading the point", 1, 1)
-    found: dict[str, Any] = {
-        "kind": point.kind, "said": point.said, "parents": list(point.parents), "weights": list(point.weights),
+    return _finite({
+        "kind": point.kind, "said": point.said, "parents": point.parents, "weights": point.weights,
         "decoded": sense.decoded, "finished": sense.finished,
         "exact": None if point.text is None else sense.finished and sense.decoded == point.text,
         "reached": sense.reached, "least_lead": sense.least_lead, "tokens": [asdict(token) for token in sense.tokens],
         "nearest": [asdict(near) for near in sense.nearest],
         "nearest_vectors": [asdict(near) for near in sense.nearest_vectors],
-        "shared": list(sense.shared), "own": list(sense.own), "stored_texts": len(shelf.texts),
+        "shared": sense.shared, "own": sense.own, "stored_texts": len(shelf.texts),
         "model": space.model.name, "vectors": space.vectors, "hidden_size": space.model.hidden_size,
-    }  # fmt: skip
-    basin = basin_of(space, point, sense.ids, report, directions, seed)
+    } | _surroundings(space, point, shelf, sense, report, directions, random, seed)
+      | _inside(space, point, shelf, sense, report))  # fmt: skip
+
+
+def _surroundings(
+    space: Space, point: Point, shelf: Shelf, sense: Sense, report: Report, directions: Sequence[Direction],
+    random: int, seed: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Return how far the point says the same along each kind of direction, and its nearest change."""
+    kinds = [random_ways(point, random, seed), principal_ways(shelf)]
+    if directions and (steering := steering_ways(space, point, directions)):
+        kinds.append(steering)
+    basins = [basin_of(space, point, sense.ids, ways, report) for ways in kinds]
     report("looking for the nearest change", 0, 1)
     flip = flip_of(space, point, sense.ids)
     report("looking for the nearest change", 1, 1)
-    return found | {
-        "basin_radius": _finite(basin.radius), "basin_middle": _finite(basin.middle),
-        "basin_interval": [_finite(end) for end in basin.interval], "directions": directions, "seed": seed,
-        "radii": [_finite(radius) for radius in basin.radii], "rings": [asdict(ring) for ring in basin.rings],
-        "changes": [asdict(change) for change in basin.changes],
-        "flip": {**asdict(flip), "distance": _finite(flip.distance)},
+    return {
+        "basin_radius": basins[0].radius, "basin_middle": basins[0].middle, "basin_interval": basins[0].interval,
+        "directions": random, "seed": seed, "basins": [asdict(basin) for basin in basins], "flip": asdict(flip),
     }  # fmt: skip
 
 
-def _finite(value: float) -> float | None:
-    """Return a distance; None for one that was not found, which JSON cannot hold."""
-    return value if math.isfinite(value) else None
+def _inside(space: Space, point: Point, shelf: Shelf, sense: Sense, report: Report) -> dict[str, Any]:
+    """Return what the model has in mind at each vector, and what each token is owed to; the reason where it cannot."""
+    found: dict[str, Any] = {"owed": None, "left_out": []}
+    try:
+        found["lens"] = asdict(lens_of(space, point))
+    except InputError as error:
+        found["lens"] = None
+        found["left_out"].append(str(error))
+    if find_spec("captum") is None:
+        found["left_out"].append(WITHOUT_CAPTUM)
+    else:
+        from experiments.explorer.owing import owed
+
+        found["owed"] = asdict(owed(space, point, shelf, sense.ids, report))
+    return found
+
+
+def _finite(value: Any) -> Any:
+    """Return what JSON can hold: None for a distance that was not found."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    return value if not isinstance(value, float) or math.isfinite(value) else None

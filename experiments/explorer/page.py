@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
-
-from embeddings.folders import replacing
-from experiments.reports.report import embedded, environment, write_page
+from experiments.explorer.pictures import pictures_of, words_of_tokens
+from experiments.reports.report import environment, write_page
 
 PAGE = "point.html"
 _SURE, _UNSURE = 0.9, 0.5
+_LAYERS = 7
+_CLEAR = 0.5
+"""Nats from which it is said that a vector or a parent brings a word."""
 
 
 def write(found: Mapping[str, Any], path: Path) -> None:
     """Write the page of what `experiments.explorer.exploring.explore` returned."""
-    pictures = [_picture(found, inches) for inches in (8.2, 4.3)] if found["rings"] else None
     page = environment().get_template("point.html.j2").render(
         {**found, "shades": [_shade(token["probability"]) for token in found["tokens"]]},
-        pictures=pictures, verdict=verdict(found),
+        pictures=pictures_of(found), verdict=verdict(found), layers=_some_layers(found), share=share,
+        bringers={name: bringers(found, name) for name in ("vectors", "parents")},
     )  # fmt: skip
     write_page(page, path)
 
@@ -33,34 +33,40 @@ def verdict(found: Mapping[str, Any]) -> str:
     if not found["finished"]:
         said += ", and does not come to an end"
     if (radius := found["basin_middle"]) is None:
-        return f"{said}, however far it is moved."
+        return f"{said}: along half of all random directions nothing else is said within ten times its length."
+    if radius <= 0:
+        return f"{said}, by a hair: along half of all random directions the least move changes it."
     firm = "firmly" if radius >= 0.3 else "rather firmly" if radius >= 0.1 else "loosely"
-    return f"{said}, {firm}: half of all random ways out change it within {radius:.0%} of its length."
+    return f"{said}, {firm}: half of all random directions change it within {share(radius)} of its length."
 
 
-def _picture(found: Mapping[str, Any], inches: float) -> str:
-    with TemporaryDirectory() as folder:
-        draw(found, file := Path(folder) / "plot.svg", inches)
-        return embedded(file)
+def share(value: float) -> str:
+    """Return a distance as a percentage of two digits that count.
+
+    Examples
+    --------
+    >>> share(0.41234), share(0.0112), share(0.00591), share(2.5e-7)
+    ('41 %', '1.1 %', '0.59 %', 'less than 0.001 %')
+    """
+    return "less than 0.001 %" if value < 1e-5 else f"{100 * value:.{max(0, -1 - math.floor(math.log10(value)))}f} %"
 
 
-def draw(found: Mapping[str, Any], path: Path, inches: float = 8.2) -> None:
-    """Draw how what is said changes with the distance, so many inches wide."""
-    figure = Figure(figsize=(inches, 3.4), layout="constrained")
-    axes = figure.subplots()
-    x = [0.0, *(ring["distance"] for ring in found["rings"])]
-    kept, near = ([1.0, *(ring[name] for ring in found["rings"])] for name in ("kept", "cosine"))
-    axes.plot(x, kept, marker="o", color="#0072b2", label="ways along which the text is the same")
-    axes.plot(x, near, marker="s", color="#d55e00", label="likeness in meaning (cosine)")
-    if found["basin_radius"] is not None:
-        axes.axvspan(0, found["basin_radius"], color="#009e73", alpha=0.15, lw=0, label="safe")
-    axes.set(xlabel="moved by, as a share of its own length", ylim=(min(0.0, *near) - 0.03, 1.05), xlim=(0, None))
-    axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", alpha=0.3)
-    axes.legend(frameon=False, fontsize=9)
-    with replacing(path) as new:
-        figure.savefig(new, format="svg")
+def bringers(found: Mapping[str, Any], name: str) -> list[tuple[int, list[str]]]:
+    """Return for each vector, or parent, the tokens to which it brings most of all and half a nat or more."""
+    rows = found["owed"][name] if found["owed"] else ()
+    words: dict[int, list[str]] = {}
+    for word, row in zip(words_of_tokens(found["tokens"]), rows, strict=False):
+        best = max(range(len(row)), key=row.__getitem__)
+        if row[best] >= _CLEAR:
+            words.setdefault(best, []).append(word)
+    return sorted(words.items())
+
+
+def _some_layers(found: Mapping[str, Any]) -> list[int]:
+    """Return the numbers of a few layers, the first and the last among them."""
+    last = len(found["lens"]["layers"]) - 1 if found["lens"] else -1
+    count = min(_LAYERS, last + 1)
+    return [round(number * last / (count - 1)) for number in range(count)] if count > 1 else []
 
 
 def _shade(probability: float) -> str:

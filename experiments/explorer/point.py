@@ -13,13 +13,20 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from copyloom import InputError
+from copyloom import InputError, Progress
 from embeddings.directions import Direction
 from embeddings.mixing import adapt, mix, wanted_point, whole_weights
 from embeddings.space import Space
 from embeddings.steering import TRUST_DEGREES, adapter_of, check_move, towards
+from embeddings.summary import SummaryEmbedding
 
 Kind = Literal["text", "mixture", "step", "draw", "vector"]
+
+_SMALL = 1e-6
+
+
+def _silent(done: int, total: int) -> None:
+    """Hear of progress and say nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +47,10 @@ class Point:
         The texts that it was made of; of a text itself.
     weights : tuple of float
         One a parent.
+    stored : tuple of SummaryEmbedding
+        The parents of a mixture.
+    room : int
+        Tokens that its text may take, end-of-text included; 0 where no text says so.
     """
 
     vectors: Tensor
@@ -48,6 +59,8 @@ class Point:
     said: str
     parents: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
+    stored: tuple[SummaryEmbedding, ...] = ()
+    room: int = 0
 
     @property
     def text(self) -> str | None:
@@ -60,37 +73,43 @@ class Point:
         return float(self.vectors.norm())
 
     @classmethod
-    def of_text(cls, space: Space, text: str) -> Point:
+    def of_text(cls, space: Space, text: str, progress: Progress = _silent) -> Point:
         """Return the summary embedding of a text: the model writes that text from it, if it was found exactly."""
-        (stored,) = space.invert([text])
-        return cls(stored.vectors, stored.sentence_vector, "text", "a text", (text,), (1.0,))
+        (stored,) = space.invert([text], None, progress)
+        return cls(stored.vectors, stored.sentence_vector, "text", "a text", (text,), (1.0,), room=_room(space, [text]))
 
     @classmethod
-    def of_mixture(cls, space: Space, texts: Sequence[str], weights: Sequence[float] | None = None) -> Point:
+    def of_mixture(
+        cls, space: Space, texts: Sequence[str], weights: Sequence[float] | None = None,
+        progress: Progress = _silent,
+    ) -> Point:  # fmt: skip
         """Return the mixture of texts, alike unless weights that sum to 1 are given."""
         if len(texts) < 2:
             raise InputError(f"a mixture needs two texts or more, {len(texts)} given; give --mix once for each")
-        shares = whole_weights(weights or [1 / len(texts)] * len(texts), len(texts))
-        stored = space.invert(texts)
+        shares = whole_weights([1 / len(texts)] * len(texts) if weights is None else weights, len(texts))
+        stored = space.invert(texts, None, progress)
         vectors = torch.stack([one.vectors for one in stored])[None]
         sentences = torch.stack([one.sentence_vector for one in stored])[None]
         row = torch.tensor(shares)[None]
         (mixed,), (meaning,) = mix(vectors, sentences, row, space.adapter), wanted_point(sentences, row)
         said = " + ".join(f"{weight:.2f} x “{text}”" for text, weight in zip(texts, shares, strict=True))
-        return cls(mixed, meaning, "mixture", said, tuple(texts), tuple(map(float, shares)))
+        return cls(mixed, meaning, "mixture", said, tuple(texts), tuple(map(float, shares)), tuple(stored),
+                   _room(space, texts))  # fmt: skip
 
     @classmethod
     def of_step(
-        cls, space: Space, text: str, direction: Direction, strength: float = 1.0, trust: float = TRUST_DEGREES
-    ) -> Point:
+        cls, space: Space, text: str, direction: Direction, strength: float = 1.0, trust: float = TRUST_DEGREES,
+        progress: Progress = _silent,
+    ) -> Point:  # fmt: skip
         """Return a text's point turned along a direction, by a share of `trust` degrees; see `embeddings.steering`."""
         check_move(strength, trust, along=True)
         adapter = adapter_of(space)
-        (stored,) = space.invert([text])
+        (stored,) = space.invert([text], None, progress)
         meaning = towards([stored], direction, strength, trust)
         vectors = stored.vectors + (adapt(adapter, meaning) - adapt(adapter, stored.sentence_vector[None]))[0]
-        said = f"“{text}”, {strength:+.2f} of {trust:.0f} degrees towards {direction.name}"
-        return cls(vectors, meaning[0], "step", said, (text,), (1.0,))
+        way = "towards" if strength >= 0 else "away from"
+        said = f"“{text}”, turned by {abs(strength) * trust:.0f} degrees {way} {direction.name}"
+        return cls(vectors, meaning[0], "step", said, (text,), (1.0,), room=_room(space, [text]))
 
     @classmethod
     def drawn(cls, space: Space, seed: int) -> Point:
@@ -112,8 +131,10 @@ class Point:
         """
         found = _read(path)
         size, shape = space.encoder.size, (space.vectors, space.model.hidden_size)
-        if not bool(found.isfinite().all()):
-            raise InputError(f"{path} holds numbers that are not finite; give a vector without NaN and infinity")
+        if not bool(found.isfinite().all()) or not bool(found.norm().isfinite()):
+            raise InputError(f"{path} holds numbers that are not finite, or too large; give a vector of usual size")
+        if tuple(found.shape) == shape and not float(found.norm()) > _SMALL:
+            raise InputError(f"{path} holds zeros, or nearly; a point has a length, in units of which it is moved")
         if tuple(found.shape) == shape:
             return cls(found, None, "vector", f"the vectors in {path.name}")
         if tuple(found.shape) == (size,) and space.adapter is not None and float(found.norm()) > 0:
@@ -123,15 +144,22 @@ class Point:
         raise InputError(f"{path} has the shape {tuple(found.shape)}; {space.model.name} takes {shape}{also}")
 
 
+def _room(space: Space, texts: Sequence[str]) -> int:
+    return max(len(space.model.tokenize(text)) for text in texts) + 1
+
+
 def _read(path: Path) -> Tensor:
     try:
         if path.suffix == ".npy":
-            return torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float32))
+            array = np.load(path, allow_pickle=False)
+            if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+                raise ValueError("it holds no array of real numbers")
+            return torch.from_numpy(array.astype(np.float32))
         with safe_open(path, "pt") as file:
             names = list(file.keys())
             if len(names) == 1:
                 found: Tensor = file.get_tensor(names[0]).float()
                 return found
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, EOFError, ValueError, SafetensorError) as error:
         raise InputError(f"{path} cannot be read ({error}); give a .npy file, or safetensors with one array") from error
     raise InputError(f"{path} holds the arrays {', '.join(names) or 'none'}; give a file with one")

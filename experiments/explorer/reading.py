@@ -6,16 +6,20 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
-from embeddings.context import in_context
+from embeddings.context import decode_vectors, in_context, room_for
 from embeddings.space import Space
-from generator.decoding import MAX_TOKENS, Decoded, decode
+from generator.decoding import MAX_TOKENS, Decoded
 
 
-def read(space: Space, vectors: Tensor) -> list[Decoded]:
-    """Return the greedy continuation of each of some vectors (B, P, D) between the context of their space."""
-    room = min(MAX_TOKENS, space.model.positions - space.prefix)
-    return decode(space.model, in_context(space.model, vectors, space.context_ids), max_tokens=room)
+def read(space: Space, vectors: Tensor, tokens: int = 0) -> list[Decoded]:
+    """Return the greedy continuation of each of some vectors (B, P, D) between the context of their space.
+
+    It has room for so many tokens, or, as everywhere, for 64.
+    """
+    room = room_for(space.model, max(tokens, MAX_TOKENS), space.prefix)
+    return decode_vectors(space.model, vectors, room, space.context_ids)
 
 
 def logits_of(space: Space, vectors: Tensor, ids: Sequence[int]) -> Tensor:
@@ -23,7 +27,15 @@ def logits_of(space: Space, vectors: Tensor, ids: Sequence[int]) -> Tensor:
     front = in_context(space.model, vectors, space.context_ids)
     after = space.model.embed(torch.tensor(ids[:-1], dtype=torch.long)).detach().cpu().float()
     whole = torch.cat([front, after.expand(len(vectors), -1, -1)], 1).to(space.model.device.torch)
-    return space.model.logits(whole)[:, front.shape[1] - 1 :].float()
+    if (head := space.model.linear_head) is None:
+        return space.model.logits(whole)[:, front.shape[1] - 1 :].float()
+    return linear(space.model.hidden(whole)[:, front.shape[1] - 1 :], head.weight, head.bias).float()
+
+
+def log_probabilities(space: Space, vectors: Tensor, ids: Sequence[int]) -> Tensor:
+    """Return the log probability (B, T), in nats, of each of T tokens where they follow vectors (B, P, D)."""
+    logs = logits_of(space, vectors, ids).log_softmax(-1).cpu()
+    return logs.gather(-1, torch.tensor(ids).expand(len(vectors), -1)[..., None])[..., 0]
 
 
 def piece(space: Space, before: Sequence[int], token: int) -> str | None:

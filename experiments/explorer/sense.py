@@ -17,6 +17,8 @@ from experiments.explorer.reading import logits_of, piece, read
 from generator.reader import words_of
 
 NEAREST, _RIVALS = 8, 3
+_FEWEST = 3
+"""Stored texts."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +123,8 @@ class Shelf:
     @classmethod
     def of_texts(cls, space: Space, texts: Sequence[str]) -> Shelf:
         """Return texts as they lie in a space: with the adapter's vectors, or inverted where there is no adapter."""
-        if not (known := list(dict.fromkeys(texts))):
-            raise InputError("no stored texts were given to lay the point beside; give one or more")
+        known = list(dict.fromkeys(texts))
+        _check_enough(known)
         if space.adapter is None:
             return cls.of_stored(space.invert(known))
         meanings = space.encoder.encode(known)
@@ -130,9 +132,19 @@ class Shelf:
 
     @classmethod
     def of_stored(cls, stored: Sequence[SummaryEmbedding]) -> Shelf:
-        """Return what is stored of texts."""
-        return cls(tuple(one.text for one in stored), torch.stack([one.sentence_vector for one in stored]),
-                   torch.stack([one.vectors for one in stored]))  # fmt: skip
+        """Return what is stored of texts, of equal ones once."""
+        distinct = list({one.text: one for one in stored}.values())
+        _check_enough(distinct)
+        return cls(tuple(one.text for one in distinct), torch.stack([one.sentence_vector for one in distinct]),
+                   torch.stack([one.vectors for one in distinct]))  # fmt: skip
+
+
+def _check_enough(stored: Sequence[object]) -> None:
+    if len(stored) < _FEWEST:
+        raise InputError(
+            f"{len(stored)} different stored texts were given to lay the point beside; give {_FEWEST} or more, "
+            "as vectors are compared less their mean"
+        )
 
 
 def sense_of(space: Space, point: Point, shelf: Shelf) -> Sense:
@@ -146,7 +158,7 @@ def sense_of(space: Space, point: Point, shelf: Shelf) -> Sense:
     shelf : Shelf
         Stored texts of this space.
     """
-    (found,) = read(space, point.vectors[None])
+    (found,) = read(space, point.vectors[None], point.room)
     said = space.encoder.encode([found.text or " "])[0]
     meaning = said if point.meaning is None else point.meaning
     by_meaning = shelf.meanings @ meaning

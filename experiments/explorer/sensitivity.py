@@ -1,4 +1,4 @@
-"""The smallest change of a point that makes a token another: where the model is least sure, seen from the vectors."""
+"""The nearest change of a point's text along a slope: how little moves it, in a direction chosen for that."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from torch import Tensor
 
 from copyloom import InputError
 from embeddings.space import Space
-from experiments.explorer.basin import BEYOND, radii_along
+from experiments.explorer.basin import radii_along
 from experiments.explorer.point import Point
 from experiments.explorer.reading import logits_of, piece, read
 
 
 @dataclass(frozen=True)
 class Flip:
-    """The nearest change of a token along the slope of its lead.
+    """Where the text changes along the slope of a token's lead.
 
     Parameters
     ----------
     place : int
-        Of the token in the text, from 0.
+        Of the token whose slope is followed, from 0.
     token : str, optional
         None for the end of the text.
     expected : float
         Distance at which its lead would be gone if it fell as steeply all the way, as a share of the point's length.
     distance : float
-        Distance in that direction at which another text is decoded; infinite where none up to ten lengths is.
+        The last distance that was tried at which the text is kept; infinite where it is at ten lengths.
     decoded : str
         What is said just beyond.
     """
@@ -41,11 +41,11 @@ class Flip:
     decoded: str
 
 
-def flip_of(space: Space, point: Point, ids: Sequence[int], place: int | None = None) -> Flip:
-    """Return the nearest change of one token, or of the one that is nearest to being another.
+def flip_of(space: Space, point: Point, ids: Sequence[int]) -> Flip:
+    """Return where the text changes along the slope of the token that is nearest to being another.
 
-    As in adversarial examples for images [Goodfellow2015]_, the direction is the gradient: here of the token's lead
-    over its best rival with regard to the P vectors.
+    As in adversarial examples for images [Goodfellow2015]_, the direction is a gradient: here of the token's lead
+    over its best rival with regard to the P vectors. The smallest change of all may be smaller still.
 
     Parameters
     ----------
@@ -53,28 +53,26 @@ def flip_of(space: Space, point: Point, ids: Sequence[int], place: int | None = 
     point : Point
     ids : sequence of int
         The tokens that are decoded there, end-of-text included.
-    place : int, optional
 
     Raises
     ------
     InputError
-        If the text has no such token.
+        If there is no token.
 
     .. [Goodfellow2015] I. Goodfellow, J. Shlens, C. Szegedy. Explaining and harnessing adversarial examples. ICLR 2015.
     """
-    if not ids or (place is not None and not 0 <= place < len(ids)):
-        raise InputError(f"the text has {len(ids)} tokens, its end included; there is no token {place}")
+    if not ids:
+        raise InputError("nothing is decoded here, not even an end of text, so no token can change")
     leads, slopes = lead_slopes(space, point.vectors, ids)
-    expected = leads / slopes.flatten(1).norm(dim=1).clamp_min(1e-12)
-    chosen = int(expected.argmin()) if place is None else place
-    way = -slopes[chosen] / slopes[chosen].norm().clamp_min(1e-12) * point.length
-    (distance,) = radii_along(space, point, way[None], ids)
-    decoded = ""
-    if math.isfinite(distance):
-        decoded = read(space, (point.vectors + BEYOND * distance * way)[None])[0].text
-    return Flip(
-        chosen, piece(space, ids[:chosen], ids[chosen]), float(expected[chosen]) / point.length, distance, decoded
-    )
+    lengths = slopes.flatten(1).norm(dim=1).clamp_min(1e-12)
+    expected = leads / lengths / point.length
+    chosen = int(expected.argmin())
+    way = -slopes[chosen] / lengths[chosen] * point.length
+    found = radii_along(space, point, way[None], ids, float(expected[chosen]))
+    (distance,), (lost,), decoded = found.kept, found.lost, ""
+    if math.isfinite(lost):
+        decoded = read(space, (point.vectors + lost * way)[None], point.room)[0].text
+    return Flip(chosen, piece(space, ids[:chosen], ids[chosen]), float(expected[chosen]), distance, decoded)
 
 
 def lead_slopes(space: Space, vectors: Tensor, ids: Sequence[int]) -> tuple[Tensor, Tensor]:

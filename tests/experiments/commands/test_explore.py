@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from embeddings.exchange import save_embeddings
+from experiments.styles import style_directions
 from tests.experiments.commands.test_cli import fails, run
 
 TEXT = "This quiet kettle is made of steel."
@@ -24,23 +26,30 @@ def test_a_text_is_explained_with_a_page(tmp_path: Path) -> None:
     assert TEXT in page
     assert 'src="http' not in page
     assert "<script" not in page
-    assert json.loads((tmp_path / "point.json").read_text())["radii"] == found["radii"]
-    again = json.loads(run("explore", "--text", TEXT, "--out", str(tmp_path / "again"), *QUICK).stdout)
-    assert {**again, "page": ""} == {**found, "page": ""}
+    assert json.loads((tmp_path / "point.json").read_text())["basins"] == found["basins"]
+    assert [basin["kind"] for basin in found["basins"]] == ["random", "principal", "steering"]
+    assert found["owed"]["missed"] < 0.01
+    assert found["left_out"] == []
 
 
-def test_mixtures_steps_draws_and_vectors_are_points_too(tmp_path: Path, space: object) -> None:
+def test_mixtures_steps_and_vectors_are_points_too(tmp_path: Path, space: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    directions = style_directions(space.encoder)
+    monkeypatch.setattr("experiments.styles.style_directions", lambda encoder: directions)
     np.save(tmp_path / "point.npy", np.random.default_rng(0).normal(size=(8, 256)).astype(np.float32))
-    save_embeddings(space.invert([TEXT, "A lamp for late readers."]), tmp_path / "stored.safetensors")  # type: ignore[attr-defined]
+    save_embeddings(space.invert([TEXT, "A lamp for late readers.", "Care is here."]), tmp_path / "stored.safetensors")
     for kind, options in (
         ("mixture", ("--mix", TEXT, "--mix", "A lamp for late readers.", "--weight", "0.7", "--weight", "0.3")),
         ("step", ("--text", TEXT, "--towards", "shorter", "--strength", "0.5")),
-        ("draw", ("--draw", "1")),
         ("vector", ("--vector", str(tmp_path / "point.npy"), "--stored", str(tmp_path / "stored.safetensors"))),
     ):
-        found = json.loads(run("explore", *options, "--out", str(tmp_path / kind), *QUICK).stdout)
+        result = run("explore", *options, "--out", str(tmp_path / kind), *QUICK)
+        assert result.exit_code == 0, result.output
+        found = json.loads(result.stdout)
         assert found["kind"] == kind
         assert found["exact"] is None
+        assert (
+            len(found["owed"]["parents"]) == len(found["owed"]["along"]) == (kind == "mixture") * len(found["tokens"])
+        )
         assert (tmp_path / kind / "point.html").exists()
 
 
@@ -50,6 +59,7 @@ def test_mixtures_steps_draws_and_vectors_are_points_too(tmp_path: Path, space: 
     (("--draw", "1", "--towards", "emotional"), "--towards is a step from a text"),
     (("--text", TEXT, "--towards", "sleepy"), "there is no direction 'sleepy'; there are"),
     (("--text", TEXT, "--weight", "1"), "--weight is of a text of a mixture"),
+    (("--text", TEXT, "--strength", "0.5"), "--strength is of a step"),
     (("--mix", TEXT), "two texts or more"),
     (("--mix", TEXT, "--mix", "A lamp.", "--weight", "1"), "weights"),
     (("--vector", "none.npy"), "cannot be read"),

@@ -1,0 +1,158 @@
+"""Attribution of all tokens of a text at once, in the manner of Captum's `Attribution` classes.
+
+Captum's methods explain one target a call: for a text of T tokens they read the input T times anew. Here a forward
+function takes inputs (B, ...), such as P vectors or K weights, and returns one number a token, (B, T); attributions
+have a place for the token before those of the input, (B, T, ...).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from captum.attr import Attribution
+from numpy.polynomial.legendre import leggauss
+from torch import Tensor
+from torch.func import jvp
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+STEPS = 32
+
+Forward = Callable[[Tensor], Tensor]
+
+
+def token_jacobian(forward_func: Forward, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Return one number a token, (B, T), and its derivatives with regard to each number of the input, (B, T, ...).
+
+    Forward mode where an input has fewer numbers than the text has tokens, as weights have; reverse mode elsewhere.
+
+    Parameters
+    ----------
+    forward_func : callable
+        From inputs (B, ...) to (B, T); no row may depend on another.
+    inputs : Tensor of shape (B, ...)
+    """
+    with torch.no_grad():
+        tokens = forward_func(inputs[:1]).shape[1]
+    numbers = inputs[0].numel()
+    return (_forward_mode if numbers < tokens else _reverse_mode)(forward_func, inputs.detach())
+
+
+def _reverse_mode(forward_func: Forward, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    with torch.enable_grad():
+        found = forward_func(point := inputs.clone().requires_grad_())
+        slopes = [torch.autograd.grad(found[:, token].sum(), point, retain_graph=True)[0]
+                  for token in range(found.shape[1])]  # fmt: skip
+    return found.detach(), torch.stack(slopes, 1)
+
+
+def _forward_mode(forward_func: Forward, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    columns, found = [], torch.empty(0)
+    ways = torch.eye(inputs[0].numel(), dtype=inputs.dtype, device=inputs.device).view(-1, 1, *inputs.shape[1:])
+    with sdpa_kernel(SDPBackend.MATH):  # the others have no derivatives of this kind
+        for way in ways:
+            found, slope = jvp(forward_func, (inputs,), (way.expand_as(inputs),))
+            columns.append(slope)
+    return found, torch.stack(columns, -1).unflatten(-1, inputs.shape[1:])
+
+
+class TokenInputXGradient(Attribution):
+    """Each number of the input times the slope of a token's number; Captum's `InputXGradient` for all tokens."""
+
+    @property
+    def multiplies_by_inputs(self) -> bool:
+        """Whether attributions are slopes times inputs."""
+        return True
+
+    def attribute(self, inputs: Tensor) -> Tensor:
+        """Return attributions (B, T, ...) for inputs (B, ...)."""
+        return token_jacobian(self.forward_func, inputs)[1] * inputs[:, None]
+
+
+class TokenSensitivity(Attribution):
+    """How far each token's number moves with its input: the norm of the Jacobian's rows, or of parts of them."""
+
+    def attribute(self, inputs: Tensor, groups: int = 0) -> Tensor:
+        """Return norms (B, T), or for each part that the first `groups` axes number, for inputs (B, ...)."""
+        slopes = token_jacobian(self.forward_func, inputs)[1]
+        return slopes.flatten(2 + groups).norm(dim=-1)
+
+
+class TokenIntegratedGradients(Attribution):
+    """Integrated gradients [Sundararajan2017]_ of all tokens, by Gauss and Legendre's rule.
+
+    Slopes are averaged along the straight way from a baseline to the input, and multiplied by the difference. Their sum
+    is the difference of the token's number at both ends, but for the error of the rule: the convergence delta.
+
+    .. [Sundararajan2017] M. Sundararajan, A. Taly, Q. Yan. Axiomatic attribution for deep networks. ICML 2017.
+    """
+
+    @property
+    def multiplies_by_inputs(self) -> bool:
+        """Whether attributions are slopes times differences of inputs."""
+        return True
+
+    def has_convergence_delta(self) -> bool:
+        """Return whether `compute_convergence_delta` is there."""
+        return True
+
+    def attribute(
+        self, inputs: Tensor, baselines: Tensor | None = None, n_steps: int = STEPS, internal_batch_size: int = 16,
+        report: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Tensor:  # fmt: skip
+        """Return attributions (B, T, ...).
+
+        Parameters
+        ----------
+        inputs : Tensor of shape (B, ...)
+        baselines : Tensor of the same shape, optional
+            Zero unless given.
+        n_steps : int
+            Places along the way at which slopes are taken.
+        internal_batch_size : int
+            How many of them are read together.
+        report : callable
+            Hears how many of all places were read.
+        """
+        start = torch.zeros_like(inputs) if baselines is None else baselines.expand_as(inputs)
+        places, shares = (torch.tensor(numbers, dtype=inputs.dtype) / 2 for numbers in leggauss(n_steps))
+        found = []
+        for row, (here, there) in enumerate(zip(start, inputs, strict=True)):
+            total = torch.zeros(())
+            for first in range(0, n_steps, internal_batch_size):
+                part = slice(first, first + internal_batch_size)
+                along = (places[part] + 0.5).view(-1, *[1] * here.ndim)
+                slopes = token_jacobian(self.forward_func, here + along * (there - here))[1]
+                total = total + torch.einsum("n,n...->...", shares[part].to(slopes), slopes)
+                report(row * n_steps + min(part.stop, n_steps), len(inputs) * n_steps)
+            found.append(total * (there - here))
+        return torch.stack(found)
+
+    @torch.no_grad()
+    def compute_convergence_delta(self, attributions: Tensor, start_point: Tensor, end_point: Tensor) -> Tensor:
+        """Return by how much the attributions of each token (B, T) miss the difference of its number at both ends."""
+        ends = self.forward_func(end_point) - self.forward_func(start_point.expand_as(end_point))
+        return attributions.flatten(2).sum(-1) - ends
+
+
+class TokenOcclusion(Attribution):
+    """How much of each token's number goes when parts of the input are put back to a baseline, one at a time."""
+
+    @torch.no_grad()
+    def attribute(self, inputs: Tensor, baselines: Tensor | None = None, groups: int = 1) -> Tensor:
+        """Return what each part brings: (B, T, ...), with the first `groups` axes of the input.
+
+        Parameters
+        ----------
+        inputs : Tensor of shape (B, ...)
+        baselines : Tensor of the same shape, optional
+            Zero unless given.
+        groups : int
+            Axes of the input that number its parts: 1 for the P vectors of (B, P, D), or K weights.
+        """
+        start = torch.zeros_like(inputs) if baselines is None else baselines.expand_as(inputs)
+        shape = inputs.shape[1 : 1 + groups]
+        parts = torch.eye(shape.numel(), dtype=torch.bool).view(-1, 1, *shape, *[1] * (inputs.ndim - 1 - groups))
+        without = torch.where(parts.to(inputs.device), start, inputs)  # (N, B, ...)
+        left = self.forward_func(without.flatten(0, 1)).unflatten(0, without.shape[:2])
+        return (self.forward_func(inputs) - left).permute(1, 2, 0).unflatten(-1, shape)
