@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from copyloom import InputError
+from copyloom import InputError, Report
 from copyloom.tables import Reading
 from embeddings.folders import check_output, keep_result
 from experiments.commands import console
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from experiments.explorer.maps.collection import Collection, Of
 
 _SQLITE = b"SQLite format 3\x00"
+_PART = 512
+"""Texts between two signs of progress."""
 
 
 @reads("delimiter", "encoding", "sheet", "header", "html")
@@ -49,13 +51,15 @@ def map(
     from experiments.explorer.maps.collection import check_of
     from experiments.explorer.maps.mapping import map_of
     from experiments.explorer.maps.page import PAGE, TABLE, verdict, write
+    from experiments.explorer.maps.projection import check_method
 
     what = check_of(of)
+    check_method(method)
     for name in (PAGE, TABLE, "map.json"):
         check_output(out / name)
     with console.progress() as show:
         show("reading texts", 0, 1)
-        collection = _collection(source, what, campaign, column, reading, (model, device, trust_remote_code))
+        collection = _collection(source, what, campaign, column, reading, (model, device, trust_remote_code), show)
         show("reading texts", 1, 1)
         drawn = map_of(collection, method, seed, show)
         show("writing", 0, 1)
@@ -69,7 +73,7 @@ def map(
 
 def _collection(
     source: str | None, of: Of, campaign: str | None, column: str | None, reading: Reading,
-    loading: tuple[str | None, str, bool],
+    loading: tuple[str | None, str, bool], report: Report,
 ) -> Collection:  # fmt: skip
     """Return the texts of a source, whatever it is."""
     from experiments.explorer.maps.sources import of_embeddings, of_texts
@@ -85,7 +89,7 @@ def _collection(
         return of_embeddings(expanded(source), of)
 
     def vectors(texts: Sequence[str]) -> Tensor:
-        return _vectors(texts, of, *loading)
+        return _vectors(texts, of, *loading, report)
 
     if source is None:
         return of_texts(shipped_claims()[0], vectors, of)
@@ -121,8 +125,12 @@ def _of_database(database: str | Path, of: Of, campaign: str | None) -> Collecti
         engine.dispose()
 
 
-def _vectors(texts: Sequence[str], of: Of, model: str | None, device: str, trust_remote_code: bool) -> Tensor:
+def _vectors(
+    texts: Sequence[str], of: Of, model: str | None, device: str, trust_remote_code: bool, report: Report
+) -> Tensor:
     """Return sentence vectors (N, S), or summary embeddings (N, P, D): the adapter's, or inverted without one."""
+    import torch
+
     from embeddings.adapter import folder_of, load_settings
     from embeddings.any_encoder import encoder_of
     from embeddings.encoder import SentenceEncoder
@@ -136,11 +144,16 @@ def _vectors(texts: Sequence[str], of: Of, model: str | None, device: str, trust
         return Shelf.of_texts(Space.load(name, device, trust_remote_code=trust_remote_code), texts).vectors
     settings, chosen = load_settings(folder_of(name)), Device.choose(device).torch
     encoder = SentenceEncoder(chosen) if settings is None else encoder_of(settings, chosen, trust_remote_code)
-    return encoder.encode(texts)
+    found = []
+    for start in range(0, len(texts), _PART):
+        report("encoding", start, len(texts))
+        found.append(encoder.encode(texts[start : start + _PART]))
+    report("encoding", len(texts), len(texts))
+    return torch.cat(found)
 
 
 def _show(found: dict[str, Any], verdict: str) -> None:
     console.out.print(verdict)
     rows = [[name, str(count)] for name, count in found["styles"].items()]
     console.table("Styles", ["style", "texts"], rows)
-    console.out.print(f"Page: {found['page']}\nTable: {found['table']}; with embedding-atlas installed: {found['opens']}")
+    console.out.print(f"Page: {found['page']}\nTable: {found['table']}, for embedding-atlas: {found['opens']}")

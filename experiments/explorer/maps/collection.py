@@ -105,8 +105,10 @@ def collected(texts: Sequence[MapText], vectors: Sequence[Tensor | None], of: Of
     """
     held = [(text, vector.flatten()) for text, vector in zip(texts, vectors, strict=True) if vector is not None]
     if not held:
-        raise InputError(f"of {len(texts)} texts none has vectors to map; for a run or a database with --of vectors, "
-                         "texts are mapped that were inverted; use --of meaning, or `copyloom invert` first")  # fmt: skip
+        raise InputError(
+            f"of {len(texts)} texts none has vectors to map; --of vectors maps texts of a run or a database that were "
+            "inverted: use --of meaning, or `copyloom invert` first"
+        )
     flat = torch.stack([vector for _, vector in held]).float()
     if not bool(flat.isfinite().all()):
         raise InputError("vectors hold numbers that are not finite; invert the texts again")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,24 @@ class Plane:
     shares: tuple[float, float] | None
 
 
+def check_method(method: str) -> None:
+    """Raise `InputError` if a method is unknown, or what it needs is not installed: asked before texts are read."""
+    if method not in get_args(Method):
+        raise InputError(f"--method {method!r} is unknown; use pca, or umap with the extra maps")
+    if method == "umap":
+        _umap_class()
+
+
+def _umap_class() -> type[Any]:
+    try:
+        from umap import UMAP
+    except ImportError as error:
+        raise InputError("--method umap needs the package umap-learn; install it with: pip install 'copyloom[maps]', "
+                         "or use --method pca") from error  # fmt: skip
+    found: type[Any] = UMAP
+    return found
+
+
 def projected(rows: NDArray[np.float32], method: str, seed: int) -> Plane:
     """Return rows (N, X) on a plane.
 
@@ -47,8 +65,7 @@ def projected(rows: NDArray[np.float32], method: str, seed: int) -> Plane:
     InputError
         If the method is unknown, or UMAP has too few texts or is not installed.
     """
-    if method not in get_args(Method):
-        raise InputError(f"--method {method!r} is unknown; use pca, or umap with the extra maps")
+    check_method(method)
     if np.ptp(rows, axis=0).max(initial=0.0) < 1e-6:  # one place, however it is looked at
         return Plane(np.zeros((len(rows), 2)), None)
     return _principal(rows) if method == "pca" else _umap(rows, seed)
@@ -67,14 +84,9 @@ def _principal(rows: NDArray[np.float32]) -> Plane:
 
 def _umap(rows: NDArray[np.float32], seed: int) -> Plane:
     """Return the places that UMAP finds (McInnes et al. 2018), one thread so that a seed gives one map."""
-    try:
-        from umap import UMAP
-    except ImportError as error:
-        raise InputError("--method umap needs the package umap-learn; install it with: pip install 'copyloom[maps]', "
-                         "or use --method pca") from error  # fmt: skip
     if len(rows) < _UMAP_LEAST:
         raise InputError(f"UMAP needs {_UMAP_LEAST} texts or more, {len(rows)} were given; use --method pca")
     near = min(_UMAP_NEAR, len(rows) - 1)
     start = "spectral" if len(rows) > 2 * _UMAP_NEAR else "random"  # too few for eigenvectors
-    found = UMAP(n_neighbors=near, init=start, random_state=seed, n_jobs=1).fit_transform(rows)
+    found = _umap_class()(n_neighbors=near, init=start, random_state=seed, n_jobs=1).fit_transform(rows)
     return Plane(np.asarray(found, np.float64), None)

@@ -103,6 +103,8 @@ def _summary_embeddings(engine: Engine) -> dict[str, Tensor]:
         spaces = {row.space_id for row in rows}
         if len(spaces) > 1:
             models = connection.scalars(select(SpaceRow.model).where(SpaceRow.id.in_(spaces)))
-            raise InputError(f"the database holds embeddings of {len(spaces)} spaces ({', '.join(models)}), which do "
-                             "not compare; export those of one with `copyloom merge --out`, or map --of meaning")  # fmt: skip
+            raise InputError(
+                f"the database holds embeddings of {len(spaces)} spaces ({', '.join(models)}), which do not compare; "
+                "map the texts --of meaning, or the file of one with `copyloom invert --out`"
+            )
     return {row.text: from_bytes(row.vectors, row.vector_count, row.hidden_size) for row in rows}

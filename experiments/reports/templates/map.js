@@ -6,19 +6,20 @@ const small = data.text.map(text => text.toLowerCase());
 const most = data.shown.reduce((one, other) => Math.max(one, other || 0), 0);
 const wide = Math.max(1, ...[data.x, data.y].map(all => all.reduce((one, other) => Math.max(one, other), 0)));
 const high = data.y.reduce((one, other) => Math.max(one, other), 0), long = data.x.reduce((one, other) => Math.max(one, other), 0);
-const base = count > 5000 ? 2 : count > 800 ? 3 : 4.5, PAD = 22;
+const base = Math.min(4.5, Math.max(1.5, 90 / Math.sqrt(count))), growth = count > 500 ? 1 : 2, PAD = 22;
 const children = {};
 for (const [child, parents] of Object.entries(data.parents))
   for (const [parent] of parents) if (typeof parent === "number") (children[parent] ||= []).push(+child);
 const rates = data.ctr.filter(rate => rate !== null).sort((one, other) => one - other);
-const quantile = share => rates[Math.round(share * (rates.length - 1))];
+const [lowest, highest] = [.05, .95].map(share => rates[Math.round(share * (rates.length - 1))]);
 const view = {colour: "style", only: null, words: "", chosen: null, zoom: 1, x: long / 2, y: high / 2};
 let width = 0, height = 0, drawn = 0, colours = {};
 
 // Where a text lies on the screen.
 const scale = () => view.zoom * Math.min((width - 2 * PAD) / Math.max(long, wide / 50), (height - 2 * PAD) / Math.max(high, wide / 50));
-const place = i => [width / 2 + (data.x[i] - view.x) * scale(), height / 2 + (data.y[i] - view.y) * scale()];
-const size = i => (base + (most && data.shown[i] ? 2 * base * Math.sqrt(data.shown[i] / most) : 0)) * Math.min(2, Math.sqrt(view.zoom) ** .6);
+const place = (i, by = scale()) => [width / 2 + (data.x[i] - view.x) * by, height / 2 + (data.y[i] - view.y) * by];
+const area = data.shown.map(shown => base + (most && shown ? growth * base * Math.sqrt(shown / most) : 0));
+const size = i => area[i] * Math.min(2, view.zoom ** .3);
 const shows = i => (view.only === null || data[view.colour][i] === view.only) && (!view.words || small[i].includes(view.words));
 
 function readColours() {
@@ -35,13 +36,11 @@ function between(low, high, share) {
 function colourOf(i) {
   if (view.colour !== "ctr") return named(data[view.colour + "s"], data[view.colour][i]);
   if (data.ctr[i] === null) return null;
-  const [low, top] = [quantile(.05), quantile(.95)];
-  const share = top > low ? Math.min(1, Math.max(0, (data.ctr[i] - low) / (top - low))) : .5;
+  const share = highest > lowest ? Math.min(1, Math.max(0, (data.ctr[i] - lowest) / (highest - lowest))) : .5;
   return share < .5 ? between(colours.low, colours.mid, 2 * share) : between(colours.mid, colours.high, 2 * share - 1);
 }
 
-function mark(i, radius) {
-  const [x, y] = place(i);
+function mark(i, radius, [x, y]) {
   pen.beginPath();
   if (data.kinds[data.kind[i]] === "stored") {
     const r = radius * 1.2;
@@ -54,16 +53,16 @@ function line(i, j, dashed) {
 }
 function paint() {
   drawn = 0;
-  const ratio = devicePixelRatio || 1;
+  const ratio = devicePixelRatio || 1, by = scale();
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   pen.clearRect(0, 0, width, height);
   for (const front of [false, true]) {
     pen.globalAlpha = front ? (count > 5000 ? .7 : .88) : .13;
     for (let i = 0; i < count; i++) {
-      const [x, y] = place(i);
-      if (shows(i) !== front || x < -20 || y < -20 || x > width + 20 || y > height + 20) continue;
-      const colour = colourOf(i);
-      mark(i, size(i));
+      if (shows(i) !== front) continue;
+      const [x, y] = place(i, by), colour = colourOf(i);
+      if (x < -20 || y < -20 || x > width + 20 || y > height + 20) continue;
+      mark(i, size(i), [x, y]);
       if (colour === null) { pen.strokeStyle = colours.none; pen.lineWidth = 1.5; pen.stroke(); continue; }
       pen.fillStyle = colour; pen.fill();
       if (count <= 5000) { pen.strokeStyle = colours.card; pen.lineWidth = .8; pen.stroke(); }
@@ -78,7 +77,7 @@ function paint() {
   for (const [parent] of data.parents[own] || []) if (typeof parent === "number") line(own, parent, true);
   pen.setLineDash([]);
   for (const j of [...data.near[own], own]) {
-    mark(j, size(j) + (j === own ? 3 : 0)); pen.fillStyle = colourOf(j) || colours.card; pen.fill();
+    mark(j, size(j) + (j === own ? 3 : 0), place(j)); pen.fillStyle = colourOf(j) || colours.card; pen.fill();
     pen.strokeStyle = colours.ink; pen.lineWidth = j === own ? 3 : 1.2; pen.stroke();
   }
 }
@@ -133,7 +132,7 @@ function legend() {
   const where = at("classes");
   if (view.colour === "ctr") {
     const row = element("li", undefined, "scale"), none = element("i", undefined, "none");
-    row.append(percent(quantile(.05)) + " or less", element("i"), percent(quantile(.95)) + " or more", none, "no CTR");
+    row.append(percent(lowest) + " or less", element("i"), percent(highest) + " or more", none, "no CTR");
     where.replaceChildren(row);
     return;
   }
@@ -187,8 +186,9 @@ canvas.addEventListener("wheel", event => {
 canvas.addEventListener("dblclick", event => zoom(1.8, event.offsetX, event.offsetY));
 function under(x, y, reach) {
   let best = null, least = reach * reach;
+  const by = scale();
   for (let i = 0; i < count; i++) {
-    const [a, b] = place(i), far = (a - x) ** 2 + (b - y) ** 2;
+    const [a, b] = place(i, by), far = (a - x) ** 2 + (b - y) ** 2;
     if (far < least && shows(i)) { least = far; best = i; }
   }
   return best;
