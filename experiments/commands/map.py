@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from experiments.explorer.maps.collection import Collection, Of
 
 _SQLITE = b"SQLite format 3\x00"
-_PART = 512
-"""Texts between two signs of progress."""
+_PART, _STYLES = 512, 12
+"""Texts between two signs of progress; styles that are printed."""
 
 
 @reads("delimiter", "encoding", "sheet", "header", "html")
@@ -154,6 +154,9 @@ def _vectors(
 
 def _show(found: dict[str, Any], verdict: str) -> None:
     console.out.print(verdict)
-    rows = [[name, str(count)] for name, count in found["styles"].items()]
+    if found["variance"]:
+        across, up = (console.percent(share) for share in found["variance"])
+        console.out.print(f"The axes hold {across} and {up} of how the texts differ.")
+    rows = [[name, str(count)] for name, count in list(found["styles"].items())[:_STYLES]]
     console.table("Styles", ["style", "texts"], rows)
     console.out.print(f"Page: {found['page']}\nTable: {found['table']}, for embedding-atlas: {found['opens']}")
