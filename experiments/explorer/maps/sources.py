@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sqlalchemy import Engine, select
+from sqlalchemy.orm import aliased
 from torch import Tensor
 
 from copyloom import InputError
-from embeddings.database import EmbeddingRow, SpaceRow, TextRow, from_bytes, reading
+from embeddings.database import EmbeddingRow, LineageRow, SpaceRow, TextRow, from_bytes, reading
 from embeddings.encoded import vectors_of
 from embeddings.exchange import load_embeddings
 from embeddings.summary import Lineage, SummaryEmbedding
@@ -62,18 +63,19 @@ def of_database(engine: Engine, of: Of, campaign: str | None = None) -> Collecti
         raise InputError(f"there is no campaign {campaign!r} among {len(names)}; there are {'; '.join(names[:4])}, ...")
     chosen = names if campaign is None else [campaign]
     texts = _of_states([replay(event.what for event in ledger.events(name)) for name in chosen])
-    stored = _summary_embeddings(engine) if of == "vectors" or not texts else {}
-    texts = texts or {text: MapText(text) for text in stored}
+    texts = texts or _with_embeddings(engine)
     if not texts:
         raise InputError("the database holds no campaign and no summary embedding; there is nothing to map")
-    vectors = vectors_of(engine, list(texts)) if of == "meaning" else stored
+    vectors = vectors_of(engine, list(texts)) if of == "meaning" else _summary_embeddings(engine)
     return collected(list(texts.values()), [vectors.get(text) for text in texts], of)
 
 
 def _stored_text(one: SummaryEmbedding) -> MapText:
-    if one.lineage is None:
-        return MapText(one.text)
-    return MapText(one.text, WRITTEN, parents=one.lineage.parents, weights=one.lineage.weights)
+    return _of_lineage(one.text, *([] if one.lineage is None else [one.lineage.parents, one.lineage.weights]))
+
+
+def _of_lineage(text: str, parents: Sequence[str] = (), weights: Sequence[float] = ()) -> MapText:
+    return MapText(text, WRITTEN if parents else STORED, parents=tuple(parents), weights=tuple(weights))
 
 
 def _of_states(states: Sequence[State]) -> dict[str, MapText]:
@@ -92,6 +94,22 @@ def _counted(text: str, impressions: int, clicks: int, lineage: Lineage | None) 
     parents, weights = (lineage.parents, lineage.weights) if lineage else ((), ())
     return MapText(text, WRITTEN if lineage else STORED, None, impressions, clicks,
                    clicks / impressions if impressions else None, None, parents, weights)  # fmt: skip
+
+
+def _with_embeddings(engine: Engine) -> dict[str, MapText]:
+    """Return all texts of a database that have a summary embedding, each with the lineage of one space."""
+    texts = select(TextRow.text).join(EmbeddingRow, EmbeddingRow.text_id == TextRow.id)
+    texts = texts.order_by(EmbeddingRow.created_at, TextRow.id)
+    parent = aliased(TextRow)
+    lineage = select(TextRow.text, LineageRow.space_id, parent.text.label("parent"), LineageRow.weight)
+    lineage = lineage.join(TextRow, TextRow.id == LineageRow.text_id).join(parent, parent.id == LineageRow.parent_id)
+    found: dict[str, dict[int, list[tuple[str, float]]]] = {}
+    with reading(engine) as connection:
+        known = list(dict.fromkeys(connection.scalars(texts)))
+        for row in connection.execute(lineage.order_by(LineageRow.space_id, LineageRow.position)):
+            found.setdefault(row.text, {}).setdefault(row.space_id, []).append((row.parent, row.weight))
+    first = {text: next(iter(spaces.values())) for text, spaces in found.items()}
+    return {text: _of_lineage(text, *zip(*first.get(text, []), strict=True)) for text in known}
 
 
 def _summary_embeddings(engine: Engine) -> dict[str, Tensor]:

@@ -189,10 +189,14 @@ def test_pools_and_files_of_embeddings_are_mapped(tmp_path):
     with pytest.raises(InputError, match="there is nothing to map"):
         of_database(engine, "meaning")
     Pool(engine, "texts", SPACE).add(some)
-    assert len(of_database(engine, "meaning").texts) == 3
+    pooled = {text.text: text for text in of_database(engine, "meaning").texts}
+    assert set(pooled) == {"a mug", "a lamp", "a mug of light"}
+    assert (pooled["a mug of light"].kind, pooled["a mug of light"].parents) == ("written", ("a mug",))
+    assert of_database(engine, "vectors").rows.shape == (3, 6)
     Pool(engine, "others", replace(SPACE, model="other")).add([replace(some[0], space=replace(SPACE, model="other"))])
     with pytest.raises(InputError, match="embeddings of 2 spaces"):
         of_database(engine, "vectors")
+    assert len(of_database(engine, "meaning").texts) == 3
     engine.dispose()
 
 
