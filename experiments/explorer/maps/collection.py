@@ -18,7 +18,8 @@ from generator.grammar import Grammar
 from generator.reader import gist
 
 Of = Literal["meaning", "vectors"]
-STORED, WRITTEN = "stored", "written"
+STORED, LENT, WRITTEN = "stored", "stored, not shown", "written"
+"""Kinds: shown as it was stored; stored and never shown, for mixtures to take from; written."""
 _READABLE = 0.6
 """Cosine to the nearest frame of the grammar below which a text is of no style that the grammar knows."""
 
@@ -31,7 +32,7 @@ class MapText:
     ----------
     text : str
     kind : str
-        ``"stored"``, ``"written"``, or what a table says.
+        ``"stored"``, ``"stored, not shown"``, ``"written"``, or what a table says.
     style : str, optional
         None where it is of none that is known.
     impressions, clicks : int, optional

@@ -20,7 +20,16 @@ from embeddings.exchange import load_embeddings
 from embeddings.summary import Lineage, SummaryEmbedding
 from experiments.campaigns.ledger import Ledger
 from experiments.campaigns.state import State, replay
-from experiments.explorer.maps.collection import STORED, WRITTEN, Collection, MapText, Of, collected, with_intervals
+from experiments.explorer.maps.collection import (
+    LENT,
+    STORED,
+    WRITTEN,
+    Collection,
+    MapText,
+    Of,
+    collected,
+    with_intervals,
+)
 
 Vectors = Callable[[Sequence[str]], Tensor]
 """Returns the vectors of some texts: sentence vectors (N, S), or summary embeddings (N, P, D)."""
@@ -40,7 +49,7 @@ def of_embeddings(path: Path, of: Of) -> Collection:
 
 
 def of_database(engine: Engine, of: Of, campaign: str | None = None) -> Collection:
-    """Return the texts of a run's campaigns, or where there is none, all texts with a summary embedding.
+    """Return the texts of a run's campaigns with their parents, or where there is none, all texts with a summary embedding.
 
     Impressions and clicks are added up over campaigns. With `of` "vectors", texts are mapped that were inverted:
     stored ones and mixtures that became parents.
@@ -79,7 +88,10 @@ def _of_lineage(text: str, parents: Sequence[str] = (), weights: Sequence[float]
 
 
 def _of_states(states: Sequence[State]) -> dict[str, MapText]:
-    """Return each text of some campaigns by itself, with the lineage that it was written with first."""
+    """Return each text of some campaigns, then the stored ones that mixtures may take alone.
+
+    A text that was written several times has the lineage that it was written with first.
+    """
     shown, clicked, lineages = Counter[str](), Counter[str](), dict[str, Lineage]()
     for state in states:
         for text, impressions, clicks in zip(state.slate, *state.totals, strict=True):
@@ -87,7 +99,8 @@ def _of_states(states: Sequence[State]) -> dict[str, MapText]:
             clicked[text] += int(clicks)
         lineages = {**state.written, **lineages}
     found = [_counted(text, shown[text], clicked[text], lineages.get(text)) for text in shown]
-    return {text.text: text for text in (with_intervals(found) if len(states) == 1 else found)}
+    lent = [MapText(text, LENT) for state in states for text in state.parents if text not in shown]
+    return {text.text: text for text in (*(with_intervals(found) if len(states) == 1 else found), *lent)}
 
 
 def _counted(text: str, impressions: int, clicks: int, lineage: Lineage | None) -> MapText:

@@ -42,7 +42,7 @@ function colourOf(i) {
 
 function mark(i, radius, [x, y]) {
   pen.beginPath();
-  if (data.kinds[data.kind[i]] === "stored") {
+  if (data.kinds[data.kind[i]].startsWith("stored")) {
     const r = radius * 1.2;
     pen.moveTo(x, y - r); pen.lineTo(x + r, y); pen.lineTo(x, y + r); pen.lineTo(x - r, y); pen.closePath();
   } else pen.arc(x, y, radius, 0, 7);

@@ -144,9 +144,9 @@ def test_umap_of_one_seed_is_one_map():
 
 def test_a_run_is_mapped_with_clicks_and_lineage(tmp_path):
     engine, mixed = open_database(tmp_path / "study.sqlite"), "a quiet mug"
-    lineage = Lineage(("a mug", "a quiet lamp"), (0.7, 0.3))
+    lineage = Lineage(("a jug", "a quiet lamp"), (0.7, 0.3))
     happened = [
-        Opened(slate=("a mug", "a quiet lamp"), parents=("a mug", "a quiet lamp"), segments=("all",)),
+        Opened(slate=("a mug", "a quiet lamp"), parents=("a quiet lamp", "a jug"), segments=("all",)),
         Written(drafts=(Draft(lineage, mixed),)), Admitted(texts=(mixed,)),
         Published(snapshot=0, probabilities=(0.5, 0.25, 0.25), impressions=400, learned=0),
         Closed(id="first", snapshot=0, counts=((0, 0, 200, 10), (2, 0, 100, 9))),
@@ -156,10 +156,11 @@ def test_a_run_is_mapped_with_clicks_and_lineage(tmp_path):
     )
     campaigns = [Campaign(name, (0,)) for name in ("one", "other")]
     with Ledger(engine, "settings").step(campaigns, lambda connection, _: EncodedOnce(encoder).keep(
-            connection, ["a mug", "a quiet lamp", mixed])) as record:  # fmt: skip
+            connection, ["a mug", "a quiet lamp", "a jug", mixed])) as record:  # fmt: skip
         record([happened, happened])
     found = {text.text: text for text in of_database(engine, "meaning").texts}
-    assert list(found) == ["a mug", "a quiet lamp", mixed]
+    assert list(found) == ["a mug", "a quiet lamp", mixed, "a jug"]
+    assert (found["a jug"].kind, found["a jug"].impressions) == ("stored, not shown", None)
     assert (found["a mug"].kind, found["a mug"].ctr, found["a mug"].impressions) == ("stored", 0.05, 400)
     assert (found["a quiet lamp"].ctr, found["a quiet lamp"].impressions) == (None, 0)
     assert (found[mixed].kind, found[mixed].parents, found[mixed].weights) == ("written", *vars(lineage).values())
@@ -173,7 +174,7 @@ def test_a_run_is_mapped_with_clicks_and_lineage(tmp_path):
         of_database(engine, "vectors")
     Pool(engine, "texts", SPACE).add([stored("a mug", 1), stored("a lamp", 2)])
     assert [text.text for text in of_database(engine, "vectors").texts] == ["a mug"]
-    assert of_database(engine, "vectors").left_out == 2
+    assert of_database(engine, "vectors").left_out == 3
     engine.dispose()
 
 
