@@ -120,10 +120,11 @@ def collected(texts: Sequence[MapText], vectors: Sequence[Tensor | None], of: Of
 
 def with_intervals(texts: Sequence[MapText]) -> list[MapText]:
     """Return texts with the interval of each one's CTR where impressions and clicks are known."""
-    counts = [(text.clicks or 0, text.impressions or 0) for text in texts]
+    counted = [text.impressions and text.clicks is not None for text in texts]
+    counts = [(text.clicks, text.impressions) if known else (0, 0) for text, known in zip(texts, counted, strict=True)]
     low, high = rate_interval(*np.array(counts, np.int64).reshape(-1, 2).T)
-    return [replace(text, interval=(float(one), float(other))) if text.impressions and text.clicks is not None else text
-            for text, one, other in zip(texts, low, high, strict=True)]  # fmt: skip
+    return [replace(text, interval=(float(one), float(other))) if known else text
+            for text, known, one, other in zip(texts, counted, low, high, strict=True)]  # fmt: skip
 
 
 def with_styles(texts: Iterable[MapText]) -> Iterable[MapText]:

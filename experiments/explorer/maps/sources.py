@@ -49,7 +49,7 @@ def of_embeddings(path: Path, of: Of) -> Collection:
 
 
 def of_database(engine: Engine, of: Of, campaign: str | None = None) -> Collection:
-    """Return the texts of a run's campaigns with their parents, or where there is none, all texts with a summary embedding.
+    """Return the texts of a run's campaigns and their parents; without campaigns, all with a summary embedding.
 
     Impressions and clicks are added up over campaigns. With `of` "vectors", texts are mapped that were inverted:
     stored ones and mixtures that became parents.

@@ -219,6 +219,8 @@ def test_a_table_says_what_its_columns_say(tmp_path):
             of_table(path, None, None, vectors, "meaning")
     path.write_text("text,ctr\nA mug.,2.1%\nA lamp.,\n")
     assert [text.ctr for text in of_table(path, None, None, vectors, "meaning").texts] == [0.021, None]
+    path.write_text("text,clicks\nA mug.,7\n")
+    assert of_table(path, None, None, vectors, "meaning").texts[0].interval is None
     path.write_text("text,ctr\nA mug.,3\n")
     with pytest.raises(InputError, match="has the CTR 3; give a probability"):
         of_table(path, None, None, vectors, "meaning")
