@@ -85,7 +85,7 @@ def check_of(of: str) -> Of:
     """Return what is mapped, or raise `InputError` if it is neither meaning nor vectors."""
     for known in get_args(Of):
         if of == known:
-            return known  # type: ignore[no-any-return]
+            return known
     raise InputError(f"--of {of!r} is unknown; map the meaning (sentence vectors) or the vectors (summary embeddings)")
 
 
