@@ -80,7 +80,8 @@ def of_database(engine: Engine, of: Of, campaign: str | None = None) -> Collecti
 
 
 def _stored_text(one: SummaryEmbedding) -> MapText:
-    return _of_lineage(one.text, *([] if one.lineage is None else [one.lineage.parents, one.lineage.weights]))
+    lineage = one.lineage or Lineage((), ())
+    return _of_lineage(one.text, lineage.parents, lineage.weights)
 
 
 def _of_lineage(text: str, parents: Sequence[str] = (), weights: Sequence[float] = ()) -> MapText:
