@@ -33,6 +33,7 @@ from experiments.commands.inversion import decode, invert, merge
 from experiments.commands.keys import keys_app
 from experiments.commands.ledger import ledger_app
 from experiments.commands.load import bench_load
+from experiments.commands.map import map as draw_map
 from experiments.commands.mix import mix
 from experiments.commands.models import models_app
 from experiments.commands.options import (
@@ -225,6 +226,7 @@ app.command()(read)
 app.command("check-click-model")(check_click_model)
 app.command()(steer)
 app.command()(explore)
+app.command("map")(draw_map)
 app.command()(serve)
 app.command()(feed)
 app.command("worker")(work)

@@ -35,6 +35,7 @@ QUICK = {
     "copyloom quickstart": "--model copyloom-tiny --seeds 1 --rounds 2",
     "copyloom mix": "--model copyloom-tiny --drafts 2 --rounds 0",
     "copyloom explore": "--model copyloom-tiny --directions 8",
+    "copyloom map": "--model copyloom-tiny",
     "copyloom steer .*--examples": "--drafts 9 --rounds 0",
     "copyloom steer": "--drafts 9 --rounds 0 --strength 0.5 --directions styles.safetensors",
     "copyloom study radius": "--sample 2",
@@ -66,6 +67,8 @@ NOT_RUN = {
     r"copyloom train writer": "it takes hours; tests/experiments/training",
     r"copyloom mix --model runs/(writer/writer|gpt2/model)": "what was trained for two steps writes nothing usable",
     r"copyloom invert .*--engine ray": "tests/embeddings/test_ray_data.py runs it",
+    r"copyloom map .*--method umap": "the extra may not be there; tests/experiments/explorer/test_maps.py",
+    r"embedding-atlas": "it is not ours; tests/experiments/explorer/test_maps.py checks its table",
 }
 """Commands that are only looked up, by their beginning, and why."""
 
