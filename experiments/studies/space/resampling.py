@@ -1,0 +1,87 @@
+"""How sure a statistic of pairs is: bootstrap over groups of texts, as pairs that share a text say the same twice."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from torch import Tensor
+
+from experiments.bootstrap import RESAMPLES
+from experiments.studies.space.qualities import cosines
+
+Array = NDArray[np.float64]
+Groups = NDArray[np.int64]
+Pairs = NDArray[np.int64]
+
+
+def drawn_counts(groups: Groups, seed: int = 0) -> Array:
+    """Return how often each text (n,) is drawn in each bootstrap sample, (RESAMPLES, n); texts of a group together."""
+    found, places = np.unique(groups, return_inverse=True)
+    count = len(found)
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+    return drawn[:, places].astype(np.float64)
+
+
+def mean_cosine_samples(values: Tensor, groups: Groups) -> Array:
+    """Return bootstrap samples (RESAMPLES,) of the mean cosine over pairs of different texts.
+
+    Parameters
+    ----------
+    values : Tensor of shape (n, size)
+    groups : array of shape (n,)
+        Drawn whole. A group that is drawn twice is no pair with itself: its own pairs count twice, not four times.
+    """
+    everything = torch.cartesian_prod(torch.arange(len(values)), torch.arange(len(values)))
+    between = cosines(values, everything).numpy().reshape(len(values), len(values))
+    np.fill_diagonal(between, 0.0)
+    same = groups[:, None] == groups[None]
+    inside, members = (between * same).sum(1), same.sum(1)
+    counts = drawn_counts(groups)
+    total = ((counts @ between) * counts).sum(1) + (counts - counts**2) @ inside
+    pairs = counts.sum(1) ** 2 - counts**2 @ members + counts @ (members - 1)
+    found: Array = total / pairs
+    return found
+
+
+class ResampledPairs:
+    """Bootstrap samples of pairs of texts, the same ones for all statistics, so that differences are paired.
+
+    Parameters
+    ----------
+    groups : array of shape (n,)
+        What is of one group, such as a product, is drawn together.
+    pairs : array of shape (m, 2)
+        Numbers of texts. A pair counts as often as both of its groups are drawn.
+    """
+
+    def __init__(self, groups: Groups, pairs: Pairs) -> None:
+        counts = drawn_counts(groups)
+        one, other = counts[:, pairs[:, 0]], counts[:, pairs[:, 1]]
+        same = groups[pairs[:, 0]] == groups[pairs[:, 1]]
+        self._weights = np.where(same, one, one * other)
+        self._weights /= np.maximum(self._weights.sum(1, keepdims=True), 1e-12)
+
+    def correlations(self, one: Array, other: Array) -> Array:
+        """Return Spearman's correlation of two values (m,) of the pairs in each sample, (RESAMPLES,).
+
+        Ranks are those among all pairs; a sample weighs the pairs.
+        """
+        a, b = (_standard(rankdata(values)) for values in (one, other))
+        mean_a, mean_b = self._weights @ a, self._weights @ b
+        spread = (self._weights @ a**2 - mean_a**2) * (self._weights @ b**2 - mean_b**2)
+        found: Array = (self._weights @ (a * b) - mean_a * mean_b) / np.sqrt(np.maximum(spread, 1e-12))
+        return found
+
+
+def rank_correlation(one: Array, other: Array) -> float:
+    """Return Spearman's correlation of values (m,); 0 where one of them is the same for all."""
+    a, b = rankdata(one), rankdata(other)
+    return float(np.mean(_standard(a) * _standard(b)))
+
+
+def _standard(values: Array) -> Array:
+    spread = values.std()
+    found: Array = (values - values.mean()) / (spread if spread > 0 else 1.0)
+    return found
