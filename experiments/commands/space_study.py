@@ -67,27 +67,15 @@ def _models(given: list[str] | None, quick: bool) -> tuple[str, ...]:
 
 
 def _show(found: Mapping[str, Any]) -> None:
-    from experiments.studies.space.report import (
-        CORRELATED,
-        LEGEND,
-        MEANT,
-        QUALITIES,
-        WANTED,
-        answers,
-        correlation_cells,
-        quality_cells,
-        telling,
-        wanted_cells,
-    )
+    from experiments.studies.space import report
 
-    console.out.print(f"{found['texts']} texts: {found['source']}\n")
+    console.out.print(f"{found['texts']} texts: {found['source']}")
     for model in found["models"]:
         rows = [row for row in found["spaces"] if row["model"] == model]
-        console.table(f"{model}: qualities", QUALITIES, list(map(quality_cells, rows)))
-        console.table(f"\n{model}: what people want", WANTED, list(map(wanted_cells, rows)))
-        console.out.print()
-    if some := telling(found["correlations"]):
-        console.table("Correlations that stand out", CORRELATED, list(map(correlation_cells, some)))
-    console.out.print(f"{LEGEND}\n{MEANT}\n")
-    for line in [*answers(found), *found["notes"]]:
+        console.table(f"\n{model}: qualities", report.SHORT, list(map(report.short_cells, rows)))
+        console.table("What people want", report.SHORT_WANTED, list(map(report.short_wanted_cells, rows)))
+    if some := report.telling(found["correlations"]):
+        console.table("\nCorrelations that stand out", report.CORRELATED, list(map(report.correlation_cells, some)))
+    console.out.print(f"\n{report.LEGEND}\n{report.MEANT}\n")
+    for line in [*report.answers(found), *found["notes"]]:
         console.out.print(line)

@@ -14,7 +14,7 @@ from experiments.studies.space.resampling import Array
 from experiments.studies.space.spaces import ADAPTER, SUMMARY
 
 QUALITIES = ("mean_cosine", "isoscore", "effective_dimension", "rank_agreement", "agreement")
-WANTED = ("exact_straight", "reached_straight", "mixtures_true", "learned_linear", "learned_pairwise")
+WANTED = ("exact_straight", "exact_refined", "reached_straight", "mixtures_true", "learned_linear", "learned_pairwise")
 FEWEST = 5
 """Spaces, at least, over which a correlation is taken."""
 

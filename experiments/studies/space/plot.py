@@ -22,7 +22,8 @@ _PANELS = (
 WORDS = {
     "mean_cosine": "mean cosine", "isoscore": "IsoScore", "effective_dimension": "effective dimension",
     "rank_agreement": "order kept when standardised", "agreement": "agreement with what texts share",
-    "exact_straight": "exact, straight", "reached_straight": "cosine reached, straight",
+    "exact_straight": "exact, straight", "exact_refined": "exact, refined",
+    "reached_straight": "cosine reached, straight",
     "mixtures_true": "mixtures true", "learned_linear": "linear rewards learned",
     "learned_pairwise": "pairwise rewards learned",
 }  # fmt: skip

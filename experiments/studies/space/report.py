@@ -16,14 +16,17 @@ from experiments.studies.space.spaces import SENTENCE, SUMMARY
 
 PAGE = "report.html"
 QUALITIES = ["space", "size", "texts", "mean cosine", "IsoScore", "effective dimension", "top 1, 3, 5 dimensions",
-             "order kept", "agreement", "advice"]  # fmt: skip
+             "order kept", "agreement", "follows product", "follows style", "advice"]  # fmt: skip
 WANTED = ["space", "exact, straight", "exact, refined", "mixtures true", "mixtures printed", "mixtures new",
           "linear rewards", "pairwise rewards"]  # fmt: skip
+SHORT = ["space", "mean cosine", "dimension", "order kept", "agreement", "product", "style"]
+SHORT_WANTED = ["space", "straight", "refined", "mixtures", "new", "linear", "pairwise"]
 CORRELATED = ["over", "quality", "wanted", "spaces", "models, runs", "correlation", "95 %"]
 LEGEND = (
     "Mean cosine: of all pairs of texts. Effective dimension: participation ratio, corrected for few texts. Top: share "
     "of the mean cosine that so many dimensions make up. Order kept: rank correlation of cosines before and after "
-    "standardising. Agreement: rank correlation of cosines and what texts share, on texts that chose no advice."
+    "standardising. Agreement: rank correlation of cosines and what texts share, on texts that chose no advice. "
+    "Follows: how likely two claims of one product, or of one style alone, have a higher cosine than two of neither."
 )
 MEANT = (
     "Exact: decoded letter for letter. Mixtures: of two texts in equal parts; true as the grammar reads them of either "
@@ -37,7 +40,8 @@ def quality_cells(row: Mapping[str, Any]) -> list[str]:
     tops = [row[f"top_{top}"] for top in (1, 3, 5)]
     return [row["space"], f"{row['size']:,}", str(row["texts"]), _span(row, "mean_cosine"), _number(row["isoscore"], 3),
             _number(row["effective_dimension"], 0), "–" if tops[0] is None else ", ".join(f"{top:.0%}" for top in tops),
-            _span(row, "rank_agreement"), _span(row, "agreement"), row["advice"] or "–"]  # fmt: skip
+            _span(row, "rank_agreement"), _span(row, "agreement"), _span(row, "follows_product"),
+            _span(row, "follows_style"), row["advice"] or "–"]  # fmt: skip
 
 
 def wanted_cells(row: Mapping[str, Any]) -> list[str]:
@@ -52,6 +56,21 @@ def correlation_cells(row: Mapping[str, Any]) -> list[str]:
     return [row["over"], WORDS[row["quality"]], WORDS[row["wanted"]], str(row["spaces"]), str(row["models"]),
             f"{row['correlation']:+.2f}",
             "–" if row["low"] is None else f"{row['low']:+.2f} to {row['high']:+.2f}"]  # fmt: skip
+
+
+def short_cells(row: Mapping[str, Any]) -> list[str]:
+    """Return the cells of a space for a terminal."""
+    names = ("mean_cosine", "rank_agreement", "agreement", "follows_product", "follows_style")
+    return [row["space"], *(_number(row[name], 2) for name in names[:1]), _number(row["effective_dimension"], 0),
+            *(_number(row[name], 2) for name in names[1:])]  # fmt: skip
+
+
+def short_wanted_cells(row: Mapping[str, Any]) -> list[str]:
+    """Return the cells of what people want of a space for a terminal."""
+    good = row["mixtures_printed"] if row["mixtures_true"] is None else row["mixtures_true"]
+    shares = (row["exact_straight"], row["exact_refined"], good, row["mixtures_new"])
+    return [row["space"], *("–" if share is None else f"{share:.0%}" for share in shares),
+            *(_number(row[name], 2) for name in ("learned_linear", "learned_pairwise"))]  # fmt: skip
 
 
 def answers(found: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from copyloom import InputError
 from experiments.held_out import is_held_out
-from experiments.studies.space.resampling import Array, Groups, Pairs
+from experiments.studies.space.resampling import Array, Groups, Mask, Pairs
 from generator.grammar import HELD_OUT_PRODUCT, Claim, Grammar
 from generator.reader import words_of
 from generator.record import ProductRecord
@@ -132,13 +132,18 @@ def telling_pairs(sample: Sample, rows: Sequence[int], seed: int = 0) -> Pairs:
     pairs: Pairs = np.array(rows)[upper]
     if not sample.claims:
         return rng.permutation(pairs)[:_MOST_PAIRS]
-    styles = np.array([claim.frame.style for claim in sample.claims])
-    product = sample.groups[pairs[:, 0]] == sample.groups[pairs[:, 1]]
-    style = (styles[pairs[:, 0]] == styles[pairs[:, 1]]) & ~product
+    product, style = shared(sample, pairs)
     many = max(int(product.sum()), 1)
     kinds = [pairs[product], *(rng.permutation(pairs[mask])[:most] for mask, most in
-                               ((style, many), (~product & ~style, 2 * many)))]  # fmt: skip
+                               ((style & ~product, many), (~product & ~style, 2 * many)))]  # fmt: skip
     return np.concatenate(kinds)
+
+
+def shared(sample: Sample, pairs: Pairs) -> tuple[Mask, Mask]:
+    """Return which pairs (m, 2) of claims share a product, and which a style."""
+    names = np.array([claim.record.name for claim in sample.claims])
+    styles = np.array([claim.frame.style for claim in sample.claims])
+    return names[pairs[:, 0]] == names[pairs[:, 1]], styles[pairs[:, 0]] == styles[pairs[:, 1]]
 
 
 def random_pairs(count: int, seed: int = 0) -> Pairs:

@@ -19,7 +19,15 @@ from experiments.bootstrap import bounds
 from experiments.studies.space import correlations, qualities, samples, spaces, tastes, trust, wanted
 from experiments.studies.space.resampling import Array, ResampledPairs, mean_cosine_samples, rank_correlation
 from experiments.studies.space.runs import RUNS, train_all
-from experiments.studies.space.samples import FEWEST, Sample, drawn_claims, own_texts, random_pairs
+from experiments.studies.space.samples import (
+    FEWEST,
+    Sample,
+    drawn_claims,
+    own_texts,
+    random_pairs,
+    shared,
+    telling_pairs,
+)
 from experiments.studies.space.settings import SpaceStudy
 from experiments.versions import packages, source_hash
 from generator.models import SHIPPED
@@ -27,7 +35,8 @@ from generator.models import SHIPPED
 RUNS_FOLDER = "training-runs"
 _TOLD = ("size", "texts", *(f"mean_cosine{end}" for end in ("", "_low", "_high")), "isoscore", "effective_dimension",
          *(f"top_{top}" for top in qualities.TOP), *(f"rank_agreement{end}" for end in ("", "_low", "_high")),
-         *(f"agreement{end}" for end in ("", "_low", "_high")), "advice", "answer")  # fmt: skip
+         *(f"agreement{end}" for end in ("", "_low", "_high")), *(f"follows_{what}{end}" for what in
+         ("product", "style") for end in ("", "_low", "_high")), "advice", "answer")  # fmt: skip
 """What of a space's row counts as its qualities."""
 _HIGH = 0.3
 """Mean cosine of random pairs from which on the size of a cosine misleads."""
@@ -149,7 +158,25 @@ def quality_of(values: Tensor, sample: Sample) -> tuple[dict[str, Any], trust.Tr
     plain = trusted.plain
     found |= {"agreement": plain.value, "agreement_low": plain.low, "agreement_high": plain.high,
               "advice": trusted.advice, "answer": _answer(found["mean_cosine"], trusted)}  # fmt: skip
+    found |= _follows(values, sample)
     return found, trusted
+
+
+def _follows(values: Tensor, sample: Sample) -> dict[str, float | None]:
+    """Return how likely claims of one product, and of one style alone, have a higher cosine than those of neither."""
+    if not sample.claims:
+        return _flat("follows_product", None) | _flat("follows_style", None)
+    pairs = telling_pairs(sample, range(len(values)))
+    product, style = shared(sample, pairs)
+    between, resampled = (
+        qualities.cosines(values, torch.from_numpy(pairs)).numpy(),
+        ResampledPairs(sample.groups, pairs),
+    )
+    found: dict[str, float | None] = {}
+    for name, mask in (("follows_product", product), ("follows_style", style & ~product)):
+        value, (low, high) = resampled.higher(between, mask, ~product & ~style)
+        found |= {name: value, f"{name}_low": low, f"{name}_high": high}
+    return found
 
 
 def _answer(mean_cosine: float, trusted: trust.Trust) -> str:

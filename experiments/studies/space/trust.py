@@ -77,12 +77,12 @@ class Trust:
     def answer(self) -> str:
         """Whether the cosine can be trusted, in a sentence."""
         chosen, plain = self.chosen, self.plain
-        if max(chosen.low, plain.low) <= 0:
-            return f"No: it is not told from one that follows nothing of what texts share ({_span(plain)})."
         if self.advice != AS_IT_IS:
             gained = f"{chosen.gain:+.2f} ({chosen.gain_low:+.2f} to {chosen.gain_high:+.2f})"
             return (f"Better {chosen.adjustment}: it agrees {_span(chosen)} with what texts share, as it is "
                     f"{plain.value:.2f}; {gained}.")  # fmt: skip
+        if plain.low <= 0:
+            return f"No: it is not told from one that follows nothing of what texts share ({_span(plain)})."
         return f"It agrees {_span(plain)} with what texts share; nothing that was tried is surely better."
 
 

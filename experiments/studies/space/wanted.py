@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.stats import binomtest
 from torch import Tensor
 
 from copyloom import Report
@@ -34,7 +35,7 @@ Verdict = Callable[[Decoded, int, int], float]
 
 @dataclass(frozen=True)
 class Share:
-    """A mean of values from 0 to 1, with its 95 % bootstrap interval over texts or pairs."""
+    """A mean of values from 0 to 1 over texts or pairs, with its 95 % interval."""
 
     value: float
     low: float
@@ -42,9 +43,15 @@ class Share:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Share:
-        """Return the mean of values."""
+        """Return the mean of values; its interval is Wilson's where all are 0 or 1, else a bootstrap one.
+
+        A bootstrap has no width where all are 1.
+        """
         found = np.array(values, dtype=np.float64)
-        return cls(float(found.mean()), *interval(found))
+        if not np.isin(found, (0.0, 1.0)).all():
+            return cls(float(found.mean()), *interval(found))
+        counted = binomtest(int(found.sum()), len(found)).proportion_ci(method="wilson")
+        return cls(float(found.mean()), float(counted.low), float(counted.high))
 
 
 def exactness(space: Space, made: Made, judged: int, report: Report) -> dict[str, dict[str, Share | None]]:
