@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from experiments.bootstrap import RESAMPLES, bounds
-from experiments.studies.space.resampling import Array
-from experiments.studies.space.spaces import ADAPTER, SUMMARY
+from experiments.studies.space.resampling import Array, rank_correlation
+from experiments.studies.space.spaces import ADAPTER, REFINED_MEAN, SUMMARY
 
 QUALITIES = ("mean_cosine", "isoscore", "effective_dimension", "rank_agreement", "agreement")
 WANTED = ("exact_straight", "exact_refined", "reached_straight", "mixtures_true", "learned_linear", "learned_pairwise")
 FEWEST = 5
-"""Spaces, at least, over which a correlation is taken."""
+"""Spaces and models, at least, over which a correlation is taken, and different values of both numbers."""
+_BY_CONSTRUCTION = ("exact_straight", "reached_straight")
+"""What refined vectors have because they were refined until they had it."""
 
 
 def correlations(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -30,9 +30,10 @@ def correlations(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``over``, ``quality``, ``wanted``, ``spaces``, ``models``, ``correlation``, ``low``, ``high``. The interval is a
-        bootstrap over models and runs, whose spaces are drawn together; None where there are fewer than five, and no
-        correlation where fewer than five spaces have both numbers or one number is the same for all.
+        ``over``, ``quality``, ``wanted``, ``spaces``, ``models``, ``correlation``, ``low``, ``high``, and ``least`` and
+        ``most``: the extremes where one model or run is left out. The interval is a bootstrap over models and runs,
+        whose spaces are drawn together. All are None where fewer than five models have both numbers, or one of the
+        numbers has fewer than five different values: one model that differs from all others is no correlation.
     """
     parts = {"all spaces": list(rows), **{kind: [row for row in rows if row["space"] == kind]
                                           for kind in (ADAPTER, SUMMARY)}}  # fmt: skip
@@ -41,18 +42,24 @@ def correlations(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _correlation(over: str, rows: Sequence[Mapping[str, Any]], quality: str, wanted: str) -> dict[str, Any]:
-    known = [row for row in rows if row.get(quality) is not None and row.get(wanted) is not None]
+    known = [row for row in rows if _is_known(row, quality, wanted)]
     values = np.array([[row[quality], row[wanted]] for row in known], dtype=np.float64).reshape(-1, 2)
-    clusters = np.unique([row["model"] for row in known], return_inverse=True)[1] if known else np.zeros(0, np.int64)
-    models = len(set(clusters.tolist()))
+    names = np.array([row["model"] for row in known])
+    models = sorted(set(names.tolist()))
     found: dict[str, Any] = {"over": over, "quality": quality, "wanted": wanted, "spaces": len(known),
-                             "models": models, "correlation": None, "low": None, "high": None}  # fmt: skip
-    if len(known) < FEWEST or not np.ptp(values, axis=0).all():
-        return found
-    found["correlation"] = float(spearmanr(*values.T).statistic)
-    if models >= FEWEST:
-        found["low"], found["high"] = bounds(clustered_samples(values, clusters))
-    return found
+                             "models": len(models)}  # fmt: skip
+    if len(models) < FEWEST or min(len(np.unique(column)) for column in values.T) < FEWEST:
+        return found | dict.fromkeys(("correlation", "low", "high", "least", "most"))
+    low, high = bounds(clustered_samples(values, np.searchsorted(models, names)))
+    without = [rank_correlation(*values[names != model].T) for model in models]
+    return found | {"correlation": rank_correlation(*values.T), "low": low, "high": high, "least": min(without),
+                    "most": max(without)}  # fmt: skip
+
+
+def _is_known(row: Mapping[str, Any], quality: str, wanted: str) -> bool:
+    if wanted in _BY_CONSTRUCTION and row["space"] in (SUMMARY, REFINED_MEAN):
+        return False
+    return row.get(quality) is not None and row.get(wanted) is not None
 
 
 def clustered_samples(values: Array, clusters: np.ndarray[Any, Any], seed: int = 0) -> Array:
@@ -63,10 +70,8 @@ def clustered_samples(values: Array, clusters: np.ndarray[Any, Any], seed: int =
     rng = np.random.default_rng(seed)
     members = [np.flatnonzero(clusters == cluster) for cluster in np.unique(clusters)]
     found = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of such samples
-        for drawn in rng.integers(len(members), size=(RESAMPLES // 2, len(members))):
-            rows = np.concatenate([members[place] for place in drawn])
-            found.append(float(spearmanr(*values[rows].T).statistic))
-    kept: Array = np.array(found)
-    return kept[np.isfinite(kept)]
+    for drawn in rng.integers(len(members), size=(RESAMPLES, len(members))):
+        some = values[np.concatenate([members[place] for place in drawn])]
+        if np.ptp(some, axis=0).all():
+            found.append(rank_correlation(*some.T))
+    return np.array(found)

@@ -74,7 +74,9 @@ def _panel(
 
 
 def draw_correlations(rows: Sequence[Mapping[str, Any]], over: str) -> Figure:
-    """Return a figure of the correlations over some spaces; bars are 95 % intervals over models and runs.
+    """Return a figure of the correlations over some spaces.
+
+    Bars are 95 % intervals over models and runs, ticks the extremes where one of these is left out.
 
     Parameters
     ----------
@@ -91,9 +93,9 @@ def draw_correlations(rows: Sequence[Mapping[str, Any]], over: str) -> Figure:
         for place, quality in enumerate(QUALITIES):
             row = some[wish, quality]
             if row["correlation"] is not None:
-                axes.plot(row["correlation"], place, "o", color=_COLOURS[0], markersize=5)
-            if row["low"] is not None:
                 axes.hlines(place, row["low"], row["high"], color=_COLOURS[0], linewidth=1.3)
+                axes.plot([row["least"], row["most"]], [place] * 2, "|", color=_COLOURS[1], markersize=9)
+                axes.plot(row["correlation"], place, "o", color=_COLOURS[0], markersize=5)
         spaces, models = (max(some[wish, quality][name] for quality in QUALITIES) for name in ("spaces", "models"))
         axes.set_title(f"{WORDS[wish]}\n{spaces} spaces of {models} models and runs", fontsize=9)
         axes.set_xlim(-1.05, 1.05)

@@ -21,7 +21,7 @@ WANTED = ["space", "exact, straight", "exact, refined", "mixtures true", "mixtur
           "linear rewards", "pairwise rewards"]  # fmt: skip
 SHORT = ["space", "mean cosine", "dimension", "order kept", "agreement", "product", "style"]
 SHORT_WANTED = ["space", "straight", "refined", "mixtures", "new", "linear", "pairwise"]
-CORRELATED = ["over", "quality", "wanted", "spaces", "models, runs", "correlation", "95 %"]
+CORRELATED = ["over", "quality", "wanted", "spaces", "models, runs", "correlation", "95 %", "one left out"]
 LEGEND = (
     "Mean cosine: of all pairs of texts. Effective dimension: participation ratio, corrected for few texts. Top: share "
     "of the mean cosine that so many dimensions make up. Order kept: rank correlation of cosines before and after "
@@ -54,8 +54,8 @@ def wanted_cells(row: Mapping[str, Any]) -> list[str]:
 def correlation_cells(row: Mapping[str, Any]) -> list[str]:
     """Return the cells of a correlation."""
     return [row["over"], WORDS[row["quality"]], WORDS[row["wanted"]], str(row["spaces"]), str(row["models"]),
-            f"{row['correlation']:+.2f}",
-            "–" if row["low"] is None else f"{row['low']:+.2f} to {row['high']:+.2f}"]  # fmt: skip
+            f"{row['correlation']:+.2f}", f"{row['low']:+.2f} to {row['high']:+.2f}",
+            f"{row['least']:+.2f} to {row['most']:+.2f}"]  # fmt: skip
 
 
 def short_cells(row: Mapping[str, Any]) -> list[str]:
@@ -80,9 +80,9 @@ def answers(found: Mapping[str, Any]) -> list[str]:
 
 
 def telling(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the correlations whose interval leaves 0 out, and those without interval that are 0.5 or more."""
+    """Return the correlations whose interval leaves 0 out, and that keep their sign whichever model is left out."""
     return [row for row in rows if row["correlation"] is not None
-            and (abs(row["correlation"]) >= 0.5 if row["low"] is None else row["low"] * row["high"] > 0)]  # fmt: skip
+            and row["low"] * row["high"] > 0 and row["least"] * row["most"] > 0]  # fmt: skip
 
 
 def write(found: Mapping[str, Any], out: Path) -> list[Path]:

@@ -252,10 +252,10 @@ def _notes(settings: SpaceStudy, sample: Sample, rows: Sequence[dict[str, Any]])
     if few:
         found.append(f"Too few vectors that are not zero: {', '.join(few)}.")
     if len(models) > 1:
-        runs = len(RUNS) if any(row["training_run"] for row in rows) else 0
+        alike = len(RUNS) + 1 if any(row["training_run"] for row in rows) else 0
         found.append(
-            f"Correlations are over {len(rows)} spaces at most, of {len(models)} models and training runs; {runs} of "
+            f"Correlations are over {len(rows)} spaces at most, of {len(models)} models and training runs; {alike} of "
             "these share one language model, and all share texts and encoder. So few tell strong connections alone, "
-            "and one interval in twenty leaves 0 out by chance."
+            "their intervals are too narrow rather than too wide, and one in twenty leaves 0 out by chance."
         )
     return found

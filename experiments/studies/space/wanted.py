@@ -92,7 +92,7 @@ def _straight(space: Space, vectors: Tensor, stored: Sequence[SummaryEmbedding])
     texts = [one.text for one in stored]
     written = decode_texts(space.model, list(vectors[: len(texts)]), texts, space.context_ids)
     reached = space.encoder.encode([text.removesuffix(" [cut]") or " " for text in written])
-    near = (reached * torch.stack([one.sentence_vector for one in stored])).sum(1).clamp_min(0)
+    near = (reached * torch.stack([one.sentence_vector for one in stored])).sum(1).clamp(0, 1)
     return Share.of([text == own for text, own in zip(written, texts, strict=True)]), Share.of(near.tolist())
 
 
