@@ -7,8 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from experiments.bootstrap import RESAMPLES, bounds
-from experiments.studies.space.resampling import Array, rank_correlation
+from experiments.bootstrap import bounds
+from experiments.studies.space.resampling import (
+    Array,
+    Groups,
+    drawn_counts,
+    rank_correlation,
+    weighted_rank_correlations,
+)
 from experiments.studies.space.spaces import ADAPTER, REFINED_MEAN, SUMMARY
 
 QUALITIES = ("mean_cosine", "isoscore", "effective_dimension", "rank_agreement", "agreement")
@@ -62,16 +68,7 @@ def _is_known(row: Mapping[str, Any], quality: str, wanted: str) -> bool:
     return row.get(quality) is not None and row.get(wanted) is not None
 
 
-def clustered_samples(values: Array, clusters: np.ndarray[Any, Any], seed: int = 0) -> Array:
-    """Return bootstrap samples of Spearman's correlation of the columns of values (n, 2), clusters drawn whole.
-
-    Samples in which a column is the same for all are left out.
-    """
-    rng = np.random.default_rng(seed)
-    members = [np.flatnonzero(clusters == cluster) for cluster in np.unique(clusters)]
-    found = []
-    for drawn in rng.integers(len(members), size=(RESAMPLES, len(members))):
-        some = values[np.concatenate([members[place] for place in drawn])]
-        if np.ptp(some, axis=0).all():
-            found.append(rank_correlation(*some.T))
-    return np.array(found)
+def clustered_samples(values: Array, clusters: Groups) -> Array:
+    """Return bootstrap samples of Spearman's correlation of the columns of values (n, 2), clusters drawn whole."""
+    counts = drawn_counts(clusters)
+    return weighted_rank_correlations(counts / counts.sum(1, keepdims=True), *values.T)

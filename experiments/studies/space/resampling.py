@@ -26,7 +26,7 @@ def drawn_counts(groups: Groups, seed: int = 0) -> Array:
 
 
 def mean_cosine_samples(values: Tensor, groups: Groups) -> Array:
-    """Return bootstrap samples (RESAMPLES,) of the mean cosine over pairs of different texts.
+    """Return bootstrap samples of the mean cosine over pairs of different texts: RESAMPLES, less those without a pair.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def mean_cosine_samples(values: Tensor, groups: Groups) -> Array:
     counts = drawn_counts(groups)
     total = ((counts @ between) * counts).sum(1) + (counts - counts**2) @ inside
     pairs = counts.sum(1) ** 2 - counts**2 @ members + counts @ (members - 1)
-    found: Array = total / pairs
+    found: Array = total[pairs > 0] / pairs[pairs > 0]
     return found
 
 
@@ -69,11 +69,7 @@ class ResampledPairs:
 
         Ranks are those among all pairs; a sample weighs the pairs.
         """
-        a, b = (_standard(rankdata(values)) for values in (one, other))
-        mean_a, mean_b = self._weights @ a, self._weights @ b
-        spread = (self._weights @ a**2 - mean_a**2) * (self._weights @ b**2 - mean_b**2)
-        found: Array = (self._weights @ (a * b) - mean_a * mean_b) / np.sqrt(np.maximum(spread, 1e-12))
-        return found
+        return weighted_rank_correlations(self._weights, one, other)
 
     def higher(self, values: Array, some: Mask, others: Mask) -> tuple[float, list[float]]:
         """Return how likely a value of `some` pairs (m,) is higher than one of `others`, and its 95 % interval.
@@ -84,6 +80,18 @@ class ResampledPairs:
         one, other = self._weights[:, some], self._weights[:, others]
         weight = np.maximum(one.sum(1) * other.sum(1), 1e-12)
         return float(ahead.mean()), bounds(((one @ ahead) * other).sum(1) / weight)
+
+
+def weighted_rank_correlations(weights: Array, one: Array, other: Array) -> Array:
+    """Return Spearman's correlation of two values (m,) under each of some weights (R, m); 0 where nothing varies.
+
+    Ranks are those without weights; each row of weights sums to 1.
+    """
+    a, b = (_standard(rankdata(values)) for values in (one, other))
+    mean_a, mean_b = weights @ a, weights @ b
+    spread = (weights @ a**2 - mean_a**2) * (weights @ b**2 - mean_b**2)
+    found: Array = (weights @ (a * b) - mean_a * mean_b) / np.sqrt(np.where(spread > 1e-12, spread, np.inf))
+    return found
 
 
 def rank_correlation(one: Array, other: Array) -> float:

@@ -45,7 +45,7 @@ def test_claims_are_held_out_distinct_and_some_share_a_product(claims: Sample) -
     assert all(map(is_held_out, claims.texts))
     assert drawn_claims(36).texts == claims.texts
     assert drawn_claims(36, seed=1).texts != claims.texts
-    assert 12 <= len(set(claims.groups.tolist())) <= 16
+    assert 9 <= len(set(claims.groups.tolist())) <= 16
     pairs = telling_pairs(claims, range(36))
     product, style = shared(claims, pairs)
     assert product.sum() >= 30
@@ -111,11 +111,11 @@ def test_an_interval_of_the_mean_cosine_holds_the_truth() -> None:
 
 def test_a_group_that_is_drawn_twice_is_no_pair_with_itself() -> None:
     values = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
-    groups = np.array([0, 0, 0, 1, 1, 2])
+    groups = np.array([0, 0, 0, 1, 1, 1])
     samples, counts = mean_cosine_samples(values, groups), drawn_counts(groups)
     once = np.flatnonzero((counts == 1).all(1))[0]
     assert samples[once] == pytest.approx(mean_cosine(values))
-    alone = np.flatnonzero(counts[:, 0] == 3)[0]
+    alone = np.flatnonzero(counts[:, 0] == 2)[0]
     assert samples[alone] == pytest.approx(mean_cosine(values[:3]))
 
 
