@@ -15,7 +15,7 @@ from experiments.studies.space.resampling import (
     rank_correlation,
     weighted_rank_correlations,
 )
-from experiments.studies.space.spaces import ADAPTER, REFINED_MEAN, SUMMARY
+from experiments.studies.space.spaces import ADAPTER, REFINED_MEAN, SENTENCE, SUMMARY
 
 QUALITIES = ("mean_cosine", "isoscore", "effective_dimension", "rank_agreement", "agreement")
 WANTED = ("exact_straight", "exact_refined", "reached_straight", "mixtures_true", "learned_linear", "learned_pairwise")
@@ -41,10 +41,21 @@ def correlations(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         whose spaces are drawn together. All are None where fewer than five models have both numbers, or one of the
         numbers has fewer than five different values: one model that differs from all others is no correlation.
     """
+    rows = _each_once(rows)
     parts = {"all spaces": list(rows), **{kind: [row for row in rows if row["space"] == kind]
                                           for kind in (ADAPTER, SUMMARY)}}  # fmt: skip
     return [_correlation(over, some, quality, wanted)
             for over, some in parts.items() for wanted in WANTED for quality in QUALITIES]  # fmt: skip
+
+
+def _each_once(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the spaces without sentence embeddings that another model has already, from the same encoder."""
+    found: list[Mapping[str, Any]] = []
+    for row in rows:
+        known = [one for one in found if one["space"] == SENTENCE and one["isoscore"] == row["isoscore"]]
+        if row["space"] != SENTENCE or not known:
+            found.append(row)
+    return found
 
 
 def _correlation(over: str, rows: Sequence[Mapping[str, Any]], quality: str, wanted: str) -> dict[str, Any]:

@@ -81,6 +81,13 @@ def test_correlations_say_what_they_are_of_and_nothing_of_too_few():
     assert found["summary embeddings", "mean_cosine", "exact_straight"]["spaces"] == 0
 
 
+def test_the_same_sentence_embeddings_count_once():
+    same = {"space": "sentence embeddings", "mean_cosine": 0.1, "isoscore": 0.2, "learned_linear": 0.3}
+    other = {**same, "isoscore": 0.3}
+    rows = [{"model": f"model {number}", **some} for number, some in enumerate((same, same, other))]
+    assert {row["spaces"] for row in correlations(rows) if row["over"] == "all spaces"} == {0, 2}
+
+
 def test_models_are_drawn_whole():
     values = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0], [0.0, 2.0], [1.0, 1.0], [2.0, 0.0]])
     samples = clustered_samples(values, np.array([0, 0, 0, 1, 1, 1]))
