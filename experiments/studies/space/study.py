@@ -62,7 +62,9 @@ def measure(settings: SpaceStudy, texts: Sequence[str] | None, folder: Path, rep
     sample = drawn_claims(settings.count, settings.seed) if texts is None else own_texts(texts, settings.count)
     report("drawing texts", 1, 1)
     with held(folder, "study", "--out"):
-        rows, advice, device = [], [], ""
+        rows: list[dict[str, Any]] = []
+        advice: list[dict[str, Any]] = []
+        device = ""
         for name, place in _models(settings, folder, report).items():
             found = _kept(settings, sample, name, place, folder, report)
             rows, advice, device = rows + found["spaces"], advice + found["advice"], found["device"]

@@ -139,6 +139,7 @@ def trust_of(values: Tensor, sample: Sample) -> Trust:
     rows = []
     for name, chosen_by in choosing.items():
         value, plain = (rank_correlation(found[1][which], references[1]) for which in (name, AS_IT_IS))
-        rows.append(Agreement(name, chosen_by, value, *bounds(samples[name]), value - plain,
-                              *bounds(samples[name] - samples[AS_IT_IS])))  # fmt: skip
+        low, high = bounds(samples[name])
+        gain_low, gain_high = bounds(samples[name] - samples[AS_IT_IS])
+        rows.append(Agreement(name, chosen_by, value, low, high, value - plain, gain_low, gain_high))
     return Trust(tuple(rows), max(rows, key=lambda row: row.chosen_by))
