@@ -68,6 +68,8 @@ def _panel(
     axes.axvline(0, color="#555555", linewidth=0.8)
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, -0.05), max(high, 1.02 if measure != "learned_linear" else 0.2))
+    if measure != "learned_linear":
+        axes.set_xticks((0, 0.5, 1))
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", alpha=0.25)

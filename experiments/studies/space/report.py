@@ -74,9 +74,13 @@ def short_wanted_cells(row: Mapping[str, Any]) -> list[str]:
 
 
 def answers(found: Mapping[str, Any]) -> list[str]:
-    """Return for each model whether the cosine of what it stores can be trusted, and that of sentence embeddings."""
-    return [f"{row['model']}, {row['space']}: {row['answer']}" for row in found["spaces"]
-            if row["space"] in (SUMMARY, SENTENCE) and not row["training_run"] and row["answer"]]  # fmt: skip
+    """Return whether the cosine of what each model stores can be trusted, and that of sentence embeddings."""
+    rows = [row for row in found["spaces"] if not row["training_run"] and row["answer"]]
+    stored = [f"{row['model']}, {row['space']}: {row['answer']}" for row in rows if row["space"] == SUMMARY]
+    sentence = dict.fromkeys(
+        f"{row['space'].capitalize()}: {row['answer']}" for row in rows if row["space"] == SENTENCE
+    )
+    return [*stored, *sentence]
 
 
 def telling(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
