@@ -60,6 +60,7 @@ from experiments.commands.serving import serve, work
 from experiments.commands.settings import takes
 from experiments.commands.shop_study import study_storefront
 from experiments.commands.slots import slots_app
+from experiments.commands.space_study import study_space
 from experiments.commands.steering import steer, steering, styles
 from experiments.commands.stories import stories
 from experiments.commands.studying import STUDY, Studied, Studies
@@ -326,6 +327,7 @@ study_app.command()(inversion)
 study_app.command()(steering)
 study_app.command()(styles)
 study_app.command("storefront")(study_storefront)
+study_app.command("space")(study_space)
 
 
 bench_app.command("bandits")(bench_bandits)

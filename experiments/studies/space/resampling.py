@@ -1,0 +1,106 @@
+"""How sure a statistic of pairs is: bootstrap over groups of texts, as pairs that share a text say the same twice."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from torch import Tensor
+
+from experiments.bootstrap import RESAMPLES, bounds
+from experiments.studies.space.qualities import cosines
+
+Array = NDArray[np.float64]
+Groups = NDArray[np.int64]
+Pairs = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+def drawn_counts(groups: Groups, seed: int = 0) -> Array:
+    """Return how often each text (n,) is drawn in each bootstrap sample, (RESAMPLES, n); texts of a group together."""
+    found, places = np.unique(groups, return_inverse=True)
+    count = len(found)
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+    return drawn[:, places].astype(np.float64)
+
+
+def mean_cosine_samples(values: Tensor, groups: Groups) -> Array:
+    """Return bootstrap samples of the mean cosine over pairs of different texts: RESAMPLES, less those without a pair.
+
+    Parameters
+    ----------
+    values : Tensor of shape (n, size)
+    groups : array of shape (n,)
+        Drawn whole. A group that is drawn twice is no pair with itself: its own pairs count twice, not four times.
+    """
+    everything = torch.cartesian_prod(torch.arange(len(values)), torch.arange(len(values)))
+    between = cosines(values, everything).numpy().reshape(len(values), len(values))
+    np.fill_diagonal(between, 0.0)
+    same = groups[:, None] == groups[None]
+    inside, members = (between * same).sum(1), same.sum(1)
+    counts = drawn_counts(groups)
+    total = ((counts @ between) * counts).sum(1) + (counts - counts**2) @ inside
+    pairs = counts.sum(1) ** 2 - counts**2 @ members + counts @ (members - 1)
+    found: Array = total[pairs > 0] / pairs[pairs > 0]
+    return found
+
+
+class ResampledPairs:
+    """Bootstrap samples of pairs of texts, the same ones for all statistics, so that differences are paired.
+
+    Parameters
+    ----------
+    groups : array of shape (n,)
+        What is of one group, such as a product, is drawn together.
+    pairs : array of shape (m, 2)
+        Numbers of texts. A pair counts as often as both of its groups are drawn.
+    """
+
+    def __init__(self, groups: Groups, pairs: Pairs) -> None:
+        counts = drawn_counts(groups)
+        one, other = counts[:, pairs[:, 0]], counts[:, pairs[:, 1]]
+        same = groups[pairs[:, 0]] == groups[pairs[:, 1]]
+        self._weights = np.where(same, one, one * other)
+        self._weights /= np.maximum(self._weights.sum(1, keepdims=True), 1e-12)
+
+    def correlations(self, one: Array, other: Array) -> Array:
+        """Return Spearman's correlation of two values (m,) of the pairs in each sample, (RESAMPLES,).
+
+        Ranks are those among all pairs; a sample weighs the pairs.
+        """
+        return weighted_rank_correlations(self._weights, one, other)
+
+    def higher(self, values: Array, some: Mask, others: Mask) -> tuple[float, list[float]]:
+        """Return how likely a value of `some` pairs (m,) is higher than one of `others`, and its 95 % interval.
+
+        The area under the ROC curve; one half where they are alike.
+        """
+        ahead = np.sign(values[some][:, None] - values[others][None]) / 2 + 0.5
+        one, other = self._weights[:, some], self._weights[:, others]
+        weight = np.maximum(one.sum(1) * other.sum(1), 1e-12)
+        return float(ahead.mean()), bounds(((one @ ahead) * other).sum(1) / weight)
+
+
+def weighted_rank_correlations(weights: Array, one: Array, other: Array) -> Array:
+    """Return Spearman's correlation of two values (m,) under each of some weights (R, m); 0 where nothing varies.
+
+    Ranks are those without weights; each row of weights sums to 1.
+    """
+    a, b = (_standard(rankdata(values)) for values in (one, other))
+    mean_a, mean_b = weights @ a, weights @ b
+    spread = (weights @ a**2 - mean_a**2) * (weights @ b**2 - mean_b**2)
+    found: Array = (weights @ (a * b) - mean_a * mean_b) / np.sqrt(np.where(spread > 1e-12, spread, np.inf))
+    return found
+
+
+def rank_correlation(one: Array, other: Array) -> float:
+    """Return Spearman's correlation of values (m,); 0 where one of them is the same for all."""
+    a, b = rankdata(one), rankdata(other)
+    return float(np.mean(_standard(a) * _standard(b)))
+
+
+def _standard(values: Array) -> Array:
+    spread = values.std()
+    found: Array = (values - values.mean()) / (spread if spread > 0 else 1.0)
+    return found

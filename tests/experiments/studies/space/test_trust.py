@@ -1,0 +1,146 @@
+"""A cosine is trusted as far as it agrees with what texts share, and an adjustment where it surely does better."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import spearmanr
+
+from copyloom import InputError
+from experiments.bootstrap import bounds
+from experiments.held_out import is_held_out
+from experiments.studies.space.qualities import mean_cosine
+from experiments.studies.space.resampling import ResampledPairs, drawn_counts, mean_cosine_samples, rank_correlation
+from experiments.studies.space.samples import (
+    Sample,
+    drawn_claims,
+    own_texts,
+    random_pairs,
+    relatedness,
+    shared,
+    telling_pairs,
+)
+from experiments.studies.space.trust import AS_IT_IS, adjustments, trust_of
+
+WORDS = ["red", "blue", "warm", "cold", "lamp", "mug", "desk", "tea", "soft", "loud", "new", "old"]
+
+
+@pytest.fixture(scope="module")
+def own() -> Sample:
+    rng = np.random.default_rng(0)
+    return own_texts([" ".join(rng.choice(WORDS, 4, replace=False)) for _ in range(200)], 60)
+
+
+@pytest.fixture(scope="module")
+def claims() -> Sample:
+    return drawn_claims(36)
+
+
+def counted(sample: Sample) -> torch.Tensor:
+    """Which words each text holds, (n, words): its cosines are what texts share."""
+    return torch.tensor([[float(word in text.split()) for word in WORDS] for text in sample.texts])
+
+
+def test_claims_are_held_out_distinct_and_some_share_a_product(claims: Sample) -> None:
+    assert len(set(claims.texts)) == 36
+    assert all(map(is_held_out, claims.texts))
+    assert drawn_claims(36).texts == claims.texts
+    assert drawn_claims(36, seed=1).texts != claims.texts
+    assert 9 <= len(set(claims.groups.tolist())) <= 16
+    pairs = telling_pairs(claims, range(36))
+    product, style = shared(claims, pairs)
+    assert product.sum() >= 30
+    assert (~product & ~style).sum() <= 2 * product.sum()
+
+
+def test_what_claims_share_is_counted(claims: Sample) -> None:
+    wanted = relatedness(claims)
+    assert np.allclose(wanted, wanted.T)
+    one, other = claims.claims[0], claims.claims[1]
+    assert one.record.name == other.record.name
+    assert 1 <= wanted[0, 1] <= 3
+    assert (wanted[0, 1] >= 2) == (one.frame.style == other.frame.style)
+
+
+def test_halves_share_no_product(claims: Sample) -> None:
+    first, second = claims.halves()
+    assert sorted([*first, *second]) == list(range(36))
+    assert not set(claims.groups[first]) & set(claims.groups[second])
+
+
+def test_an_isotropic_space_of_the_words_is_trusted_as_it_is(own: Sample) -> None:
+    found = trust_of(counted(own), own)
+    assert found.plain.value == pytest.approx(1.0, abs=0.01)  # cosine and Jaccard order alike: all texts have 4 words
+    assert found.advice == AS_IT_IS
+    assert "nothing that was tried is surely better" in found.answer
+
+
+def test_a_dimension_of_noise_is_to_be_standardised_away(own: Sample) -> None:
+    noise = torch.randn(len(own.texts), 1, generator=torch.Generator().manual_seed(0))
+    found = trust_of(torch.cat([counted(own), 50 * noise], 1), own)
+    assert found.plain.value < 0.3
+    assert found.advice == "standardised"
+    assert found.chosen.gain_low > 0.3
+    assert found.answer.startswith("Better standardised")
+
+
+def test_noise_is_not_trusted(own: Sample) -> None:
+    found = trust_of(torch.randn(len(own.texts), 40, generator=torch.Generator().manual_seed(1)), own)
+    assert found.plain.low < 0 < found.plain.high
+    assert found.answer.startswith("No:")
+
+
+def test_whitening_needs_twice_as_many_texts_as_it_keeps() -> None:
+    some = torch.randn(40, 30, generator=torch.Generator().manual_seed(0))
+    found = adjustments(some)
+    assert list(found) == [AS_IT_IS, "centred", "standardised", "whitened to 8", "whitened to 16"]
+    assert torch.allclose(found["centred"](some).mean(0), torch.zeros(30).double(), atol=1e-6)
+    assert torch.allclose(found["standardised"](some).std(0), torch.ones(30).double())
+    assert torch.allclose(torch.cov(found["whitened to 8"](some).T), torch.eye(8).double(), atol=1e-6)
+
+
+def test_an_interval_of_the_mean_cosine_holds_the_truth() -> None:
+    """At 95 %, of 40 worlds fewer than 33 with probability 0.002."""
+    held = 0
+    truth = mean_cosine(torch.randn(4000, 6, generator=torch.Generator().manual_seed(99)) + 0.5)
+    for seed in range(40):
+        values = torch.randn(60, 6, generator=torch.Generator().manual_seed(seed)) + 0.5
+        low, high = bounds(mean_cosine_samples(values, np.arange(60)))
+        held += low <= truth <= high
+    assert held >= 33
+
+
+def test_a_group_that_is_drawn_twice_is_no_pair_with_itself() -> None:
+    values = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    groups = np.array([0, 0, 0, 1, 1, 1])
+    samples, counts = mean_cosine_samples(values, groups), drawn_counts(groups)
+    once = np.flatnonzero((counts == 1).all(1))[0]
+    assert samples[once] == pytest.approx(mean_cosine(values))
+    alone = np.flatnonzero(counts[:, 0] == 2)[0]
+    assert samples[alone] == pytest.approx(mean_cosine(values[:3]))
+
+
+def test_correlations_of_pairs_are_spearmans() -> None:
+    rng = np.random.default_rng(0)
+    pairs = random_pairs(40)
+    one = rng.normal(size=len(pairs))
+    other = one + rng.normal(size=len(pairs))
+    assert rank_correlation(one, other) == pytest.approx(spearmanr(one, other).statistic)
+    assert rank_correlation(one, np.ones(len(pairs))) == 0
+    low, high = bounds(ResampledPairs(np.arange(40), pairs).correlations(one, other))
+    assert low < rank_correlation(one, other) < high
+
+
+def test_which_pairs_are_higher_is_told() -> None:
+    values = np.array([3.0, 4.0, 1.0, 2.0, 2.0])
+    some = np.array([True, True, False, False, False])
+    pairs = np.array([[0, 1], [2, 3], [0, 4], [1, 5], [2, 5]])
+    resampled = ResampledPairs(np.arange(6), pairs)
+    assert resampled.higher(values, some, ~some)[0] == 1.0
+    assert resampled.higher(np.ones(5), some, ~some)[0] == 0.5
+
+
+def test_too_few_texts_are_refused() -> None:
+    with pytest.raises(InputError, match="12 distinct texts were given; give 30 or more"):
+        own_texts(WORDS, 100)
+    with pytest.raises(InputError, match="5 distinct texts were asked for; ask for 30 or more"):
+        drawn_claims(5)
