@@ -37,9 +37,7 @@ def explore(
     ] = None,
     draw: Annotated[int | None, typer.Option(min=0, max=_SEEDS, help="A random point of this seed.")] = None,
     towards: Annotated[str | None, typer.Option(help="With --text: a step towards a style, as steer takes it.")] = None,
-    strength: Annotated[
-        float | None, typer.Option(help="With --towards: of the step, -1 to 1; 1 unless given.")
-    ] = None,
+    strength: Annotated[float | None, typer.Option(help="Of the step of --towards, -1 to 1; 1 unless given.")] = None,
     stored: Annotated[
         Path | None,
         typer.Option(help="Texts to lay it beside: a table, or what invert wrote; the shipped claims unless given."),

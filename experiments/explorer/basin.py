@@ -250,8 +250,9 @@ def _rings(
         near = np.array([cosine[text] for text in own])
         low, high = interval(near)
         kept = binomtest(sum(radius >= distance for radius in found.kept), len(found.kept))
+        least, most = kept.proportion_ci(method="wilson")
         rings.append(Ring(
-            distance, kept.statistic, (*map(float, kept.proportion_ci(method="wilson")),), float(near.mean()), (low, high),
+            distance, kept.statistic, (float(least), float(most)), float(near.mean()), (low, high),
             fmean(surprise[text] for text in own), fmean(len(words_of(text)) for text in own),
         ))  # fmt: skip
     return tuple(rings)

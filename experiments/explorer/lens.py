@@ -1,8 +1,8 @@
 """The lens: which tokens a model has in mind at each vector of a point, layer by layer, and which tokens lie nearest.
 
 The state after a layer is read as if it were the last: the final norm and the head put it on the vocabulary
-[nostalgebraist2020]_, as parameters and states can be [Dar2023]_. In early layers it says little, as nothing was trained
-to be read there.
+[nostalgebraist2020]_, as parameters and states can be [Dar2023]_. In early layers it says little, as nothing was
+trained to be read there.
 
 .. [nostalgebraist2020] Interpreting GPT: the logit lens. LessWrong, 2020.
 .. [Dar2023] G. Dar, M. Geva, A. Gupta, J. Berant. Analyzing transformers in embedding space. ACL 2023.
@@ -90,7 +90,7 @@ def _norm(model: LanguageModel) -> nn.Module:
 
 def _unseen(model: LanguageModel, reason: str) -> InputError:
     return InputError(
-        f"the lens cannot look into model {model.name!r}: {reason}; Llama, GPT-2, OPT, GPT-NeoX and their kin can be seen"
+        f"the lens cannot look into model {model.name!r}: {reason}; Llama, GPT-2, OPT and GPT-NeoX can be seen"
     )
 
 
