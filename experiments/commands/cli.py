@@ -29,6 +29,7 @@ from experiments.commands.explore import explore
 from experiments.commands.feed import feed
 from experiments.commands.headlines import headlines
 from experiments.commands.importing import import_results
+from experiments.commands.interventions import interventions
 from experiments.commands.inversion import decode, invert, merge
 from experiments.commands.keys import keys_app
 from experiments.commands.ledger import ledger_app
@@ -322,6 +323,7 @@ study_app.command()(vectors)
 study_app.command()(transfer)
 study_app.command()(inversion)
 study_app.command()(steering)
+study_app.command()(interventions)
 study_app.command()(styles)
 study_app.command("storefront")(study_storefront)
 

@@ -1,0 +1,54 @@
+"""``copyloom study interventions``: ways of steering, inside the model and at the point, compared at equal effect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from embeddings.folders import check_output
+from experiments.commands import console
+from experiments.commands.options import DeviceName
+from experiments.commands.settings import takes
+from experiments.commands.studying import STUDY, Studied
+from experiments.studies.interventions.settings import QUICK, InterventionStudy
+from generator.settings import validated
+
+_ASKED = ("texts", "validation", "products", "layers", "strengths", "ranges", "target", "model", "seed")
+
+
+@takes(InterventionStudy, *_ASKED, **dict.fromkeys(_ASKED))
+def interventions(
+    wish: Annotated[
+        list[str] | None, typer.Option(help="A style of the grammar; once for each. Emotional, urgent and luxury.")
+    ] = None,
+    folder: Annotated[
+        Path, typer.Option("--folder", help="Of tables, figures and page; a stopped study goes on.")
+    ] = Path("runs/study-interventions"),
+    quick: Annotated[bool, typer.Option("--quick", help="One style, few texts and layers: within a minute.")] = False,
+    *,
+    asked: dict[str, Any],
+    device: DeviceName = "auto",
+) -> Studied:  # fmt: skip
+    """Compare ways to steer: moved points, activation addition, in-context vectors, shifted attention heads."""
+    from experiments.studies.interventions.report import write
+    from experiments.studies.interventions.study import measure
+
+    place = folder / "quick" if quick else folder
+    check_output(place / STUDY)
+    given = {"wishes": tuple(wish)} if wish else {}
+    settings = validated(InterventionStudy, {**(QUICK if quick else {}), **asked, **given}, "the command line")
+    with console.progress() as show:
+        found, texts = measure(settings, place, device, show)
+    return Studied(found, _show, place / STUDY, tuple(write(found, texts, place)))
+
+
+def _show(found: Mapping[str, Any]) -> None:
+    from experiments.studies.interventions.report import dose_table, main_table, set_table
+
+    console.table(f"{found['texts']} held-out texts, {', '.join(found['wishes'])}, {found['model']}", *main_table(found))
+    console.table("\nAs set on other texts, beside a random direction of the same size", *set_table(found))
+    console.table("\nDose and response", *dose_table(found))
+    console.out.print(f"\n{found['verdict']}\n{found['note']}")
