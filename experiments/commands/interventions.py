@@ -46,9 +46,12 @@ def interventions(
 
 
 def _show(found: Mapping[str, Any]) -> None:
-    from experiments.studies.interventions.report import dose_table, main_table, set_table
+    from experiments.studies.interventions.report import for_console
 
-    console.table(f"{found['texts']} held-out texts, {', '.join(found['wishes'])}, {found['model']}", *main_table(found))
-    console.table("\nAs set on other texts, beside a random direction of the same size", *set_table(found))
-    console.table("\nDose and response", *dose_table(found))
-    console.out.print(f"\n{found['verdict']}\n{found['note']}")
+    for title, columns, rows in for_console(found):
+        console.table(title, columns, rows)
+    console.out.print(
+        "\nEffect: in the wished style, and readable; !: at most. Cosine: to the text left. True: names the product and\n"
+        "nothing that its record lacks. Nats: a token, more than the text left. Cost: from 0 to 1, of the three.\n"
+        f"\n{found['verdict']}\n{found['note']}"
+    )

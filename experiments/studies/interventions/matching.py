@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from experiments.bootstrap import Resampled, bounds
 
 Array = NDArray[np.float64]
-EFFECT, COST = "achieved", "cost"
-MEASURES = ("read", "achieved", "along", "cosine", "product", "true", "excess", "unchanged", "finished", COST)
+EFFECT, READ, COST = "achieved", "read", "cost"
+MEASURES = (READ, EFFECT, "along", "cosine", "product", "true", "excess", "unchanged", "finished", COST)
+_LITTLE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +56,8 @@ def at_effect(strengths: Array, means: Mapping[str, Array], target: float) -> tu
     Returns
     -------
     dict of str to array of shape (R,)
-        The measures and ``strength``. Where the target is never reached, at the strength with the largest effect.
+        The measures and ``strength``. Where the target is never reached, at the strength with the largest effect, or, of
+        equal ones, with the most texts that are read so; never at strength 0.
     array of shape (R,)
         bool; whether it is reached.
 
@@ -70,7 +72,8 @@ def at_effect(strengths: Array, means: Mapping[str, Array], target: float) -> tu
     effect = means[EFFECT]
     beyond = effect >= target
     reached: NDArray[np.bool_] = beyond.any(0)
-    above = np.where(reached, beyond.argmax(0), effect.argmax(0))
+    most = 1 + (effect + _LITTLE * means.get(READ, effect))[1:].argmax(0)
+    above = np.where(reached, beyond.argmax(0), most)
     below = np.where(reached, np.maximum(above - 1, 0), above)
     columns = np.arange(effect.shape[1])
     low, high = effect[below, columns], effect[above, columns]

@@ -89,6 +89,7 @@ class Judge:
         self._encoder, self._grammar = space.encoder, Grammar.load()
         vectors, styles = space.encoder.encode([claim.text for claim in claims]), [c.frame.style for c in claims]
         frames = [claim.frame.text for claim in claims]
+        self._known: dict[str, tuple[Tensor, float]] = {}
         self._normals: dict[str, Tensor] = {}
         self.accuracy: dict[str, float] = {}
         for wish in wishes:
@@ -104,24 +105,26 @@ class Judge:
 
     def outcomes(self, claims: Sequence[Claim], wish: str, decoded: Sequence[Decoded]) -> list[Outcome]:
         """Return what became of claims that were asked for a wish."""
-        texts = [one.text for one in decoded]
-        distinct = list(dict.fromkeys([*texts, *(claim.text for claim in claims)]))
-        place = {text: number for number, text in enumerate(distinct)}
-        vectors, losses = self._encoder.encode([text or " " for text in distinct]), self.losses(distinct).tolist()
-        along = (vectors @ self._normals[wish]).tolist()
+        self._learn_of([*(one.text for one in decoded), *(claim.text for claim in claims)])
         found = []
         for claim, one in zip(claims, decoded, strict=True):
-            new, old = place[one.text], place[claim.text]
+            (new, loss), (old, loss_before) = self._known[one.text], self._known[claim.text]
             reading = GrammarReader(self._grammar, claim.record).read(one.text)
-            readable = one.finished and losses[new] <= self.limit
+            readable = one.finished and loss <= self.limit
             in_style = reading.style == wish and reading.words > 0
             found.append(Outcome(
-                one.text, one.finished, in_style, readable, in_style and readable, along[new] - along[old],
-                float(vectors[new] @ vectors[old]), reading.names_subject,
-                reading.names_subject and not reading.foreign, losses[new], losses[new] - losses[old],
+                one.text, one.finished, in_style, readable, in_style and readable,
+                float((new - old) @ self._normals[wish]), float(new @ old), reading.names_subject,
+                reading.names_subject and not reading.foreign, loss, loss - loss_before,
                 normalised(one.text) == normalised(claim.text), len(words_of(one.text)),
             ))  # fmt: skip
         return found
+
+    def _learn_of(self, texts: Sequence[str]) -> None:
+        """Keep the sentence vector and the loss of texts that are not known yet."""
+        fresh = [text for text in dict.fromkeys(texts) if text not in self._known]
+        vectors, losses = self._encoder.encode([text or " " for text in fresh]), self.losses(fresh).tolist()
+        self._known.update(zip(fresh, zip(vectors, losses, strict=True), strict=True))
 
 
 def fluency_model(space: Space) -> tuple[LanguageModel, str]:

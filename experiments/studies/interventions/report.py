@@ -70,6 +70,28 @@ def dose_table(found: Mapping[str, Any]) -> Table:
     return columns, rows
 
 
+def for_console(found: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Return titles, columns and rows of narrow tables."""
+    columns = ["method", "place", "strength", "effect", "cosine", "true", "nats", "cost", "above ours"]
+    main = [[row["name"], row["place"], f"{row['strength']:.2f}",
+             _share(row["achieved"]) + ("" if row["reached"] else "!"), f"{row['cosine']:.2f}", _share(row["true"]),
+             f"{row['excess']:.2f}", f"{row['cost']:.2f}", _above(row)] for row in found["methods"]]  # fmt: skip
+    real = found["grammar"]
+    main.append(["the grammar's own", "", "", _share(real["achieved"]), f"{real['cosine']:.2f}", _share(real["true"]),
+                 f"{real['excess']:.2f}", f"{real['cost']:.2f}", ""])  # fmt: skip
+    pairs = [(row, "as_set", row["name"]) for row in found["methods"]]
+    pairs += [(row, "random", f"{row['name']}, random") for row in found["methods"]]
+    as_set = [[name, f"{row['set_strength']:.2f}", _share(row[which]["read"]), _share(row[which]["achieved"]),
+               f"{row[which]['cosine']:.2f}", _share(row[which]["true"]), _share(row[which]["unchanged"])]
+              for row, which, name in pairs]  # fmt: skip
+    title = f"{found['texts']} held-out texts, {', '.join(found['wishes'])}, {found['model']}: at equal effect"
+    return [
+        (title, columns, main),
+        ("\nAs set on other texts, beside random directions of the same size",
+         ["method", "strength", "style", "effect", "cosine", "true", "unchanged"], as_set),
+    ]  # fmt: skip
+
+
 def place_table(found: Mapping[str, Any]) -> Table:
     """Return columns and rows for people: what each place cost on the texts of the validation."""
     columns = ["method", "place", "strength", "style, readable", "cosine", "true", "nats more", "cost", "chosen"]

@@ -29,8 +29,10 @@ from experiments.studies.interventions.ways import (
     Learnt,
     Way,
     carry_out,
+    first_strengths,
     learn,
     places,
+    random_strengths,
     strengths,
 )
 from experiments.styles import paired_claims
@@ -39,6 +41,8 @@ from generator.grammar import Claim, Grammar
 from generator.interventions import head_projections, heads_of
 
 GRAMMAR = "grammar"
+FORMAT = 1
+"""Of kept outcomes; another one where the same way gives others."""
 NOTE = (
     "Directions come from claims in half of the frames, layers and strengths from other texts, figures from held-out "
     "ones. Texts are decoded greedily, once; no search and no check stands behind any method. Intervals are over texts, "
@@ -171,7 +175,7 @@ def _bench(space: Space, settings: InterventionStudy, folder: Path, report: Repo
     judge = Judge(space, others, settings.wishes)
     first = settings.validation
     parts = _Part("validation", claims[:first], stored[:first]), _Part("test", claims[first:], stored[first:])
-    identity = f"{space.identity} {settings.model_dump(exclude={'layers', 'strengths', 'ranges', 'target'})}"
+    identity = f"{FORMAT} {space.identity} {settings.model_dump(exclude={'layers', 'strengths', 'ranges', 'target'})}"
     return _Bench(space, settings, learnt, judge, Kept(folder, identity)), *parts
 
 
@@ -187,7 +191,8 @@ def frames_apart(grammar: Grammar) -> tuple[set[str], set[str]]:
 
 def _asked(grammar: Grammar, settings: InterventionStudy) -> list[Claim]:
     """Return held-out claims in none of the wished styles, those of the validation first."""
-    need, drawn = settings.validation + settings.texts, settings.validation + settings.texts
+    need = settings.validation + settings.texts
+    drawn = round(1.2 * need / (1 - len(settings.wishes) / len(grammar.styles)))
     while True:
         found = [claim for claim in held_out_claims(grammar, drawn) if claim.frame.style not in settings.wishes]
         if len(found) >= need:
@@ -206,7 +211,7 @@ def _chosen(
         for place in some:
             report("choosing layers and strengths", done, total)
             done += 1
-            ways = [Way(method, place, one) for one in strengths(bench.settings, method, fewer=2)]
+            ways = [Way(method, place, one) for one in first_strengths(bench.settings, method)]
             means, reached = bench.curve(part, ways).at(bench.settings.target)
             found.append({"method": method, "name": METHODS[method], "place": place, "reached": reached,
                           "strength": means["strength"], **{name: means[name] for name in MEASURES}})  # fmt: skip
@@ -226,6 +231,7 @@ def _measured(
         for random in (False, True):
             report("measuring", 2 * number + random, 2 * len(chosen))
             doses = sorted({*strengths(bench.settings, method), way.strength})
+            doses = random_strengths(bench.settings, way) if random else doses
             ways = [replace(way, strength=dose, random=random) for dose in doses]
             curves[method, random] = bench.curve(part, ways)
             every += ways

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -35,10 +35,11 @@ from generator.interventions import Shift, intervening
 
 LEFT, POINT, VECTORS, LAYER, CONTEXT, HEADS = "left", "point", "vectors", "layer", "context", "heads"
 METHODS = {
-    POINT: "input-space direction", VECTORS: "mean difference of summary embeddings", LAYER: "activation addition",
-    CONTEXT: "in-context vector", HEADS: "attention-head shift",
+    POINT: "moved point", VECTORS: "added vectors", LAYER: "activation addition", CONTEXT: "in-context vector",
+    HEADS: "head shift",
 }  # fmt: skip
-"""What is compared; the first one is what `copyloom steer` does."""
+"""What is compared; the first one is how `copyloom steer` moves a text, the second its nearest kin: the mean difference
+of summary embeddings, added to the vectors themselves."""
 STRENGTHS = {
     POINT: (0.3, 0.45, 0.6, 0.75, 1.0, 1.25), VECTORS: (1.0, 2.0, 3.0, 4.0, 6.0, 8.0),
     LAYER: (1.0, 2.0, 3.0, 4.0, 6.0, 10.0), CONTEXT: (0.05, 0.1, 0.15, 0.2, 0.3, 0.4),
@@ -48,6 +49,8 @@ UNITS = {
     POINT: f"of {TRUST_DEGREES:.0f} degrees", VECTORS: "mean differences", LAYER: "mean differences",
     CONTEXT: "of a state's length", HEADS: "standard deviations",
 }  # fmt: skip
+MANY = 3
+"""Strengths from which on random directions have doses too."""
 _HEAD_SHARES = (1 / 3, 1 / 6, 2 / 3)
 
 
@@ -133,10 +136,21 @@ def places(settings: InterventionStudy, layers: int, heads: int) -> dict[str, li
     }
 
 
-def strengths(settings: InterventionStudy, method: str, fewer: int = 0) -> list[float]:
-    """Return so many strengths of a method as are tried, or fewer, evenly spaced."""
+def strengths(settings: InterventionStudy, method: str) -> list[float]:
+    """Return so many strengths of a method as are measured, evenly spaced."""
     known = STRENGTHS[method]
-    return [known[int(place)] for place in np.linspace(0, len(known) - 1, max(settings.strengths - fewer, 2)).round()]
+    return [known[round(place)] for place in np.linspace(0, len(known) - 1, settings.strengths).tolist()]
+
+
+def first_strengths(settings: InterventionStudy, method: str) -> list[float]:
+    """Return the strengths with which places are compared: three or four, neither the least nor the largest."""
+    known = STRENGTHS[method][1:-1]
+    return [known[round(place)] for place in np.linspace(0, len(known) - 1, max(settings.strengths - 2, 3)).tolist()]
+
+
+def random_strengths(settings: InterventionStudy, way: Way) -> list[float]:
+    """Return the strengths of a method's random directions: as it was set, and every other one where many are tried."""
+    return sorted({way.strength, *(strengths(settings, way.method)[::2] if settings.strengths > MANY else ())})
 
 
 def carry_out(space: Space, stored: Sequence[SummaryEmbedding], way: Way, learnt: Learnt, seed: int) -> list[Decoded]:
@@ -192,7 +206,3 @@ def _reading(name: str) -> Reading:
     found: Reading = "front" if name == "front" else "mean" if name == "mean" else "last"
     return found
 
-
-def at(way: Way, strength: float) -> Way:
-    """Return a way at another strength."""
-    return replace(way, strength=strength)
