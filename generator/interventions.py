@@ -98,8 +98,8 @@ def layers_of(model: LanguageModel) -> list[nn.Module]:
         if isinstance(part, nn.ModuleList) and len(part) == count:
             return list(part)
     raise InputError(
-        f"model {model.name!r} ({model.model.config.model_type}) has no list of {count} decoder layers whose states can "
-        f"be shifted; choose a model of {_HOOKED}"
+        f"model {model.name!r} ({model.model.config.model_type}) has no list of {count} decoder layers whose states "
+        f"can be shifted; choose a model of {_HOOKED}"
     )
 
 
@@ -221,8 +221,8 @@ def _place(model: LanguageModel, shift: Shift) -> nn.Module:
     if not fits or not bool(shift.vector.isfinite().all()):
         before = "(P, " if shift.positions == "front" else "("
         raise InputError(
-            f"a shift of layer {shift.layer} at {shift.positions} positions has a vector of shape {given}, or NaN; model "
-            f"{model.name!r} needs a finite one of shape {before}{', '.join(map(str, shape))})"
+            f"a shift of layer {shift.layer} at {shift.positions} positions has a vector of shape {given}, or NaN; "
+            f"model {model.name!r} needs a finite one of shape {before}{', '.join(map(str, shape))})"
         )
     return place
 

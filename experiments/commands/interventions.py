@@ -51,7 +51,7 @@ def _show(found: Mapping[str, Any]) -> None:
     for title, columns, rows in for_console(found):
         console.table(title, columns, rows)
     console.out.print(
-        "\nEffect: in the wished style, and readable; !: at most. Cosine: to the text left. True: names the product and\n"
-        "nothing that its record lacks. Nats: a token, more than the text left. Cost: from 0 to 1, of the three.\n"
+        "\nEffect: in the wished style, and readable; !: at most. Cosine: to the text left. True: names the product\n"
+        "and nothing that its record lacks. Nats: a token, more than the text left. Cost: of the three, 0 to 1.\n"
         f"\n{found['verdict']}\n{found['note']}"
     )

@@ -42,7 +42,9 @@ class Curve:
         return at_effect(self.strengths, means, target)
 
 
-def at_effect(strengths: Array, means: Mapping[str, Array], target: float) -> tuple[dict[str, Array], NDArray[np.bool_]]:
+def at_effect(
+    strengths: Array, means: Mapping[str, Array], target: float
+) -> tuple[dict[str, Array], NDArray[np.bool_]]:
     """Return each measure (R,) where the effect first reaches a target, between strengths by straight lines.
 
     Parameters
@@ -56,8 +58,8 @@ def at_effect(strengths: Array, means: Mapping[str, Array], target: float) -> tu
     Returns
     -------
     dict of str to array of shape (R,)
-        The measures and ``strength``. Where the target is never reached, at the strength with the largest effect, or, of
-        equal ones, with the most texts that are read so; never at strength 0.
+        The measures and ``strength``. Where the target is never reached, at the strength above 0 with the largest
+        effect, or, of equal ones, with the most texts that are read so.
     array of shape (R,)
         bool; whether it is reached.
 

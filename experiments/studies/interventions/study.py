@@ -1,4 +1,4 @@
-"""``copyloom study interventions``: one wish carried out at the point, in layers and in heads, compared at equal effect."""
+"""``copyloom study interventions``: one wish carried out at the point, in layers and in heads, at equal effect."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ GRAMMAR = "grammar"
 FORMAT = 1
 """Of kept outcomes; another one where the same way gives others."""
 NOTE = (
-    "Directions come from claims in half of the frames, layers and strengths from other texts, figures from held-out "
-    "ones. Texts are decoded greedily, once; no search and no check stands behind any method. Intervals are over texts, "
-    "95 % for one comparison; they hold neither which examples nor which random directions were drawn."
+    "Directions come from claims in half of the frames, layers and strengths from texts of the validation, figures from "
+    "others, held out. Texts are decoded greedily, once; no search and no check stands behind any method. Intervals are "
+    "over texts, 95 % for one comparison; they hold neither which examples nor which random directions were drawn."
 )
 
 
@@ -292,4 +292,3 @@ def _texts(bench: _Bench, part: _Part, ways: Sequence[Way]) -> Iterator[dict[str
             wish, row = divmod(place, len(part.claims))
             yield {"method": way.method, "place": way.place, "strength": way.strength, "random": way.random,
                    "wish": bench.settings.wishes[wish], "left": part.claims[row].text, **one.row}  # fmt: skip
-

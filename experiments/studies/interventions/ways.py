@@ -205,4 +205,3 @@ def _range(where: str, layers: int) -> list[int]:
 def _reading(name: str) -> Reading:
     found: Reading = "front" if name == "front" else "mean" if name == "mean" else "last"
     return found
-
