@@ -36,7 +36,7 @@ def draw(found: Mapping[str, Any]) -> Figure:
     handles = [Line2D([], [], color=color, marker=mark, markersize=5) for color, mark in _LOOKS.values()]
     handles += [Line2D([], [], color=_REFERENCE, marker=".", linestyle=":"),
                 Line2D([], [], color="black", marker="*", markersize=9, linestyle="")]  # fmt: skip
-    labels = [*(METHODS[name] for name in _LOOKS), "random direction, of the same colour's size",
+    labels = [*(METHODS[name] for name in _LOOKS), "random direction of the same size, same colour",
               "claims of the grammar in the style"]  # fmt: skip
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
     return figure

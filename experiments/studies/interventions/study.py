@@ -44,9 +44,10 @@ GRAMMAR = "grammar"
 FORMAT = 1
 """Of kept outcomes; another one where the same way gives others."""
 NOTE = (
-    "Directions come from claims in half of the frames, layers and strengths from texts of the validation, figures from "
-    "others, held out. Texts are decoded greedily, once; no search and no check stands behind any method. Intervals are "
-    "over texts, 95 % for one comparison; they hold neither which examples nor which random directions were drawn."
+    "Directions come from claims in half of the frames, layers and strengths from texts of the validation, figures "
+    "from others, held out. Texts are decoded greedily, once; no search and no check stands behind any method. "
+    "Intervals are over texts, 95 % for one comparison; they hold neither which examples nor which random directions "
+    "were drawn."
 )
 
 
@@ -150,10 +151,11 @@ def verdict(found: dict[str, Any]) -> str:
             f", though it is not told apart from {_listed(row['name'] for row in others)}" if others else ""
         )
     else:
-        low, high = able[0]["cost_above_ours_interval"]
-        said += f": {able[0][COST]:.2f}, {ours['name']} {ours[COST]:.2f} ({low:+.2f} to {high:+.2f} beside it); "
+        best, (low, high) = able[0], able[0]["cost_above_ours_interval"]
+        said += (f": {best[COST]:.2f} beside {ours[COST]:.2f} of {ours['name']}, {best['cost_above_ours']:+.2f} "
+                 f"({low:+.2f} to {high:+.2f}); ")  # fmt: skip
         said += ("the evidence favours it as default" if high < 0 else
-                 "they are not told apart, so the default, the latter, stays")  # fmt: skip
+                 f"they are not told apart, so the default, {ours['name']}, stays")  # fmt: skip
     return f"{said}.{f' Not reached by {_listed(never)}.' if never else ''}"
 
 

@@ -142,7 +142,7 @@ def test_a_small_study_from_end_to_end(space, tmp_path, monkeypatch):
 def test_the_verdict_names_what_costs_least_and_says_when_it_cannot_tell():
     def row(method, cost, reached=True, above=(0.0, 0.0)):
         return {"method": method, "name": METHODS[method], "place": "here", "reached": reached, COST: cost,
-                "cost_above_ours_interval": list(above)}  # fmt: skip
+                "cost_above_ours": sum(above) / 2, "cost_above_ours_interval": list(above)}  # fmt: skip
 
     ours, better, unsure = row(POINT, 0.4), row("layer", 0.2, above=(-0.3, -0.1)), row("layer", 0.3, above=(-0.2, 0.1))
     never = row(HEADS, 0.9, reached=False)
