@@ -17,9 +17,11 @@ from experiments.studies.interventions.settings import QUICK, InterventionStudy
 from generator.settings import validated
 
 _ASKED = ("texts", "validation", "products", "layers", "strengths", "ranges", "target", "model", "seed")
+_UNLESS_QUICK: Any = dict.fromkeys(_ASKED)
+"""None of them has a default on the command line, so that those of --quick are not overruled."""
 
 
-@takes(InterventionStudy, *_ASKED, **dict.fromkeys(_ASKED))
+@takes(InterventionStudy, *_ASKED, **_UNLESS_QUICK)
 def interventions(
     wish: Annotated[
         list[str] | None, typer.Option(help="A style of the grammar; once for each. Emotional, urgent and luxury.")

@@ -36,7 +36,7 @@ class Curve:
         found, reached = at_effect(self.strengths, means, target)
         return {name: float(value[0]) for name, value in found.items()}, bool(reached[0])
 
-    def resampled(self, target: float, samples: Resampled) -> tuple[dict[str, Array], Array]:
+    def resampled(self, target: float, samples: Resampled) -> tuple[dict[str, Array], NDArray[np.bool_]]:
         """Return the same in each bootstrap sample, (R,), and in which of them the effect is reached."""
         means = {name: np.array([samples.means(row) for row in self.values[name]]) for name in MEASURES}
         return at_effect(self.strengths, means, target)
@@ -73,7 +73,7 @@ def at_effect(
     """
     effect = means[EFFECT]
     beyond = effect >= target
-    reached: NDArray[np.bool_] = beyond.any(0)
+    reached = np.asarray(beyond.any(0))
     most = 1 + (effect + _LITTLE * means.get(READ, effect))[1:].argmax(0)
     above = np.where(reached, beyond.argmax(0), most)
     below = np.where(reached, np.maximum(above - 1, 0), above)

@@ -10,7 +10,6 @@ from typing import Any
 from experiments.reports.report import embedded, environment, write_page
 from experiments.reports.tables import write_figure, write_rows, write_table
 from experiments.studies.interventions.plot import draw
-from experiments.studies.interventions.ways import METHODS
 
 PAGE, TEXTS, FIGURE, TABLE = "interventions.html", "texts", "interventions", "table"
 Table = tuple[list[str], list[list[str]]]
@@ -107,7 +106,7 @@ def render(found: Mapping[str, Any]) -> str:
     with TemporaryDirectory() as folder:
         figure = embedded(write_figure(draw(found), Path(folder) / FIGURE)[0])
     return environment().get_template("interventions.html.j2").render(
-        found, figure=figure, methods_by_name=METHODS, main=main_table(found), as_set=set_table(found),
+        found, figure=figure, main=main_table(found), as_set=set_table(found),
         by_dose=dose_table(found), by_place=place_table(found),
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from generator.grammar import Grammar
 from generator.models import SHIPPED
 
 QUICK: dict[str, Any] = {
-    "wishes": ("emotional",), "texts": 16, "validation": 12, "products": 20, "layers": 2, "strengths": 3, "ranges": 1,
+    "wishes": ("emotional",), "texts": 12, "validation": 8, "products": 12, "layers": 2, "strengths": 3, "ranges": 1,
 }  # fmt: skip
 """Within a minute with copyloom-tiny."""
 

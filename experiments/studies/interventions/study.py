@@ -209,7 +209,7 @@ def _chosen(
     total, done = sum(map(len, tried.values())), 0
     chosen, rows = dict[str, Way](), list[dict[str, Any]]()
     for method, some in tried.items():
-        found = []
+        found = list[dict[str, Any]]()
         for place in some:
             report("choosing layers and strengths", done, total)
             done += 1

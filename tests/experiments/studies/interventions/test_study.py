@@ -14,7 +14,7 @@ from experiments.studies.interventions.matching import COST, EFFECT, MEASURES, C
 from experiments.studies.interventions.measuring import Judge, Outcome
 from experiments.studies.interventions.report import main_table, write
 from experiments.studies.interventions.settings import InterventionStudy
-from experiments.studies.interventions.ways import HEADS, LEFT, METHODS, POINT, Way, places, strengths
+from experiments.studies.interventions.ways import HEADS, LAYER, LEFT, METHODS, POINT, Way, places, strengths
 from experiments.styles import paired_claims
 from generator.decoding import Decoded
 from generator.grammar import Grammar
@@ -113,30 +113,37 @@ def test_places_are_spread_over_a_model():
 
 def test_a_small_study_from_end_to_end(space, tmp_path, monkeypatch):
     """The same seed gives the same numbers, the second time from what was kept; intervals hold their means."""
-    one = space.model  # decodes few rows at a time here, and each method acts at one place: enough, and quick
+    few_methods = (POINT, LAYER, HEADS)
+    one = space.model  # decodes few rows at a time here, and three methods act at one place each: quick
     few = LanguageModel(one.model, one.tokenizer, one.name, dataclasses.replace(one.device, decode_rows=8))
     quick = dataclasses.replace(space, model=few)
     monkeypatch.setattr(study.Space, "load", staticmethod(lambda *_: quick))
-    monkeypatch.setattr(study, "places", lambda *given: {name: some[:1] for name, some in places(*given).items()})
+    monkeypatch.setattr(study, "places", lambda *given: {name: places(*given)[name][:1] for name in few_methods})
     monkeypatch.setattr(study, "first_strengths", lambda *given: [strengths(*given)[1]])
+    made = study._bench(quick, SMALL, tmp_path, lambda *_: None)
+
+    def once(*_):
+        return dataclasses.replace(made[0], kept=Kept(tmp_path, "small")), *made[1:]
+
+    monkeypatch.setattr(study, "_bench", once)
     found, texts = study.measure(SMALL, tmp_path, "cpu", lambda *_: None)
     monkeypatch.setattr(study, "carry_out", lambda *_: pytest.fail("decoded again"))
     again, _ = study.measure(SMALL, tmp_path, "cpu", lambda *_: None)
     assert json.dumps(again) == json.dumps(found)
     left = found["doses"][0]
     assert (left["method"], left["unchanged"], left["achieved"]) == (LEFT, 1.0, 0.0)
-    assert [row["method"] for row in found["methods"]] == list(METHODS)
+    assert [row["method"] for row in found["methods"]] == list(few_methods)
     assert {row["random"] for row in found["doses"]} == {True, False}
     for row in found["doses"]:
         low, high = row["cosine_interval"]
         assert low - 1e-9 <= row["cosine"] <= high + 1e-9
-    assert sum(row["chosen"] for row in found["places"]) == len(METHODS)
+    assert sum(row["chosen"] for row in found["places"]) == len(few_methods)
     assert len(texts) == 3 * len(found["doses"])
     files = {file.name for file in write(found, texts, tmp_path)}
     assert {"texts.parquet", "table.md", "interventions.svg", "interventions.html"} <= files
     page = (tmp_path / "interventions.html").read_text()
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
-    assert len(main_table(found)[1]) == len(METHODS) + 1
+    assert len(main_table(found)[1]) == len(few_methods) + 1
 
 
 def test_the_verdict_names_what_costs_least_and_says_when_it_cannot_tell():
