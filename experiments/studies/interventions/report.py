@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from experiments.reports.report import embedded, environment, write_page
@@ -26,9 +25,9 @@ def write(found: Mapping[str, Any], texts: Sequence[Mapping[str, Any]], out: Pat
     out.mkdir(parents=True, exist_ok=True)
     files = write_rows(texts, out / TEXTS)
     files += write_table(*main_table(found), out / TABLE, _caption(found), f"{found['verdict']} {found['note']}")
-    files += write_figure(draw(found), out / FIGURE)
-    write_page(render(found), out / PAGE)
-    return [*files, out / PAGE]
+    figure, *others = write_figure(draw(found), out / FIGURE)
+    write_page(render(found, figure), out / PAGE)
+    return [*files, figure, *others, out / PAGE]
 
 
 def main_table(found: Mapping[str, Any]) -> Table:
@@ -101,13 +100,11 @@ def place_table(found: Mapping[str, Any]) -> Table:
     return columns, rows
 
 
-def render(found: Mapping[str, Any]) -> str:
-    """Return the page; it loads nothing."""
-    with TemporaryDirectory() as folder:
-        figure = embedded(write_figure(draw(found), Path(folder) / FIGURE)[0])
+def render(found: Mapping[str, Any], figure: Path) -> str:
+    """Return the page, with a figure that is an SVG file inside it; it loads nothing."""
     return environment().get_template("interventions.html.j2").render(
-        found, figure=figure, main=main_table(found), as_set=set_table(found),
-        by_dose=dose_table(found), by_place=place_table(found),
+        found, figure=embedded(figure), main=main_table(found), as_set=set_table(found), by_dose=dose_table(found),
+        by_place=place_table(found),
     )  # fmt: skip
 
 

@@ -34,8 +34,8 @@ class InterventionStudy(Strict):
     strengths : int
         How many of each method's strengths are tried, evenly spaced: 2 to 6.
     ranges : int
-        1: in-context vectors at all layers and the middle number of heads alone; 3: also at half the layers, and two
-        other numbers of heads.
+        1: in-context vectors at all layers and one number of heads, none read at the last token; 3: all of it, also at
+        half the layers, and two other numbers of heads.
     target : float
         Share of texts in the wished style, readable, at which side effects are compared.
     model : str

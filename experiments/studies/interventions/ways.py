@@ -126,13 +126,14 @@ def places(settings: InterventionStudy, layers: int, heads: int) -> dict[str, li
     """Return where each method is tried in a model of so many layers and heads in all."""
     tried = sorted({int(layer) for layer in np.linspace(0, layers - 1, min(settings.layers, layers)).round()})
     ranges = ("all", "first half", "second half")[: settings.ranges]
+    read = ("mean", "last") if settings.ranges > 1 else ("mean",)
     counts = [max(1, round(share * heads)) for share in _HEAD_SHARES[: settings.ranges]]
     return {
         POINT: ["classifier", "means"],
         VECTORS: ["adapter"],
         LAYER: [f"{reading} {layer}" for reading in ("front", "mean") for layer in tried],
-        CONTEXT: [f"{reading} {some}" for reading in ("front", "mean", "last") for some in ranges],
-        HEADS: [f"{reading} {count}" for reading in ("mean", "last") for count in dict.fromkeys(counts)],
+        CONTEXT: [f"{reading} {some}" for reading in ("front", *read) for some in ranges],
+        HEADS: [f"{reading} {count}" for reading in read for count in dict.fromkeys(counts)],
     }
 
 
@@ -143,9 +144,10 @@ def strengths(settings: InterventionStudy, method: str) -> list[float]:
 
 
 def first_strengths(settings: InterventionStudy, method: str) -> list[float]:
-    """Return the strengths with which places are compared: three or four, neither the least nor the largest."""
+    """Return the strengths with which places are compared: two to four, neither the least nor the largest."""
     known = STRENGTHS[method][1:-1]
-    return [known[round(place)] for place in np.linspace(0, len(known) - 1, max(settings.strengths - 2, 3)).tolist()]
+    count = max(settings.strengths - 2, 2)
+    return [known[round(place)] for place in np.linspace(0, len(known) - (1 if count > 2 else 2), count).tolist()]
 
 
 def random_strengths(settings: InterventionStudy, way: Way) -> list[float]:
