@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from embeddings.directions import Direction, label_directions, number_direction
 from embeddings.encoder import Encoder
@@ -34,7 +34,9 @@ def style_directions(encoder: Encoder, records: int = RECORDS) -> list[Direction
     return [*styles, number_direction(vectors, lengths, LENGTH, frames, encoder.name)]
 
 
-def paired_claims(styles: Sequence[str], records: int, seed: str, held_out: bool = False) -> list[Claim]:
+def paired_claims(
+    styles: Sequence[str], records: int, seed: str, held_out: bool = False, frames: Collection[str] | None = None
+) -> list[Claim]:
     """Return claims about random products, one in each style about each: so no style has products of its own.
 
     Parameters
@@ -46,19 +48,25 @@ def paired_claims(styles: Sequence[str], records: int, seed: str, held_out: bool
     held_out : bool
         Whether to return only claims that training never saw, one product in ten of them one that it never saw; else
         none of these.
+    frames : collection of str, optional
+        In which they are written; all, unless given.
     """
     grammar, rng = Grammar.load(), random.Random(seed)
     found: list[Claim] = []
     while len(found) < records * len(styles):
         unseen = held_out and rng.random() < 0.1
         record = grammar.record(rng, product=HELD_OUT_PRODUCT if unseen else None)
-        written = [_claim(grammar, rng, record, style, held_out) for style in styles]
+        written = [_claim(grammar, rng, record, style, held_out, frames) for style in styles]
         if None not in written:
             found += [claim for claim in written if claim]
     return found
 
 
-def _claim(grammar: Grammar, rng: random.Random, record: ProductRecord, style: str, held_out: bool) -> Claim | None:
+def _claim(
+    grammar: Grammar, rng: random.Random, record: ProductRecord, style: str, held_out: bool,
+    frames: Collection[str] | None,
+) -> Claim | None:  # fmt: skip
     """Return a claim of that style, held out or not as wanted; None if a number of draws gave none."""
     drawn = (grammar.claim(rng, record, style) for _ in range(30))
-    return next((claim for claim in drawn if is_held_out(claim.text) == held_out), None)
+    return next((claim for claim in drawn if is_held_out(claim.text) == held_out
+                 and (frames is None or claim.frame.text in frames)), None)  # fmt: skip

@@ -18,6 +18,7 @@ from embeddings.folders import check_output
 from experiments.commands import console
 from experiments.commands.adapter import train_adapter_command
 from experiments.commands.bandit import bench_bandits
+from experiments.commands.basins import basins
 from experiments.commands.bench_study import bench_study
 from experiments.commands.brand import brand_app
 from experiments.commands.calibration import calibration, check_click_model
@@ -29,6 +30,7 @@ from experiments.commands.explore import explore
 from experiments.commands.feed import feed
 from experiments.commands.headlines import headlines
 from experiments.commands.importing import import_results
+from experiments.commands.interventions import interventions
 from experiments.commands.inversion import decode, invert, merge
 from experiments.commands.keys import keys_app
 from experiments.commands.ledger import ledger_app
@@ -319,12 +321,14 @@ study_app.command()(headlines)
 study_app.command()(stories)
 study_app.command()(uplift)
 study_app.command()(preferences)
+study_app.command()(basins)
 study_app.command()(calibration)
 study_app.command()(radius)
 study_app.command()(vectors)
 study_app.command()(transfer)
 study_app.command()(inversion)
 study_app.command()(steering)
+study_app.command()(interventions)
 study_app.command()(styles)
 study_app.command("storefront")(study_storefront)
 study_app.command("space")(study_space)

@@ -61,6 +61,7 @@ NOT_RUN = {
     r"copyloom evaluate runs/hero.parquet": "nobody has clicked there; tests/experiments/studies/test_storefront.py",
     r"python -m experiments.studies.preferences": "it takes minutes; tests/experiments/studies/preferences",
     r"copyloom study (tiny|inversion|steering|styles|storefront|calibration)": "it takes minutes; tests/experiments",
+    r"copyloom study interventions": "it takes minutes; tests/experiments/studies/interventions",
     r"copyloom study uplift": "it takes minutes; tests/experiments/studies/uplift",
     r"copyloom study headlines": "it takes minutes and an archive; tests/experiments/studies/headlines",
     r"copyloom study stories": "it takes an hour and an archive; tests/experiments/studies/stories",
