@@ -38,8 +38,8 @@ class Shift:
     keeps_length : bool
         Whether the vector is in units of a state's length, and the moved state is scaled back to that length.
     positions : {"all", "last", "front"}
-        All that are read; of each reading the last alone, at which a token is chosen; or the first P, of readings of so
-        many: of a summary embedding, which is read at once and before all else.
+        All that are read; of each reading the last alone, at which a token is chosen; or the first P of two or more, of
+        readings of so many: of a summary embedding, which is read at once and before all else.
     """
 
     site: Literal["layer", "heads"]
@@ -55,6 +55,10 @@ class Shift:
         if self.positions == "last":
             return torch.cat([states[:, :-1], self._moved(states[:, -1:], self.vector.reshape(-1))], 1)
         front = len(self.vector)
+        if front < 2:
+            raise InputError(
+                "a front of one vector cannot be told from a token that is being written; give two, or shift all"
+            )
         if states.shape[1] < front:
             return states
         return torch.cat([self._moved(states[:, :front], self.vector.flatten(1)), states[:, front:]], 1)

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from copyloom import InputError
 from copyloom.tables import Reading
 from embeddings.folders import check_output
 from experiments.commands import console
@@ -22,7 +21,7 @@ def basins(
     count: Annotated[int, typer.Option(min=2, help="Held-out claims of the grammar, where no texts are given.")] = 200,
     directions: Annotated[int, typer.Option(min=8, max=1024, help="Random ones along which each is moved.")] = 32,
     checks: Annotated[int, typer.Option(min=0, help="Further moves by the safe radius, of each kind together.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of directions and checks.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of directions and checks.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for the numbers.")] = Path("runs/study-basins"),
     *,
     reading: Reading,
@@ -39,9 +38,7 @@ def basins(
     from generator.models import SHIPPED
 
     check_output(out / STUDY)
-    given = None if texts is None else list(dict.fromkeys(read_texts(texts, column, reading)))
-    if given is not None and len(given) < 2:
-        raise InputError(f"{texts} holds {len(given)} different texts; give two or more")
+    given = None if texts is None else read_texts(texts, column, reading)
     with console.progress() as show:
         show("loading", 0, 1)
         space = Space.load(model or SHIPPED, device, trust_remote_code=trust_remote_code)

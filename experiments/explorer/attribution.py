@@ -8,6 +8,7 @@ have a place for the token before those of the input, (B, T, ...).
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import torch
 from captum.attr import Attribution
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.func import jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-STEPS = 32
+STEPS = 20
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -24,7 +25,8 @@ Forward = Callable[[Tensor], Tensor]
 def token_jacobian(forward_func: Forward, inputs: Tensor) -> tuple[Tensor, Tensor]:
     """Return one number a token, (B, T), and its derivatives with regard to each number of the input, (B, T, ...).
 
-    Forward mode where an input has fewer numbers than the text has tokens, as weights have; reverse mode elsewhere.
+    Forward mode where an input has fewer numbers than the text has tokens, as weights have, and the model knows it;
+    reverse mode elsewhere.
 
     Parameters
     ----------
@@ -34,8 +36,10 @@ def token_jacobian(forward_func: Forward, inputs: Tensor) -> tuple[Tensor, Tenso
     """
     with torch.no_grad():
         tokens = forward_func(inputs[:1]).shape[1]
-    numbers = inputs[0].numel()
-    return (_forward_mode if numbers < tokens else _reverse_mode)(forward_func, inputs.detach())
+    if inputs[0].numel() < tokens:
+        with suppress(RuntimeError):  # Bloom's and Mixtral's layers have no derivatives in that mode
+            return _forward_mode(forward_func, inputs.detach())
+    return _reverse_mode(forward_func, inputs.detach())
 
 
 def _reverse_mode(forward_func: Forward, inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -51,7 +55,7 @@ def _forward_mode(forward_func: Forward, inputs: Tensor) -> tuple[Tensor, Tensor
     ways = torch.eye(inputs[0].numel(), dtype=inputs.dtype, device=inputs.device).view(-1, 1, *inputs.shape[1:])
     with sdpa_kernel(SDPBackend.MATH):  # the others have no derivatives of this kind
         for way in ways:
-            found, slope = jvp(forward_func, (inputs,), (way.expand_as(inputs),))
+            found, slope = jvp(forward_func, (inputs,), (way.expand_as(inputs),))[:2]
             columns.append(slope)
     return found, torch.stack(columns, -1).unflatten(-1, inputs.shape[1:])
 
@@ -70,12 +74,11 @@ class TokenInputXGradient(Attribution):
 
 
 class TokenSensitivity(Attribution):
-    """How far each token's number moves with its input: the norm of the Jacobian's rows, or of parts of them."""
+    """How far each token's number moves with its input: the norm of the Jacobian's rows."""
 
-    def attribute(self, inputs: Tensor, groups: int = 0) -> Tensor:
-        """Return norms (B, T), or for each part that the first `groups` axes number, for inputs (B, ...)."""
-        slopes = token_jacobian(self.forward_func, inputs)[1]
-        return slopes.flatten(2 + groups).norm(dim=-1)
+    def attribute(self, inputs: Tensor) -> Tensor:
+        """Return norms (B, T) for inputs (B, ...)."""
+        return token_jacobian(self.forward_func, inputs)[1].flatten(2).norm(dim=-1)
 
 
 class TokenIntegratedGradients(Attribution):
@@ -115,10 +118,10 @@ class TokenIntegratedGradients(Attribution):
             Hears how many of all places were read.
         """
         start = torch.zeros_like(inputs) if baselines is None else baselines.expand_as(inputs)
-        places, shares = (torch.tensor(numbers, dtype=inputs.dtype) / 2 for numbers in leggauss(n_steps))
+        places, shares = (torch.from_numpy(numbers).to(inputs) / 2 for numbers in leggauss(n_steps))
         found = []
         for row, (here, there) in enumerate(zip(start, inputs, strict=True)):
-            total = torch.zeros(())
+            total = inputs.new_zeros(())
             for first in range(0, n_steps, internal_batch_size):
                 part = slice(first, first + internal_batch_size)
                 along = (places[part] + 0.5).view(-1, *[1] * here.ndim)
@@ -139,20 +142,18 @@ class TokenOcclusion(Attribution):
     """How much of each token's number goes when parts of the input are put back to a baseline, one at a time."""
 
     @torch.no_grad()
-    def attribute(self, inputs: Tensor, baselines: Tensor | None = None, groups: int = 1) -> Tensor:
-        """Return what each part brings: (B, T, ...), with the first `groups` axes of the input.
+    def attribute(self, inputs: Tensor, baselines: Tensor | None = None) -> Tensor:
+        """Return what each part brings: (B, T, N) for N parts, the P vectors of (B, P, D) or K weights of (B, K).
 
         Parameters
         ----------
-        inputs : Tensor of shape (B, ...)
+        inputs : Tensor of shape (B, N, ...)
         baselines : Tensor of the same shape, optional
             Zero unless given.
-        groups : int
-            Axes of the input that number its parts: 1 for the P vectors of (B, P, D), or K weights.
         """
         start = torch.zeros_like(inputs) if baselines is None else baselines.expand_as(inputs)
-        shape = inputs.shape[1 : 1 + groups]
-        parts = torch.eye(shape.numel(), dtype=torch.bool).view(-1, 1, *shape, *[1] * (inputs.ndim - 1 - groups))
-        without = torch.where(parts.to(inputs.device), start, inputs)  # (N, B, ...)
+        count = inputs.shape[1]
+        parts = torch.eye(count, dtype=torch.bool, device=inputs.device).view(count, 1, count, *[1] * (inputs.ndim - 2))
+        without = torch.where(parts, start, inputs)  # (N, B, N, ...)
         left = self.forward_func(without.flatten(0, 1)).unflatten(0, without.shape[:2])
-        return (self.forward_func(inputs) - left).permute(1, 2, 0).unflatten(-1, shape)
+        return (self.forward_func(inputs) - left).permute(1, 2, 0)

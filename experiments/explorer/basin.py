@@ -30,13 +30,13 @@ from generator.reader import words_of
 
 _FIRST, _LEAST, _MOST = 0.16, 1e-6, 10.0
 """Shares of the point's length: tried first, and the least and greatest that are tried."""
-_HALVINGS = 4
+_HALVINGS = 3
 _TOGETHER = 32
 _RARE = 1 / 30_000
-_RINGS = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0)
+_RINGS = (0.5, 1.0, 1.5, 2.5)
 """Distances at which it is read what is said, beside the median radius."""
-_READ = 8
-"""Directions along which it is."""
+_READ, _EDGES = 6, 16
+"""Directions of a kind along which it is, and at most so many where the text is lost."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Change:
     ----------
     text : str
     directions : int
-        Along how many it comes.
+        Along how many it comes, of at most sixteen that lose the text.
     cosine : float
         Of its sentence vector to that of the text that was left.
     """
@@ -83,12 +83,12 @@ class Ring:
         As a share of the point's length.
     kept : float
         Share of all directions along which the text is the same.
-    kept_interval : (float, float)
-        95 % interval of it, Wilson's.
+    kept_interval : (float, float), optional
+        95 % interval of it, Wilson's, where directions are random.
     cosine : float
         Mean cosine of what is decoded along some directions to the text at the centre.
-    cosine_interval : (float, float)
-        95 % bootstrap interval over them.
+    cosine_interval : (float, float), optional
+        95 % bootstrap interval over them, where they are random.
     surprise : float
         Mean loss of these texts in nats a token under a model that reads no vectors: the space's critic or pretrained
         model, where it has one.
@@ -98,9 +98,9 @@ class Ring:
 
     distance: float
     kept: float
-    kept_interval: tuple[float, float]
+    kept_interval: tuple[float, float] | None
     cosine: float
-    cosine_interval: tuple[float, float]
+    cosine_interval: tuple[float, float] | None
     surprise: float
     words: float
 
@@ -118,8 +118,8 @@ class Basin:
         normal; never more than the least that was found.
     middle : float
         The median over directions.
-    interval : (float, float)
-        Interval of the median of at least 95 %, from order statistics.
+    interval : (float, float), optional
+        Interval of the median of at least 95 %, from order statistics, where directions are random.
     names : tuple of str
         Of the directions; empty where they are random.
     radii : tuple of float
@@ -132,7 +132,7 @@ class Basin:
     kind: str
     radius: float | None
     middle: float
-    interval: tuple[float, float]
+    interval: tuple[float, float] | None
     names: tuple[str, ...]
     radii: tuple[float, ...]
     rings: tuple[Ring, ...]
@@ -156,9 +156,12 @@ def basin_of(space: Space, point: Point, ids: Sequence[int], ways: Ways, report:
     found = radii_along(space, point, ways.directions * point.length, ids, report=report)
     middle = median(found.kept)
     rings = _rings(space, point, ways, found, middle, report)
-    radius = least_radius(found.kept) if ways.kind == "random" else None
-    return Basin(ways.kind, radius, middle, median_interval(found.kept), ways.names, found.kept, rings,
-                 _changes(space, point, ways, found, report))  # fmt: skip
+    random = ways.kind == "random"
+    return Basin(
+        ways.kind, least_radius(found.kept) if random else None, middle,
+        median_interval(found.kept) if random else None, ways.names, found.kept, rings,
+        _changes(space, point, ways, found, report),
+    )  # fmt: skip
 
 
 def radii_along(
@@ -214,15 +217,11 @@ def least_radius(radii: Sequence[float]) -> float:
     """Return a distance within which one direction in 30,000 loses the text, if logarithms of radii are normal.
 
     It is the lower end of a prediction interval: mean and spread of so few radii are known with an error of their own.
-    Never more than the least of them; 0 where one is.
-
-    Examples
-    --------
-    >>> round(least_radius([0.2, 0.3, 0.4, 0.3, 0.25, 0.35]), 4)
-    0.0038
+    Never more than the least of them; 0 where one is. Where nothing is lost at ten lengths, ten count.
     """
-    if min(radii) <= 0 or len(logs := [math.log(radius) for radius in radii if math.isfinite(radius)]) < 3:
+    if min(radii) <= 0 or not math.isfinite(min(radii)):
         return min(radii)
+    logs = [math.log(min(radius, _MOST)) for radius in radii]
     return min(*radii, math.exp(fmean(logs) + t.ppf(_RARE, len(logs) - 1) * math.sqrt(1 + 1 / len(logs)) * stdev(logs)))
 
 
@@ -248,11 +247,13 @@ def _rings(
     for number, distance in enumerate(distances):
         own = texts[number * len(some) : (number + 1) * len(some)]
         near = np.array([cosine[text] for text in own])
-        low, high = interval(near)
+        share, around = None, None
         kept = binomtest(sum(radius >= distance for radius in found.kept), len(found.kept))
-        least, most = kept.proportion_ci(method="wilson")
+        if ways.kind == "random":
+            (low, high), wilson = interval(near), kept.proportion_ci(method="wilson")
+            share, around = (float(wilson.low), float(wilson.high)), (low, high)
         rings.append(Ring(
-            distance, kept.statistic, (float(least), float(most)), float(near.mean()), (low, high),
+            distance, kept.statistic, share, float(near.mean()), around,
             fmean(surprise[text] for text in own), fmean(len(words_of(text)) for text in own),
         ))  # fmt: skip
     return tuple(rings)
@@ -260,7 +261,7 @@ def _rings(
 
 def _changes(space: Space, point: Point, ways: Ways, found: Radii, report: Report) -> tuple[Change, ...]:
     """Return what is said where the text is lost."""
-    rows = [row for row, distance in enumerate(found.lost) if math.isfinite(distance)]
+    rows = [row for row, distance in enumerate(found.lost) if math.isfinite(distance)][:_EDGES]
     lost = torch.tensor([found.lost[row] for row in rows]) * point.length
     there = point.vectors + lost[:, None, None] * ways.directions[rows]
     report("reading what lies beyond", 0, 1)

@@ -90,7 +90,7 @@ def _norm(model: LanguageModel) -> nn.Module:
 
 def _unseen(model: LanguageModel, reason: str) -> InputError:
     return InputError(
-        f"the lens cannot look into model {model.name!r}: {reason}; Llama, GPT-2, OPT and GPT-NeoX can be seen"
+        f"the lens cannot look into model {model.name!r}: {reason}; most kinds can be, such as Llama and GPT-2"
     )
 
 

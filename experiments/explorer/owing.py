@@ -17,10 +17,9 @@ from embeddings.mixing import mix
 from embeddings.space import Space
 from experiments.explorer.attribution import (
     STEPS,
-    TokenInputXGradient,
     TokenIntegratedGradients,
     TokenOcclusion,
-    TokenSensitivity,
+    token_jacobian,
 )
 from experiments.explorer.point import Point
 from experiments.explorer.reading import log_probabilities, read
@@ -62,11 +61,11 @@ class Owed:
     without_parents : T rows of K
         What goes when the average text takes a parent's place.
     way : tuple of float
-        Weights of the second of two parents, from 0 to 1.
+        Weights of the second of two parents, from 0 to 1, or as far as the point's own goes.
     along : T rows of the weights' number
         The token's log probability there. Empty unless there are two parents.
     missed : float
-        The greatest error of `vectors` and `parents`: of the sum over tokens, as a share of all that tokens gain.
+        The greatest error of `vectors` and `parents`: without sign over tokens, as a share of all that they gain.
     agreeing : float, optional
         Share of tokens and vectors where `vectors` and `without` have one sign, of those that bring 0.05 nats by both.
     """
@@ -118,15 +117,16 @@ def owed(
     brought = integrated.attribute(here, average, steps, report=heard)
     missed = integrated.compute_convergence_delta(brought, average, here)[0]
     without = TokenOcclusion(spoken).attribute(here, average)[0]
-    slopes = TokenInputXGradient(spoken).attribute(here)[0].sum(-1)
-    sensitivity = TokenSensitivity(spoken).attribute(here)[0] * point.length
+    slopes = token_jacobian(spoken, here)[1][0]
     parents, without_parents, astray = _parents(space, point, shelf, spoken, steps)
     way, along = _along(space, point, spoken)
     total = float(gained.abs().sum().clamp_min(1e-9))
     return Owed(
-        read(space, average)[0].text, tuple(gained.tolist()), _rows(brought[0].sum(-1)), _rows(without), _rows(slopes),
-        tuple(sensitivity.tolist()), _greatest(brought[0].sum(0)), parents, without_parents, way, along,
-        max(abs(float(missed.sum())), astray) / total, _agreeing(brought[0].sum(-1), without),
+        average=read(space, average)[0].text, gained=tuple(gained.tolist()), vectors=_rows(brought[0].sum(-1)),
+        without=_rows(without), slopes=_rows((slopes * point.vectors).sum(-1)),
+        sensitivity=tuple((slopes.flatten(1).norm(dim=1) * point.length).tolist()),
+        numbers=_greatest(brought[0].sum(0)), parents=parents, without_parents=without_parents, way=way, along=along,
+        missed=max(float(missed.abs().sum()), astray) / total, agreeing=_agreeing(brought[0].sum(-1), without),
     )  # fmt: skip
 
 
@@ -158,7 +158,7 @@ def _parents(
     integrated = TokenIntegratedGradients(weighed)
     brought = integrated.attribute(weights, n_steps=steps)
     missed = integrated.compute_convergence_delta(brought, torch.zeros_like(weights), weights)
-    return _rows(brought[0]), _rows(TokenOcclusion(weighed).attribute(weights)[0]), abs(float(missed.sum()))
+    return _rows(brought[0]), _rows(TokenOcclusion(weighed).attribute(weights)[0]), float(missed.abs().sum())
 
 
 @torch.no_grad()
@@ -166,7 +166,8 @@ def _along(space: Space, point: Point, spoken: Callable[[Tensor], Tensor]) -> tu
     """Return weights of the second of two parents, and the log probability of each token there."""
     if len(point.stored) != 2:
         return (), ()
-    second = torch.linspace(0, 1, _WAY)
+    own = point.weights[1]
+    second = torch.linspace(min(0.0, own), max(1.0, own), _WAY)
     vectors, meanings = (torch.stack([getattr(one, name) for one in point.stored]) for name in
                          ("vectors", "sentence_vector"))  # fmt: skip
     mixed = mix(vectors.expand(_WAY, -1, -1, -1), meanings.expand(_WAY, -1, -1), torch.stack([1 - second, second], 1),

@@ -14,7 +14,7 @@ PAGE = "point.html"
 _SURE, _UNSURE = 0.9, 0.5
 _LAYERS = 7
 _CLEAR = 0.5
-"""Nats from which it is said that a vector or a parent brings a word."""
+"""Nats from which it is said that a vector brings a word."""
 
 
 def write(found: Mapping[str, Any], path: Path) -> None:
@@ -22,7 +22,7 @@ def write(found: Mapping[str, Any], path: Path) -> None:
     page = environment().get_template("point.html.j2").render(
         {**found, "shades": [_shade(token["probability"]) for token in found["tokens"]]},
         pictures=pictures_of(found), verdict=verdict(found), layers=_some_layers(found), share=share,
-        bringers={name: bringers(found, name) for name in ("vectors", "parents")},
+        bringers=bringers(found) if found["owed"] else [],
     )  # fmt: skip
     write_page(page, path)
 
@@ -51,11 +51,10 @@ def share(value: float) -> str:
     return "less than 0.001 %" if value < 1e-5 else f"{100 * value:.{max(0, -1 - math.floor(math.log10(value)))}f} %"
 
 
-def bringers(found: Mapping[str, Any], name: str) -> list[tuple[int, list[str]]]:
-    """Return for each vector, or parent, the tokens to which it brings most of all and half a nat or more."""
-    rows = found["owed"][name] if found["owed"] else ()
+def bringers(found: Mapping[str, Any]) -> list[tuple[int, list[str]]]:
+    """Return for each vector the tokens to which it brings most of all, and half a nat or more."""
     words: dict[int, list[str]] = {}
-    for word, row in zip(words_of_tokens(found["tokens"]), rows, strict=False):
+    for word, row in zip(words_of_tokens(found["tokens"]), found["owed"]["vectors"], strict=True):
         best = max(range(len(row)), key=row.__getitem__)
         if row[best] >= _CLEAR:
             words.setdefault(best, []).append(word)

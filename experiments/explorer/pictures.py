@@ -70,10 +70,12 @@ def moved(basins: Sequence[Mapping[str, Any]], inches: float) -> Figure:
     for basin in (basin for basin in basins if basin["rings"]):
         x = [ring["distance"] for ring in basin["rings"]]
         for panel, name, marker in zip(axes, ("kept", "cosine"), "os", strict=True):
-            y = np.array([ring[name] for ring in basin["rings"]])
-            low, high = np.array([ring[f"{name}_interval"] for ring in basin["rings"]]).T
-            panel.errorbar(x, y, [np.maximum(y - low, 0), np.maximum(high - y, 0)], marker=marker, ms=4, capsize=2,
-                           color=_COLOURS[basin["kind"]], label=_NAMES[basin["kind"]])  # fmt: skip
+            y, bars = np.array([ring[name] for ring in basin["rings"]]), None
+            if basin["kind"] == "random":
+                low, high = np.array([ring[f"{name}_interval"] for ring in basin["rings"]]).T
+                bars = [np.maximum(y - low, 0), np.maximum(high - y, 0)]
+            panel.errorbar(x, y, bars, marker=marker, ms=4, capsize=2, color=_COLOURS[basin["kind"]],
+                           label=_NAMES[basin["kind"]])  # fmt: skip
     for panel, label in zip(axes, ("directions that keep the text", "likeness in meaning (cosine)"), strict=True):
         panel.set(xscale="log", xlabel="moved by, as a share of its length", ylabel=label, ylim=(None, 1.04))
         panel.xaxis.set_major_locator(LogLocator(10, (1, 3), numticks=5))
@@ -93,7 +95,7 @@ def _vectors(values: Rows, way: Sequence[float], words: Sequence[str], inches: f
 
 def _parents(values: Rows, way: Sequence[float], words: Sequence[str], inches: float) -> Figure:
     """Draw what each parent's weight (columns) brings to each token (rows), in nats."""
-    return _squares(values, words, inches, "parent", [chr(ord("A") + number) for number in range(len(values[0]))])
+    return _squares(values, words, inches, "parent", [str(number + 1) for number in range(len(values[0]))])
 
 
 def _along(values: Rows, way: Sequence[float], words: Sequence[str], inches: float) -> Figure:

@@ -70,6 +70,8 @@ def test_positions_and_lengths():
     front = noise(4, 8, seed=2)
     shift = Shift("layer", 0, front, positions="front")
     torch.testing.assert_close(shift.of(states)[:, :4], states[:, :4] + front)
+    with pytest.raises(InputError, match="a front of one vector"):
+        Shift("layer", 0, front[:1], positions="front").of(states)
     assert torch.equal(shift.of(states)[:, 4:], states[:, 4:])
     assert torch.equal(shift.of(states[:, :1]), states[:, :1])  # one token of a text that is being written
     turned = Shift("layer", 0, vector, keeps_length=True).of(states)

@@ -70,9 +70,11 @@ def measure(
     if space.adapter is not None:
         kinds["adapter"] = adapt(space.adapter, sentences)
     halves = torch.full((len(texts), 2), 0.5)
-    kinds["mixture"] = mix(*(torch.stack([rows, rows.roll(-1, 0)], 1) for rows in (refined, sentences)),
-                           halves, space.adapter)  # fmt: skip
-    found = {kind: _points(space, kind, vectors, report, directions, checks, seed) for kind, vectors in kinds.items()}
+    pairs = [torch.stack([rows, rows.roll(-1, 0)], 1) for rows in (refined, sentences)]
+    kinds["mixture"] = mix(pairs[0], pairs[1], halves, space.adapter)
+    room = max(len(space.model.tokenize(text)) for text in texts) + 1
+    found = {kind: _points(space, kind, vectors, room, report, directions, checks, seed)
+             for kind, vectors in kinds.items()}  # fmt: skip
     return {
         "model": space.model.name, "device": space.model.device.type, "texts": len(texts), "directions": directions,
         "seed": seed, "rows": [_row(kind, points, len(texts)) for kind, points in found.items()],
@@ -86,10 +88,10 @@ def measure(
 
 
 def _points(
-    space: Space, kind: str, vectors: Tensor, report: Report, directions: int, checks: int, seed: int
+    space: Space, kind: str, vectors: Tensor, room: int, report: Report, directions: int, checks: int, seed: int
 ) -> list[_Found]:
     """Return what each point that comes to an end says and how far; a point's share of the checks is spread evenly."""
-    said = read(space, vectors)
+    said = read(space, vectors, room)
     found = []
     for number, (one, text) in enumerate(zip(vectors, said, strict=True)):
         report(f"radii, {kind}", number, len(vectors))
@@ -108,7 +110,11 @@ def _point(space: Space, vectors: Tensor, said: Decoded, directions: int, checks
 
 
 def _row(kind: str, points: Sequence[_Found], texts: int) -> dict[str, Any]:
-    """Return the medians over points, with bootstrap intervals over points, and what the checks say."""
+    """Return the medians over points, with bootstrap intervals over points, and what the checks say; None of none."""
+    if not points:
+        return {"kind": kind, "points": 0, "finished": 0.0, "middle": None, "middle_interval": [None, None],
+                "tenth": None, "ninetieth": None, "radius": None, "radius_interval": [None, None], "checks": 0,
+                "changed": 0, "changed_at_most": None}  # fmt: skip
     middles, safe = (np.array([of(point.radii) for point in points]) for of in (median, least_radius))
     checks, changed = sum(point.checks for point in points), sum(point.changed for point in points)
     seldom = binomtest(changed, checks).proportion_ci(method="wilson") if checks else None
@@ -134,8 +140,10 @@ def _margins(margins: dict[str, float], points: Sequence[_Found]) -> dict[str, A
         return {"rank_correlation": None, "interval": None, "texts": len(pairs)}
     rng = np.random.default_rng(0)
     drawn = [spearmanr(*pairs[rng.integers(len(pairs), size=len(pairs))].T).statistic for _ in range(500)]
-    return {"rank_correlation": float(spearmanr(*pairs.T).statistic),
-            "interval": bounds(np.array([one for one in drawn if math.isfinite(one)])), "texts": len(pairs)}  # fmt: skip
+    interval = bounds(np.array([one for one in drawn if math.isfinite(one)]))
+    return {
+        "rank_correlation": float(spearmanr(*pairs.T).statistic), "interval": interval, "texts": len(pairs)
+    }  # fmt: skip
 
 
 def _json(value: float) -> float | None:

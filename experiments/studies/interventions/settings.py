@@ -53,7 +53,7 @@ class InterventionStudy(Strict):
     ranges: int = Field(default=3, ge=1, le=3)
     target: float = Field(default=0.5, gt=0, lt=1)
     model: str = SHIPPED
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
 
     @model_validator(mode="after")
     def _check_wishes(self) -> Self:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -162,7 +161,7 @@ def carry_out(space: Space, stored: Sequence[SummaryEmbedding], way: Way, learnt
         moved, shifts = vectors + _moved(space, stored, way, learnt, seed), []
     else:
         moved, shifts = vectors, shifts_of(way, learnt, seed)
-    with intervening(space.model, shifts) if shifts else nullcontext():
+    with intervening(space.model, shifts):
         return decode(space.model, moved)
 
 

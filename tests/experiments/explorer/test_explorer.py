@@ -179,7 +179,7 @@ def test_radii_lie_between_the_last_that_kept_the_text_and_the_first_that_did_no
     steps = random_ways(point, 8, 2).directions * point.length
     found = radii_along(space, point, steps, ids, first)
     kept, lost = torch.tensor(found.kept), torch.tensor(found.lost)
-    assert bool((lost / kept <= 2 ** (1 / 16) + 1e-5).all())
+    assert bool((lost / kept <= 2 ** (1 / 8) + 1e-5).all())
     assert bool(says(space, point.vectors + kept[:, None, None] * steps, ids).all())
     assert not bool(says(space, point.vectors + lost[:, None, None] * steps, ids).any())
 
@@ -195,7 +195,8 @@ def test_one_normal_radius_in_thirty_thousand_is_below_the_least():
     below = [norm.cdf(math.log(least_radius(np.exp(some)))) for some in rng.standard_normal((4000, 32))]
     assert np.mean(below) == pytest.approx(1 / 30_000, rel=0.2)
     assert least_radius([0.3, 0.0, 0.2]) == 0
-    assert least_radius([0.3, math.inf]) == 0.3
+    assert least_radius([math.inf, math.inf]) == math.inf
+    assert least_radius([0.3, 5.0, math.inf, math.inf]) < 0.05
 
 
 @pytest.mark.parametrize("count", [8, 32, 101])
