@@ -20,6 +20,20 @@ def bounds(samples: NDArray[np.float64]) -> list[float]:
     return [float(bound) for bound in np.quantile(samples, (0.025, 0.975))]
 
 
+def drawn_counts(groups: NDArray[np.int64], seed: int = 0) -> NDArray[np.float64]:
+    """Return how often each of n is drawn in each bootstrap sample, (RESAMPLES, n); what is of one group together.
+
+    Parameters
+    ----------
+    groups : array of shape (n,)
+    seed : int
+    """
+    found, places = np.unique(groups, return_inverse=True)
+    count = len(found)
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+    return drawn[:, places].astype(np.float64)
+
+
 class Resampled:
     """Bootstrap samples of groups, the same ones for all values, so that differences are paired.
 
@@ -30,10 +44,7 @@ class Resampled:
     """
 
     def __init__(self, groups: NDArray[np.int64]) -> None:
-        found, places = np.unique(groups, return_inverse=True)
-        count = len(found)
-        drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-        self._weights = drawn[:, places].astype(np.float64)
+        self._weights = drawn_counts(groups)
         self._weights /= self._weights.sum(1, keepdims=True)
 
     def means(self, values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -83,6 +83,9 @@ def _collection(
     database = None if source is None else _database(source)
     if campaign is not None and database is None:
         raise InputError("--campaign is of a run or a database; give its folder, such as runs/quickstart")
+    stored = database is not None or (source or "").endswith(".safetensors")
+    if stored and (column is not None or loading[0] is not None):
+        raise InputError("--column and --model are of a table of texts; a run, a database or embeddings hold theirs")
     if database is not None:
         return _of_database(database, of, campaign)
     if source is not None and source.endswith(".safetensors"):
@@ -91,6 +94,8 @@ def _collection(
     def vectors(texts: Sequence[str]) -> Tensor:
         return _vectors(texts, of, *loading, report)
 
+    if source is None and column is not None:
+        raise InputError("--column is of a table of texts; name its file")
     if source is None:
         return of_texts(shipped_claims()[0], vectors, of)
     return of_table(expanded(source), column, reading, vectors, of)

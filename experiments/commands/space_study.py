@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from copyloom import InputError
 from copyloom.tables import Reading
 from embeddings.folders import check_output
 from experiments.commands import console
@@ -47,6 +48,8 @@ def study_space(
     from experiments.studies.space.study import measure
     from experiments.texts import read_texts
 
+    if column is not None and texts is None:
+        raise InputError("--column is of a table of texts; give it with --texts")
     check_output(out / STUDY)
     chosen = (_QUICK if quick else {}) | asked
     settings = SpaceStudy(models=_models(model, quick), device=device, trust_remote_code=trust_remote_code, **chosen)
@@ -75,7 +78,12 @@ def _show(found: Mapping[str, Any]) -> None:
         console.table(f"\n{model}: qualities", report.SHORT, list(map(report.short_cells, rows)))
         console.table("What people want", report.SHORT_WANTED, list(map(report.short_wanted_cells, rows)))
     if some := report.telling(found["correlations"]):
-        console.table("\nCorrelations that stand out", report.CORRELATED, list(map(report.correlation_cells, some)))
+        tried = sum(row["correlation"] is not None for row in found["correlations"])
+        console.table(
+            f"\n{len(some)} of {tried} correlations stand out",
+            report.CORRELATED,
+            list(map(report.correlation_cells, some)),
+        )
     console.out.print(f"\n{report.LEGEND}\n{report.MEANT}\n")
     for line in [*report.answers(found), *found["notes"]]:
         console.out.print(line)

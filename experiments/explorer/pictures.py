@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -12,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
-from embeddings.folders import replacing
-from experiments.reports.report import embedded
+from experiments.reports.report import pictured
 
 Rows = Sequence[Sequence[float]]
 
@@ -32,12 +29,12 @@ def pictures_of(found: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the pictures of what `experiments.explorer.exploring.explore` returned, wide and narrow, as data URIs."""
     drawn: dict[str, list[str]] = {}
     if any(basin["rings"] for basin in found["basins"]):
-        drawn["moved"] = [_embedded(moved(found["basins"], inches)) for inches in (_WIDE, _NARROW)]
+        drawn["moved"] = [pictured(moved(found["basins"], inches)) for inches in (_WIDE, _NARROW)]
     if (owed := found["owed"]) and (rows := rows_that_owe(owed)):
         words = [words_of_tokens(found["tokens"])[row] for row in rows]
         some = {name: [owed[name][row] for row in rows] for name in ("vectors", "parents", "along") if owed[name]}
         for name, values in some.items():
-            drawn[name] = [_embedded(_DRAWN[name](values, owed["way"], words, inches)) for inches in (_WIDE, _NARROW)]
+            drawn[name] = [pictured(_DRAWN[name](values, owed["way"], words, inches)) for inches in (_WIDE, _NARROW)]
     return drawn
 
 
@@ -127,10 +124,3 @@ def _squares(rows: Rows, words: Sequence[str], inches: float, label: str, column
     for row, column in zip(*np.nonzero(np.abs(values) > _TELL * most), strict=True):
         axes.text(column, row, f"{values[row, column]:.1f}", ha="center", va="center", fontsize=7, color="white")
     return figure
-
-
-def _embedded(figure: Figure) -> str:
-    with TemporaryDirectory() as folder:
-        with replacing(file := Path(folder) / "plot.svg") as new:
-            figure.savefig(new, format="svg")
-        return embedded(file)

@@ -7,7 +7,8 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -15,6 +16,9 @@ from copyloom import InputError
 from embeddings.folders import replacing
 from experiments.reports import plots
 from experiments.reports.plots import percent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 REASONS = {
     "length": "too short or too long",
@@ -219,6 +223,14 @@ def write_page(page: str, path: Path) -> None:
 def embedded(picture: Path) -> str:
     """Return an SVG file as the address of an image that stands in the page itself."""
     return "data:image/svg+xml;base64," + b64encode(picture.read_bytes()).decode()
+
+
+def pictured(figure: Figure) -> str:
+    """Return a figure as `embedded` does its SVG file."""
+    with TemporaryDirectory() as folder:
+        with replacing(file := Path(folder) / "plot.svg") as new:
+            figure.savefig(new, format="svg")
+        return embedded(file)
 
 
 def environment() -> Environment:

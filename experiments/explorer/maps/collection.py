@@ -68,11 +68,12 @@ class Collection:
     texts : tuple of MapText
         N different ones.
     rows : array of shape (N, X)
-        float32, of unit length: so the nearest by distance are the nearest by cosine. Rows without direction are zero.
+        float32, of unit length: so the nearest by distance are the nearest by cosine; all zero where
+        all vectors are the same, and so have no direction from their mean.
     of : str
         ``"meaning"``: sentence vectors, X = S. ``"vectors"``: summary embeddings, X = P D, less the mean of all.
     left_out : int
-        Texts of the source whose vectors it does not hold.
+        Texts of the source whose vectors it does not hold, or that lie at the mean of all and so have no direction.
     """
 
     texts: tuple[MapText, ...]
@@ -90,7 +91,7 @@ def check_of(of: str) -> Of:
 
 
 def collected(texts: Sequence[MapText], vectors: Sequence[Tensor | None], of: Of) -> Collection:
-    """Return texts with their vectors, those without left out.
+    """Return texts with their vectors; those without, or whose vectors have no direction among others, left out.
 
     Parameters
     ----------
@@ -114,8 +115,11 @@ def collected(texts: Sequence[MapText], vectors: Sequence[Tensor | None], of: Of
     if not bool(flat.isfinite().all()):
         raise InputError("vectors hold numbers that are not finite; invert the texts again")
     rows = normalize(flat - flat.mean(0) if of == "vectors" and len(flat) > 1 else flat, dim=1, eps=1e-6)
-    styled = tuple(with_styles(text for text, _ in held))
-    return Collection(styled, rows.numpy(), of, len(texts) - len(held))
+    pointed = rows.norm(dim=1) > 0.5
+    if not bool(pointed.any()):
+        pointed, rows = torch.ones_like(pointed), torch.zeros_like(rows)
+    styled = tuple(with_styles(text for (text, _), some in zip(held, pointed.tolist(), strict=True) if some))
+    return Collection(styled, rows[pointed].numpy(), of, len(texts) - len(styled))
 
 
 def with_intervals(texts: Sequence[MapText]) -> list[MapText]:

@@ -63,6 +63,7 @@ class TextMap:
             "dimensions": int(self.collection.rows.shape[1]), "method": self.method,
             "seed": self.seed if self.method == "umap" else None,
             "variance": None if self.plane.shares is None else list(self.plane.shares), **asdict(self.faithful),
+            "in_one_place": bool(np.ptp(self.plane.places, axis=0).max() == 0),
             "kinds": dict(Counter(text.kind for text in texts).most_common()),
             "styles": dict(Counter(text.style or "unknown" for text in texts).most_common()),
             "with_ctr": sum(text.ctr is not None for text in texts), "axes": self.ends(),

@@ -37,9 +37,9 @@ class Faithfulness:
         How many of each text are looked at: K.
     kept : float, optional
         The mean share of a text's K nearest in the space that are among its K nearest on the map; None for one text,
-        or texts that all lie in one place.
+        texts that all lie in one place, or so few that all others are the K nearest, which any map keeps.
     by_chance : float, optional
-        What a map of random places keeps.
+        What a map of random places keeps; None where `kept` is.
     trustworthiness : float, optional
         Of 1 at most: less where the map shows as near what is far in the space (Venna and Kaski 2001); None where the
         texts are fewer than it is defined for.
@@ -52,12 +52,17 @@ class Faithfulness:
 
 
 def nearest(rows: NDArray[np.float32], count: int = NEAREST) -> Neighbours:
-    """Return the nearest of each of some rows (N, X) of unit length by cosine, `count` or as many as there are."""
+    """Return the nearest of each of some rows (N, X) of unit length by cosine, `count` or as many as there are.
+
+    Rows that are zero have the cosine 0 to all.
+    """
     many = min(count, len(rows) - 1)
     if many < 1:
         return Neighbours(np.zeros((len(rows), 0), np.int64), np.zeros((len(rows), 0)))
-    distances, ids = NearestNeighbors(n_neighbors=many, algorithm="brute").fit(rows).kneighbors()
-    return Neighbours(ids, 1 - distances.astype(np.float64) ** 2 / 2)
+    ids = NearestNeighbors(n_neighbors=many, algorithm="brute").fit(rows).kneighbors(return_distance=False)
+    blocks = (slice(start, start + _BLOCK) for start in range(0, len(rows), _BLOCK))
+    cosines = np.concatenate([np.einsum("nx,nkx->nk", rows[block], rows[ids[block]]) for block in blocks])
+    return Neighbours(ids, cosines.astype(np.float64))
 
 
 def faithfulness(
@@ -78,12 +83,14 @@ def faithfulness(
     many, looked_at = len(rows), min(count, near.ids.shape[1])
     if looked_at < 1 or np.ptp(places, axis=0).max() == 0:
         return Faithfulness(looked_at, None, None, None)
+    all_others = looked_at == many - 1
     beside = NearestNeighbors(n_neighbors=looked_at, algorithm="kd_tree").fit(places).kneighbors(return_distance=False)
     kept = np.mean([len(np.intersect1d(one, other)) for one, other in zip(near.ids, beside, strict=True)]) / looked_at
-    chance = looked_at / (many - 1)
     fewer = min(looked_at, (many - 1) // 2)
     trust = trustworthiness(rows, beside[:, :fewer]) if fewer else None
-    return Faithfulness(looked_at, float(kept), chance, trust)
+    if all_others:
+        return Faithfulness(looked_at, None, None, trust)
+    return Faithfulness(looked_at, float(kept), looked_at / (many - 1), trust)
 
 
 def trustworthiness(rows: NDArray[np.float32], beside: NDArray[np.int64]) -> float:

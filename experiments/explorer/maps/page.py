@@ -46,15 +46,20 @@ def verdict(found: Mapping[str, Any]) -> str:
 
     Examples
     --------
-    >>> verdict({"texts": 60, "kept": 0.41, "neighbours": 10})
-    "60 texts. Of a text's 10 nearest in the space, 4.1 are among its 10 nearest on this map."
+    >>> verdict({"texts": 60, "kept": 0.41, "by_chance": 0.17, "neighbours": 10, "in_one_place": False})
+    "60 texts. Of a text's 10 nearest in the space, 4.1 are among its 10 nearest on this map, 1.7 by chance."
     """
     texts = "1 text" if found["texts"] == 1 else f"{found['texts']:,} texts"
+    if found["texts"] == 1:
+        return f"{texts}. Two make a map."
+    if found["in_one_place"]:
+        return f"{texts}. All lie in one place."
     if found["kept"] is None:
-        return f"{texts}. " + ("All lie in one place." if found["texts"] > 1 else "Two make a map.")
+        return f"{texts}. So few texts that a map keeps all neighbours: nothing can be told of it."
     near = found["neighbours"]
-    kept = f"{found['kept'] * near:.1f} are among its {near} nearest on this map."
-    return f"{texts}. Of a text's {near} nearest in the space, {kept}"
+    kept, chance = (f"{found[name] * near:.1f}" for name in ("kept", "by_chance"))
+    told = f"{kept} are among its {near} nearest on this map, {chance} by chance."
+    return f"{texts}. Of a text's {near} nearest in the space, {told}"
 
 
 def data_of(found: TextMap) -> dict[str, Any]:

@@ -69,7 +69,8 @@ def of_database(engine: Engine, of: Of, campaign: str | None = None) -> Collecti
     ledger = Ledger(engine)
     names = ledger.names()
     if campaign is not None and campaign not in names:
-        raise InputError(f"there is no campaign {campaign!r} among {len(names)}; there are {'; '.join(names[:4])}, ...")
+        known, more = "; ".join(names[:4]) or "none", ", ..." if len(names) > 4 else ""
+        raise InputError(f"there is no campaign {campaign!r} among {len(names)}; there are {known}{more}")
     chosen = names if campaign is None else [campaign]
     texts = _of_states([replay(event.what for event in ledger.events(name)) for name in chosen])
     texts = texts or _with_embeddings(engine)

@@ -17,17 +17,21 @@ from experiments.explorer.maps.sources import Vectors
 Cells = Mapping[str, str | float | None]
 """What the known columns say in one row; None where nothing stands."""
 _WORDS, _NUMBERS = ("style", "kind"), ("ctr", "impressions", "clicks")
+_MOST = 2**53
+"""Counts above are not exact as floats."""
 
 
 def of_table(path: Path, column: str | None, reading: Reading | None, vectors: Vectors, of: Of) -> Collection:
     """Return the texts of a table, each once, with what its columns style, kind, ctr, impressions and clicks say.
 
-    Impressions and clicks of a text that stands there several times are added up; of the rest, its first row counts.
+    Impressions and clicks of a text that stands there several times are added up, over the rows that hold both where
+    there are such; of the rest, its first row counts.
 
     Raises
     ------
     InputError
-        If it cannot be read, or its numbers are none: a CTR outside 0 to 1, more clicks than impressions.
+        If it cannot be read, or its numbers are none: a CTR outside 0 to 1, more clicks than impressions, counts above
+        2^53.
     """
     found = gather_texts(path, column, reading)
     rows = {} if found.table.format == "text" else _rows(found.table, found.column, found.html)
@@ -68,7 +72,11 @@ def _map_text(text: str, rows: Sequence[Cells]) -> MapText:
     """Return what the rows of a text say of it."""
     first = rows[0] if rows else {}
     style, kind, ctr = (first.get(name) for name in ("style", "kind", "ctr"))
-    shown, clicked = (_sum(rows, name) for name in ("impressions", "clicks"))
+    counted = [row for row in rows if row.get("impressions") is not None and row.get("clicks") is not None]
+    shown, clicked = (_sum(counted or rows, name) for name in ("impressions", "clicks"))
+    for name, count in (("impressions", shown), ("clicks", clicked)):
+        if count is not None and abs(count) > _MOST:
+            raise InputError(f"{text[:60]!r} has {count:.3g} {name}; counts up to 2^53 can be mapped, mend the table")
     if shown is not None and clicked is not None:
         if not 0 <= clicked <= shown:
             raise InputError(f"{text[:60]!r} has {clicked} clicks on {shown} impressions; mend the table")

@@ -111,7 +111,8 @@ function choose(i, move) {
   said.append(copy(data.text[i]));
   const about = [data.kinds[data.kind[i]], data.styles[data.style[i]] === "unknown" ? "style unknown" : data.styles[data.style[i]]];
   const clicks = rate === null ? (shown === 0 ? "never shown" : "no CTR known")
-    : "CTR " + percent(rate) + (shown !== null ? ` (${(data.clicks[i] ?? 0).toLocaleString("en")} clicks, ${shown.toLocaleString("en")} impressions)` : "");
+    : "CTR " + percent(rate) + (shown === null ? "" : data.clicks[i] === null ? ` (${shown.toLocaleString("en")} impressions)`
+      : ` (${data.clicks[i].toLocaleString("en")} clicks, ${shown.toLocaleString("en")} impressions)`);
   const ends = data.interval[i];
   const sure = ends ? [element("p", `95\u00a0% interval ${percent(ends[0])} to ${percent(ends[1])}`, "known")] : [];
   const parents = (data.parents[i] || []).map(([parent, weight]) => [weight.toFixed(2), parent]);

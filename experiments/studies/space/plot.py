@@ -78,7 +78,7 @@ def _panel(
 def draw_correlations(rows: Sequence[Mapping[str, Any]], over: str) -> Figure:
     """Return a figure of the correlations over some spaces.
 
-    Bars are 95 % intervals over models and runs, ticks the extremes where one of these is left out.
+    Bars are 95 % intervals over models, runs and kinds, ticks the extremes where one of these is left out.
 
     Parameters
     ----------

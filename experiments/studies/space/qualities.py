@@ -31,7 +31,7 @@ def mean_cosine(values: Tensor) -> float:
 
     Examples
     --------
-    >>> mean_cosine(torch.eye(3)), mean_cosine(torch.ones(3, 2))
+    >>> mean_cosine(torch.eye(3)), round(mean_cosine(torch.ones(3, 2)), 6)
     (0.0, 1.0)
     """
     return float(dimension_contributions(values).sum())
@@ -51,7 +51,7 @@ def dimension_contributions(values: Tensor) -> Tensor:
     InputError
         As `mean_cosine`.
     """
-    rows = _directions(values)
+    rows = directions(values)
     return (rows.sum(0).square() - rows.square().sum(0)) / (len(rows) * (len(rows) - 1))
 
 
@@ -156,12 +156,18 @@ def cosines(values: Tensor, pairs: Tensor) -> Tensor:
     -------
     Tensor of shape (m,)
     """
-    rows = _directions(values)
+    rows = directions(values)
     return (rows[pairs[:, 0]] * rows[pairs[:, 1]]).sum(1)
 
 
-def _directions(values: Tensor) -> Tensor:
-    """Return vectors of length 1, float64."""
+def directions(values: Tensor) -> Tensor:
+    """Return vectors (n, size) of length 1, float64.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two vectors, or one is zero or not finite.
+    """
     if len(values) < 2:
         raise InputError(f"{len(values)} vectors were given; a cosine needs two or more")
     if not bool((values.isfinite().all(1) & (values.norm(dim=1) > 0)).all()):

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from matplotlib.figure import Figure
-
-from experiments.reports.report import embedded, environment, write_page
+from experiments.reports.report import environment, pictured, write_page
 from experiments.reports.tables import write_figure
 from experiments.studies.space.plot import WORDS, draw_correlations, draw_spaces
 from experiments.studies.space.spaces import SENTENCE, SUMMARY
@@ -21,7 +18,7 @@ WANTED = ["space", "exact, straight", "exact, refined", "mixtures true", "mixtur
           "linear rewards", "pairwise rewards"]  # fmt: skip
 SHORT = ["space", "mean cosine", "dimension", "order kept", "agreement", "product", "style"]
 SHORT_WANTED = ["space", "straight", "refined", "mixtures", "new", "linear", "pairwise"]
-CORRELATED = ["over", "quality", "wanted", "spaces", "models, runs", "correlation", "95 %", "one left out"]
+CORRELATED = ["over", "quality", "wanted", "spaces", "models, runs", "correlation", "95 %", "model or kind left out"]
 LEGEND = (
     "Mean cosine: of all pairs of texts. Effective dimension: participation ratio, corrected for few texts. Top: share "
     "of the mean cosine that so many dimensions make up. Order kept: rank correlation of cosines before and after "
@@ -84,7 +81,7 @@ def answers(found: Mapping[str, Any]) -> list[str]:
 
 
 def telling(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the correlations whose interval leaves 0 out, and that keep their sign whichever model is left out."""
+    """Return the correlations whose interval leaves 0 out, and that keep their sign with any model or kind left out."""
     return [row for row in rows if row["correlation"] is not None
             and row["low"] * row["high"] > 0 and row["least"] * row["most"] > 0]  # fmt: skip
 
@@ -103,7 +100,7 @@ def write(found: Mapping[str, Any], out: Path) -> list[Path]:
     files = [file for name, figure in figures.items() for file in write_figure(figure, out / f"figure-{name}")]
     models = {model: [row for row in found["spaces"] if row["model"] == model] for model in found["models"]}
     page = environment().get_template("space.html.j2").render(
-        found, pictures={name: _picture(figure) for name, figure in figures.items()}, answers=answers(found),
+        found, pictures={name: pictured(figure) for name, figure in figures.items()}, answers=answers(found),
         columns=QUALITIES, wanted_columns=WANTED, correlated_columns=CORRELATED, legend=LEGEND, meant=MEANT,
         tables={model: (list(map(quality_cells, rows)), list(map(wanted_cells, rows)))
                 for model, rows in models.items()},
@@ -112,12 +109,6 @@ def write(found: Mapping[str, Any], out: Path) -> list[Path]:
     )  # fmt: skip
     write_page(page, out / PAGE)
     return [*files, out / PAGE]
-
-
-def _picture(figure: Figure) -> str:
-    with TemporaryDirectory() as folder:
-        figure.savefig(file := Path(folder) / "plot.svg", format="svg")
-        return embedded(file)
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch import Tensor
 
-from experiments.bootstrap import RESAMPLES, bounds
-from experiments.studies.space.qualities import cosines
+from experiments.bootstrap import bounds, drawn_counts
+from experiments.studies.space.qualities import directions
 
 Array = NDArray[np.float64]
 Groups = NDArray[np.int64]
 Pairs = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-
-
-def drawn_counts(groups: Groups, seed: int = 0) -> Array:
-    """Return how often each text (n,) is drawn in each bootstrap sample, (RESAMPLES, n); texts of a group together."""
-    found, places = np.unique(groups, return_inverse=True)
-    count = len(found)
-    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-    return drawn[:, places].astype(np.float64)
 
 
 def mean_cosine_samples(values: Tensor, groups: Groups) -> Array:
@@ -34,8 +25,8 @@ def mean_cosine_samples(values: Tensor, groups: Groups) -> Array:
     groups : array of shape (n,)
         Drawn whole. A group that is drawn twice is no pair with itself: its own pairs count twice, not four times.
     """
-    everything = torch.cartesian_prod(torch.arange(len(values)), torch.arange(len(values)))
-    between = cosines(values, everything).numpy().reshape(len(values), len(values))
+    rows = directions(values)
+    between = (rows @ rows.T).numpy()
     np.fill_diagonal(between, 0.0)
     same = groups[:, None] == groups[None]
     inside, members = (between * same).sum(1), same.sum(1)

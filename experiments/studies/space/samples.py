@@ -109,9 +109,8 @@ def relatedness(sample: Sample) -> Array:
     """
     if not sample.claims:
         return _overlaps([frozenset(words_of(text)) for text in sample.texts])
-    names = np.array([claim.record.name for claim in sample.claims])
     styles = np.array([claim.frame.style for claim in sample.claims])
-    same = [(some[:, None] == some[None]).astype(np.float64) for some in (names, styles)]
+    same = [(some[:, None] == some[None]).astype(np.float64) for some in (sample.groups, styles)]
     found: Array = same[0] + same[1] + _overlaps([frozenset(said(claim)) for claim in sample.claims])
     return found
 
@@ -141,9 +140,8 @@ def telling_pairs(sample: Sample, rows: Sequence[int], seed: int = 0) -> Pairs:
 
 def shared(sample: Sample, pairs: Pairs) -> tuple[Mask, Mask]:
     """Return which pairs (m, 2) of claims share a product, and which a style."""
-    names = np.array([claim.record.name for claim in sample.claims])
     styles = np.array([claim.frame.style for claim in sample.claims])
-    return names[pairs[:, 0]] == names[pairs[:, 1]], styles[pairs[:, 0]] == styles[pairs[:, 1]]
+    return sample.groups[pairs[:, 0]] == sample.groups[pairs[:, 1]], styles[pairs[:, 0]] == styles[pairs[:, 1]]
 
 
 def random_pairs(count: int, seed: int = 0) -> Pairs:

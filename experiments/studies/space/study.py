@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from copyloom import Report
+from copyloom import InputError, Report
 from embeddings.folders import held, replacing
 from embeddings.space import Space
 from experiments.bootstrap import bounds
@@ -59,7 +59,8 @@ def measure(settings: SpaceStudy, texts: Sequence[str] | None, folder: Path, rep
         If there are too few texts, or a model cannot be used or store one of them.
     """
     report("drawing texts", 0, 1)
-    sample = drawn_claims(settings.count, settings.seed) if texts is None else own_texts(texts, settings.count)
+    count, seed = settings.count, settings.seed
+    sample = drawn_claims(count, seed) if texts is None else own_texts(texts, count, seed)
     report("drawing texts", 1, 1)
     with held(folder, "study", "--out"):
         rows: list[dict[str, Any]] = []
@@ -123,7 +124,7 @@ def measure_model(
     refine = settings.refine_mean and not space.composes
     made = spaces.make(space, sample.texts, refine, not is_run, folder, report)
     exact = wanted.exactness(space, made, settings.mixtures, report)
-    mixed = wanted.mixtures(space, made, sample, settings.mixtures, _verdict(space, sample), report)
+    mixed = wanted.mixtures(space, made, sample, settings.mixtures, _verdict(space, sample), report, settings.seed)
     attributes = tastes.attributes_of(sample) if sample.claims else None
     rows, advice = [], []
     for number, (kind, values) in enumerate(made.values.items()):
@@ -143,8 +144,13 @@ def quality_of(values: Tensor, sample: Sample) -> tuple[dict[str, Any], trust.Tr
 
     Vectors that are zero, such as residuals of texts that needed no refinement, have no direction and are left out;
     where fewer than 30 are left, the qualities are None.
+
+    Raises
+    ------
+    InputError
+        If vectors are not finite.
     """
-    kept = torch.nonzero(values.norm(dim=1) > 0)[:, 0].tolist()
+    kept = _directed(values)
     if len(kept) < FEWEST:
         return {"texts": len(kept)} | dict.fromkeys(_TOLD[2:]), None
     values, sample = values[kept].double(), sample.only(kept)
@@ -162,6 +168,13 @@ def quality_of(values: Tensor, sample: Sample) -> tuple[dict[str, Any], trust.Tr
               "advice": trusted.advice, "answer": _answer(found["mean_cosine"], trusted)}  # fmt: skip
     found |= _follows(values, sample)
     return found, trusted
+
+
+def _directed(values: Tensor) -> list[int]:
+    """Return the numbers of the vectors (n, size) that are not zero, or raise `InputError` if some are not finite."""
+    if lost := int((~values.isfinite().all(1)).sum()):
+        raise InputError(f"vectors of {lost} texts are not finite; use float32 or another model")
+    return torch.nonzero(values.norm(dim=1) > 0)[:, 0].tolist()
 
 
 def _follows(values: Tensor, sample: Sample) -> dict[str, float | None]:
@@ -217,12 +230,14 @@ def _wants(
 
 
 def _learned(values: Tensor, attributes: Array | None, sample: Sample, settings: SpaceStudy) -> dict[str, float | None]:
+    """Return how much of simulated rewards is learned, from the same texts that the qualities are of."""
     found: dict[str, float | None] = {}
+    kept = _directed(values)
     for name, pairwise in (("learned_linear", False), ("learned_pairwise", True)):
         learned = None
-        if attributes is not None and len(torch.nonzero(values.norm(dim=1))) >= FEWEST:
+        if attributes is not None and len(kept) >= FEWEST:
             rewards = tastes.rewards(attributes, settings.tastes, settings.seed, pairwise)
-            learned = tastes.learnability(values, rewards, sample.groups)
+            learned = tastes.learnability(values[kept], rewards[kept], sample.groups[kept])
         found |= _flat(name, learned)
     return found
 
@@ -258,6 +273,6 @@ def _notes(settings: SpaceStudy, sample: Sample, rows: Sequence[dict[str, Any]])
         found.append(
             f"Correlations are over {len(rows)} spaces at most, of {len(models)} models and training runs; {alike} of "
             "these share one language model, and all share texts and encoder. So few tell strong connections alone, "
-            "their intervals are too narrow rather than too wide, and one in twenty leaves 0 out by chance."
+            "their intervals are too narrow rather than too wide, and about one in ten leaves 0 out by chance."
         )
     return found

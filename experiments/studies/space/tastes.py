@@ -56,14 +56,15 @@ def attributes_of(sample: Sample) -> Array:
 def rewards(attributes: Array, tastes: int, seed: int, pairwise: bool) -> Array:
     """Return simulated rewards (n, tastes) of texts with attributes (n, a), each of variance 1 and without noise.
 
-    A linear taste is a Gaussian weight for each attribute; a pairwise one for each of twelve products of two.
+    A linear taste is a Gaussian weight for each attribute; a pairwise one for each of twelve products of two
+    different attributes.
     """
     rng = np.random.default_rng([seed, int(pairwise)])
     if not pairwise:
         return _standard(attributes @ rng.normal(size=(attributes.shape[1], tastes)), drop=False)
     found = np.zeros((len(attributes), tastes))
     for taste in range(tastes):
-        first, second = rng.integers(attributes.shape[1], size=(2, _PAIRS))
+        first, second = np.array([rng.choice(attributes.shape[1], 2, replace=False) for _ in range(_PAIRS)]).T
         found[:, taste] = (attributes[:, first] * attributes[:, second]) @ rng.normal(size=_PAIRS)
     return _standard(found, drop=False)
 

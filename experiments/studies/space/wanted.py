@@ -108,7 +108,13 @@ def pairs_of(sample: Sample, count: int, seed: int = 0) -> list[tuple[int, int]]
 
 
 def mixtures(
-    space: Space, made: Made, sample: Sample, count: int, verdict: Verdict | None, report: Report
+    space: Space,
+    made: Made,
+    sample: Sample,
+    count: int,
+    verdict: Verdict | None,
+    report: Report,
+    seed: int = 0,
 ) -> dict[str, dict[str, Share]]:
     """Return for each kind that decodes how good and how new what is decoded from equal mixtures of two texts is.
 
@@ -125,8 +131,10 @@ def mixtures(
     verdict : callable, optional
         None where nothing can judge: then only ``new`` is told.
     report : Report
+    seed : int
+        Of the pairs.
     """
-    pairs = pairs_of(sample, count)
+    pairs = pairs_of(sample, count, seed)
     found: dict[str, dict[str, Share]] = {}
     for kind, vectors in _mixed(space, made, pairs).items():
         report("decoding mixtures", len(found), 4)

@@ -28,7 +28,7 @@ from experiments.explorer.maps.atlas import write_atlas
 from experiments.explorer.maps.collection import MapText, collected
 from experiments.explorer.maps.mapping import map_of
 from experiments.explorer.maps.neighbours import faithfulness, nearest, trustworthiness
-from experiments.explorer.maps.page import write
+from experiments.explorer.maps.page import verdict, write
 from experiments.explorer.maps.projection import projected
 from experiments.explorer.maps.sources import of_database, of_embeddings
 from experiments.explorer.maps.tables import of_table
@@ -106,9 +106,36 @@ def test_one_text_and_equal_texts_lie_in_one_place(tmp_path, monkeypatch, of, me
         write(found, tmp_path / "map.html")
         write_atlas(found, tmp_path / "map.parquet")
     two = drawn([MapText("a lamp"), MapText("a mug")], of)
-    assert (two.plane.shares, two.faithful.kept) == (pytest.approx((1, 0)), 1)
+    assert (two.plane.shares, two.faithful.kept) == (pytest.approx((1, 0)), None)
     assert two.near.ids.tolist() == [[1], [0]]
     write(two, tmp_path / "map.html")
+
+
+@pytest.mark.parametrize(("count", "told"), [
+    (1, "1 text. Two make a map."),
+    (2, "2 texts. So few texts that a map keeps all neighbours: nothing can be told of it."),
+    (11, "11 texts. So few texts that a map keeps all neighbours: nothing can be told of it."),
+])  # fmt: skip
+def test_nothing_is_told_of_a_map_that_cannot_fail(count, told):
+    found = drawn([MapText(f"claim {number}") for number in range(count)]).summary()
+    assert (found["kept"], found["by_chance"], verdict(found)) == (None, None, told)
+
+
+def test_a_verdict_names_chance_and_texts_in_one_place():
+    twelve = drawn([MapText(f"claim {number}") for number in range(12)]).summary()
+    assert twelve["by_chance"] == pytest.approx(10 / 11)
+    assert verdict(twelve).endswith("are among its 10 nearest on this map, 9.1 by chance.")
+    same = map_of(collected([MapText("a"), MapText("b")], [torch.ones(4) / 2] * 2, "meaning"), "pca", 0, quiet)
+    assert verdict(same.summary()) == "2 texts. All lie in one place."
+
+
+def test_a_text_at_the_mean_of_all_points_nowhere_and_is_left_out():
+    vectors = [torch.tensor(row) for row in ([1.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -2.0], [0.0, 0.0])]
+    texts = [MapText(f"claim {number}") for number in range(5)]
+    found = collected(texts, vectors, "vectors")
+    assert ([text.text for text in found.texts], found.left_out) == ([f"claim {number}" for number in range(4)], 1)
+    assert np.linalg.norm(found.rows, axis=1) == pytest.approx(np.ones(4))
+    assert nearest(np.zeros((3, 2), np.float32)).cosines.tolist() == [[0, 0]] * 3
 
 
 def test_umap_takes_a_seed_needs_texts_and_its_extra(monkeypatch):
@@ -217,6 +244,14 @@ def test_a_table_says_what_its_columns_say(tmp_path):
         path.write_text(f"text,impressions,clicks\nA mug.,{cells}\n")
         with pytest.raises(InputError, match=message):
             of_table(path, None, None, vectors, "meaning")
+    path.write_text("text,impressions,clicks\nA mug.,1000,\nA mug.,1000,100\nA lamp.,70,\nA lamp.,30,\n")
+    mug, lamp = of_table(path, None, None, vectors, "meaning").texts
+    assert (mug.impressions, mug.clicks, mug.ctr) == (1000, 100, 0.1)  # the row without clicks says nothing of a CTR
+    assert (lamp.impressions, lamp.clicks, lamp.ctr) == (100, None, None)
+    for cells, message in (("1e300,1", "has 1e[+]300 impressions; counts up to 2^53"), (",1e300", "1e[+]300 clicks")):
+        path.write_text(f"text,impressions,clicks\nA mug.,{cells}\n")
+        with pytest.raises(InputError, match=message.replace("^", r"\^")):
+            of_table(path, None, None, vectors, "meaning")
     path.write_text("text,ctr\nA mug.,2.1%\nA lamp.,\n")
     assert [text.ctr for text in of_table(path, None, None, vectors, "meaning").texts] == [0.021, None]
     path.write_text("text,clicks\nA mug.,7\n")
@@ -233,6 +268,7 @@ def some_texts():
     texts[3] = replace(texts[3], text=HOSTILE)
     texts[4] = replace(texts[4], text="طقم شاي هادئ 🫖", impressions=50, clicks=2, ctr=0.04, interval=(0.01, 0.1))
     texts[5] = MapText("Mixed.", "written", None, 0, 0, None, None, (HOSTILE, "Not on the map."), (0.6, 0.4))
+    texts[7] = replace(texts[7], text="Counted by its CTR alone.", impressions=1000, ctr=0.02)
     texts[6] = replace(texts[6], text="half a pair: \ud83e")
     return texts
 
@@ -265,6 +301,7 @@ def test_the_page_runs_its_own_script_alone_and_texts_stay_texts(tmp_path):
     assert data["text"][3] == HOSTILE
     assert data["parents"]["5"] == [[3, 0.6], ["Not on the map.", 0.4]]
     assert len(data["styles"]) == 11  # nine, the others, unknown
+    assert "base-uri 'none'; form-action 'none'" in page
     assert "http" not in page.replace("http-equiv", "")
     write(drawn(some_texts()), tmp_path / "again.html")
     assert (tmp_path / "again.html").read_bytes() == (tmp_path / "map.html").read_bytes()
@@ -305,6 +342,9 @@ def _use(page, width):
     page.locator("#find").fill("طقم")
     page.locator("#find").press("Enter")
     assert "CTR 4.00\u00a0% (2 clicks, 50 impressions)" in page.locator("#read").inner_text()
+    page.locator("#find").fill("CTR alone")
+    page.locator("#find").press("Enter")
+    assert "CTR 2.00\u00a0% (1,000 impressions)" in page.locator("#read").inner_text()
     for colour in ("ctr", "kind", "style"):
         page.locator("#colour").select_option(colour)
     page.locator("#classes button").first.click()

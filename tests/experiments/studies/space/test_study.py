@@ -1,11 +1,13 @@
 """The study goes from texts to answers, keeps what it measured, and makes each kind of vectors as it says."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import normalize
 from typer.testing import CliRunner
 
 from copyloom import InputError
@@ -13,7 +15,7 @@ from embeddings.mixing import adapt
 from embeddings.starts import token_mean_start
 from experiments.commands.cli import app
 from experiments.held_out import is_held_out
-from experiments.studies.space import spaces, study
+from experiments.studies.space import spaces, study, wanted
 from experiments.studies.space.runs import RUNS, training_claims
 from experiments.studies.space.samples import Sample, drawn_claims
 from experiments.studies.space.settings import SpaceStudy
@@ -47,6 +49,8 @@ def test_all_kinds_are_measured_and_what_cannot_be_is_none(found):
     assert rows[spaces.TOKENS]["exact_straight"] is None
     assert rows[spaces.TOKEN_MEAN]["mean_cosine"] == pytest.approx(rows[spaces.TOKENS]["mean_cosine"], abs=1e-6)
     assert rows[spaces.SENTENCE]["agreement"] > 0
+    assert rows[spaces.SUMMARY]["reached_straight"] > 0.99
+    assert all(row["rank_agreement"] < 1 for row in rows.values() if row["rank_agreement"] is not None)
     qualities = found["qualities"]["copyloom-tiny"]
     assert set(qualities) == set(rows)
     assert qualities[spaces.SENTENCE]["mean_cosine"] == rows[spaces.SENTENCE]["mean_cosine"]
@@ -70,6 +74,9 @@ def test_kinds_are_what_they_are_called(space, folder):
     assert torch.allclose(made.values[spaces.RESIDUALS] + straight, made.values[spaces.SUMMARY], atol=1e-3)
     start = token_mean_start(space.model, texts[0], space.vectors)
     assert torch.allclose(made.values[spaces.TOKEN_MEAN][0], start.flatten())
+    mixed = wanted._mixed(space, made, [(0, 1)])[spaces.ADAPTER][0]
+    middle = made.vectors(spaces.ADAPTER, space.model.hidden_size)[:2].mean(0)
+    assert torch.allclose(normalize(mixed, dim=1), normalize(middle, dim=1), atol=1e-5)  # lengths are mixed apart
     assert [one.start for one in made.from_mean] == ["token_mean"] * 2
     assert not torch.allclose(made.values[spaces.REFINED_MEAN], made.values[spaces.SUMMARY])
 
@@ -94,6 +101,40 @@ def test_vectors_without_direction_are_left_out():
     values[:15] = 0
     quality, trusted = quality_of(values, sample)
     assert (quality["texts"], quality["mean_cosine"], trusted) == (25, None, None)
+
+
+def test_vectors_that_are_not_finite_are_no_zeros():
+    values = torch.ones(40, 6)
+    values[3, 2] = torch.nan
+    sample = Sample(tuple(f"word{number} here" for number in range(40)), np.arange(40))
+    with pytest.raises(InputError, match="vectors of 1 texts are not finite; use float32 or another model"):
+        quality_of(values, sample)
+
+
+def test_what_is_learned_is_of_the_texts_that_qualities_are_of(monkeypatch):
+    sample, seen = drawn_claims(36), []
+    values = torch.randn(36, 20, generator=torch.Generator().manual_seed(0))
+    values[:3] = 0
+    monkeypatch.setattr(study.tastes, "learnability", lambda *given: seen.append([len(some) for some in given]))
+    study._learned(values, study.tastes.attributes_of(sample), sample, SETTINGS)
+    assert seen == [[33, 33, 33]] * 2
+
+
+def test_a_seed_draws_own_texts_and_pairs(monkeypatch, tmp_path, space, folder):
+    drawn, mixed = [], []
+    texts = [f"Lamp {number} is warm." for number in range(60)]
+    monkeypatch.setattr(study, "_models", lambda *_: {"a model": "a model"})
+    monkeypatch.setattr(study, "_kept", lambda _, sample, *__: drawn.append(sample.texts) or
+                        {"spaces": [], "advice": [], "device": ""})  # fmt: skip
+    for seed in (0, 1, 1):
+        measure(replace(SETTINGS, seed=seed), texts, tmp_path, quiet)
+    assert drawn[0] != drawn[1] == drawn[2]
+    sample = drawn_claims(30)
+    monkeypatch.setattr(wanted, "exactness", lambda *_: {})
+    monkeypatch.setattr(wanted, "_mixed", lambda _, __, pairs: mixed.append(pairs) or {})
+    for seed in (0, 1, 1):
+        measure_model(space, "a run", True, sample, replace(SETTINGS, seed=seed), folder, quiet)
+    assert mixed[0] != mixed[1] == mixed[2]
 
 
 def test_a_training_run_is_measured_by_what_its_adapter_changes(found, space, folder):
@@ -140,6 +181,12 @@ def test_bad_settings_are_named(tmp_path, options, message):
     result = CliRunner().invoke(app, ["study", "space", "--quick", "--out", str(tmp_path / "x"), *options])
     assert result.exit_code == 2
     assert message in result.output
+
+
+def test_a_column_needs_texts(tmp_path):
+    result = CliRunner().invoke(app, ["study", "space", "--quick", "--column", "text", "--out", str(tmp_path / "x")])
+    assert result.exit_code == 2
+    assert "give it with --texts" in result.output
 
 
 def test_no_model_is_an_error():

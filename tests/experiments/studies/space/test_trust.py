@@ -6,10 +6,11 @@ import torch
 from scipy.stats import spearmanr
 
 from copyloom import InputError
-from experiments.bootstrap import bounds
+from experiments.bootstrap import bounds, drawn_counts
 from experiments.held_out import is_held_out
+from experiments.studies.space import trust
 from experiments.studies.space.qualities import mean_cosine
-from experiments.studies.space.resampling import ResampledPairs, drawn_counts, mean_cosine_samples, rank_correlation
+from experiments.studies.space.resampling import ResampledPairs, mean_cosine_samples, rank_correlation
 from experiments.studies.space.samples import (
     Sample,
     drawn_claims,
@@ -83,6 +84,38 @@ def test_a_dimension_of_noise_is_to_be_standardised_away(own: Sample) -> None:
     assert found.answer.startswith("Better standardised")
 
 
+def test_the_half_that_is_reported_does_not_choose(own: Sample) -> None:
+    values, (_, second) = counted(own), own.halves()
+    noise = torch.zeros(len(own.texts), 1)
+    noise[second] = 50 * torch.randn(len(second), 1, generator=torch.Generator().manual_seed(0))
+    found = trust_of(torch.cat([values, noise], 1), own)
+    assert found.chosen.adjustment == AS_IT_IS
+    assert found.plain.value < 0.3
+    assert max(row.value for row in found.rows) > 0.5
+
+
+def test_adjustments_are_fitted_on_the_other_half(own: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted: list[int] = []
+
+    def noted(values: torch.Tensor) -> dict[str, trust.Adjustment]:
+        fitted.append(len(values))
+        return adjustments(values)
+
+    monkeypatch.setattr(trust, "adjustments", noted)
+    part = own.only(range(59))
+    first, second = map(len, part.halves())
+    trust_of(counted(part), part)
+    assert fitted == [second, first]
+    assert first != second
+
+
+@pytest.mark.parametrize(("low", "advice"), [(-0.01, AS_IT_IS), (0.01, "centred")])
+def test_what_is_not_surely_better_is_not_advised(low: float, advice: str) -> None:
+    plain = trust.Agreement(AS_IT_IS, 0.3, 0.3, 0.1, 0.5, 0.0, 0.0, 0.0)
+    other = trust.Agreement("centred", 0.4, 0.4, 0.2, 0.6, 0.1, low, 0.2)
+    assert trust.Trust((plain, other), other).advice == advice
+
+
 def test_noise_is_not_trusted(own: Sample) -> None:
     found = trust_of(torch.randn(len(own.texts), 40, generator=torch.Generator().manual_seed(1)), own)
     assert found.plain.low < 0 < found.plain.high
@@ -128,6 +161,19 @@ def test_correlations_of_pairs_are_spearmans() -> None:
     assert rank_correlation(one, np.ones(len(pairs))) == 0
     low, high = bounds(ResampledPairs(np.arange(40), pairs).correlations(one, other))
     assert low < rank_correlation(one, other) < high
+
+
+def test_pairs_of_a_group_are_drawn_together() -> None:
+    groups, pairs = np.repeat(np.arange(12), 5), random_pairs(60)
+    level = np.random.default_rng(0).normal(size=(12, 2))[groups]
+    one, other = (level[pairs[:, 0], column] + level[pairs[:, 1], column] for column in (0, 1))
+    grouped, alone = (
+        np.ptp(bounds(ResampledPairs(some, pairs).correlations(one, other))) for some in (groups, np.arange(60))
+    )
+    assert grouped > 1.5 * alone
+    mask = one > np.median(one)
+    value, (low, high) = ResampledPairs(groups, pairs).higher(other, mask, ~mask)
+    assert low < value < high
 
 
 def test_which_pairs_are_higher_is_told() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from experiments.bootstrap import bounds
 from experiments.studies.space.correlations import QUALITIES, WANTED, clustered_samples, correlations
 from experiments.studies.space.samples import drawn_claims
 from experiments.studies.space.tastes import attributes_of, learnability, rewards
@@ -25,6 +26,13 @@ def test_rewards_are_learned_from_what_they_are_made_of_and_not_from_noise():
     assert learnability(torch.cat([20 * own, noise], 1), wanted, groups).low > 0.95
     assert learnability(noise, wanted, groups).high < 0.05
     assert learnability(own, rewards(attributes, 20, 0, pairwise=True), groups).value < 0.3
+
+
+def test_rewards_of_products_are_not_learned_from_the_same_product():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(50), 3)
+    codes = torch.from_numpy(rng.normal(size=(50, 16))[groups])
+    assert learnability(codes, rng.normal(size=(50, 20))[groups], groups).value < 0.05
 
 
 def test_tastes_are_about_style_attributes_and_length(sample):
@@ -92,3 +100,34 @@ def test_models_are_drawn_whole():
     values = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0], [0.0, 2.0], [1.0, 1.0], [2.0, 0.0]])
     samples = clustered_samples(values, np.array([0, 0, 0, 1, 1, 1]))
     assert {round(value, 6) for value in samples.tolist()} == {-1.0, 0.0, 1.0}
+
+
+def test_a_difference_between_kinds_is_not_told_from_0_by_many_models():
+    rng = np.random.default_rng(1)
+    kinds, models = np.tile(np.arange(5), 8), np.repeat(np.arange(8), 5)
+    values = np.array([[0, 2], [1, 0], [2, 1], [3, 4], [4, 3]])[kinds] + 0.1 * rng.normal(size=(40, 2))
+    assert bounds(clustered_samples(values, models))[0] > 0.4
+    assert bounds(clustered_samples(values, models, kinds))[0] <= 0
+
+
+def test_samples_that_draw_no_row_are_left_out():
+    values, own = np.arange(12.0).reshape(6, 2), np.arange(6)
+    samples = clustered_samples(values, own, own)
+    assert len(samples) < len(clustered_samples(values, own))
+    assert np.isfinite(samples).all()
+
+
+def test_a_kind_that_decides_alone_is_left_out_once():
+    rows = [{"model": f"model {number % 6}", "space": f"kind {number // 6}", "mean_cosine": float(number),
+             "learned_linear": 100.0 if number >= 12 else -float(number)} for number in range(18)]  # fmt: skip
+    whole = {(row["over"], row["quality"], row["wanted"]): row for row in correlations(rows)}
+    found = whole["all spaces", "mean_cosine", "learned_linear"]
+    assert found["least"] == pytest.approx(-1.0)
+    assert found["correlation"] > -0.5
+
+
+def test_the_mean_of_tokens_counts_once():
+    rows = [{"model": "one", "space": kind, "mean_cosine": 0.4, "learned_linear": 0.1}
+            for kind in ("token-mean start", "mean of token embeddings")]  # fmt: skip
+    assert {row["spaces"] for row in correlations(rows) if row["over"] == "all spaces"} == {0, 1}
+    assert {row["spaces"] for row in correlations(rows[1:]) if row["over"] == "all spaces"} == {0, 1}
