@@ -11,14 +11,13 @@ import numpy as np
 from copyloom import InputError
 from experiments.held_out import is_held_out
 from experiments.studies.space.resampling import Array, Groups, Mask, Pairs
+from experiments.studies.space.settings import FEWEST
 from generator.grammar import HELD_OUT_PRODUCT, Claim, Grammar
 from generator.reader import words_of
 from generator.record import ProductRecord
 
 EACH = 3
 """Claims about a product, so that some pairs share one."""
-FEWEST = 30
-"""Texts, at least: halves are compared, and intervals are over products."""
 _MOST_PAIRS = 2000
 
 

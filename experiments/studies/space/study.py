@@ -20,7 +20,6 @@ from experiments.studies.space import correlations, qualities, samples, spaces, 
 from experiments.studies.space.resampling import Array, ResampledPairs, mean_cosine_samples, rank_correlation
 from experiments.studies.space.runs import RUNS, train_all
 from experiments.studies.space.samples import (
-    FEWEST,
     Sample,
     drawn_claims,
     own_texts,
@@ -28,7 +27,7 @@ from experiments.studies.space.samples import (
     shared,
     telling_pairs,
 )
-from experiments.studies.space.settings import SpaceStudy
+from experiments.studies.space.settings import FEWEST, SpaceStudy
 from experiments.versions import packages, source_hash
 from generator.models import SHIPPED
 
