@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -55,3 +56,18 @@ def tables_in(found: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 def _without_lists(found: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _without_lists(value) if isinstance(value, Mapping) else value
             for name, value in found.items() if not isinstance(value, list | tuple)}  # fmt: skip
+
+
+def finite(value: Any) -> Any:
+    """Return what JSON can hold: None in place of numbers that are not finite, lists in place of tuples.
+
+    Examples
+    --------
+    >>> finite({"radii": (0.5, float("inf"))})
+    {'radii': [0.5, None]}
+    """
+    if isinstance(value, dict):
+        return {key: finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(one) for one in value]
+    return value if not isinstance(value, float) or math.isfinite(value) else None

@@ -238,6 +238,21 @@ class LanguageModel:
         states: Tensor = self.model.base_model(inputs_embeds=self._as_input(inputs_embeds), use_cache=False)[0]
         return states
 
+    def states(self, inputs_embeds: Tensor) -> tuple[Tensor, ...]:
+        """Return the states (B, T, H) after the input and each layer, L + 1 in all, for inputs (B, T, D).
+
+        Raises
+        ------
+        InputError
+            If the model does not hand them out.
+        """
+        inputs = self._as_input(inputs_embeds)
+        found = self.model.base_model(inputs_embeds=inputs, use_cache=False, output_hidden_states=True)
+        states: tuple[Tensor, ...] = tuple(getattr(found, "hidden_states", None) or ())
+        if len(states) < 2:
+            raise InputError(f"model {self.name!r} does not hand out the states of its layers; choose another model")
+        return states
+
     def logits(self, inputs_embeds: Tensor) -> Tensor:
         """Return the logits (B, T, V) for inputs (B, T, D); use `hidden` and `linear_head` where few are needed."""
         logits: Tensor = self.model(inputs_embeds=self._as_input(inputs_embeds), use_cache=False).logits

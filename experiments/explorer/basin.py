@@ -23,7 +23,7 @@ from copyloom import Report
 from embeddings.space import Space
 from experiments.bootstrap import interval
 from experiments.explorer.point import Point
-from experiments.explorer.reading import logits_of, read
+from experiments.explorer.reading import fluency_model, logits_of, read
 from experiments.explorer.ways import Ways
 from generator.likelihood import surprisals_alone
 from generator.reader import words_of
@@ -281,5 +281,5 @@ def _cosines(space: Space, here: str, texts: Sequence[str]) -> dict[str, float]:
 def _surprises(space: Space, texts: Sequence[str]) -> dict[str, float]:
     """Return the loss of each text, nats a token, under a model that reads no vectors."""
     distinct = list(dict.fromkeys(texts))
-    found = surprisals_alone(space.reference or space.critic or space.model, distinct)
+    found = surprisals_alone(fluency_model(space)[0], distinct)
     return dict(zip(distinct, found.tolist(), strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -17,6 +16,7 @@ from experiments.explorer.point import Point
 from experiments.explorer.sense import Sense, Shelf, sense_of
 from experiments.explorer.sensitivity import flip_of
 from experiments.explorer.ways import RANDOM, principal_ways, random_ways, steering_ways
+from experiments.nested import finite
 
 WITHOUT_CAPTUM = "what words are owed to is left out: it needs Captum; install copyloom[explain]"
 
@@ -45,7 +45,7 @@ def explore(
     report("reading the point", 0, 1)
     sense = sense_of(space, point, shelf)
     report("reading the point", 1, 1)
-    return _finite({
+    return finite({
         "kind": point.kind, "said": point.said, "parents": point.parents, "weights": point.weights,
         "decoded": sense.decoded, "finished": sense.finished,
         "exact": None if point.text is None else sense.finished and sense.decoded == point.text,
@@ -91,12 +91,3 @@ def _inside(space: Space, point: Point, shelf: Shelf, sense: Sense, report: Repo
 
         found["owed"] = asdict(owed(space, point, shelf, sense.ids, report))
     return found
-
-
-def _finite(value: Any) -> Any:
-    """Return what JSON can hold: None for a distance that was not found."""
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(one) for one in value]
-    return value if not isinstance(value, float) or math.isfinite(value) else None

@@ -20,7 +20,7 @@ from copyloom import InputError
 from embeddings.context import in_context
 from embeddings.space import Space
 from experiments.explorer.point import Point
-from generator.language_model import LanguageModel
+from generator.language_model import LanguageModel, LinearHead
 
 _TOP = 3
 _NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "norm_f", "decoder.final_layer_norm")
@@ -58,34 +58,23 @@ def lens_of(space: Space, point: Point) -> Lens:
     model = space.model
     before = len(space.context_ids.before)
     places = slice(before, before + len(point.vectors))
-    states = _states(model, in_context(model, point.vectors[None], space.context_ids))
-    head = model.linear_head
-    assert head is not None
-    chances = [linear(state[0, places], head.weight, head.bias).float().softmax(-1) for state in states]
+    norm, head = _ending(model)
+    *states, last = model.states(in_context(model, point.vectors[None], space.context_ids))
+    chances = [linear(state[0, places], head.weight, head.bias).float().softmax(-1)
+               for state in (*map(norm, states), last)]  # fmt: skip
     table = model.model.get_input_embeddings().weight.float()
     near = normalize(point.vectors.to(table), dim=-1) @ normalize(table, dim=-1).T
     return Lens(tuple(_few(model, rows) for rows in chances), _few(model, near))
 
 
-def _states(model: LanguageModel, inputs: Tensor) -> list[Tensor]:
-    """Return the states (1, T, H) after the input and each layer, as the head would read them."""
-    norm = _norm(model)
-    inputs = inputs.to(model.device.torch, model.model.dtype)
-    found = model.model.base_model(inputs_embeds=inputs, use_cache=False, output_hidden_states=True)
-    states = getattr(found, "hidden_states", None)
-    if not states:
-        raise _unseen(model, "it does not hand out the states of its layers")
-    return [*(norm(state) for state in states[:-1]), states[-1]]
-
-
-def _norm(model: LanguageModel) -> nn.Module:
-    """Return the norm before the head."""
-    if model.linear_head is None:
+def _ending(model: LanguageModel) -> tuple[nn.Module, LinearHead]:
+    """Return the norm before the head, which the last state has been through, and the head."""
+    if (head := model.linear_head) is None:
         raise _unseen(model, "there is more than a linear layer between its last state and its logits")
     modules = dict(model.model.base_model.named_modules())
     if (name := next((name for name in _NORMS if name in modules), None)) is None:
         raise _unseen(model, f"it has none of the norms {', '.join(_NORMS)} before its head")
-    return modules[name]
+    return modules[name], head
 
 
 def _unseen(model: LanguageModel, reason: str) -> InputError:

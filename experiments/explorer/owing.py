@@ -6,21 +6,18 @@ more probable each token is at the point than there, in nats, and which part of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from copyloom import Report
 from embeddings.mixing import mix
 from embeddings.space import Space
-from experiments.explorer.attribution import (
-    STEPS,
-    TokenIntegratedGradients,
-    TokenOcclusion,
-    token_jacobian,
-)
+from experiments.explorer.attribution import STEPS, TokenIntegratedGradients, TokenOcclusion
+from experiments.explorer.jacobian import Forward, token_jacobian
 from experiments.explorer.point import Point
 from experiments.explorer.reading import log_probabilities, read
 from experiments.explorer.sense import Shelf
@@ -118,8 +115,7 @@ def owed(
     missed = integrated.compute_convergence_delta(brought, average, here)[0]
     without = TokenOcclusion(spoken).attribute(here, average)[0]
     slopes = token_jacobian(spoken, here)[1][0]
-    parents, without_parents, astray = _parents(space, point, shelf, spoken, steps)
-    way, along = _along(space, point, spoken)
+    parents, without_parents, way, along, astray = _parents(space, point, shelf, average, spoken, steps)
     total = float(gained.abs().sum().clamp_min(1e-9))
     return Owed(
         average=read(space, average)[0].text, gained=tuple(gained.tolist()), vectors=_rows(brought[0].sum(-1)),
@@ -137,16 +133,16 @@ def average_text(space: Space, shelf: Shelf) -> Tensor:
 
 
 def _parents(
-    space: Space, point: Point, shelf: Shelf, spoken: Callable[[Tensor], Tensor], steps: int
-) -> tuple[Rows, Rows, float]:
-    """Return what each parent brings by integrated gradients and by occlusion, and what the sum of the former misses.
+    space: Space, point: Point, shelf: Shelf, average: Tensor, spoken: Forward, steps: int
+) -> tuple[Rows, Rows, tuple[float, ...], Rows, float]:
+    """Return what each parent brings, by integrated gradients and by occlusion, the way between two, what is missed.
 
     The input is the weights (B, K); what they lack of 1 is the average text's.
     """
     if not point.stored:
-        return (), (), 0.0
-    vectors = torch.stack([*(one.vectors for one in point.stored), average_text(space, shelf)[0]])
-    middle = torch.nn.functional.normalize(shelf.meanings.mean(0), dim=0)
+        return (), (), (), (), 0.0
+    vectors = torch.stack([*(one.vectors for one in point.stored), average[0]])
+    middle = normalize(shelf.meanings.mean(0), dim=0)
     meanings = torch.stack([*(one.sentence_vector for one in point.stored), middle])
 
     def weighed(weights: Tensor) -> Tensor:
@@ -158,21 +154,19 @@ def _parents(
     integrated = TokenIntegratedGradients(weighed)
     brought = integrated.attribute(weights, n_steps=steps)
     missed = integrated.compute_convergence_delta(brought, torch.zeros_like(weights), weights)
-    return _rows(brought[0]), _rows(TokenOcclusion(weighed).attribute(weights)[0]), float(missed.abs().sum())
+    way, along = _along(point, weighed)
+    without = TokenOcclusion(weighed).attribute(weights)[0]
+    return _rows(brought[0]), _rows(without), way, along, float(missed.abs().sum())
 
 
 @torch.no_grad()
-def _along(space: Space, point: Point, spoken: Callable[[Tensor], Tensor]) -> tuple[tuple[float, ...], Rows]:
+def _along(point: Point, weighed: Forward) -> tuple[tuple[float, ...], Rows]:
     """Return weights of the second of two parents, and the log probability of each token there."""
     if len(point.stored) != 2:
         return (), ()
     own = point.weights[1]
     second = torch.linspace(min(0.0, own), max(1.0, own), _WAY)
-    vectors, meanings = (torch.stack([getattr(one, name) for one in point.stored]) for name in
-                         ("vectors", "sentence_vector"))  # fmt: skip
-    mixed = mix(vectors.expand(_WAY, -1, -1, -1), meanings.expand(_WAY, -1, -1), torch.stack([1 - second, second], 1),
-                space.adapter)  # fmt: skip
-    return tuple(second.tolist()), _rows(spoken(mixed).T)
+    return tuple(second.tolist()), _rows(weighed(torch.stack([1 - second, second], 1)).T)
 
 
 def _greatest(brought: Tensor) -> tuple[tuple[int, int, float], ...]:

@@ -25,10 +25,6 @@ Kind = Literal["text", "mixture", "step", "draw", "vector"]
 _SMALL = 1e-6
 
 
-def _silent(done: int, total: int) -> None:
-    """Hear of progress and say nothing."""
-
-
 @dataclass(frozen=True, eq=False)
 class Point:
     """A place in the input space of a language model.
@@ -73,7 +69,7 @@ class Point:
         return float(self.vectors.norm())
 
     @classmethod
-    def of_text(cls, space: Space, text: str, progress: Progress = _silent) -> Point:
+    def of_text(cls, space: Space, text: str, progress: Progress = lambda done, total: None) -> Point:
         """Return the summary embedding of a text: the model writes that text from it, if it was found exactly."""
         (stored,) = space.invert([text], None, progress)
         return cls(stored.vectors, stored.sentence_vector, "text", "a text", (text,), (1.0,), room=_room(space, [text]))
@@ -81,7 +77,7 @@ class Point:
     @classmethod
     def of_mixture(
         cls, space: Space, texts: Sequence[str], weights: Sequence[float] | None = None,
-        progress: Progress = _silent,
+        progress: Progress = lambda done, total: None,
     ) -> Point:  # fmt: skip
         """Return the mixture of texts, alike unless weights that sum to 1 are given."""
         if len(texts) < 2:
@@ -99,7 +95,7 @@ class Point:
     @classmethod
     def of_step(
         cls, space: Space, text: str, direction: Direction, strength: float = 1.0, trust: float = TRUST_DEGREES,
-        progress: Progress = _silent,
+        progress: Progress = lambda done, total: None,
     ) -> Point:  # fmt: skip
         """Return a text's point turned along a direction, by a share of `trust` degrees; see `embeddings.steering`."""
         check_move(strength, trust, along=True)

@@ -11,6 +11,7 @@ from torch.nn.functional import linear
 from embeddings.context import decode_vectors, in_context, room_for
 from embeddings.space import Space
 from generator.decoding import MAX_TOKENS, Decoded
+from generator.language_model import LanguageModel
 
 
 def read(space: Space, vectors: Tensor, tokens: int = 0) -> list[Decoded]:
@@ -44,3 +45,12 @@ def piece(space: Space, before: Sequence[int], token: int) -> str | None:
         return None
     there, whole = (space.model.detokenize(ids).rstrip("\ufffd") for ids in (before, [*before, token]))
     return whole.removeprefix(there)
+
+
+def fluency_model(space: Space) -> tuple[LanguageModel, str]:
+    """Return a model that reads no vectors of a space, and what it is: the critic, or what the writer was made of."""
+    if space.critic is not None:
+        return space.critic, f"the critic that comes with {space.model.name}"
+    if space.reference is not None:
+        return space.reference, f"{space.reference.name}, as it was before it became a writer"
+    return space.model, f"{space.model.name} itself"

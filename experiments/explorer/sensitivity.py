@@ -12,6 +12,7 @@ from torch import Tensor
 from copyloom import InputError
 from embeddings.space import Space
 from experiments.explorer.basin import radii_along
+from experiments.explorer.jacobian import token_jacobian
 from experiments.explorer.point import Point
 from experiments.explorer.reading import logits_of, piece, read
 
@@ -78,10 +79,11 @@ def flip_of(space: Space, point: Point, ids: Sequence[int]) -> Flip:
 def lead_slopes(space: Space, vectors: Tensor, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Return the lead of each of T tokens in logits, (T,), and its gradient with regard to the vectors, (T, P, D)."""
     wanted = torch.tensor(ids, dtype=torch.long)
-    with torch.enable_grad():
-        point = vectors.clone().requires_grad_()
-        logits = logits_of(space, point[None], ids)[0]
-        own = torch.nn.functional.one_hot(wanted, logits.shape[-1]).bool().to(logits.device)
-        leads = logits[own] - logits.masked_fill(own, -math.inf).max(-1).values
-        slopes = [torch.autograd.grad(lead, point, retain_graph=True)[0] for lead in leads]
-    return leads.detach().cpu(), torch.stack(slopes).detach().cpu()
+
+    def leads(vectors: Tensor) -> Tensor:
+        logits = logits_of(space, vectors, ids).cpu()
+        own = torch.nn.functional.one_hot(wanted, logits.shape[-1]).bool()
+        return logits[:, own] - logits.masked_fill(own, -math.inf).max(-1).values
+
+    found, slopes = token_jacobian(leads, vectors[None])
+    return found[0], slopes[0]

@@ -22,6 +22,7 @@ from experiments.explorer.basin import least_radius, median_interval, radii_alon
 from experiments.explorer.point import Point
 from experiments.explorer.reading import read
 from experiments.explorer.ways import RANDOM, random_ways
+from experiments.nested import finite
 from generator.decoding import Decoded
 
 CHECKED = 7
@@ -75,16 +76,16 @@ def measure(
     room = max(len(space.model.tokenize(text)) for text in texts) + 1
     found = {kind: _points(space, kind, vectors, room, report, directions, checks, seed)
              for kind, vectors in kinds.items()}  # fmt: skip
-    return {
+    return finite({
         "model": space.model.name, "device": space.model.device.type, "texts": len(texts), "directions": directions,
         "seed": seed, "rows": [_row(kind, points, len(texts)) for kind, points in found.items()],
         "margin_and_radius": _margins({one.text: one.margin for one in stored}, found["refined"]),
-        "points": [{"kind": kind, "text": point.text, "middle": _json(median(point.radii)),
-                    "interval": [_json(end) for end in median_interval(point.radii)],
-                    "radius": _json(least_radius(point.radii)), "least": _json(min(point.radii)),
+        "points": [{"kind": kind, "text": point.text, "middle": median(point.radii),
+                    "interval": [end for end in median_interval(point.radii)],
+                    "radius": least_radius(point.radii), "least": min(point.radii),
                     "checks": point.checks, "changed": point.changed}
                    for kind, points in found.items() for point in points],
-    }  # fmt: skip
+    })  # fmt: skip
 
 
 def _points(
@@ -120,9 +121,9 @@ def _row(kind: str, points: Sequence[_Found], texts: int) -> dict[str, Any]:
     seldom = binomtest(changed, checks).proportion_ci(method="wilson") if checks else None
     return {
         "kind": kind, "points": len(points), "finished": len(points) / texts,
-        "middle": _json(float(np.median(middles))), "middle_interval": _interval(middles),
-        "tenth": _json(float(np.quantile(middles, 0.1))), "ninetieth": _json(float(np.quantile(middles, 0.9))),
-        "radius": _json(float(np.median(safe))), "radius_interval": _interval(safe),
+        "middle": float(np.median(middles)), "middle_interval": _interval(middles),
+        "tenth": float(np.quantile(middles, 0.1)), "ninetieth": float(np.quantile(middles, 0.9)),
+        "radius": float(np.median(safe)), "radius_interval": _interval(safe),
         "checks": checks, "changed": changed, "changed_at_most": None if seldom is None else float(seldom.high),
     }  # fmt: skip
 
@@ -130,7 +131,7 @@ def _row(kind: str, points: Sequence[_Found], texts: int) -> dict[str, Any]:
 def _interval(values: NDArray[np.float64]) -> list[float | None]:
     """Return the 95 % bootstrap interval of the median."""
     drawn = np.random.default_rng(0).integers(len(values), size=(RESAMPLES, len(values)))
-    return [_json(end) for end in bounds(np.median(values[drawn], 1))]
+    return [end for end in bounds(np.median(values[drawn], 1))]
 
 
 def _margins(margins: dict[str, float], points: Sequence[_Found]) -> dict[str, Any]:
@@ -144,7 +145,3 @@ def _margins(margins: dict[str, float], points: Sequence[_Found]) -> dict[str, A
     return {
         "rank_correlation": float(spearmanr(*pairs.T).statistic), "interval": interval, "texts": len(pairs)
     }  # fmt: skip
-
-
-def _json(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from embeddings.directions import label_direction
 from embeddings.space import Space
+from experiments.explorer.reading import fluency_model
 from generator.checks import normalised
 from generator.decoding import Decoded
 from generator.grammar import Claim, Grammar
-from generator.language_model import LanguageModel
 from generator.likelihood import surprisals_alone
 from generator.reader import GrammarReader, words_of
 
@@ -125,12 +125,3 @@ class Judge:
         fresh = [text for text in dict.fromkeys(texts) if text not in self._known]
         vectors, losses = self._encoder.encode([text or " " for text in fresh]), self.losses(fresh).tolist()
         self._known.update(zip(fresh, zip(vectors, losses, strict=True), strict=True))
-
-
-def fluency_model(space: Space) -> tuple[LanguageModel, str]:
-    """Return a model that steering does not touch, and what it is: the critic, or what the writer was made of."""
-    if space.critic is not None:
-        return space.critic, f"the critic that comes with {space.model.name}"
-    if space.reference is not None:
-        return space.reference, f"{space.reference.name}, as it was before it became a writer"
-    return space.model, f"{space.model.name} itself, with nothing shifted"

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from copyloom import InputError, Report
+from copyloom import Report
 from embeddings.exchange import load_embeddings, save_embeddings
 from embeddings.inversion_config import InversionConfig
 from embeddings.mixing import adapt
@@ -146,11 +146,7 @@ def _states(model: LanguageModel, ids: Sequence[Sequence[int]]) -> list[Tensor]:
     """
     longest = max(map(len, ids))
     padded = torch.tensor([[model.beginning, *some, *[model.end] * (longest - len(some))] for some in ids])
-    inputs = model.embed(padded).to(model.model.dtype)
-    output = model.model.base_model(inputs_embeds=inputs, use_cache=False, output_hidden_states=True)
-    states = getattr(output, "hidden_states", None)
-    if states is None or len(states) < 2:
-        raise InputError(f"model {model.name!r} does not return its hidden states, so they cannot be compared")
+    states = model.states(model.embed(padded))
     layers = len(states) - 1
     chosen = torch.stack([states[layer] for layer in (1, max(layers // 2, 1), layers)], 1).float().cpu()
     return [some[:, 1 : 1 + len(own)].mean(1) for some, own in zip(chosen, ids, strict=True)]

@@ -12,8 +12,8 @@ from experiments.explorer.attribution import (
     TokenIntegratedGradients,
     TokenOcclusion,
     TokenSensitivity,
-    token_jacobian,
 )
+from experiments.explorer.jacobian import token_jacobian
 from experiments.explorer.owing import average_text, owed
 from experiments.explorer.point import Point
 from experiments.explorer.reading import log_probabilities
