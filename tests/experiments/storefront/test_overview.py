@@ -22,7 +22,9 @@ from .conftest import TEXTS
 
 
 @pytest.fixture
-def hero(tmp_path, clock):
+def hero(tmp_path, clock, monkeypatch):
+    """A campaign whose shop has the same secret in every run, so that chance sorts visitors alike."""
+    monkeypatch.setattr("secrets.token_bytes", lambda count: bytes(range(count)))
     settings = SlotSettings(holdout=0.2, baseline=TEXTS[0])
     with LiveCampaign.open(tmp_path / "shop.db", "hero", TEXTS, settings=settings, clock=clock) as campaign:
         yield campaign
