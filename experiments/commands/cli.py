@@ -57,6 +57,7 @@ from experiments.commands.preferences import preferences
 from experiments.commands.prior import prior
 from experiments.commands.probe import inversion, radius, transfer, vectors
 from experiments.commands.read import read
+from experiments.commands.registers import registers
 from experiments.commands.runs import compare, export
 from experiments.commands.serving import serve, work
 from experiments.commands.settings import takes
@@ -329,6 +330,7 @@ study_app.command()(transfer)
 study_app.command()(inversion)
 study_app.command()(steering)
 study_app.command()(interventions)
+study_app.command()(registers)
 study_app.command()(styles)
 study_app.command("storefront")(study_storefront)
 study_app.command("space")(study_space)

@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -40,12 +41,25 @@ def real_texts(folder: Path) -> list[str]:
 
 def sentences(folder: Path) -> list[str]:
     """Return the distinct short sentences of listings and of longer news descriptions, sorted."""
-    columns = ["description", "neighborhood_overview"]
-    table = pq.read_table(folder / "ads-airbnb-listings" / "listings_text.parquet", columns=columns)
-    rows = [row or "" for column in columns for row in table[column].to_pylist()]
-    paragraphs = (part for row in [*rows, *_huffpost(folder)] for part in _MARKUP.sub("\n", row).split("\n"))
-    found = {" ".join(sentence.split()) for part in paragraphs for sentence in _SENTENCE.split(part)}
+    rows = [*_descriptions(folder), *_huffpost(folder)]
+    found = {" ".join(sentence.split()) for row in rows for sentence in split_sentences(row)}
     return sorted(text for text in found if MIN_CHARACTERS <= len(text) <= MAX_CHARACTERS)
+
+
+def headlines(folder: Path) -> list[str]:
+    """Return the headlines of news sites, as they stand."""
+    rows = [row for read in (_clickbait, _abc, _upworthy) for row in read(folder)]
+    return [*rows, *islice(_huffpost(folder), 0, None, 2)]
+
+
+def listings(folder: Path) -> list[str]:
+    """Return titles of rooms to let and the sentences of their descriptions."""
+    return [*_airbnb(folder), *(sentence for row in _descriptions(folder) for sentence in split_sentences(row))]
+
+
+def split_sentences(text: str) -> list[str]:
+    """Return the sentences of a text that may hold mark-up and lines."""
+    return [sentence for part in _MARKUP.sub("\n", text).split("\n") for sentence in _SENTENCE.split(part)]
 
 
 def is_judges(text: str) -> bool:
@@ -88,6 +102,12 @@ def _fashion(folder: Path) -> Iterator[str]:
     yield from table["title"].to_pylist()
     for description in table["description"].to_pylist():
         yield from _SENTENCE.split(description or "")
+
+
+def _descriptions(folder: Path) -> list[str]:
+    columns = ["description", "neighborhood_overview"]
+    table = pq.read_table(folder / "ads-airbnb-listings" / "listings_text.parquet", columns=columns)
+    return [row or "" for column in columns for row in table[column].to_pylist()]
 
 
 def _airbnb(folder: Path) -> Iterator[str]:

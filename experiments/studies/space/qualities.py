@@ -72,10 +72,10 @@ def rogue_shares(values: Tensor) -> dict[int, float]:
 def isoscore(values: Tensor) -> float:
     """Return the IsoScore: about the share of dimensions that are used alike, 1 for all of them, 0 for a single one.
 
-    Rudman et al. (Findings of ACL 2022, section 4, steps 1 to 7). In their own terms it is the participation ratio r of
-    the variances along principal components: (r - 1) / (size - 1). So it orders spaces of one size as their effective
-    dimension does. Of n vectors it cannot exceed (n - 2) / (size - 1): use `effective_dimension` to compare spaces of
-    other sizes, or few vectors.
+    Rudman et al. (Findings of ACL 2022, section 4): their steps 1 to 7 come to (r - 1) / (size - 1) of the
+    participation ratio r of the variances along principal components. So it orders spaces of one size as their
+    effective dimension does. Of n vectors it cannot exceed (n - 2) / (size - 1): use `effective_dimension` to compare
+    spaces of other sizes, or few vectors.
 
     Parameters
     ----------
@@ -87,13 +87,14 @@ def isoscore(values: Tensor) -> float:
         If there are fewer than two dimensions, or all vectors are the same.
     """
     variances = principal_variances(values)
-    size = len(variances)
-    if size < 2:
-        raise InputError(f"vectors of {size} dimension have no IsoScore; give vectors of two or more")
-    scaled = size**0.5 * variances / variances.norm()
-    defect = (scaled - 1).norm() / (2 * (size - size**0.5)) ** 0.5
-    used = (size - defect**2 * (size - size**0.5)) ** 2 / size**2
-    return float((size * used - 1) / (size - 1))
+    if len(variances) < 2:
+        raise InputError(f"vectors of {len(variances)} dimension have no IsoScore; give vectors of two or more")
+    return isoscore_of(float(variances.sum()), float(variances.square().sum()), len(variances))
+
+
+def isoscore_of(total: float, squares: float, size: int) -> float:
+    """Return the IsoScore of vectors of a size by tr(C) and tr(C^2) of their covariance C."""
+    return (total**2 / squares - 1) / (size - 1)
 
 
 def effective_dimension(values: Tensor) -> float:
@@ -119,11 +120,16 @@ def effective_dimension(values: Tensor) -> float:
     """
     if len(values) < 3:
         raise InputError(f"{len(values)} vectors were given; three or more have an effective dimension")
-    variances, free = principal_variances(values), len(values) - 1
-    total = float(variances.sum()) ** 2
-    squares = free**2 / ((free - 1) * (free + 2)) * (float(variances.square().sum()) - total / free)
-    ratio = (total - 2 * squares / free) / squares if squares > 0 else float("inf")
-    return min(max(ratio, 1.0), float(values.shape[1]))
+    variances = principal_variances(values)
+    return effective_dimension_of(float(variances.sum()), float(variances.square().sum()), len(values), len(variances))
+
+
+def effective_dimension_of(total: float, squares: float, count: int, size: int) -> float:
+    """Return the effective dimension of so many vectors of a size by tr(C) and tr(C^2) of their covariance C."""
+    free = count - 1
+    corrected = free**2 / ((free - 1) * (free + 2)) * (squares - total**2 / free)
+    ratio = (total**2 - 2 * corrected / free) / corrected if corrected > 0 else float("inf")
+    return min(max(ratio, 1.0), float(size))
 
 
 def principal_variances(values: Tensor) -> Tensor:

@@ -35,17 +35,17 @@ MEANT = (
 def quality_cells(row: Mapping[str, Any]) -> list[str]:
     """Return the cells of a space's qualities."""
     tops = [row[f"top_{top}"] for top in (1, 3, 5)]
-    return [row["space"], f"{row['size']:,}", str(row["texts"]), _span(row, "mean_cosine"), _number(row["isoscore"], 3),
-            _number(row["effective_dimension"], 0), "–" if tops[0] is None else ", ".join(f"{top:.0%}" for top in tops),
-            _span(row, "rank_agreement"), _span(row, "agreement"), _span(row, "follows_product"),
-            _span(row, "follows_style"), row["advice"] or "–"]  # fmt: skip
+    return [row["space"], f"{row['size']:,}", str(row["texts"]), span(row, "mean_cosine"), span(row, "isoscore", 3),
+            span(row, "effective_dimension", 0), "–" if tops[0] is None else ", ".join(f"{top:.0%}" for top in tops),
+            *(span(row, name) for name in ("rank_agreement", "agreement", "follows_product", "follows_style")),
+            row["advice"] or "–"]  # fmt: skip
 
 
 def wanted_cells(row: Mapping[str, Any]) -> list[str]:
     """Return the cells of what people want of a space."""
     shares = ("exact_straight", "exact_refined", "mixtures_true", "mixtures_printed", "mixtures_new")
     return [row["space"], *(_share(row, name) for name in shares),
-            *(_span(row, name) for name in ("learned_linear", "learned_pairwise"))]  # fmt: skip
+            *(span(row, name) for name in ("learned_linear", "learned_pairwise"))]  # fmt: skip
 
 
 def correlation_cells(row: Mapping[str, Any]) -> list[str]:
@@ -58,8 +58,8 @@ def correlation_cells(row: Mapping[str, Any]) -> list[str]:
 def short_cells(row: Mapping[str, Any]) -> list[str]:
     """Return the cells of a space for a terminal."""
     names = ("mean_cosine", "rank_agreement", "agreement", "follows_product", "follows_style")
-    return [row["space"], *(_number(row[name], 2) for name in names[:1]), _number(row["effective_dimension"], 0),
-            *(_number(row[name], 2) for name in names[1:])]  # fmt: skip
+    return [row["space"], *(number(row[name], 2) for name in names[:1]), number(row["effective_dimension"], 0),
+            *(number(row[name], 2) for name in names[1:])]  # fmt: skip
 
 
 def short_wanted_cells(row: Mapping[str, Any]) -> list[str]:
@@ -67,7 +67,7 @@ def short_wanted_cells(row: Mapping[str, Any]) -> list[str]:
     good = row["mixtures_printed"] if row["mixtures_true"] is None else row["mixtures_true"]
     shares = (row["exact_straight"], row["exact_refined"], good, row["mixtures_new"])
     return [row["space"], *("–" if share is None else f"{share:.0%}" for share in shares),
-            *(_number(row[name], 2) for name in ("learned_linear", "learned_pairwise"))]  # fmt: skip
+            *(number(row[name], 2) for name in ("learned_linear", "learned_pairwise"))]  # fmt: skip
 
 
 def answers(found: Mapping[str, Any]) -> list[str]:
@@ -111,14 +111,17 @@ def write(found: Mapping[str, Any], out: Path) -> list[Path]:
     return [*files, out / PAGE]
 
 
-def _number(value: float | None, digits: int) -> str:
+def number(value: float | None, digits: int) -> str:
+    """Return a value of so many digits."""
     return "–" if value is None else f"{value:.{digits}f}"
 
 
-def _span(row: Mapping[str, Any], name: str) -> str:
+def span(row: Mapping[str, Any], name: str, digits: int = 2) -> str:
+    """Return a value of a row with its interval."""
     if row[name] is None:
         return "–"
-    return f"{row[name]:.2f} ({row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f})"
+    value, low, high = (f"{row[f'{name}{end}']:.{digits}f}" for end in ("", "_low", "_high"))
+    return f"{value} ({low} to {high})"
 
 
 def _share(row: Mapping[str, Any], name: str) -> str:

@@ -17,7 +17,14 @@ from embeddings.folders import held, replacing
 from embeddings.space import Space
 from experiments.bootstrap import bounds
 from experiments.studies.space import correlations, qualities, samples, spaces, tastes, trust, wanted
-from experiments.studies.space.resampling import Array, ResampledPairs, mean_cosine_samples, rank_correlation
+from experiments.studies.space.resampling import (
+    Array,
+    Groups,
+    ResampledPairs,
+    mean_cosine_samples,
+    rank_correlation,
+    variance_intervals,
+)
 from experiments.studies.space.runs import RUNS, train_all
 from experiments.studies.space.samples import (
     Sample,
@@ -32,10 +39,10 @@ from experiments.versions import packages, source_hash
 from generator.models import SHIPPED
 
 RUNS_FOLDER = "training-runs"
-_TOLD = ("size", "texts", *(f"mean_cosine{end}" for end in ("", "_low", "_high")), "isoscore", "effective_dimension",
-         *(f"top_{top}" for top in qualities.TOP), *(f"rank_agreement{end}" for end in ("", "_low", "_high")),
-         *(f"agreement{end}" for end in ("", "_low", "_high")), *(f"follows_{what}{end}" for what in
-         ("product", "style") for end in ("", "_low", "_high")), "advice", "answer")  # fmt: skip
+_WITH_INTERVALS = ("mean_cosine", "isoscore", "effective_dimension", "rank_agreement", "agreement", "follows_product",
+                   "follows_style")  # fmt: skip
+_TOLD = ("size", "texts", *(f"{name}{end}" for name in _WITH_INTERVALS for end in ("", "_low", "_high")),
+         *(f"top_{top}" for top in qualities.TOP), "advice", "answer")  # fmt: skip
 """What of a space's row counts as its qualities."""
 _HIGH = 0.3
 """Mean cosine of random pairs from which on the size of a cosine misleads."""
@@ -157,8 +164,7 @@ def quality_of(values: Tensor, sample: Sample) -> tuple[dict[str, Any], trust.Tr
     tops = qualities.rogue_shares(values) if low > 0 else dict.fromkeys(qualities.TOP)
     found: dict[str, Any] = {
         "texts": len(kept), "mean_cosine": qualities.mean_cosine(values), "mean_cosine_low": low,
-        "mean_cosine_high": high, "isoscore": qualities.isoscore(values),
-        "effective_dimension": qualities.effective_dimension(values),
+        "mean_cosine_high": high, **_dimensions(values, sample.groups),
         **{f"top_{top}": share for top, share in tops.items()}, **_rank_agreement(values, sample),
     }  # fmt: skip
     trusted = trust.trust_of(values, sample)
@@ -167,6 +173,14 @@ def quality_of(values: Tensor, sample: Sample) -> tuple[dict[str, Any], trust.Tr
               "advice": trusted.advice, "answer": _answer(found["mean_cosine"], trusted)}  # fmt: skip
     found |= _follows(values, sample)
     return found, trusted
+
+
+def _dimensions(values: Tensor, groups: Groups) -> dict[str, float]:
+    """Return how many dimensions are used, by both measures."""
+    found = {"isoscore": qualities.isoscore(values), "effective_dimension": qualities.effective_dimension(values)}
+    for name, (low, high) in variance_intervals(values, groups).items():
+        found |= {f"{name}_low": low, f"{name}_high": high}
+    return found
 
 
 def _directed(values: Tensor) -> list[int]:

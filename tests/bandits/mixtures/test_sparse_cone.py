@@ -42,11 +42,10 @@ def optimistic(d, seed):
     return bound, value
 
 
-@pytest.mark.parametrize(("kind", "pools"), [(linear, 100), (optimistic, 50)])
+@pytest.mark.parametrize(("kind", "pools"), [(linear, 60), (optimistic, 30)])
 def test_hardly_ever_is_another_mixture_better(kind, pools):
-    """In at least 99 % of pools of up to 12 texts, half of them with copies and opposites, in regions of all sorts."""
-    missed = [seed for seed in range(pools) if falls_short(kind, seed, 1, 12, (0.0, 0.15), (1.0, 0.97))]
-    assert len(missed) <= pools / 100, missed
+    """In none of some pools of up to 12 texts, half of them with copies and opposites, in regions of all sorts."""
+    assert not [seed for seed in range(pools) if falls_short(kind, seed, 1, 12, (0.0, 0.15), (1.0, 0.97))]
 
 
 def test_local_optima_of_the_weights_are_rare():

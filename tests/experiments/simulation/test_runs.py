@@ -97,12 +97,12 @@ def states(folder: Path) -> dict[str, State]:
     return {name: replay(event.what for event in ledger.events(name)) for name in ledger.names()}
 
 
-def test_a_finished_study_is_left_as_it_is_and_played_anew_only_by_force(finished: Path) -> None:
+def test_a_finished_study_is_left_as_it_is_and_played_anew_only_by_force(finished: Path, memo: Path) -> None:
     before, stamps = numbers(finished), {file.name: file.stat().st_mtime_ns for file in finished.iterdir()}
     data = run_study(RunConfig(**SMALL), finished, quiet)
     assert {file.name: file.stat().st_mtime_ns for file in finished.iterdir()} == stamps
     assert data["summary"] == json.loads((finished / SUMMARY).read_text())
-    run_study(RunConfig(**SMALL), finished, quiet, force=True)
+    run_study(RunConfig(**SMALL), finished, quiet, force=True, memo=memo)
     assert numbers(finished) == before
     assert (finished / SUMMARY).stat().st_mtime_ns > stamps[SUMMARY]
 
@@ -124,11 +124,11 @@ def test_stopped_and_resumed_anywhere_ends_like_one_that_was_not(finished: Path,
 
 @pytest.mark.parametrize("rounds", [7, 8])
 def test_resuming_writes_and_encodes_nothing_that_is_on_record(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rounds: int
+    finished: Path, memo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rounds: int
 ) -> None:
-    """Stopped before the last round, in which nothing is proposed, and after it."""
+    """Stopped before the last round, in which nothing is proposed, and after it; gone on without the memo."""
     with pytest.raises(KeyboardInterrupt):
-        run_study(RunConfig(**SMALL), tmp_path, stop_at("showing texts to shoppers", rounds))
+        run_study(RunConfig(**SMALL), tmp_path, stop_at("showing texts to shoppers", rounds), memo=memo)
     asked: list[str] = []
     encode = SentenceEncoder.encode
     monkeypatch.setattr(SentenceEncoder, "encode", lambda self, texts: asked.extend(texts) or encode(self, texts))
@@ -310,7 +310,7 @@ def test_policies_side_by_side_in_one_study(finished: Path, tmp_path: Path, memo
     beside = ["vowpal-wabbit", {"name": "ucb", "holdout": {"share": 0.1}}, {"name": "vowpal-wabbit", "mixes": True}]
     settings = {**SMALL, "policy": "thompson", "beside": beside}
     file.write_text(json.dumps(settings))
-    summary = run_study(RunConfig.from_yaml(file), tmp_path / "run", quiet)["summary"]
+    summary = run_study(RunConfig.from_yaml(file), tmp_path / "run", quiet, memo=memo)["summary"]
     alone = json.loads((finished / SUMMARY).read_text())
     assert [row["policy"] for row in summary["policies"]] == [
         "thompson", "vowpal-wabbit", "ucb, holdout share 0.1", "vowpal-wabbit, mixes True",
