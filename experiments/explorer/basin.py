@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
 
-import numpy as np
 import torch
 from scipy.stats import binom, binomtest, t
 from torch import Tensor
 
 from copyloom import Report
+from embeddings.directions import Direction
 from embeddings.space import Space
 from experiments.bootstrap import interval
 from experiments.explorer.point import Point
@@ -94,6 +94,9 @@ class Ring:
         model, where it has one.
     words : float
         Their mean number of words.
+    styles : dict of str to float
+        How far they lie towards each style or label beyond the text at the centre: mean difference of sentence vectors
+        along its direction; empty where no directions were given.
     """
 
     distance: float
@@ -103,6 +106,7 @@ class Ring:
     cosine_interval: tuple[float, float] | None
     surprise: float
     words: float
+    styles: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,10 @@ class Basin:
     changes: tuple[Change, ...]
 
 
-def basin_of(space: Space, point: Point, ids: Sequence[int], ways: Ways, report: Report = lambda *_: None) -> Basin:
+def basin_of(
+    space: Space, point: Point, ids: Sequence[int], ways: Ways, styles: Sequence[Direction] = (),
+    report: Report = lambda *_: None,
+) -> Basin:  # fmt: skip
     """Return how far a point says the same.
 
     Parameters
@@ -150,12 +157,14 @@ def basin_of(space: Space, point: Point, ids: Sequence[int], ways: Ways, report:
         The tokens that are decoded there, end-of-text included.
     ways : Ways
         Directions along which it is moved.
+    styles : sequence of Direction
+        Of sentence vectors: what is said around is read along them.
     report : callable
         Hears of progress.
     """
     found = radii_along(space, point, ways.directions * point.length, ids, report=report)
     middle = median(found.kept)
-    rings = _rings(space, point, ways, found, middle, report)
+    rings = _rings(space, point, ways, found, middle, styles, report)
     random = ways.kind == "random"
     return Basin(
         ways.kind, least_radius(found.kept) if random else None, middle,
@@ -232,21 +241,22 @@ def median_interval(radii: Sequence[float]) -> tuple[float, float]:
 
 
 def _rings(
-    space: Space, point: Point, ways: Ways, found: Radii, middle: float, report: Report
-) -> tuple[Ring, ...]:  # fmt: skip
+    space: Space, point: Point, ways: Ways, found: Radii, middle: float, styles: Sequence[Direction], report: Report
+) -> tuple[Ring, ...]:
     """Return what is said at growing distances along some of the directions."""
     if not math.isfinite(middle) or middle <= 0:
         return ()
     distances, some = [middle * share for share in _RINGS], ways.directions[:_READ] * point.length
     report("reading what lies around", 0, 1)
-    there = torch.cat([point.vectors[None], *(point.vectors + distance * some for distance in distances)])
-    here, *texts = (one.text for one in read(space, there, point.room))
-    cosine, surprise = _cosines(space, here, texts), _surprises(space, texts)
+    moved = torch.cat([point.vectors[None], *(point.vectors + distance * some for distance in distances)])
+    here, *texts = (one.text for one in read(space, moved, point.room))
+    meaning, surprise = _meanings(space, [here, *texts]), _surprises(space, texts)
     report("reading what lies around", 1, 1)
     rings = []
     for number, distance in enumerate(distances):
         own = texts[number * len(some) : (number + 1) * len(some)]
-        near = np.array([cosine[text] for text in own])
+        there = torch.stack([meaning[text] for text in own])
+        near = (there @ meaning[here]).double().numpy()
         share, around = None, None
         kept = binomtest(sum(radius >= distance for radius in found.kept), len(found.kept))
         if ways.kind == "random":
@@ -255,6 +265,7 @@ def _rings(
         rings.append(Ring(
             distance, kept.statistic, share, float(near.mean()), around,
             fmean(surprise[text] for text in own), fmean(len(words_of(text)) for text in own),
+            {style.name: float((there - meaning[here]).mean(0) @ style.normal) for style in styles},
         ))  # fmt: skip
     return tuple(rings)
 
@@ -266,16 +277,16 @@ def _changes(space: Space, point: Point, ways: Ways, found: Radii, report: Repor
     there = point.vectors + lost[:, None, None] * ways.directions[rows]
     report("reading what lies beyond", 0, 1)
     here, *texts = (one.text for one in read(space, torch.cat([point.vectors[None], there]), point.room))
-    cosine = _cosines(space, here, texts)
+    meaning = _meanings(space, [here, *texts])
     report("reading what lies beyond", 1, 1)
-    return tuple(Change(text, count, cosine[text]) for text, count in Counter(texts).most_common() if text != here)
+    return tuple(Change(text, count, float(meaning[text] @ meaning[here]))
+                 for text, count in Counter(texts).most_common() if text != here)  # fmt: skip
 
 
-def _cosines(space: Space, here: str, texts: Sequence[str]) -> dict[str, float]:
-    """Return the cosine of each text's sentence vector to that of the text at the centre."""
-    distinct = list(dict.fromkeys([here, *texts]))
-    encoded = space.encoder.encode([text or " " for text in distinct])
-    return dict(zip(distinct, (encoded @ encoded[0]).tolist(), strict=True))
+def _meanings(space: Space, texts: Sequence[str]) -> dict[str, Tensor]:
+    """Return the sentence vector of each text."""
+    distinct = list(dict.fromkeys(texts))
+    return dict(zip(distinct, space.encoder.encode([text or " " for text in distinct]), strict=True))
 
 
 def _surprises(space: Space, texts: Sequence[str]) -> dict[str, float]:

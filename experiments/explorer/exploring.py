@@ -36,7 +36,7 @@ def explore(
     report : callable
         Hears of progress.
     directions : sequence of Direction
-        Of styles or labels, along which it is moved, too.
+        Of styles or labels: it is moved along them, too, and what it says around is read along them.
     random : int
         Random directions along which it is moved.
     seed : int
@@ -66,7 +66,7 @@ def _surroundings(
     kinds = [random_ways(point, random, seed), principal_ways(shelf)]
     if directions and (steering := steering_ways(space, point, directions)):
         kinds.append(steering)
-    basins = [basin_of(space, point, sense.ids, ways, report) for ways in kinds]
+    basins = [basin_of(space, point, sense.ids, ways, directions, report) for ways in kinds]
     report("looking for the nearest change", 0, 1)
     flip = flip_of(space, point, sense.ids)
     report("looking for the nearest change", 1, 1)

@@ -13,6 +13,8 @@ from experiments.reports.report import environment, write_page
 PAGE = "point.html"
 _SURE, _UNSURE = 0.9, 0.5
 _LAYERS = 7
+_TURNED = 0.02
+"""Difference along a style's direction from which on it is named."""
 _CLEAR = 0.5
 """Nats from which it is said that a vector brings a word."""
 
@@ -22,7 +24,7 @@ def write(found: Mapping[str, Any], path: Path) -> None:
     page = environment().get_template("point.html.j2").render(
         {**found, "shades": [_shade(token["probability"]) for token in found["tokens"]]},
         pictures=pictures_of(found), verdict=verdict(found), layers=_some_layers(found), share=share,
-        bringers=bringers(found) if found["owed"] else [],
+        turn=turn, bringers=bringers(found) if found["owed"] else [],
     )  # fmt: skip
     write_page(page, path)
 
@@ -49,6 +51,20 @@ def share(value: float) -> str:
     ('41 %', '1.1 %', '0.59 %', 'less than 0.001 %')
     """
     return "less than 0.001 %" if value < 1e-5 else f"{100 * value:.{max(0, -1 - math.floor(math.log10(value)))}f} %"
+
+
+def turn(styles: Mapping[str, float]) -> str:
+    """Return towards which style, or away from it, it went farthest.
+
+    Examples
+    --------
+    >>> turn({"urgent": 0.051, "luxury": -0.12}), turn({"urgent": 0.001}), turn({})
+    ('from luxury (-0.12)', '–', '–')
+    """
+    name = max(styles, key=lambda one: abs(styles[one]), default="")
+    if not name or abs(styles[name]) < _TURNED:
+        return "–"
+    return f"{'to' if styles[name] > 0 else 'from'} {name} ({styles[name]:+.2f})"
 
 
 def bringers(found: Mapping[str, Any]) -> list[tuple[int, list[str]]]:

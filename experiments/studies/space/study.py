@@ -285,7 +285,7 @@ def _notes(settings: SpaceStudy, sample: Sample, rows: Sequence[dict[str, Any]])
         alike = len(RUNS) + 1 if any(row["training_run"] for row in rows) else 0
         found.append(
             f"Correlations are over {len(rows)} spaces at most, of {len(models)} models and training runs; {alike} of "
-            "these share one language model, and all share texts and encoder. So few tell strong connections alone, "
-            "their intervals are too narrow rather than too wide, and about one in ten leaves 0 out by chance."
+            "these share one language model, and all share texts and encoder. So few tell strong connections alone; "
+            "intervals draw models and kinds whole, and about one in ten leaves 0 out by chance."
         )
     return found

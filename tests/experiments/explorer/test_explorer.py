@@ -237,7 +237,11 @@ def test_stored_texts_differ_most_along_principal_directions_and_styles_have_the
     assert spread[-1] > max(beside)
     normal = torch.nn.functional.normalize(points[1].meaning - points[0].meaning, dim=0)
     direction = Direction("drone", ("kettle",), normal, space.encoder.name, 0.9, 10)
-    (way,) = steering_ways(space, points[0], [direction]).directions
+    moved = steering_ways(space, points[0], [direction])
+    rings = basin_of(space, points[0], ids_of(space, points[0]), moved, [direction]).rings
+    assert rings[0].styles == {"drone": 0}  # the text is the same there
+    assert rings[-1].styles["drone"] > 0.1
+    (way,) = moved.directions
     assert float(way.norm()) == pytest.approx(1, abs=1e-5)
     there, here = adapt(space.adapter, torch.stack([points[1].meaning, points[0].meaning]))
     assert float((way * (there - here)).sum() / (there - here).norm()) > 0.1  # a random one: within 0.02 of 0
