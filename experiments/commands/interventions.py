@@ -12,7 +12,7 @@ from embeddings.folders import check_output
 from experiments.commands import console
 from experiments.commands.options import DeviceName
 from experiments.commands.settings import takes
-from experiments.commands.studying import STUDY, Studied
+from experiments.commands.studying import STUDY, Studied, source
 from experiments.studies.interventions.settings import QUICK, InterventionStudy
 from generator.settings import validated
 
@@ -41,7 +41,7 @@ def interventions(
     place = folder / "quick" if quick else folder
     check_output(place / STUDY)
     given = {"wishes": tuple(wish)} if wish else {}
-    settings = validated(InterventionStudy, {**(QUICK if quick else {}), **asked, **given}, "the command line")
+    settings = validated(InterventionStudy, {**(QUICK if quick else {}), **asked, **given}, source())
     with console.progress() as show:
         found, texts = measure(settings, place, device, show)
     return Studied(found, _show, place / STUDY, tuple(write(found, texts, place)))

@@ -14,7 +14,7 @@ from embeddings.folders import check_output
 from experiments.commands import console
 from experiments.commands.options import DeviceName
 from experiments.commands.settings import takes
-from experiments.commands.studying import STUDY, Studied
+from experiments.commands.studying import STUDY, Studied, source
 from experiments.studies.registers.settings import MIXED, QUICK, RegisterStudy
 from generator.settings import validated
 
@@ -47,7 +47,7 @@ def registers(
 
     place = folder / "quick" if quick else folder
     check_output(place / STUDY)
-    settings = validated(RegisterStudy, {**(QUICK if quick else {}), **asked}, "the command line")
+    settings = validated(RegisterStudy, {**(QUICK if quick else {}), **asked}, source())
     with console.progress() as show:
         texts = _own(register) if register else _real(data, settings, place, show)
         found = measure(settings, texts, place, device, show)

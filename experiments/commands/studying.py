@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -21,6 +22,8 @@ from experiments.versions import packages
 from generator.settings import read_mapping
 
 STUDY = "study.json"
+_FILE: ContextVar[Path | None] = ContextVar("file of settings", default=None)
+"""Of the command that runs."""
 _PLACES = {"settings", "as_json", "track", "engine", "processes", "out", "folder", "plot", "report", "save",
            "rater_sheet"}  # fmt: skip
 """Options that say where something goes or runs: no settings, as results do not depend on them."""
@@ -66,6 +69,7 @@ def _from_file(context: typer.Context, path: Path | None) -> Path | None:
     InputError
         If it cannot be read, or one of its keys is no option, or its value none.
     """
+    _FILE.set(path)
     if path is None:
         return None
     known = {one.name: one for one in context.command.params if one.name not in _PLACES and one.name != "help"}
@@ -76,6 +80,12 @@ def _from_file(context: typer.Context, path: Path | None) -> Path | None:
         name: _as_option(value, known[name], path) for name, value in given.items() if value is not None
     }
     return path
+
+
+def source() -> str:
+    """Return where the options of the command that runs come from, as messages name it."""
+    path = _FILE.get()
+    return "the command line" if path is None else f"the command line and settings from {path}"
 
 
 def _as_option(value: Any, option: Any, path: Path) -> Any:

@@ -12,7 +12,7 @@ from embeddings.folders import check_output, keep_result
 from experiments.commands import console
 from experiments.commands.options import EngineName, Processes, output
 from experiments.commands.settings import takes
-from experiments.commands.studying import STUDY, Studied
+from experiments.commands.studying import STUDY, Studied, source
 from experiments.studies.uplift.settings import ENTRANTS, MIX, STORED, UpliftStudy
 from generator.settings import validated
 
@@ -67,7 +67,7 @@ def uplift(
     given = {name: tuple(values) for name, values in many.items() if values}
     if entrants is not None:
         given["entrants"] = tuple(name.strip() for name in entrants.split(",") if name.strip())
-    settings = validated(UpliftStudy, {**(QUICK if quick else {}), **asked, **given}, "the command line")
+    settings = validated(UpliftStudy, {**(QUICK if quick else {}), **asked, **given}, source())
     if entrants is None and not quick:
         settings = settings.model_copy(update={"entrants": able(settings)})
     with console.progress() as show:

@@ -96,7 +96,7 @@ def test_own_texts_are_measured_with_the_promised_keys(space, tmp_path, monkeypa
     texts = [f"This {word} kettle is made for {use}." for word in ("quiet", "red", "small", "shiny", "light")
              for use in ("tea", "camping", "travel", "the office", "guests")]  # fmt: skip
     found = run.measure(
-        texts, 4, tmp_path, None, "cpu", quiet, plain=False, effort=QUICK, drift_pairs=2, judge=space.critic
+        texts, 3, tmp_path, None, "cpu", quiet, plain=False, effort=QUICK, drift_pairs=1, judge=space.critic
     )
     assert found["default"] == DEFAULT in found["entrants"]
     assert [corpus["corpus"] for corpus in found["corpora"]] == ["own texts, within a topic", "own texts, random pairs"]
@@ -107,7 +107,7 @@ def test_own_texts_are_measured_with_the_promised_keys(space, tmp_path, monkeypa
         low, high = row["difference_interval"]
         assert low <= row["semantic_consistency"] - row["nearer_parent"] + 1e-9
         assert high >= row["semantic_consistency"] - row["nearer_parent"] - 1e-9
-        assert (row["texts"], row.get("everywhere", {"texts": 18})["texts"]) == (4, 18)
+        assert (row["texts"], row.get("everywhere", {"texts": 9})["texts"]) == (3, 9)
     assert found["entrants"]["a parent"]["new_share"] == 0
     corpus = found["corpora"][0]
     assert corpus["ends"] == {"first": 1.0, "second": 1.0}

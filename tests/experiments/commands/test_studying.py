@@ -53,6 +53,7 @@ def test_a_value_that_does_not_fit_is_an_error_that_names_it(tmp_path: Path) -> 
         ("seeds: [1, 2]", "Invalid value for '--seeds': Input should be a valid integer"),
         ("seeds: 12", "12 seeds cannot be shared out evenly among 10 subjects"),
         ("worlds: [grammar, weather]", "worlds"),
+        ("pools: [1]", "the command line and settings from "),
         ("- seeds", "must hold a mapping of settings such as 'seeds: 20'"),
         ("{", "is not a readable YAML file"),
     ):
