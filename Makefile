@@ -65,20 +65,22 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  echo "Without it copyloom-tiny writes; get it later with: $(BIN)/copyloom models get smollm2" >&2
 	@touch $@
 
-# A package of Debian's that tests start for themselves; without it those tests are skipped.
-APT = { \
+# Debian's packages that tests start for themselves; without one those tests are skipped.
+APT = { set --; \
+	test -d /usr/lib/postgresql || command -v initdb >/dev/null || set -- "$$@" postgresql; \
+	command -v redis-server >/dev/null || set -- "$$@" redis-server; \
+	command -v chromium >/dev/null || command -v google-chrome >/dev/null || set -- "$$@" chromium; \
+	test $$\# = 0 && exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "Installing $(1), which tests start for themselves"; \
-	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y $(1); } >/dev/null && exit 0; \
+	  echo "Installing $$*, which tests start for themselves"; \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "$$@"; } >/dev/null && exit 0; \
 	fi; \
-	echo "Without $(1) the tests that need it are skipped; get it with: apt-get install $(1)" >&2; }
+	echo "Without $$* the tests that need it are skipped; get it with: apt-get install $$*" >&2; }
 
 $(DEV_INSTALLED): $(INSTALLED)
 	@echo "Installing what tests and checks need"
 	@$(PIP) -e '.[dev]'
-	@test -d /usr/lib/postgresql || command -v initdb >/dev/null || $(call APT,postgresql)
-	@command -v redis-server >/dev/null || $(call APT,redis-server)
-	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || $(call APT,chromium)
+	@$(APT)
 	@touch $@
 
 $(SERVE_INSTALLED): $(INSTALLED)
