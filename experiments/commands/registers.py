@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -49,6 +50,8 @@ def registers(
     check_output(place / STUDY)
     settings = validated(RegisterStudy, {**(QUICK if quick else {}), **asked}, source())
     with console.progress() as show:
+        if register and data is not None:
+            raise InputError("--data and --register were given; give one of them")
         texts = _own(register) if register else _real(data, settings, place, show)
         found = measure(settings, texts, place, device, show)
     return Studied(found, _show, place / STUDY, tuple(write(found, place)))
@@ -60,11 +63,10 @@ def _own(given: Sequence[str]) -> dict[str, Sequence[str]]:
 
     found: dict[str, Sequence[str]] = {}
     for one in given:
-        name, equals, file = one.partition("=")
-        if not equals or not name.isidentifier() or name in (MIXED, *found):
-            raise InputError(
-                f"--register {one!r} is no NAME=FILE; give a name of letters and digits, each once and none {MIXED!r}"
-            )
+        name, _, file = one.partition("=")
+        if not file or not re.fullmatch(r"\w[\w-]*", name) or name in (MIXED, *found):
+            raise InputError(f"--register {one!r} is no NAME=FILE with a name of letters, digits, - and _, each once "
+                             f"and none {MIXED!r}")  # fmt: skip
         texts = read_texts(Path(file))
         found[name] = random.Random(f"register {name}").sample(texts, len(texts))
     if len(found) < 2:
@@ -89,5 +91,5 @@ def _show(found: Mapping[str, Any]) -> None:
     console.out.print(report.lead(found))
     for title, columns, rows in report.for_console(found):
         console.table(title, columns, rows)
-    for line in report.answers(found):
+    for line in [*report.answers(found), report.NOTE]:
         console.out.print(line)

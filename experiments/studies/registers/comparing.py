@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from experiments.bootstrap import bounds, drawn_counts
+from experiments.studies.registers.scores import MEASURES
 from experiments.studies.registers.settings import MIXED
 
 Array = NDArray[np.float64]
@@ -21,6 +23,7 @@ def matrix(measure: str, values: Mapping[str, Array], models: Sequence[str]) -> 
     Parameters
     ----------
     measure : str
+        Of `experiments.studies.registers.scores.MEASURES`.
     values : mapping of str to array of shape (models, trainings, N)
         By register; NaN where a text has none, for all models alike.
     models : sequence of str
@@ -28,20 +31,17 @@ def matrix(measure: str, values: Mapping[str, Array], models: Sequence[str]) -> 
     Returns
     -------
     list of dict
-        ``value`` with ``low`` and ``high``, 95 % over texts, and ``least`` and ``most``, over trainings.
+        ``value`` with ``low`` and ``high``, 95 % over texts (a bootstrap; Wilson's where all texts of a share are
+        alike), and ``trainings``, the value of each.
     """
     found = []
     for register, every in values.items():
         for name, one in zip(models, every, strict=True):
             own = _known(one)
-            if not own.size:
-                continue
-            low, high = bounds(_samples(own.mean(0), 0))
-            means = own.mean(1)
-            found.append({
-                "measure": measure, "model": name, "register": register, "value": float(own.mean()), "low": low,
-                "high": high, "least": float(means.min()), "most": float(means.max()),
-            })  # fmt: skip
+            if own.size:
+                low, high = _interval(own.mean(0), MEASURES[measure].share)
+                found.append({"measure": measure, "model": name, "register": register, "value": float(own.mean()),
+                              "low": low, "high": high, "trainings": own.mean(1).tolist()})  # fmt: skip
     return found
 
 
@@ -56,7 +56,7 @@ def compared(measure: str, values: Mapping[str, Array], models: Sequence[str]) -
     Returns
     -------
     list of dict
-        One of each register and one of all, ``register`` None: the mean over registers. ``above`` with ``low`` and
+        One of each register and one of all, ``register`` None: the mean over ``registers``. ``above`` with ``low`` and
         ``high``, 95 % over texts, the same texts for both; and ``trainings``, the difference in each.
     """
     found = []
@@ -71,9 +71,12 @@ def compared(measure: str, values: Mapping[str, Array], models: Sequence[str]) -
         ]
         rows.append((None, np.mean([part.mean(1) for part in parts.values()], 0), np.mean(list(samples.values()), 0)))
         for register, means, drawn in rows:
+            texts = sum(part.shape[1] for name, part in parts.items() if register in (None, name))
+            spare = _spare(texts) if MEASURES[measure].share and np.ptp(drawn) == 0 else 0.0
             low, high = bounds(drawn)
-            found.append({"measure": measure, "beside": beside, "register": register, "above": float(means.mean()),
-                          "low": low, "high": high, "trainings": means.tolist()})  # fmt: skip
+            found.append({"measure": measure, "beside": beside, "register": register, "registers": len(parts),
+                          "above": float(means.mean()), "low": low - spare, "high": high + spare,
+                          "trainings": means.tolist()})  # fmt: skip
     return found
 
 
@@ -89,8 +92,21 @@ def _known(values: Array) -> Array:
     return values[:, ~np.isnan(values).any(0)]
 
 
+def _interval(values: Array, share: bool) -> tuple[float, float]:
+    """Return an interval of the mean of values (N,)."""
+    if share and np.ptp(values) == 0 and values[0] in (0, 1):
+        counted = binomtest(int(values.sum()), len(values)).proportion_ci(method="wilson")
+        return float(counted.low), float(counted.high)
+    low, high = bounds(_samples(values, 0))
+    return low, high
+
+
+def _spare(texts: int) -> float:
+    """Return how many of so many texts may differ where none did: a bootstrap cannot know."""
+    return float(binomtest(0, texts).proportion_ci(method="wilson").high)
+
+
 def _samples(values: Array, seed: int) -> Array:
     """Return bootstrap samples of the mean of values (N,); registers are drawn apart."""
-    counts = drawn_counts(np.arange(len(values)), seed)
-    found: Array = counts @ values / len(values)
+    found: Array = drawn_counts(np.arange(len(values)), seed) @ values / len(values)
     return found

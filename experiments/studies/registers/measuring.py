@@ -16,7 +16,7 @@ from embeddings.mixing import adapt, mix
 from embeddings.space import Space
 from embeddings.steering import adapter_of, towards
 from embeddings.summary import SummaryEmbedding
-from experiments.studies.registers.training import MAX_TOKENS
+from experiments.studies.registers.split import MAX_TOKENS
 from experiments.studies.registers.wishes import Wish
 from generator.decoding import Decoded
 from generator.likelihood import surprisals

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 
 from copyloom import Report
+from embeddings.encoder import SentenceEncoder
 from embeddings.folders import held, replacing
 from embeddings.mixing import adapt
 from embeddings.space import Space
@@ -20,10 +22,11 @@ from embeddings.steering import adapter_of
 from experiments.studies.registers import measuring, scores, wishes
 from experiments.studies.registers.comparing import compared, matrix
 from experiments.studies.registers.measuring import Made
-from experiments.studies.registers.scores import Judge
+from experiments.studies.registers.scores import MEASURES, Judge
 from experiments.studies.registers.settings import RegisterStudy
-from experiments.studies.registers.training import Split, Training, split, tokenizer_of, train_all
-from experiments.studies.registers.wishes import wishes_of
+from experiments.studies.registers.split import Split, split, tokenizer_of
+from experiments.studies.registers.training import Training, steps_of, train_all
+from experiments.studies.registers.wishes import Wish, wishes_of
 from experiments.studies.space.qualities import cosines
 from experiments.studies.space.resampling import ResampledPairs
 from experiments.studies.space.samples import Sample, random_pairs
@@ -36,6 +39,55 @@ from generator.language_model import LanguageModel
 TRAINED = "trained"
 SHOWN = 6
 """Samples of each model and register."""
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """All that models are measured with; what takes a while is made when a first model needs it.
+
+    Parameters
+    ----------
+    settings : RegisterStudy
+    parts : Split
+    judge_model : LanguageModel
+    folder : Path
+    device : str
+    """
+
+    settings: RegisterStudy
+    parts: Split
+    judge_model: LanguageModel
+    folder: Path
+    device: str
+
+    @cached_property
+    def encoder(self) -> SentenceEncoder:
+        """The encoder of all models."""
+        return SentenceEncoder(Device.choose(self.device).torch)
+
+    @cached_property
+    def judge(self) -> Judge:
+        """Who knows what is readable."""
+        return Judge(self.judge_model, self.encoder, self.parts.training)
+
+    @cached_property
+    def wishes(self) -> dict[str, list[Wish]]:
+        """What texts of each register are asked for."""
+        return {name: wishes_of(self.parts.training[name], self.encoder) for name in self.parts.held_out}
+
+    def measured(self, one: Training, place: Path, report: Report) -> dict[str, Any]:
+        """Return what is measured of a model, as an earlier call did, if all that it depends on is the same."""
+        space = Space.load(str(place), self.device)
+        about = [one.register, asdict(self.parts), self.settings.inversion_steps, asdict(self.judge_model.identity),
+                 asdict(space.identity), packages(),
+                 source_hash(_measured, measuring.make, scores.Judge, wishes.wishes_of, quality_of)]  # fmt: skip
+        file = self.folder / f"measured-{one.name}-{sha256(json.dumps(about).encode()).hexdigest()[:16]}.json"
+        if not file.exists():
+            found = _measured(space, self, one.register, report)
+            with replacing(file) as partial:
+                partial.write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")
+        kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return kept
 
 
 def measure(
@@ -55,73 +107,64 @@ def measure(
     Raises
     ------
     InputError
-        If a register has too few texts, or `folder` holds models of other settings.
+        If a register has too few texts, or `folder` holds models of other settings or texts.
     """
-    with held(folder, "study", "--out"):
-        tokenizer = tokenizer_of(texts, settings.vocabulary)
-        parts = split(texts, settings, tokenizer)
+    with held(folder, "study", "--folder"):
+        report("dividing texts", 0, 1)
+        given = {name: some[: settings.texts] for name, some in texts.items()}
+        tokenizer = tokenizer_of(given, settings.vocabulary)
+        parts = split(given, settings, tokenizer)
         judge_model = LanguageModel.load(settings.judge, Device.choose(device))
+        report("dividing texts", 1, 1)
         models = train_all(parts, settings, tokenizer, folder / TRAINED, device, report)
-        found = {one: _kept(settings, parts, one, place, judge_model, folder, device, report)
-                 for one, place in models.items()}  # fmt: skip
-    registers = list(parts.held_out)
-    values = {measure: {register: np.array([[found[Training(model, number)]["scores"][register][measure]
-                                             for number in range(settings.trainings)]
-                                            for model in parts.training]) for register in registers}
-              for measure in scores.MEASURES}  # fmt: skip
-    names = list(parts.training)
+        bench = _Bench(settings, parts, judge_model, folder, device)
+        found = {one: bench.measured(one, place, report) for one, place in models.items()}
+    return _told(settings, parts, found)
+
+
+def _told(settings: RegisterStudy, parts: Split, found: Mapping[Training, dict[str, Any]]) -> dict[str, Any]:
+    """Return what the command prints of what was measured of each model."""
+    names, one = list(parts.training), next(iter(found.values()))
+    values = {name: _values(name, settings, parts, found) for name in MEASURES}
     return {
-        "registers": registers, "models": names, "tokens": parts.tokens,
-        "texts": {name: len(some) for name, some in parts.training.items()},
-        "parameters": next(iter(found.values()))["parameters"],
-        "device": next(iter(found.values()))["device"], "judge": settings.judge, "settings": settings.model_dump(),
-        "wishes": next(iter(found.values()))["wishes"],
+        "registers": list(parts.held_out), "models": names, "parameters": one["parameters"], "device": one["device"],
+        "tokens": parts.tokens, "steps": steps_of(parts.training, settings), "settings": settings.model_dump(),
+        "texts": [{"register": name, "learnt_from": len(some), "measured": len(parts.held_out.get(name, ())),
+                   "near_copies": parts.near.get(name, 0), "wishes": ", ".join(one["wishes"].get(name, ()))}
+                  for name, some in parts.training.items()],
         "matrix": [row for name in values for row in matrix(name, values[name], names)],
         "compared": [row for name in values for row in compared(name, values[name], names)],
-        "qualities": [{"model": one.register, "training": one.number, **row}
-                      for one, some in found.items() for row in some["qualities"]],
-        "samples": [{"model": one.register, **row} for one, some in found.items() if not one.number
+        "qualities": [{"model": model.register, "training": model.number, **row}
+                      for model, some in found.items() for row in some["qualities"]],
+        "samples": [{"model": model.register, **row} for model, some in found.items() if not model.number
                     for row in some["samples"]],
     }  # fmt: skip
 
 
-def _kept(
-    settings: RegisterStudy, parts: Split, one: Training, place: Path, judge_model: LanguageModel, folder: Path,
-    device: str, report: Report,
-) -> dict[str, Any]:  # fmt: skip
-    """Return what is measured of a model, as an earlier call did, if all that it depends on is the same."""
-    space = Space.load(str(place), device)
-    about = [settings.model_dump(exclude={"trainings"}), parts.held_out, asdict(space.identity), packages(),
-             source_hash(measure, measuring.make, scores.Judge, wishes.wishes_of, quality_of)]  # fmt: skip
-    file = folder / f"measured-{one.name}-{sha256(json.dumps(about).encode()).hexdigest()[:16]}.json"
-    if file.exists():
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return found
-
-    def said(stage: str, done: int, total: int) -> None:
-        report(f"measuring {one.register}, {stage}", done, total)
-
-    found = _measured(space, settings, parts, Judge(judge_model, space.encoder, parts.training), said)
-    with replacing(file) as partial:
-        partial.write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")
-    return found
+def _values(
+    name: str, settings: RegisterStudy, parts: Split, found: Mapping[Training, dict[str, Any]]
+) -> dict[str, scores.Array]:
+    """Return a measure by register, (models, trainings, N)."""
+    return {register: np.array([[found[Training(model, number)]["scores"][register][name]
+                                 for number in range(settings.trainings)] for model in parts.training], np.float64)
+            for register in parts.held_out}  # fmt: skip
 
 
-def _measured(space: Space, settings: RegisterStudy, parts: Split, judge: Judge, report: Report) -> dict[str, Any]:
-    made, values, asked, samples = {}, {}, dict[str, list[str]](), []
-    for register, texts in parts.held_out.items():
-        report(f"examples of wishes, {register}", 0, 1)
-        some = wishes_of(parts.training[register], space.encoder)
-        made[register] = make_ = measuring.make(
-            space, texts, some, settings.inversion_steps,
-            lambda stage, done, total, register=register: report(f"{stage} {register}", done, total),  # type: ignore[misc]
-        )  # fmt: skip
-        values[register] = judge.scores(register, make_)
-        asked[register] = [wish.name for wish in some]
-        samples += _samples(register, make_, values[register])
+def _measured(space: Space, bench: _Bench, model: str, report: Report) -> dict[str, Any]:
+    made, values, samples = {}, {}, []
+    for register, texts in bench.parts.held_out.items():
+
+        def said(stage: str, done: int, total: int, register: str = register) -> None:
+            report(f"measuring {model} on {register}, {stage}", done, total)
+
+        own = measuring.make(space, texts, bench.wishes[register], bench.settings.inversion_steps, said)
+        made[register], values[register] = own, bench.judge.scores(model, register, own)
+        samples += _samples(register, own, values[register])
+    parts = (space.model.model, adapter_of(space))
     return {
-        "scores": values, "qualities": qualities(space, made), "samples": samples, "wishes": asked,
-        "parameters": sum(one.numel() for part in (space.model.model, adapter_of(space)) for one in part.parameters()),
+        "scores": values, "qualities": qualities(space, made), "samples": samples,
+        "wishes": {register: [wish.name for wish in some] for register, some in bench.wishes.items()},
+        "parameters": sum(one.numel() for part in parts for one in part.parameters()),
         "device": space.model.device.type,
     }  # fmt: skip
 
@@ -139,7 +182,7 @@ def _samples(register: str, made: Made, values: Mapping[str, Sequence[float]]) -
 
 
 def qualities(space: Space, made: Mapping[str, Made]) -> list[dict[str, Any]]:
-    """Return the qualities of a model's spaces on equal parts of all registers, and how well they keep those apart.
+    """Return the qualities of a model's spaces on all held-out texts, and how well they keep registers apart.
 
     Parameters
     ----------

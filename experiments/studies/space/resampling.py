@@ -49,7 +49,8 @@ def variance_intervals(values: Tensor, groups: Groups) -> dict[str, tuple[float,
     """Return 95 % intervals of the IsoScore and the effective dimension: jackknife over groups, of their logarithms.
 
     A bootstrap draws texts twice, and two equal texts use fewer dimensions; leaving texts out does not (Efron and
-    Stein, Annals of Statistics 1981).
+    Stein, Annals of Statistics 1981). The IsoScore's is of that of so many texts: with more of them it grows. An
+    effective dimension that is as large as the vectors, where texts are too few to tell, may be anything from 1.
 
     Parameters
     ----------
@@ -69,13 +70,16 @@ def variance_intervals(values: Tensor, groups: Groups) -> dict[str, tuple[float,
         found["isoscore"].append(isoscore_of(total, squares, size))
         found["effective_dimension"].append(effective_dimension_of(total, squares, count, size))
     whole = {"isoscore": isoscore(values), "effective_dimension": effective_dimension(values)}
-    return {name: _jackknifed(whole[name], np.array(some)) for name, some in found.items()}
+    most = {"isoscore": 1.0, "effective_dimension": float(size)}
+    return {name: _jackknifed(whole[name], np.array(some), most[name]) for name, some in found.items()}
 
 
-def _jackknifed(whole: float, without: Array) -> tuple[float, float]:
+def _jackknifed(whole: float, without: Array, most: float) -> tuple[float, float]:
+    if whole >= most:
+        return min(1.0, most), most
     logs = np.log(np.maximum(without, 1e-12))
     error = float(np.sqrt((len(logs) - 1) * np.square(logs - logs.mean()).mean()))
-    return whole * float(np.exp(-_TWO_SIDED * error)), whole * float(np.exp(_TWO_SIDED * error))
+    return whole * float(np.exp(-_TWO_SIDED * error)), min(whole * float(np.exp(_TWO_SIDED * error)), most)
 
 
 class ResampledPairs:
