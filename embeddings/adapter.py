@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import lzma
 from collections.abc import Mapping
+from functools import lru_cache
+from lzma import LZMAError
 from pathlib import Path
 from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 from torch import Tensor, nn
 
 from copyloom import InputError
@@ -25,6 +28,8 @@ from generator.models import SHIPPED
 from generator.paths import expanded
 
 ADAPTER_FILE = "adapter.safetensors"
+PACKED_ADAPTER = f"{ADAPTER_FILE}.xz"
+"""The same, compressed: of writers, whose low-rank updates are large."""
 ADAPTER_SETTINGS = "adapter.json"
 WRITER_FOLDER = SHIPPED_FOLDER.parent / "smollm2_writer"
 """The adapter and low-rank updates that make a writer of `generator.models.WRITER`."""
@@ -168,7 +173,7 @@ def load_adapters(folder: Path) -> tuple[AnyAdapter, SubjectAdapter | None]:
     """
     try:
         return _read_adapters(folder)
-    except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, KeyError, ValueError, RuntimeError, SafetensorError, LZMAError) as error:
         raise _unusable(folder, error) from error
 
 
@@ -178,7 +183,7 @@ def _unusable(folder: Path, error: Exception) -> InputError:
 
 def _read_adapters(folder: Path) -> tuple[AnyAdapter, SubjectAdapter | None]:
     settings = AdapterSettings.model_validate_json((folder / ADAPTER_SETTINGS).read_bytes())
-    tensors = unpacked(load_file(folder / ADAPTER_FILE))
+    tensors = unpacked(_saved_tensors(folder))
     adapter = settings.adapter()
     adapter.load_state_dict({k.removeprefix("adapter."): v for k, v in tensors.items() if k.startswith("adapter.")})
     subject_state = {k.removeprefix("subject."): v for k, v in tensors.items() if k.startswith("subject.")}
@@ -187,6 +192,19 @@ def _read_adapters(folder: Path) -> tuple[AnyAdapter, SubjectAdapter | None]:
     subject = SubjectAdapter(settings.sentence_size, settings.hidden_size)
     subject.load_state_dict(subject_state)
     return adapter, subject
+
+
+def _saved_tensors(folder: Path) -> dict[str, Tensor]:
+    """Return the tensors that lie beside an adapter's settings as they were saved, perhaps compressed."""
+    if (packed := folder / PACKED_ADAPTER).is_file():
+        return _decompressed(packed, packed.stat().st_mtime_ns)
+    return load_file(folder / ADAPTER_FILE)
+
+
+@lru_cache(maxsize=1)
+def _decompressed(file: Path, changed_at: int) -> dict[str, Tensor]:
+    """Return the tensors of a file, kept as adapter and low-rank updates are asked for one after the other."""
+    return load(lzma.decompress(file.read_bytes()))
 
 
 def folder_of(name: str) -> Path:
@@ -227,8 +245,8 @@ def load_language_model(
 def updates_beside(folder: Path) -> dict[str, Tensor]:
     """Return the low-rank updates that lie beside an adapter, as `generator.low_rank.merge` takes them."""
     try:
-        tensors = unpacked(load_file(folder / ADAPTER_FILE))
-    except (OSError, SafetensorError) as error:
+        tensors = unpacked(_saved_tensors(folder))
+    except (OSError, SafetensorError, LZMAError) as error:
         raise _unusable(folder, error) from error
     return {name.removeprefix(_UPDATES): value for name, value in tensors.items() if name.startswith(_UPDATES)}
 

@@ -1,10 +1,13 @@
 """The adapter is a two-layer perceptron over sentence vectors of unit variance."""
 
 import math
+import shutil
 
+import pytest
 import torch
 
-from embeddings.adapter import Adapter
+from copyloom import InputError
+from embeddings.adapter import PACKED_ADAPTER, WRITER_FOLDER, Adapter, load_adapters, updates_beside
 from embeddings.mixing import MIX_ROWS, adapt
 
 
@@ -35,3 +38,16 @@ def test_a_text_is_the_same_bytes_in_any_company(space):
 
 def test_no_rows_give_no_rows(space):
     assert adapt(space.adapter, torch.zeros(0, 384)).shape == (0, space.vectors, space.model.hidden_size)
+
+
+def test_a_writers_tensors_are_read_compressed_and_damage_is_named(tmp_path):
+    for name in ("adapter.json", PACKED_ADAPTER):
+        shutil.copy(WRITER_FOLDER / name, tmp_path / name)
+    assert load_adapters(tmp_path)[0].state_dict().keys() == load_adapters(WRITER_FOLDER)[0].state_dict().keys()
+    assert len(updates_beside(tmp_path)) > 100
+    whole = (tmp_path / PACKED_ADAPTER).read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"no such thing"):
+        (tmp_path / PACKED_ADAPTER).write_bytes(damaged)
+        for reading in (load_adapters, updates_beside):
+            with pytest.raises(InputError, match="cannot be used"):
+                reading(tmp_path)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import lzma
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from copyloom import Report
-from embeddings.adapter import ADAPTER_FILE, ADAPTER_SETTINGS, AdapterSettings, SlotAdapter, named_tensors
+from embeddings.adapter import ADAPTER_SETTINGS, PACKED_ADAPTER, AdapterSettings, SlotAdapter, named_tensors
 from embeddings.folders import replacing
 from experiments.training.writer.config import WriterTraining
 from experiments.training.writer.train import train_writer
@@ -41,9 +42,9 @@ def write_package(
         width=adapter.width, base_model=str(given.resolve()) if given.is_dir() else config.model,
         base_parameters=base.identity.parameters, kind="slots", rank=config.rank,
     )  # fmt: skip
-    with replacing(folder / ADAPTER_FILE) as partial:
-        save_file(packed(named_tensors(adapter, updates)), partial, {"format": "pt"})
+    with replacing(folder / PACKED_ADAPTER) as partial:
+        partial.write_bytes(lzma.compress(save(packed(named_tensors(adapter, updates)), {"format": "pt"}), preset=9))
     with replacing(folder / ADAPTER_SETTINGS) as partial:
         text = json.dumps(settings.model_dump() | {"training": config.model_dump()} | trained_on, indent=2)
         partial.write_text(text + "\n", encoding="utf-8")
-    return sum(file.stat().st_size for file in (folder / ADAPTER_FILE, folder / ADAPTER_SETTINGS))
+    return sum(file.stat().st_size for file in (folder / PACKED_ADAPTER, folder / ADAPTER_SETTINGS))

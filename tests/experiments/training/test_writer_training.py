@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from copyloom import InputError
-from embeddings.adapter import ADAPTER_FILE, SlotAdapter, load_adapters, named_tensors, updates_beside
+from embeddings.adapter import PACKED_ADAPTER, SlotAdapter, load_adapters, named_tensors, updates_beside
 from embeddings.space import Space
 from embeddings.training.config import read_settings
 from experiments.training.editor import judged_drafts
@@ -138,7 +138,7 @@ def test_the_package_writes_as_what_was_trained(few, tmp_path):
     assert space.vectors == SMALL.vectors
     updates = updates_beside(tmp_path / "writer")
     assert {name.rpartition(".")[2] for name in updates} == {"down", "up"}
-    assert ADAPTER_FILE in {file.name for file in (tmp_path / "writer").iterdir()}
+    assert PACKED_ADAPTER in {file.name for file in (tmp_path / "writer").iterdir()}
     (stored,) = space.invert(["A quiet kettle for cold days."])
     assert stored.exact
 
