@@ -67,7 +67,7 @@ class RegisterStudy(Strict):
     rate: float = Field(default=2e-3, gt=0, le=0.1)
     noise: float = Field(default=0.25, ge=0)
     judged: int = Field(default=120, ge=20)
-    inversion_steps: PositiveInt = 300
+    inversion_steps: PositiveInt = 100
     judge: str = WRITER
     seed: int = Field(default=0, ge=0, le=2**20)
 

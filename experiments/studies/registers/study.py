@@ -16,6 +16,8 @@ import torch
 from copyloom import Report
 from embeddings.encoder import SentenceEncoder
 from embeddings.folders import held, replacing
+from embeddings.inversion import resolve_precision
+from embeddings.inversion_config import InversionConfig
 from embeddings.mixing import adapt
 from embeddings.space import Space
 from embeddings.steering import adapter_of
@@ -114,12 +116,18 @@ def measure(
         given = {name: some[: settings.texts] for name, some in texts.items()}
         tokenizer = tokenizer_of(given, settings.vocabulary)
         parts = split(given, settings, tokenizer)
-        judge_model = LanguageModel.load(settings.judge, Device.choose(device))
+        judge_model = _fast(LanguageModel.load(settings.judge, Device.choose(device)))
         report("dividing texts", 1, 1)
         models = train_all(parts, settings, tokenizer, folder / TRAINED, device, report)
         bench = _Bench(settings, parts, judge_model, folder, device)
         found = {one: bench.measured(one, place, report) for one, place in models.items()}
     return _told(settings, parts, found)
+
+
+def _fast(model: LanguageModel) -> LanguageModel:
+    """Return a model in bfloat16 where that is faster: what it judges, and its limits, are read in the same one."""
+    resolved = resolve_precision(model, InversionConfig(precision="auto"))
+    return model.in_bfloat16() if resolved.precision == "bfloat16" else model
 
 
 def _told(settings: RegisterStudy, parts: Split, found: Mapping[Training, dict[str, Any]]) -> dict[str, Any]:
