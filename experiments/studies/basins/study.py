@@ -81,7 +81,7 @@ def measure(
         "seed": seed, "rows": [_row(kind, points, len(texts)) for kind, points in found.items()],
         "margin_and_radius": _margins({one.text: one.margin for one in stored}, found["refined"]),
         "points": [{"kind": kind, "text": point.text, "middle": median(point.radii),
-                    "interval": [end for end in median_interval(point.radii)],
+                    "interval": median_interval(point.radii),
                     "radius": least_radius(point.radii), "least": min(point.radii),
                     "checks": point.checks, "changed": point.changed}
                    for kind, points in found.items() for point in points],
@@ -128,10 +128,10 @@ def _row(kind: str, points: Sequence[_Found], texts: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _interval(values: NDArray[np.float64]) -> list[float | None]:
+def _interval(values: NDArray[np.float64]) -> list[float]:
     """Return the 95 % bootstrap interval of the median."""
     drawn = np.random.default_rng(0).integers(len(values), size=(RESAMPLES, len(values)))
-    return [end for end in bounds(np.median(values[drawn], 1))]
+    return bounds(np.median(values[drawn], 1))
 
 
 def _margins(margins: dict[str, float], points: Sequence[_Found]) -> dict[str, Any]:

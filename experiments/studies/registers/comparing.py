@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from experiments.bootstrap import bounds, drawn_counts
 from experiments.studies.registers.scores import MEASURES
 from experiments.studies.registers.settings import MIXED
+from experiments.studies.space.wanted import Share
 
 Array = NDArray[np.float64]
 OTHERS = "others"
@@ -31,17 +32,16 @@ def matrix(measure: str, values: Mapping[str, Array], models: Sequence[str]) -> 
     Returns
     -------
     list of dict
-        ``value`` with ``low`` and ``high``, 95 % over texts (a bootstrap; Wilson's where all texts of a share are
-        alike), and ``trainings``, the value of each.
+        ``value`` with ``low`` and ``high``, 95 % over texts (a bootstrap; Wilson's of shares in one training), and
+        ``trainings``, the value of each.
     """
     found = []
     for register, every in values.items():
         for name, one in zip(models, every, strict=True):
             own = _known(one)
             if own.size:
-                low, high = _interval(own.mean(0), MEASURES[measure].share)
-                found.append({"measure": measure, "model": name, "register": register, "value": float(own.mean()),
-                              "low": low, "high": high, "trainings": own.mean(1).tolist()})  # fmt: skip
+                found.append({"measure": measure, "model": name, "register": register,
+                              **asdict(Share.of(own.mean(0).tolist())), "trainings": own.mean(1).tolist()})  # fmt: skip
     return found
 
 
@@ -92,18 +92,9 @@ def _known(values: Array) -> Array:
     return values[:, ~np.isnan(values).any(0)]
 
 
-def _interval(values: Array, share: bool) -> tuple[float, float]:
-    """Return an interval of the mean of values (N,)."""
-    if share and np.ptp(values) == 0 and values[0] in (0, 1):
-        counted = binomtest(int(values.sum()), len(values)).proportion_ci(method="wilson")
-        return float(counted.low), float(counted.high)
-    low, high = bounds(_samples(values, 0))
-    return low, high
-
-
 def _spare(texts: int) -> float:
-    """Return how many of so many texts may differ where none did: a bootstrap cannot know."""
-    return float(binomtest(0, texts).proportion_ci(method="wilson").high)
+    """Return what share of so many texts may differ where none did: a bootstrap cannot know."""
+    return Share.of([0.0] * texts).high
 
 
 def _samples(values: Array, seed: int) -> Array:
