@@ -33,7 +33,7 @@ from embeddings.folders import replacing
 from embeddings.prompt import prompt
 from embeddings.training.checkpoint import RUN, check_same_run
 from embeddings.training.config import Schedule
-from experiments.training.steps import put_updates_in, take_steps, trained_in
+from embeddings.training.steps import put_updates_in, take_steps, trained_in
 from experiments.training.writer.corpus import hash_of_texts
 from experiments.versions import versions
 from generator import low_rank

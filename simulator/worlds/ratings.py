@@ -6,21 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.cluster.vq import kmeans2
 from scipy.linalg import solve
 
 from copyloom import InputError
 from simulator.shoppers import TextFeatures
+from simulator.worlds.factors import FACTORS, Array, Factors, Ids
 from simulator.worlds.words import WordFeatures
 from simulator.worlds.world import World, keeps_all
 
-Array = NDArray[np.float64]
-Ids = NDArray[np.int64]
-FACTORS, ROUNDS = 8, 8
-"""Factors of users and items, and rounds of alternating least squares."""
-PENALTY = 10.0
-"""Of factors and of biases, in ratings: of most users and items there are few."""
 HASHED = 2**11
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0)
 """Of the regression from texts to factors, in items; chosen by items that were left out."""
@@ -77,10 +71,10 @@ class Crowd:
                              f"{2 * FACTORS} people or more")  # fmt: skip
         rng = np.random.default_rng(0)
         held = rng.random(len(ratings)) < 0.1
-        trial = _factorised(users[~held], items[~held], ratings[~held], len(texts))
-        rest = ratings[held] - _predicted(trial, users[held], items[held])
+        trial = Factors.fit(users[~held], items[~held], ratings[~held], len(texts))
+        rest = ratings[held] - trial.predicted(users[held], items[held])
         explained = 1 - float((rest**2).mean() / ratings[held].var()) if held.any() else 0.0
-        found = _factorised(users, items, ratings, len(texts))
+        found = Factors.fit(users, items, ratings, len(texts))
         words = WordFeatures(hashed)
         rated = np.flatnonzero(counted)
         targets, weight = np.column_stack([found.items, found.item_bias])[rated], counted[rated] / (counted[rated] + 5)
@@ -116,54 +110,6 @@ def rating_world(crowd: Crowd, reference: Sequence[str], readable: TextFeatures 
     Which impressions each segment gets, settings say; the first segment has the taste of the largest cluster.
     """
     return World("ratings", crowd.features, tuple(reference), (), readable, crowd.draw, crowd.facts)
-
-
-@dataclass(frozen=True, eq=False)
-class _Factors:
-    users: Array
-    items: Array
-    user_bias: Array
-    item_bias: Array
-    mean: float
-
-
-def _factorised(users: Ids, items: Ids, ratings: Array, count: int) -> _Factors:
-    """Return factors and biases by alternating least squares (Koren, Bell and Volinsky 2009)."""
-    rng, many = np.random.default_rng(1), int(users.max()) + 1
-    mean = float(ratings.mean())
-    item_bias, user_bias = np.zeros(count), np.zeros(many)
-    for _ in range(5):
-        item_bias = _shrunk(items, ratings - mean - user_bias[users], count)
-        user_bias = _shrunk(users, ratings - mean - item_bias[items], many)
-    rest = ratings - mean - user_bias[users] - item_bias[items]
-    right = rng.normal(scale=0.1, size=(count, FACTORS))
-    left = np.zeros((many, FACTORS))
-    for _ in range(ROUNDS):
-        left = _least_squares(users, right[items], rest, many)
-        right = _least_squares(items, left[users], rest, count)
-    size: Array = np.maximum(np.sqrt((left**2).mean(0)), 1e-12)  # users' factors have mean square 1
-    return _Factors(left / size, right * size, user_bias, item_bias, mean)
-
-
-def _predicted(found: _Factors, users: Ids, items: Ids) -> Array:
-    inside = users < len(found.users)
-    users = np.where(inside, users, 0)
-    own = found.user_bias[users] + (found.users[users] * found.items[items]).sum(1)
-    return found.mean + found.item_bias[items] + np.where(inside, own, 0.0)
-
-
-def _shrunk(rows: Ids, values: Array, count: int) -> Array:
-    found: Array = np.bincount(rows, values, count) / (np.bincount(rows, minlength=count) + PENALTY)
-    return found
-
-
-def _least_squares(rows: Ids, features: Array, wanted: Array, count: int) -> Array:
-    """Return the ridge weights of each of `count` rows (count, K), all at once."""
-    size = features.shape[1]
-    squares, products = np.zeros((count, size, size)), np.zeros((count, size))
-    np.add.at(squares, rows, features[:, :, None] * features[:, None, :])
-    np.add.at(products, rows, features * wanted[:, None])
-    return np.asarray(np.linalg.solve(squares + PENALTY * np.eye(size), products[..., None])[..., 0], np.float64)
 
 
 def _text_to_factors(

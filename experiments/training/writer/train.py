@@ -18,8 +18,8 @@ from torch.nn.functional import cross_entropy, linear
 from copyloom import InputError, Report
 from embeddings.adapter import ADAPTER_SETTINGS, SlotAdapter, folder_of, load_adapters, load_settings, updates_beside
 from embeddings.training.checkpoint import RUN, check_same_run
+from embeddings.training.steps import put_updates_in, take_steps, trained_in
 from experiments.training.editor import judged_drafts
-from experiments.training.steps import put_updates_in, take_steps, trained_in
 from experiments.training.writer.config import WriterTraining
 from experiments.training.writer.corpus import hash_of_texts, load_corpus, sentence_vectors
 from experiments.training.writer.examples import Example, Examples, as_pairs, parents_of
