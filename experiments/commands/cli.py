@@ -25,6 +25,7 @@ from experiments.commands.calibration import calibration, check_click_model
 from experiments.commands.catalogue import catalogue_app
 from experiments.commands.dataset import dataset_app
 from experiments.commands.document import document_app
+from experiments.commands.elm import elm
 from experiments.commands.evaluate import evaluate
 from experiments.commands.explore import explore
 from experiments.commands.feed import feed
@@ -331,6 +332,7 @@ study_app.command()(inversion)
 study_app.command()(steering)
 study_app.command()(interventions)
 study_app.command()(registers)
+study_app.command()(elm)
 study_app.command()(styles)
 study_app.command("storefront")(study_storefront)
 study_app.command("space")(study_space)

@@ -18,6 +18,7 @@ from experiments.explorer.owing import average_text, owed
 from experiments.explorer.point import Point
 from experiments.explorer.reading import log_probabilities
 from experiments.explorer.sense import Shelf, sense_of
+from generator.models import WRITER, is_there
 
 TEXTS = ["This quiet kettle is made of steel.", "Give travelers the drone that says you care."]
 STORED = [*TEXTS, "A lamp for late readers.", "Hurry: free shipping on the chef knife."]
@@ -118,6 +119,16 @@ def test_parts_add_up_to_what_words_gain_and_drone_is_owed_to_the_drone(space, s
     place = next(place for place in range(len(sense.ids)) if "drone" in space.model.detokenize(sense.ids[: place + 1]))
     word = [sum(row[parent] for row in found.parents[: place + 1]) for parent in (0, 1)]
     assert word[1] > word[0]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not is_there(WRITER), reason="the model is not here: copyloom models get smollm2")
+def test_the_pretrained_writer_s_parts_add_up_too():
+    pretrained = Space.load(WRITER, "cpu")
+    point, shelf = Point.of_mixture(pretrained, TEXTS, [0.35, 0.65]), Shelf.of_texts(pretrained, TEXTS)
+    found = owed(pretrained, point, shelf, sense_of(pretrained, point, shelf).ids)
+    assert found.missed < 0.01
+    assert found.agreeing > 0.5
 
 
 def test_without_an_adapter_vectors_are_owed_to_all_the_same(random_model, space):

@@ -1,0 +1,122 @@
+"""What else answers the questions: what was answered to the nearest known one, and an instruct model told texts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from copyloom import InputError
+from experiments.elm.model import pieces_of, prefix_of
+from experiments.elm.questions import Question, Task
+from generator.decoding import decode
+from generator.language_model import LanguageModel
+
+
+@dataclass(frozen=True, eq=False)
+class Nearest:
+    """Answers with what rules say of the known question of the same task whose vectors are nearest.
+
+    So it has the same information as an ELM: the vectors of a question, and the answers that the ELM learnt from.
+
+    Parameters
+    ----------
+    task : Task
+    known : sequence of int
+        Entities of which a question is known, one each.
+    seed : int
+    """
+
+    task: Task
+    known: Sequence[int]
+    seed: int = 0
+
+    @cached_property
+    def _asked(self) -> list[Question]:
+        rng = random.Random(f"{self.seed} known {self.task.name}")
+        found = [one for number in self.known if (one := self.task.question(number, rng)) is not None]
+        if not found:
+            raise InputError(f"task {self.task.name!r} can be asked of no known entity; give more facts")
+        return found
+
+    @cached_property
+    def _vectors(self) -> Tensor:
+        return torch.stack([vector_of(one) for one in self._asked])
+
+    def answer(self, question: Question) -> str:
+        """Return the answer to the nearest known question, of those that ask in the same words if there are any."""
+        alike = [number for number, one in enumerate(self._asked) if one.asked == question.asked]
+        rows = torch.tensor(alike or range(len(self._asked)))
+        best = int((self._vectors[rows] @ vector_of(question)).argmax())
+        return self._asked[int(rows[best])].target
+
+
+def vector_of(question: Question) -> Tensor:
+    """Return the vectors at a question's places one after the other, each of unit length."""
+    return torch.cat([normalize(place.vector, dim=-1) for _, place in sorted(question.places.items())])
+
+
+def between_nearest(question: Question, known: Mapping[str, Tensor]) -> Question:
+    """Return a question whose vectors are each the mean of the two known ones nearest to it.
+
+    Parameters
+    ----------
+    question : Question
+    known : mapping of str to Tensor of shape (N, size)
+        Vectors of each kind.
+    """
+    moved = {}
+    for name, place in question.places.items():
+        rows = known[place.kind]
+        near = (normalize(rows, dim=-1) @ normalize(place.vector, dim=-1)).topk(2).indices
+        moved[name] = rows[near].mean(0)
+        if place.kind == "text":
+            moved[name] = normalize(moved[name], dim=-1)
+    return question.at(**moved)
+
+
+@torch.no_grad()
+def prompted(model: LanguageModel, questions: Sequence[Question], max_tokens: int) -> list[str]:
+    """Return what an instruct model answers, greedily, that is told in words what stands at each place.
+
+    Parameters
+    ----------
+    model : LanguageModel
+        As it comes; where its tokenizer has a chat template, the question is put as a user's.
+    questions : sequence of Question
+        Each place with words.
+    max_tokens : int
+    """
+    ids = [_chat(model, one) for one in questions]
+    order, rows, found = sorted(range(len(ids)), key=lambda n: len(ids[n])), model.device.decode_rows, [""] * len(ids)
+    for first in range(0, len(order), rows):
+        chunk = order[first : first + rows]
+        padded = chunk + chunk[-1:] * (rows - len(chunk))
+        last = torch.stack([model.embed(ids[n][-1:]) for n in chunk]).float().cpu()
+        said = decode(model, last, prefix_of([model.embed(ids[n][:-1]).float().cpu() for n in padded]), max_tokens)
+        for number, one in zip(chunk, said, strict=True):
+            found[number] = " ".join(one.text.split())
+    return found
+
+
+def _chat(model: LanguageModel, question: Question) -> Tensor:
+    pieces = pieces_of(model, question, told=True)
+    if any(not isinstance(piece, Tensor) for piece in pieces):
+        raise InputError(f"question {question.asked!r} has a place without words; an instruct model cannot be asked it")
+    words = model.detokenize([int(token) for piece in pieces for token in _ids(piece)])
+    if not getattr(model.tokenizer, "chat_template", None):
+        return torch.tensor(model.tokenize(f"{words}\n"))
+    said = [{"role": "user", "content": f"{words} Answer in a sentence or two."}]
+    found = model.tokenizer.apply_chat_template(said, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    ids: Tensor = found["input_ids"][0]
+    return ids
+
+
+def _ids(piece: object) -> Iterable[int]:
+    assert isinstance(piece, Tensor)
+    return [int(token) for token in piece]

@@ -1,0 +1,114 @@
+"""Who answers the questions, and what was answered before: an answer is written once, whatever stops the study."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from copyloom import Report
+from embeddings.folders import replacing
+from experiments.elm.baselines import Nearest, between_nearest, prompted
+from experiments.elm.model import Elm
+from experiments.elm.questions import Question
+from generator.language_model import LanguageModel
+from generator.likelihood import surprisals_alone
+
+ELM, REWARDED, TOLD, AVERAGE = "ELM", "rewarded", "told texts", "two nearest"
+NEAREST, PROMPTED, RULES = "nearest", "instruct", "rules"
+METHODS = (ELM, REWARDED, TOLD, AVERAGE, NEAREST, PROMPTED)
+_CHUNK = 64
+"""Questions that are answered, and their answers kept, at a time."""
+
+Answerer = Callable[[Sequence[Question]], list[str]]
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Answers by method, kept on disk.
+
+    Parameters
+    ----------
+    elm : Elm
+    rewarded : Elm, optional
+        What it became by learning from rewards.
+    instruct : LanguageModel
+    nearest : mapping of str to Nearest
+        By task.
+    known : mapping of str to Tensor of shape (N, size)
+        Vectors of each kind of entities and people that are not held out.
+    tokens : int
+        Of an answer, at most.
+    folder : Path
+        Receives what was answered.
+    """
+
+    elm: Elm
+    rewarded: Elm | None
+    instruct: LanguageModel
+    nearest: Mapping[str, Nearest]
+    known: Mapping[str, Tensor]
+    tokens: int
+    folder: Path
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Who answers, beside the rules."""
+        return tuple(one for one in METHODS if one != REWARDED or self.rewarded is not None)
+
+    @cached_property
+    def _about(self) -> str:
+        """What tells the models from others."""
+        rewarded = self.rewarded.digest if self.rewarded else ""
+        return f"{self.elm.digest} {rewarded} {self.instruct.identity.parameters}"
+
+    def of(self, method: str, questions: Sequence[Question], report: Report) -> list[str]:
+        """Return a method's answers to questions, in order."""
+        if method == RULES:
+            return [one.target for one in questions]
+        if method == NEAREST:
+            return [self.nearest[one.task].answer(one) for one in questions]
+        found: list[str] = []
+        for first in range(0, len(questions), _CHUNK):
+            report(f"answering, {method}", first, len(questions))
+            found += self._kept(method, questions[first : first + _CHUNK])
+        report(f"answering, {method}", len(questions), len(questions))
+        return found
+
+    def _kept(self, method: str, questions: Sequence[Question]) -> list[str]:
+        """Return the answers to a few questions, from an earlier call where there was one."""
+        digest = sha256(f"{self._about} {method} {self.tokens}".encode())
+        for one in questions:
+            digest.update(repr((one.asked, one.task)).encode())
+            for name, place in sorted(one.places.items()):
+                digest.update(f"{name} {place.kind} {place.words}".encode() + place.vector.numpy().tobytes())
+        kept: list[str] = self._once(digest.hexdigest(), lambda: self._answered(method, questions))
+        return kept
+
+    def surprisals(self, texts: Sequence[str]) -> list[float]:
+        """Return the mean surprisal of each text's tokens on its own, by the instruct model, in nats."""
+        digest = sha256(f"{self.instruct.identity.parameters} {json.dumps(list(texts))}".encode()).hexdigest()
+        kept: list[float] = self._once(digest, lambda: surprisals_alone(self.instruct, texts).tolist())
+        return kept
+
+    def _once(self, digest: str, make: Callable[[], list[Any]]) -> Any:
+        """Return what was made under a digest before, or make and keep it."""
+        file = self.folder / f"{digest[:20]}.json"
+        if not file.exists():
+            made = make()
+            with replacing(file) as partial:
+                partial.write_text(json.dumps(made, ensure_ascii=False), encoding="utf-8")
+        return json.loads(file.read_text(encoding="utf-8"))
+
+    def _answered(self, method: str, questions: Sequence[Question]) -> list[str]:
+        if method == PROMPTED:
+            return prompted(self.instruct, questions, self.tokens)
+        asked = [between_nearest(one, self.known) for one in questions] if method == AVERAGE else questions
+        elm = self.rewarded if method == REWARDED and self.rewarded is not None else self.elm
+        return elm.answers(asked, told=method == TOLD, max_tokens=self.tokens)

@@ -1,0 +1,101 @@
+"""Learning from rewards: what is rewarded grows, a heavy penalty holds it back, and it goes on to the bit."""
+
+import math
+import random
+
+import pytest
+import torch
+
+from copyloom import InputError
+from experiments.elm.feedback import FeedbackTraining, leave_one_out, train_on_rewards
+from experiments.elm.model import Elm
+from experiments.elm.questions import TEXT, Place, Question, Task
+from experiments.elm.rewards import ConsistencyReward
+from experiments.elm.training import ElmTraining, Questions, train_elm
+from generator.device import Device
+from generator.models import SHIPPED
+
+SMALL = {"questions": 2, "drafts": 4, "tokens": 6, "checkpoint_seconds": 0}
+
+
+def asked(number, rng):
+    vector = torch.nn.functional.normalize(torch.randn(384, generator=torch.Generator().manual_seed(number)), dim=-1)
+    return Question(
+        "{film}\nSay something.", {"film": Place(TEXT, vector)}, "A lamp.", lambda text: 0.0, (number,), vector
+    )
+
+
+QUESTIONS = Questions([(Task("say", asked), list(range(20)))])
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    config = ElmTraining(model=SHIPPED, adapter_steps=1, steps=1, rows=2, rank=2)
+    return train_elm(config, QUESTIONS, {TEXT: 384}, tmp_path_factory.mktemp("elm"), lambda *_: None, "cpu")
+
+
+def share_of_a(questions, answers):
+    return [text.lower().count("a") / max(len(text), 1) for text in answers]
+
+
+def trained(start, out, report=lambda *_: None, **changes):
+    config = FeedbackTraining(**{"steps": 4, **SMALL, **changes})
+    return train_on_rewards(config, start, QUESTIONS, share_of_a, "share of a", out, report, "cpu")
+
+
+def mean_reward(folder):
+    elm = Elm.load(folder, Device.choose("cpu"))
+    some = [asked(number, random.Random(0)) for number in range(20, 36)]
+    return sum(share_of_a(some, elm.answers(some, max_tokens=6))) / len(some)
+
+
+def test_each_is_compared_with_the_mean_of_the_others():
+    rewards = torch.rand(5, 3, generator=torch.Generator().manual_seed(0))
+    above = leave_one_out(rewards)
+    assert torch.allclose(above.sum(1), torch.zeros(5), atol=1e-6)
+    assert torch.allclose(above, 1.5 * (rewards - rewards.mean(1, keepdim=True)), atol=1e-6)
+
+
+def test_what_is_rewarded_grows(start, tmp_path):
+    heard = []
+    found = trained(start, tmp_path, lambda stage, done, total: heard.append(stage), steps=20, rate=3e-3, beta=0.0)
+    assert mean_reward(found) > mean_reward(start) + 0.03
+    assert heard[-1].startswith("learning from rewards (mean 0.")
+
+
+def test_a_heavy_penalty_holds_it_where_it_was(start, tmp_path):
+    held = trained(start, tmp_path, steps=6, rate=1e-3, beta=1e4)
+    some = [asked(number, random.Random(0)) for number in range(30, 33)]
+    told = [Elm.load(folder, Device.choose("cpu")).answers(some, max_tokens=6) for folder in (start, held)]
+    assert told[0] == told[1]
+
+
+def test_a_stopped_training_ends_as_one_that_was_not(start, tmp_path):
+    def stop(stage, done, total):
+        raise KeyboardInterrupt
+
+    whole = trained(start, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(start, tmp_path / "parts", stop)
+    parts = trained(start, tmp_path / "parts")
+    assert (parts / "elm.safetensors").read_bytes() == (whole / "elm.safetensors").read_bytes()
+    with pytest.raises(InputError, match="another configuration"):
+        trained(start, tmp_path / "parts", beta=0.5)
+
+
+def test_a_reward_that_is_no_number_is_named(start, tmp_path):
+    with pytest.raises(InputError, match="a reward of step 0 is not finite"):
+        train_on_rewards(FeedbackTraining(**SMALL, steps=2), start, QUESTIONS, lambda _, said: [math.nan] * len(said),
+                         "nothing", tmp_path, lambda *_: None, "cpu")  # fmt: skip
+
+
+def test_what_reads_oddly_is_worth_less(space):
+    one = asked(3, random.Random(0))
+    reward = ConsistencyReward(space.encoder.encode, space.model)
+    plain, odd = "A lamp for late readers.", "Lamp readers late a for for zq."
+    worth = reward([one, one, one], [one.target, plain, odd])
+    near = space.encoder.encode([one.target, plain, odd]) @ one.point
+    assert worth[0] == pytest.approx(float(near[0]), abs=1e-5)
+    assert worth[2] < float(near[2]) - 0.05
+    listed = Question(one.asked, one.places, "A lamp.", lambda text: 0.75, (3,))
+    assert reward([listed], ["A lamp."]) == [0.75]
