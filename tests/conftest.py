@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test needs the network, and none may wait for it
-os.environ["COPYLOOM_MEMO"] = "off"  # no test finds what others, or a person, wrote before
+os.environ["COPYLOOM_MEMO"] = "off"  # no test finds what a person wrote before, nor others unless it takes `memo`
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "short: the short form of a slow test, left out where both would run")
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +22,15 @@ def space() -> Any:
     from embeddings.space import Space
 
     return Space.load(device="cpu")
+
+
+@pytest.fixture(scope="session")
+def memo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what is written once and serves all tests of all processes; those of writing do without."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "memo"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -119,15 +119,15 @@ def marked(page: Path) -> Any:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def memo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def remembered(memo: Path) -> Iterator[None]:
     """Let commands find what those before them wrote, as a person's do."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COPYLOOM_MEMO", str(tmp_path_factory.mktemp("memo")))
+        patch.setenv("COPYLOOM_MEMO", str(memo))
         yield
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory, random_model: Callable[..., Any]) -> Path:
+def files(tmp_path_factory: pytest.TempPathFactory, random_model: Callable[..., Any], memo: Path) -> Path:
     """Return a folder with the small files that the pages' commands take."""
     folder = tmp_path_factory.mktemp("pages")
     texts = CLAIMS.splitlines()
@@ -173,7 +173,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, random_model: Callable[..., 
     model.tokenizer.save_pretrained(folder / "small-model")
     space = Space.load(device="cpu")
     save_directions(style_directions(space.encoder, records=8), folder / "styles.safetensors")
-    run_study(RunConfig(**SMALL), folder / "runs" / "quickstart", lambda stage, done, total: None)
+    run_study(RunConfig(**SMALL), folder / "runs" / "quickstart", lambda stage, done, total: None, memo=memo)
     return folder
 
 

@@ -139,26 +139,29 @@ def test_two_workers_cannot_take_one_shard(space, tmp_path):
     assert run_shard(space, Meddling(TEXTS), tmp_path).finished == 5
 
 
-def test_what_finished_before_an_error_is_kept(space, tmp_path):
+def test_what_finished_before_an_error_is_kept(space, tmp_path, monkeypatch):
+    for name, few in (("job._PART_ROWS", 8), ("inversion._DECODES", 0.1), ("inverting._READ_AHEAD", 16)):
+        monkeypatch.setattr(f"embeddings.{name}", few)  # so that 60 texts are many
+
     def failing():
         yield from TEXTS[:3]
-        yield from (f"Filler number {i} for you." for i in range(700))
+        yield from (f"Filler number {i} for you." for i in range(60))
         raise RuntimeError("the disk is gone")
 
-    config = InversionConfig(rows=8)
     with pytest.raises(RuntimeError, match="disk"):
-        run_shard(space, failing(), tmp_path, config)
+        run_shard(space, failing(), tmp_path, InversionConfig(rows=2))
     assert list(tmp_path.rglob("part-*"))
 
 
 WORKER = """
 import sys
 from pathlib import Path
+from embeddings import inversion, job
 from embeddings.inversion_config import InversionConfig
-from embeddings.job import run_shard
 from embeddings.space import Space
-texts = [f"Claim number {i} of the tea." for i in range(400)]
-run_shard(Space.load(device="cpu"), texts, Path(sys.argv[1]), InversionConfig(rows=16, precision="float32"))
+job._PART_ROWS, inversion._DECODES = 16, 0.25  # a hundred texts are many parts then
+texts = [f"Claim number {i} of the tea." for i in range(100)]
+job.run_shard(Space.load(device="cpu"), texts, Path(sys.argv[1]), InversionConfig(rows=8, precision="float32"))
 """
 
 
@@ -179,7 +182,7 @@ def test_a_killed_worker_goes_on_where_it_stopped(tmp_path):
     assert start().wait() == 0
     assert all(path.read_bytes() == data for path, data in stored.items())
     found = contents(tmp_path)
-    assert [found[n].text for n in range(400)] == [f"Claim number {n} of the tea." for n in range(400)]
+    assert [found[n].text for n in range(100)] == [f"Claim number {n} of the tea." for n in range(100)]
     assert all(embedding.exact for embedding in found.values())
 
 

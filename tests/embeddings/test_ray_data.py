@@ -14,7 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from copyloom import InputError
+from embeddings import inversion
+from embeddings import job as parts
 from embeddings.inversion import Refused
+from embeddings.inversion_config import InversionConfig
 from embeddings.job import merge
 from embeddings.ray_data import RayJob, ShardWorker, invert_with_ray
 from embeddings.sources import stream_texts
@@ -68,7 +71,7 @@ def test_a_killed_worker_loses_and_doubles_nothing(tmp_path):
     """It is killed once a part is stored; Ray starts it again, and its shard goes on."""
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'copyloom[ray]'")
     folder, killed = tmp_path / "job", tmp_path / "killed"
-    source = [f"Tea {number}." if number % 100 else "" for number in range(280)]
+    source = [f"Tea {number}." if number % 25 else "" for number in range(80)]
 
     def kill_once():
         while not list(folder.glob("*/part-*.safetensors")):
@@ -78,22 +81,23 @@ def test_a_killed_worker_loses_and_doubles_nothing(tmp_path):
             os.kill(os.getpid(), signal.SIGKILL)
 
     def texts():
+        parts._PART_ROWS, inversion._DECODES = 16, 0.25  # in the worker's process, for which 80 texts are many then
         threading.Thread(target=kill_once, daemon=True).start()
         return source
 
-    job = RayJob(texts, folder, 2, device="cpu")
+    whole = RayJob(texts, folder, 2, device="cpu", config=InversionConfig(rows=8))
     ray.init(num_cpus=2, include_dashboard=False)
     try:
-        report = invert_with_ray(job, workers=1, num_cpus=1)
-        again = invert_with_ray(job, workers=2, num_cpus=1)
+        report = invert_with_ray(whole, workers=1, num_cpus=1)
+        again = invert_with_ray(whole, workers=2, num_cpus=1)
         found = rows(folder)
         with pytest.raises(Exception, match="that this job began with"):
-            invert_with_ray(replace(job, texts=lambda: ["", "Other."]), workers=1, num_cpus=1)
+            invert_with_ray(replace(whole, texts=lambda: ["", "Other."]), workers=1, num_cpus=1)
     finally:
         ray.shutdown()
     assert killed.exists()
-    assert (report.texts, report.exact, report.inexact, report.refused) == (280, 277, 0, 3)
-    assert 0 < report.resumed < 277 == again.resumed
+    assert (report.texts, report.exact, report.inexact, report.refused) == (80, 76, 0, 4)
+    assert 0 < report.resumed < 76 == again.resumed
     assert [(row["number"], row["text"]) for row in found] == list(enumerate(source))
 
 

@@ -19,6 +19,7 @@ EXACT_AT_ENDS = ["the product", "encoder + residuals", "mean, adapter",
                  "mean, token mean", "log-probabilities"]  # fmt: skip
 
 QUICK = Effort(drafts=2, rounds=1, width=1, rewritings=3, splices=16)
+FIRST = Effort(drafts=2, rounds=0)
 
 
 def quiet(stage, done, total):
@@ -96,7 +97,7 @@ def test_own_texts_are_measured_with_the_promised_keys(space, tmp_path, monkeypa
     texts = [f"This {word} kettle is made for {use}." for word in ("quiet", "red", "small", "shiny", "light")
              for use in ("tea", "camping", "travel", "the office", "guests")]  # fmt: skip
     found = run.measure(
-        texts, 3, tmp_path, None, "cpu", quiet, plain=False, effort=QUICK, drift_pairs=1, judge=space.critic
+        texts, 3, tmp_path, None, "cpu", quiet, plain=False, effort=FIRST, drift_pairs=1, judge=space.critic
     )
     assert found["default"] == DEFAULT in found["entrants"]
     assert [corpus["corpus"] for corpus in found["corpora"]] == ["own texts, within a topic", "own texts, random pairs"]
@@ -126,6 +127,7 @@ def test_too_few_texts(space):
 def test_the_model_without_adapter_is_trained_once_and_takes_part(setting, tmp_path, monkeypatch):
     """Three steps make no writer; that its vectors are found, mixed and decoded is what is asked."""
     monkeypatch.setattr(plain, "_STEPS", 3)
+    monkeypatch.setattr(plain, "_ROWS", 6)
     monkeypatch.setattr(plain, "TinyConfig", lambda: TinyConfig(grammar_texts=200))
     heard = []
     for _ in range(2):

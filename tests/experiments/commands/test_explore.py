@@ -1,6 +1,7 @@
 """``copyloom explore``: numbers for programs, a page for people, clear errors."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,15 @@ from tests.experiments.commands.test_cli import fails, run
 
 TEXT = "This quiet kettle is made of steel."
 QUICK = ("--model", "copyloom-tiny", "--device", "cpu", "--directions", "8", "--json")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def styles(space: Any) -> Iterator[None]:
+    """Find the directions of styles, which every call asks for, once."""
+    directions = style_directions(space.encoder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("experiments.styles.style_directions", lambda encoder: directions)
+        yield
 
 
 def test_a_text_is_explained_with_a_page(tmp_path: Path) -> None:
@@ -32,9 +42,7 @@ def test_a_text_is_explained_with_a_page(tmp_path: Path) -> None:
     assert found["left_out"] == []
 
 
-def test_mixtures_steps_and_vectors_are_points_too(tmp_path: Path, space: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    directions = style_directions(space.encoder)
-    monkeypatch.setattr("experiments.styles.style_directions", lambda encoder: directions)
+def test_mixtures_steps_and_vectors_are_points_too(tmp_path: Path, space: Any) -> None:
     np.save(tmp_path / "point.npy", np.random.default_rng(0).normal(size=(8, 256)).astype(np.float32))
     save_embeddings(space.invert([TEXT, "A lamp for late readers.", "Care is here."]), tmp_path / "stored.safetensors")
     for kind, options in (

@@ -30,11 +30,6 @@ def quiet(stage: str, done: int, total: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def memo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("memo")
-
-
-@pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, memo: Path) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("run")
     return folder, run_study(RunConfig(**SMALL), folder, quiet, memo=memo)["summary"]
@@ -67,13 +62,13 @@ def test_tables_hold_every_snapshot_and_text_and_agree_with_the_summary(run: Any
     assert all(Path(file).stat().st_size > 1000 for file in said["files"])
 
 
-def test_a_run_that_was_stopped_is_exported_without_what_only_its_end_knows(tmp_path: Path) -> None:
+def test_a_run_that_was_stopped_is_exported_without_what_only_its_end_knows(memo: Path, tmp_path: Path) -> None:
     def stop(stage: str, done: int, total: int) -> None:
         if stage == "showing texts to shoppers" and done == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_study(RunConfig(**SMALL), tmp_path / "run", stop)
+        run_study(RunConfig(**SMALL), tmp_path / "run", stop, memo=memo)
     said = export(tmp_path / "run", tmp_path / "export")
     assert len(said["files"]) == 4
     assert {row["expected_ctr"] for row in pq.read_table(said["files"][0]).to_pylist()} == {None}
@@ -112,9 +107,9 @@ def test_runs_with_the_same_shoppers_are_compared_seed_by_seed(run: Any, other: 
     assert low < found["difference"] < high
 
 
-def test_runs_with_other_shoppers_are_two_groups(run: Any, tmp_path: Path) -> None:
+def test_runs_with_other_shoppers_are_two_groups(run: Any, memo: Path, tmp_path: Path) -> None:
     folder, _ = run
-    run_study(RunConfig(**{**SMALL, "seeds": 2, "seed": 9}), tmp_path, quiet)
+    run_study(RunConfig(**{**SMALL, "seeds": 2, "seed": 9}), tmp_path, quiet, memo=memo)
     found = compare(folder, tmp_path)
     assert not found["paired"]
     assert found["why"] == "seed differs, so the shoppers do"

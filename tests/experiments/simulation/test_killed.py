@@ -6,19 +6,24 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-COMMAND = [sys.executable, "-c", "from experiments.commands.cli import app; app()", "quickstart",
-           "--model", "copyloom-tiny", "--device", "cpu",
-           "--seeds", "2", "--rounds", "8", "--out"]  # fmt: skip
+COMMAND = [sys.executable, "-c", "from experiments.commands.cli import app; app()", "simulate", "--config"]
+SMALL: dict[str, Any] = {
+    "seeds": 1, "rounds": 6, "impressions": 400, "device": "cpu",
+    "proposer": {"every": 2, "until": 1.0, "shortlist": 3, "admit": 2, "warm_up": 40},
+}  # fmt: skip
 
 
 @pytest.mark.slow
 def test_killed_and_started_again(tmp_path: Path) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run([*COMMAND, str(whole)], check=True, capture_output=True)
-    process = subprocess.Popen([*COMMAND, str(broken)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    whole, broken, settings = tmp_path / "whole", tmp_path / "broken", tmp_path / "run.yaml"
+    settings.write_text(json.dumps(SMALL))
+    command = [*COMMAND, str(settings), "--out"]
+    subprocess.run([*command, str(whole)], check=True, capture_output=True)
+    process = subprocess.Popen([*command, str(broken)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("showing texts to shoppers"):
@@ -27,7 +32,7 @@ def test_killed_and_started_again(tmp_path: Path) -> None:
             break
     assert process.wait() == -signal.SIGKILL
     assert not (broken / "summary.json").exists()
-    subprocess.run([*COMMAND, str(broken)], check=True, capture_output=True)
+    subprocess.run([*command, str(broken)], check=True, capture_output=True)
     results = [json.loads((folder / "summary.json").read_text()) for folder in (whole, broken)]
     for result in results:
         del result["seconds"]

@@ -43,6 +43,8 @@ SMALL: dict[str, Any] = {
     "proposer": {"every": 2, "until": 1.0, "shortlist": 3, "admit": 2, "warm_up": 40, "promote_at": 0.05},
 }
 
+SHORT = {**SMALL, "seeds": 1, "rounds": 4}
+
 
 def quiet(stage: str, done: int, total: int) -> None:
     """Hear of progress and say nothing."""
@@ -62,12 +64,6 @@ def numbers(folder: Path) -> str:
     summary = json.loads((folder / SUMMARY).read_text())
     del summary["seconds"]
     return json.dumps(summary)
-
-
-@pytest.fixture(scope="module")
-def memo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder for what is written once and serves several tests; those of writing itself do without."""
-    return tmp_path_factory.mktemp("memo")
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +138,7 @@ def test_a_text_is_encoded_once_in_a_run(tmp_path: Path, monkeypatch: pytest.Mon
     asked: list[str] = []
     encode = SentenceEncoder.encode
     monkeypatch.setattr(SentenceEncoder, "encode", lambda self, texts: asked.extend(texts) or encode(self, texts))
-    run_study(RunConfig(**{**SMALL, "seeds": 1, "rounds": 4}), tmp_path, quiet)
+    run_study(RunConfig(**SHORT), tmp_path, quiet)
     assert asked
     assert len(asked) == len(set(asked))
 
@@ -230,7 +226,7 @@ def test_own_texts_without_subject(tmp_path: Path) -> None:
         "Cosy loft in the heart of the city", "Modern apartment with free parking", "Charming cottage by the sea",
     ]))  # fmt: skip
     rules = {"full_stop": False, "only_known_words": False, "min_characters": 5}
-    data = run_study(RunConfig(**{**SMALL, "texts": texts, "rules": rules}), tmp_path / "run", quiet)
+    data = run_study(RunConfig(**{**SHORT, "texts": texts, "rules": rules}), tmp_path / "run", quiet)
     summary = data["summary"]
     assert summary["world"] == "sentence space"
     assert summary["texts_own"] == 6
@@ -264,7 +260,7 @@ def test_two_runs_at_once_in_one_folder(tmp_path: Path) -> None:
 def test_texts_that_mean_the_same(tmp_path: Path) -> None:
     texts = tmp_path / "claims.txt"
     texts.write_text("A QUIET KETTLE\na quiet kettle\n")
-    data = run_study(RunConfig(**{**SMALL, "texts": texts}), tmp_path / "run", quiet)
+    data = run_study(RunConfig(**{**SHORT, "texts": texts}), tmp_path / "run", quiet)
     assert data["summary"]["texts_stored"] == 2
 
 
@@ -287,7 +283,7 @@ def test_texts_of_ones_own_that_do_not_name_the_subject(tmp_path: Path) -> None:
     texts.write_text("\n".join(lines))
     record.write_text("name: teapot\nquality: [quiet]\nbenefit: [pours without a drop]\n")
     own.write_text("\n".join(lines[:2]))
-    config = RunConfig(**{**SMALL, "texts": texts, "subject": record, "own": own})
+    config = RunConfig(**{**SHORT, "texts": texts, "subject": record, "own": own})
     summary = run_study(config, tmp_path / "run", quiet)["summary"]
     assert summary["texts_own"] == 2
     assert any(note.startswith("only 2 of the 4 stored texts are about the subject") for note in summary["notes"])
@@ -322,10 +318,11 @@ def test_policies_side_by_side_in_one_study(finished: Path, tmp_path: Path, memo
     mixed = found["open, seed 0, mixing, vowpal-wabbit, mixes True"]
     assert 0 < len(mixed.chances) < len(mixed.tried)
     assert not found["open, seed 0, mixing, vowpal-wabbit"].chances
+    first = RunConfig.from_yaml(file).model_copy(update={"seeds": 1})
     with pytest.raises(KeyboardInterrupt):
-        run_study(RunConfig.from_yaml(file), tmp_path / "stopped", stop_at("showing texts to shoppers", 5), memo=memo)
-    run_study(RunConfig.from_yaml(file), tmp_path / "stopped", quiet, memo=memo)
-    assert states(tmp_path / "stopped") == found
+        run_study(first, tmp_path / "stopped", stop_at("showing texts to shoppers", 5), memo=memo)
+    run_study(first, tmp_path / "stopped", quiet, memo=memo)
+    assert states(tmp_path / "stopped") == {name: state for name, state in found.items() if "seed 0" in name}
     held = found["open, seed 0, mixing, ucb, holdout share 0.1"]
     assert all(snapshot.probabilities[0] >= 0.1 for snapshot in held.snapshots)
     with pytest.raises(InputError, match="thompson plays twice"):
@@ -339,10 +336,11 @@ def test_segments_curvature_and_earlier_texts_from_yaml_stopped_and_resumed(
     past = [f'"{text}",4000,{60 + 40 * ("!" in text)}' for text in claims]
     (tmp_path / "past.csv").write_text("\n".join(["text,impressions,clicks", *past]))
     prior = {"text_prior": {"past": str(tmp_path / "past.csv")}, "curvature": {"kind": "fourier"}}
-    settings = {**SMALL, "seeds": 1, "features": 8, "prior": prior, "policy": {"segments": {}}, "beside": ["thompson"]}
+    settings = {**SMALL, "seeds": 1, "rounds": 6, "features": 8, "prior": prior, "policy": {"segments": {}},
+                "beside": ["thompson"]}  # fmt: skip
     data = run_study(RunConfig(**settings), tmp_path / "run", quiet, memo=memo)
     with pytest.raises(KeyboardInterrupt):
-        run_study(RunConfig(**settings), tmp_path / "stopped", stop_at("showing texts to shoppers", 5), memo=memo)
+        run_study(RunConfig(**settings), tmp_path / "stopped", stop_at("showing texts to shoppers", 3), memo=memo)
     again = run_study(RunConfig(**settings), tmp_path / "stopped", quiet, memo=memo)
     found = states(tmp_path / "run")
     assert states(tmp_path / "stopped") == found
@@ -369,7 +367,7 @@ def test_a_campaign_of_a_run_has_a_page_of_its_own(finished: Path, tmp_path: Pat
         render_campaign(tmp_path, "open, seed 1, mixing")
 
 
-def test_a_run_folder_of_an_older_copyloom_keeps_its_report_until_it_is_forced(tmp_path: Path) -> None:
+def test_a_run_folder_of_an_older_copyloom_keeps_its_report_until_it_is_forced(memo: Path, tmp_path: Path) -> None:
     """Its database is of the first revision, with rows of campaigns and no event."""
     engine = create_engine(f"sqlite:///{tmp_path / DATABASE}")
     with engine.begin() as connection:
@@ -384,7 +382,7 @@ def test_a_run_folder_of_an_older_copyloom_keeps_its_report_until_it_is_forced(t
     with pytest.raises(InputError, match="a study of an older Copyloom, and its report; run the study again with"):
         run_study(config, tmp_path, quiet)
     assert (tmp_path / REPORT).read_text() == "the report of then"
-    assert run_study(config, tmp_path, quiet, force=True)["summary"]["rounds"] == 2
+    assert run_study(config, tmp_path, quiet, force=True, memo=memo)["summary"]["rounds"] == 2
 
 
 def test_the_ledger_is_read_as_the_readme_says(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,14 +77,6 @@ def lay_tables(folder: Path) -> dict[str, Any]:
     return {"headlines": {"name": "headlines", "archive": archive}, "ratings": {"name": "ratings", **files}}
 
 
-@pytest.fixture(scope="module")
-def shared(space: Space, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Return a folder that keeps what is written: all runs of this module load the model, and write, once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Space, "load", lambda *_, **__: space)
-        yield tmp_path_factory.mktemp("memo")
-
-
 @pytest.mark.parametrize(
     ("world", "more"),
     [
@@ -99,7 +90,7 @@ def shared(space: Space, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
     ],
 )
 def test_a_run_in_any_world_goes_on_as_if_it_had_not_stopped(
-    world: str, more: dict[str, Any], shared: Path, tmp_path: Path
+    world: str, more: dict[str, Any], memo: Path, tmp_path: Path
 ) -> None:
     proposer = {
         "every": 1,
@@ -112,10 +103,10 @@ def test_a_run_in_any_world_goes_on_as_if_it_had_not_stopped(
     }
     common = {"seeds": 1, "rounds": 4, "impressions": 300, "device": "cpu", "proposer": proposer}
     settings = RunConfig(**common, world=lay_tables(tmp_path).get(world, world), **more)
-    run_study(settings, tmp_path / "one", quiet, memo=shared)
+    run_study(settings, tmp_path / "one", quiet, memo=memo)
     with pytest.raises(KeyboardInterrupt):
-        run_study(settings, tmp_path / "other", stop_at("showing texts to shoppers", 2), memo=shared)
-    run_study(settings, tmp_path / "other", quiet, memo=shared)
+        run_study(settings, tmp_path / "other", stop_at("showing texts to shoppers", 2), memo=memo)
+    run_study(settings, tmp_path / "other", quiet, memo=memo)
     assert numbers(tmp_path / "one") == numbers(tmp_path / "other")
     assert states(tmp_path / "one") == states(tmp_path / "other")
 

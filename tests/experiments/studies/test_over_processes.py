@@ -21,18 +21,21 @@ def measured(folder: Path, engine: Engine) -> dict[str, Any]:
     return measure(SMALL, folder, quiet, engine)
 
 
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the study comes to in this process, not stopped."""
+    return measured(tmp_path_factory.mktemp("study") / "here", Engine(processes=1))
+
+
 @pytest.mark.slow
-def test_same_digits_here_over_processes_and_on_ray(tmp_path: Path) -> None:
-    here = measured(tmp_path / "here", Engine(processes=1))
+def test_same_digits_here_over_processes_and_on_ray(here: dict[str, Any], tmp_path: Path) -> None:
     assert measured(tmp_path / "two", Engine(processes=2)) == here
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'copyloom[ray]'")
     assert measured(tmp_path / "ray", Engine("ray", processes=2)) == here
 
 
 @pytest.mark.slow
-def test_a_study_that_was_stopped_goes_on_elsewhere(tmp_path: Path) -> None:
-    whole = measured(tmp_path / "whole", Engine(processes=1))
-
+def test_a_study_that_was_stopped_goes_on_elsewhere(here: dict[str, Any], tmp_path: Path) -> None:
     def stop(stage: str, done: int, total: int) -> None:
         if (stage, done) == ("products", 1):
             raise KeyboardInterrupt
@@ -42,5 +45,5 @@ def test_a_study_that_was_stopped_goes_on_elsewhere(tmp_path: Path) -> None:
     moved = (tmp_path / "here").rename(tmp_path / "there")
     kept = {file: file.stat().st_mtime_ns for file in (moved / "subject-0-pool-15").rglob("*.json")}
     assert kept
-    assert measured(moved, Engine(processes=2)) == whole
+    assert measured(moved, Engine(processes=2)) == here
     assert {file: file.stat().st_mtime_ns for file in kept} == kept  # not played again

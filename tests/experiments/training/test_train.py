@@ -2,13 +2,16 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
 
 from copyloom import InputError
 from embeddings.adapter import ADAPTER_SETTINGS, load_adapters
+from embeddings.encoder import SentenceEncoder
 from embeddings.space import Space
 from embeddings.training.config import read_settings, share_of_rate
 from experiments.corpora.real_texts import real_texts
@@ -43,11 +46,12 @@ def assert_equal(model: TinyModel, other: TinyModel) -> None:
 def test_stopped_and_resumed_makes_the_same_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, space: Space
 ) -> None:
+    monkeypatch.setattr("experiments.training.tiny.train.SentenceEncoder", EncodesOnce)
     whole, corpus = train_tiny(SMALL, tmp_path / "whole", None, quiet)
-    monkeypatch.setattr("experiments.training.tiny.train.share_of_rate", stop_at_third_step())
-    with pytest.raises(KeyboardInterrupt):
-        train_tiny(SMALL, tmp_path / "broken", None, quiet)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr("experiments.training.tiny.train.share_of_rate", stop_at_third_step())
+        with pytest.raises(KeyboardInterrupt):
+            train_tiny(SMALL, tmp_path / "broken", None, quiet)
     resumed, _ = train_tiny(SMALL, tmp_path / "broken", None, quiet)
     assert_equal(resumed, whole)
     with pytest.raises(InputError, match="another configuration"):  # it has cooled down by now
@@ -66,6 +70,18 @@ def test_stopped_and_resumed_makes_the_same_model(
     assert loaded.identity.vectors == 2
     assert len(loaded.writer.write(torch.randn(3, 2, 32))) == 3
     shutil.rmtree(tmp_path)
+
+
+class EncodesOnce(SentenceEncoder):
+    """Knows the vectors of texts that were encoded together before."""
+
+    known: ClassVar[dict[tuple[str, ...], torch.Tensor]] = {}
+
+    def encode(self, texts: Sequence[str]) -> torch.Tensor:
+        key = tuple(texts)
+        if key not in self.known:
+            self.known[key] = super().encode(texts)
+        return self.known[key]
 
 
 def stop_at_third_step() -> object:

@@ -71,6 +71,7 @@ def test_intervals_hold_the_truth(design) -> None:
     assert found["held_without"] < 0.9
 
 
+@pytest.mark.short
 def test_intervals_hold_the_truth_in_a_few_worlds() -> None:
     # 84 intervals; fewer than 70 hold it in fewer than one of a thousand draws, were they 95 % ones
     assert measure(DESIGNS[0], 12)["held"] > 0.83
