@@ -9,7 +9,7 @@ DOCS_INSTALLED := .venv/.installed-docs
 XLA_INSTALLED := .venv-xla/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart shop test test-slow test-all lint imports docs check-xla check-gpu check-neuron clean
+.PHONY: help install quickstart shop test test-slow lint imports docs check-xla check-gpu check-neuron clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -22,14 +22,11 @@ quickstart: $(INSTALLED) ## install, then run the main job; QUICKSTART="--seeds 
 shop: $(SERVE_INSTALLED) ## a small fake shop, its service and worker: http://127.0.0.1:8080
 	$(BIN)/python examples/shop/shop.py
 
-test: imports ## run all tests but the slow ones, one process a core
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
+test: imports ## run all tests but the slow ones, one process a core; WITH=slow: these in the same session, as CI does
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(if $(WITH),-m "not short") -n auto --dist loadfile
 
 test-slow: $(DEV_INSTALLED) ## run the slow tests, one process a core
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slow -n auto --dist loadfile
-
-test-all: $(DEV_INSTALLED) ## run both in one session, as CI does
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not short" -n auto --dist loadfile
 
 lint: imports ## check style, format, types and imports
 	$(BIN)/ruff check

@@ -12,10 +12,6 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # no test needs the network, and none may wa
 os.environ["COPYLOOM_MEMO"] = "off"  # no test finds what a person wrote before, nor others unless it takes `memo`
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "short: the short form of a slow test, left out where both would run")
-
-
 @pytest.fixture(scope="session")
 def space() -> Any:
     """The space of the shipped model, on the CPU."""
