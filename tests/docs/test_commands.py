@@ -189,9 +189,10 @@ def _write_arrays(folder: Path) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def loaded_once() -> Iterator[None]:
-    """Load each model a single time: what is tested are commands."""
+    """Load each model, and find the styles' directions, a single time: what is tested are commands."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Space, "load", staticmethod(cache(Space.load)))
+        patch.setattr("experiments.styles.style_directions", cache(style_directions))
         yield
 
 
