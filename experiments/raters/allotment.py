@@ -10,19 +10,19 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from experiments.raters.units import Unit
+from experiments.raters.units import Sources, Unit
 
-Label = tuple[str, ...]
+Label = Sources
 _NEVER, _FULLER, _TRIES = 1e9, 1e3, 20
 
 
 class _Placed(NamedTuple):
-    """A unit as it is placed: its item, what one has seen who has judged it, and its source, or its two."""
+    """A unit as it is placed: its item, what one has seen who has judged it, its labels, and one of them by lot."""
 
     item: str
     seen: frozenset[str]
+    labels: Sequence[Label]
     label: Label
-    """Where several wrote the same text, one of them, drawn by lot: such texts are neither sought nor avoided."""
 
 
 def allot(units: Sequence[Unit], raters: int, many: int, overlap: int, rng: random.Random) -> list[list[int]]:
@@ -40,7 +40,7 @@ def allot(units: Sequence[Unit], raters: int, many: int, overlap: int, rng: rand
     raters, many, overlap : int
     rng : random.Random
     """
-    placed = [_Placed(unit.item, unit.seen, tuple(sorted(map(rng.choice, unit.sources)))) for unit in units]
+    placed = [_Placed(unit.item, unit.seen, unit.labels, rng.choice(unit.labels)) for unit in units]
     chosen = _choose(placed, raters * many // overlap, raters // overlap, rng)
     best: tuple[int, int, list[list[int]]] | None = None
     for _ in range(_TRIES):
@@ -61,7 +61,7 @@ def _choose(units: Sequence[_Placed], many: int, each: int, rng: random.Random) 
         items[unit.item].append(number)
     alike: dict[tuple[Label, ...], list[str]] = defaultdict(list)
     for item in rng.sample(sorted(items), len(items)):
-        alike[tuple(sorted({units[number].label for number in items[item]}))].append(item)
+        alike[tuple(sorted({label for number in items[item] for label in units[number].labels}))].append(item)
     taken = Counter[Label]()
     chosen: list[list[int]] = []
     left = many
@@ -72,8 +72,8 @@ def _choose(units: Sequence[_Placed], many: int, each: int, rng: random.Random) 
         picked: list[int] = []
         while len(picked) < min(each, len(own), left):
             picked.append(min((number for number in own if number not in picked),
-                              key=lambda number: taken[units[number].label]))  # fmt: skip
-            taken[units[picked[-1]].label] += 1
+                              key=lambda number: min(taken[label] for label in units[number].labels)))  # fmt: skip
+            taken.update(units[picked[-1]].labels)
         left -= len(picked)
         chosen.append(picked)
     return chosen

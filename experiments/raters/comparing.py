@@ -74,14 +74,9 @@ def labelled(units: Sequence[Unit], question: Question) -> dict[str, Units]:
     for number, unit in enumerate(units):
         if unit.of != question.of:
             continue
-        names = unit.sources[0] if question.of == "text" else [" and ".join(two) for two in _twos(unit)]
-        for name in names:
-            found.setdefault(name, np.zeros(len(units), bool))[number] = True
+        for names in unit.labels:
+            found.setdefault(" and ".join(names), np.zeros(len(units), bool))[number] = True
     return dict(sorted(found.items()))
-
-
-def _twos(unit: Unit) -> Iterator[tuple[str, str]]:
-    yield from sorted({tuple(sorted((ours, theirs))) for ours in unit.sources[0] for theirs in unit.sources[1]})  # type: ignore[misc]
 
 
 def _means(question: Question, answers: Answers, key: Key, crossed: Crossed) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from copyloom import Report
 from experiments.raters.answers import Answers, answers_of
-from experiments.raters.comparing import compare
+from experiments.raters.comparing import UNSURE, compare
 from experiments.raters.key import Key
 from experiments.raters.making import Plan, draw
 from experiments.raters.questions import TIE, A, B, asked_of
@@ -81,42 +81,38 @@ def entries(items: int = 60) -> list[Entry]:
     return [Entry(f"text {source} {item}", source, f"item {item}") for item in range(items) for source in SOURCES]
 
 
-def truth(world: World, many: int = 2_000_000) -> dict[str, float]:
-    """Return the difference of marks of c beside a, and how often c is preferred to a, over all raters and items."""
+def truth(world: World, many: int = 500_000) -> dict[str, float]:
+    """Return the difference of marks of a beside c, and how often a is preferred to c, over all raters and items."""
     rng = np.random.default_rng(0)
     alike = rng.normal(0, world.rater, many) + rng.normal(0, world.item, many)
     own = {source: 3 + SOURCES[source] + alike + rng.normal(0, world.taste, many) + rng.normal(0, world.noise, many)
            for source in ("a", "c")}  # fmt: skip
     marks = {source: np.clip(np.rint(seem), 1, 5).mean() for source, seem in own.items()}
-    more = own["c"] - own["a"]
-    return {"difference": float(marks["c"] - marks["a"]), "win_rate": float(
-        np.where(np.abs(more) < world.ties, 0.5, more > 0).mean())}  # fmt: skip
+    more = own["a"] - own["c"]
+    return {"differences": float(marks["a"] - marks["c"]),
+            "wins": float(np.where(np.abs(more) < world.ties, 0.5, more > 0).mean())}  # fmt: skip
 
 
-def measure(worlds: int, report: Report, world: World | None = None) -> Iterator[dict[str, Any]]:
-    """Yield, for each design, how often intervals of c beside a hold the truth, and how often a differs from b falsely."""
+def measure(
+    worlds: int, report: Report, designs: Sequence[tuple[int, int, int]] = DESIGNS, world: World | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield, for each design, how often intervals of a and c hold the truth and tell them apart, and a from b."""
     world = world or World()
-    true = truth(world)
-    questions = asked_of(["quality", "preference"])
-    for raters, many, overlap in DESIGNS:
-        held = {"difference": 0, "win_rate": 0}
-        width, found, false = {"difference": 0.0, "win_rate": 0.0}, dict.fromkeys(held, 0), dict.fromkeys(held, 0)
+    true, questions = truth(world), asked_of(["quality", "preference"])
+    for raters, many, overlap in designs:
+        found: dict[str, list[tuple[bool, float, bool, bool]]] = {"differences": [], "wins": []}
         for number in range(worlds):
             report(f"{raters} raters, {many} texts, overlap {overlap}", number, worlds)
             key = draw(entries(), Plan(questions, raters, many, overlap, number)).key
             rows = compare(simulated(key, world, np.random.default_rng(number)), key, number, alphas=False)
-            for name, where, sign in (("difference", "differences", -1), ("win_rate", "wins", 1)):
-                by_two = {(row["source"], row["other"]): row for row in rows[where]}
-                low, high = by_two["a", "c"]["interval"]
-                aim = -true[name] if sign < 0 else 1 - true[name]
-                held[name] += low <= aim <= high
-                width[name] += (high - low) / worlds
-                found[name] += "not enough" not in by_two["a", "c"]["verdict"]
-                false[name] += "not enough" not in by_two["a", "b"]["verdict"]
-        yield {"raters": raters, "texts": many, "overlap": overlap, "worlds": worlds, "true": true,
-               **{f"{name}_{what}": value for name in held for what, value in (
-                   ("held", held[name] / worlds), ("width", width[name]), ("found", found[name] / worlds),
-                   ("false_alarms", false[name] / worlds))}}  # fmt: skip
+            for what, own in found.items():
+                by_two = {(row["source"], row["other"]): row for row in rows[what]}
+                (low, high), apart = by_two["a", "c"]["interval"], by_two["a", "c"]["verdict"] != UNSURE
+                own.append((low <= true[what] <= high, high - low, apart, by_two["a", "b"]["verdict"] != UNSURE))
+        for what, own in found.items():
+            held, width, apart, false = np.mean(own, axis=0).tolist()
+            told = {"raters": raters, "texts": many, "overlap": overlap, "worlds": worlds, "of": what}
+            yield {**told, "true": true[what], "held": held, "width": width, "told_apart": apart, "false_alarms": false}
 
 
 def main() -> None:

@@ -43,8 +43,8 @@ class Sure:
 class Crossed:
     """How sure means of marks are that raters gave items: both are drawn anew, the same for all means.
 
-    Drawing raters with replacement gives one variance of a mean, drawing items another. What single judgements add is in
-    both, and is taken off once (Cameron, Gelbach and Miller, Robust Inference With Multiway Clustering, Journal of
+    Drawing raters with replacement gives one variance of a mean, drawing items another. What single judgements add is
+    in both, and is taken off once (Cameron, Gelbach and Miller, Robust Inference With Multiway Clustering, Journal of
     Business & Economic Statistics 29(2), 2011, equation 2.9); the larger of the two is the least. The interval is the
     mean plus and minus a quantile of Student's t, as percentiles of samples of few raters are too narrow; its degrees
     of freedom are those of raters and items, weighted by their variances (Satterthwaite, Biometrics Bulletin 2(6),
@@ -98,7 +98,7 @@ class Crossed:
 
 
 def _variance(some: Sequence[Array], raters: Array, items: Array) -> float:
-    """Return the variance of a mean, or of a difference, over samples; those that lack one of the means are left out."""
+    """Return the variance of a mean, or of a difference, over the samples that have it."""
     means = [_means(marks, raters, items) for marks in some]
     samples = means[0] - sum(means[1:])
     samples = samples[np.isfinite(samples)]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
 from copyloom import InputError
@@ -148,17 +147,37 @@ def _allotted(units: Sequence[Unit], plan: Plan, rng: random.Random) -> list[lis
     kinds: dict[Of, list[int]] = {}
     for number, unit in enumerate(units):
         kinds.setdefault(unit.of, []).append(number)
-    items = {of: {units[number].item for number in numbers} for of, numbers in kinds.items()}
-    both = rng.sample(names := sorted(set.intersection(*items.values())), len(names)) if len(items) > 1 else []
-    elsewhere = {"text": set(both[1::2]), "pair": set(both[::2])}
+    if len(kinds) > 1:
+        kinds = _apart(units, kinds, plan.raters // plan.overlap, rng)
     sheets: list[list[int]] = [[] for _ in range(plan.raters)]
-    for of, numbers in kinds.items():
-        own = [number for number in numbers if units[number].item not in elsewhere[of]]
-        for sheet, found in zip(
-            sheets, allot([units[n] for n in own], plan.raters, plan.many, plan.overlap, rng), strict=True
-        ):
-            sheet += [own[place] for place in found]
+    for own in kinds.values():
+        found = allot([units[number] for number in own], plan.raters, plan.many, plan.overlap, rng)
+        for sheet, places in zip(sheets, found, strict=True):
+            sheet += [own[place] for place in places]
     return sheets
+
+
+def _apart(
+    units: Sequence[Unit], kinds: Mapping[Of, Sequence[int]], each: int, rng: random.Random
+) -> dict[Of, list[int]]:
+    """Return texts and pairs of different items, of either as many items as fill its part of the sheets.
+
+    Parameters
+    ----------
+    units : sequence of Unit
+    kinds : mapping of str to sequence of int
+        Numbers of the texts and of the pairs.
+    each : int
+        How many units of an item can be judged.
+    rng : random.Random
+    """
+    counts = {of: Counter(units[number].item for number in numbers) for of, numbers in kinds.items()}
+    need = {of: 1 / min(each, max(own.values())) for of, own in counts.items()}
+    both = sorted(counts["text"].keys() & counts["pair"].keys())
+    rng.shuffle(both)
+    cut = round(len(both) * need["text"] / (need["text"] + need["pair"]))
+    other = {"text": set(both[cut:]), "pair": set(both[:cut])}
+    return {of: [number for number in numbers if units[number].item not in other[of]] for of, numbers in kinds.items()}
 
 
 def _lines(
@@ -220,14 +239,9 @@ def _notes(
 
 def _unevenness(units: Sequence[Unit], sheet: Sequence[int], of: Of) -> int:
     """Return by how much more often one source, or two, is on a sheet than another."""
-    counts = Counter({names: 0 for unit in units if unit.of == of for names in _labels(unit)})
-    counts.update(names for number in sheet if units[number].of == of for names in _labels(units[number]))
+    counts = Counter({names: 0 for unit in units if unit.of == of for names in unit.labels})
+    counts.update(names for number in sheet if units[number].of == of for names in units[number].labels)
     return max(counts.values()) - min(counts.values())
-
-
-def _labels(unit: Unit) -> set[tuple[str, ...]]:
-    """Return the sources of a text, or each two sources of a pair."""
-    return {tuple(sorted(names)) for names in product(*unit.sources)}
 
 
 def _named(source: str, text: str) -> bool:

@@ -14,7 +14,7 @@ from copyloom import InputError
 from copyloom.columns import is_missing
 from copyloom.tables import Reading, TableFile, open_table
 from experiments.campaigns.ledger import Ledger
-from experiments.campaigns.state import State, replay
+from experiments.campaigns.state import State
 from experiments.raters.units import Entry
 
 STORED, WRITTEN, OTHER = "stored", "written", "other"
@@ -78,13 +78,7 @@ def of_database(engine: Engine, campaign: str | None = None) -> list[Entry]:
     InputError
         If there is no such campaign, or no text.
     """
-    ledger = Ledger(engine)
-    names = ledger.names()
-    if campaign is not None and campaign not in names:
-        known, more = "; ".join(names[:4]) or "none", ", ..." if len(names) > 4 else ""
-        raise InputError(f"there is no campaign {campaign!r} among {len(names)}; there are {known}{more}")
-    states = [replay(event.what for event in ledger.events(name)) for name in names if campaign in (None, name)]
-    found = _of_states(states)
+    found = _of_states(Ledger(engine).states(campaign))
     if not found:
         raise InputError("the database holds no campaign that has shown a text; there is nothing to judge")
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 
 from copyloom import InputError
 from experiments.raters.questions import Of
@@ -59,6 +59,11 @@ class Unit:
     def of(self) -> Of:
         """Whether it is a text or a pair."""
         return "text" if len(self.texts) == 1 else "pair"
+
+    @property
+    def labels(self) -> list[Sources]:
+        """Its source, or the two sources that it compares; several where more wrote the same."""
+        return sorted({tuple(sorted(names)) for names in product(*self.sources)})
 
     @property
     def seen(self) -> frozenset[str]:
