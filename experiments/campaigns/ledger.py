@@ -109,6 +109,21 @@ class Ledger:
         """
         return self._read({name})[name]
 
+    def states(self, campaign: str | None = None) -> list[State]:
+        """Return what became of all campaigns, or of one, in the order in which they were opened.
+
+        Raises
+        ------
+        InputError
+            If there is no campaign of that name.
+        """
+        names = self.names()
+        if campaign is not None and campaign not in names:
+            known, more = "; ".join(names[:4]) or "none", ", ..." if len(names) > 4 else ""
+            raise InputError(f"there is no campaign {campaign!r} among {len(names)}; there are {known}{more}")
+        chosen = names if campaign is None else [campaign]
+        return [replay(event.what for event in self.events(name)) for name in chosen]
+
     def resume(self, campaigns: Sequence[Campaign]) -> None:
         """Bring campaigns to the state in which the ledger left them."""
         found = self._read({campaign.name for campaign in campaigns})

@@ -57,6 +57,7 @@ from experiments.commands.plan import plan
 from experiments.commands.preferences import preferences
 from experiments.commands.prior import prior
 from experiments.commands.probe import inversion, radius, transfer, vectors
+from experiments.commands.raters import raters_app
 from experiments.commands.read import read
 from experiments.commands.registers import registers
 from experiments.commands.runs import compare, export
@@ -155,6 +156,7 @@ app.add_typer(slots_app, name="slots")
 app.add_typer(brand_app, name="brand")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(catalogue_app, name="catalogue")
+app.add_typer(raters_app, name="raters")
 
 
 @app.callback()

@@ -174,3 +174,8 @@ def percent(value: float | None, signed: bool = False) -> str:
 def interval(bounds: list[float] | None) -> str:
     """Return the bounds of a ratio's interval for people."""
     return "one seed: no interval" if bounds is None else f"{bounds[0]:+.1%} to {bounds[1]:+.1%}"
+
+
+def span(bounds: list[float] | None, form: str) -> str:
+    """Return the bounds of an interval for people, each in a form such as ".2f"; a dash where there is none."""
+    return "-" if bounds is None else " to ".join(format(bound, form) for bound in bounds)

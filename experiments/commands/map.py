@@ -13,6 +13,7 @@ from copyloom.tables import Reading
 from embeddings.folders import check_output, keep_result
 from experiments.commands import console
 from experiments.commands.options import Column, DeviceName, Json, Trust, Writer, note_scripts, reads, writer_for
+from experiments.commands.stored import database_of
 from generator.paths import expanded
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from experiments.explorer.maps.collection import Collection, Of
 
-_SQLITE = b"SQLite format 3\x00"
 _PART, _STYLES = 512, 12
 """Texts between two signs of progress; styles that are printed."""
 
@@ -80,7 +80,7 @@ def _collection(
     from experiments.explorer.maps.tables import of_table
     from experiments.texts import shipped_claims
 
-    database = None if source is None else _database(source)
+    database = None if source is None else database_of(source)
     if campaign is not None and database is None:
         raise InputError("--campaign is of a run or a database; give its folder, such as runs/quickstart")
     stored = database is not None or (source or "").endswith(".safetensors")
@@ -99,24 +99,6 @@ def _collection(
     if source is None:
         return of_texts(shipped_claims()[0], vectors, of)
     return of_table(expanded(source), column, reading, vectors, of)
-
-
-def _database(source: str) -> str | Path | None:
-    """Return the database that a source is, or holds; None where it is a file of another kind."""
-    from experiments.simulation.runs import DATABASE
-
-    if "://" in source:
-        return source
-    path = expanded(source)
-    if path.is_dir():
-        if not (path / DATABASE).is_file():
-            raise InputError(f"{path} holds no run ({DATABASE} is missing); give a folder such as runs/quickstart, or "
-                             "a file of texts")  # fmt: skip
-        return path / DATABASE
-    if path.is_file():
-        with path.open("rb") as file:
-            return path if file.read(len(_SQLITE)) == _SQLITE else None
-    return None
 
 
 def _of_database(database: str | Path, of: Of, campaign: str | None) -> Collection:

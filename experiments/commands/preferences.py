@@ -113,11 +113,11 @@ def _show_ratings(found: Mapping[str, Any]) -> None:
     console.table(f"\n{found['raters']} raters, {found['texts']} texts: are they perceived as they are meant?", [
         "texts", "rated", "mean marks", "difference", "95 %", "evidence"], [
         [f"{row['high']} beside {row['low']}", row["question"], "{:.2f} beside {:.2f}".format(*row["means"]),
-         f"{row['difference']:+.2f}", "{:+.2f} to {:+.2f}".format(*row["interval"]), row["verdict"]]
+         f"{row['difference']:+.2f}", console.span(row["interval"], "+.2f"), row["verdict"]]
         for row in found["perceived"]])  # fmt: skip
     console.table("\nAgreement of raters", ["question", "Krippendorff's alpha", "95 %", "mean mark"], [
         [row["question"], "-" if row["alpha"] is None else f"{row['alpha']:.2f}",
-         "-" if row["interval"] is None else "{:.2f} to {:.2f}".format(*row["interval"]), f"{row['mean']:.2f}"]
+         console.span(row["interval"], ".2f"), f"{row['mean']:.2f}"]
         for row in found["agreement"]])  # fmt: skip
     if one := found["rank_correlation"]:
         console.out.print("Rank correlation of emotional words and emotional marks: {:.2f} ({:.2f} to {:.2f})".format(

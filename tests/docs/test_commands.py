@@ -59,6 +59,8 @@ NOT_RUN = {
     r"copyloom models get": "it downloads; tests/generator/test_models.py",
     r"copyloom bench": "it takes minutes to hours; tests/experiments/benchmarks",
     r"copyloom evaluate runs/hero.parquet": "nobody has clicked there; tests/experiments/studies/test_storefront.py",
+    r"copyloom raters read": "it needs people; tests/experiments/commands/test_raters.py",
+    r"python -m experiments.raters": "it takes minutes; tests/experiments/raters",
     r"python -m experiments.studies.preferences": "it takes minutes; tests/experiments/studies/preferences",
     r"copyloom study (tiny|inversion|steering|styles|storefront|calibration)": "it takes minutes; tests/experiments",
     r"copyloom study basins": "it takes minutes; tests/experiments/studies/basins",
@@ -154,6 +156,8 @@ def files(tmp_path_factory: pytest.TempPathFactory, random_model: Callable[..., 
     for rater in ("anna", "bert"):
         marks = [f"{sheet_id(text)},{1 + (place + len(rater)) % 7}" for place, text in enumerate(tests)]
         (folder / f"ratings-{rater}.csv").write_text("\n".join(["id,emotional", *marks]))
+    systems = [f"Words of {by} on {item}.,{by},{item},about {item}" for item in range(12) for by in ("one", "other")]
+    (folder / "written.csv").write_text("\n".join(["text,source,item,about", *systems]))
     (folder / "target.csv").write_text("text,probability\na,0.8\nb,0.2\n")
     (folder / "mine.csv").write_text(
         "text,clicks\n" + "".join(f"{text} {number},{number}\n" for text in texts for number in range(4))

@@ -19,7 +19,7 @@ from embeddings.encoded import vectors_of
 from embeddings.exchange import load_embeddings
 from embeddings.summary import Lineage, SummaryEmbedding
 from experiments.campaigns.ledger import Ledger
-from experiments.campaigns.state import State, replay
+from experiments.campaigns.state import State
 from experiments.explorer.maps.collection import (
     LENT,
     STORED,
@@ -66,13 +66,7 @@ def of_database(engine: Engine, of: Of, campaign: str | None = None) -> Collecti
     InputError
         If there is no such campaign, no text, or texts lie in several spaces.
     """
-    ledger = Ledger(engine)
-    names = ledger.names()
-    if campaign is not None and campaign not in names:
-        known, more = "; ".join(names[:4]) or "none", ", ..." if len(names) > 4 else ""
-        raise InputError(f"there is no campaign {campaign!r} among {len(names)}; there are {known}{more}")
-    chosen = names if campaign is None else [campaign]
-    texts = _of_states([replay(event.what for event in ledger.events(name)) for name in chosen])
+    texts = _of_states(Ledger(engine).states(campaign))
     texts = texts or _with_embeddings(engine)
     if not texts:
         raise InputError("the database holds no campaign and no summary embedding; there is nothing to map")

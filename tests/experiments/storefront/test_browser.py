@@ -26,14 +26,13 @@ from experiments.storefront.worker import Worker
 
 from .example import ALL, EDIT, SLOT, TENANT, Clock, fill, happen, publish
 from .test_matrix import routes
-from .web import Visit, browser, serving, site
+from .web import Visit, browser, serving, site, violations
 
 HERO = f"/ui/slots/{SLOT}"
 SAFE = "A backpack that holds more than it seems."
 HOSTILE = "<script>alert(1)</script> {{ 1111*37 }} the backpack of your heart & more."
 EXAMPLE = Path(__file__).parents[3] / "examples/shop/page.html"
 WIDTHS = (390, 1280)
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @pytest.fixture(scope="module")
@@ -317,11 +316,3 @@ def test_every_page_is_accessible_in_both_widths_and_colours(chromium, shop):
     anna.close()
     stranger.close()
     assert not wrong, "\n".join(wrong)
-
-
-def violations(visit: Visit) -> list[str]:
-    """What axe has against a page."""
-    found = visit.page.evaluate("(options) => axe.run(options)", {"runOnly": RULES, "resultTypes": ["violations"]})
-    assert found["passes"]
-    return [f"{one['id']} ({one['impact']}): {node['html'][:160]} {node['failureSummary'][:200]}"
-            for one in found["violations"] for node in one["nodes"][:3]]  # fmt: skip

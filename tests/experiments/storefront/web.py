@@ -15,6 +15,8 @@ import pytest
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 SCREENSHOTS = Path(os.environ.get("COPYLOOM_SCREENSHOTS") or Path(__file__).parents[3] / "runs" / "screenshots")
 """Where pages are kept as they looked, for people to see."""
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+"""That pages are held to."""
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
           "--disable-component-update", "--disable-sync", "--no-proxy-server"]  # fmt: skip
 
@@ -96,3 +98,11 @@ class Visit:
         self.context.close()
         if self.errors:
             raise AssertionError(self.errors)
+
+
+def violations(visit: Visit) -> list[str]:
+    """What axe has against a page."""
+    found = visit.page.evaluate("(options) => axe.run(options)", {"runOnly": RULES, "resultTypes": ["violations"]})
+    assert found["passes"]
+    return [f"{one['id']} ({one['impact']}): {node['html'][:160]} {node['failureSummary'][:200]}"
+            for one in found["violations"] for node in one["nodes"][:3]]  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from copyloom import InputError
 from experiments.studies.preferences.coding import code
 from experiments.studies.preferences.raters import (
-    _CHECKS,
+    CHECKS,
     QUESTIONS,
     compare,
     intended,
@@ -25,15 +25,16 @@ TEXTS = [
     *(f"The {thing} again" for thing in ("mug", "kettle", "lamp", "boat", "chair", "tent", "bag", "box", "bed", "car")),
 ]
 CODED = code(TEXTS, "rules")
+NAMES = [question.name for question in QUESTIONS]
 
 
 def filled(path: Path, change: dict | None = None, noise: int = 0, alike: bool = False, read: bool = True) -> Path:
     rng = np.random.default_rng(noise)
     kinds = dict(zip(map(sheet_id, TEXTS), intended(CODED), strict=True))
-    checks = {sheet_id(text): mark if read else 4 for text, mark in _CHECKS.items()}
+    checks = {sheet_id(one.texts[0]): int(one.expected["factual"]) if read else 4 for one in CHECKS}
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["id", *QUESTIONS])
+        writer.writerow(["id", *NAMES])
         for key, kind in [*kinds.items(), *checks.items()]:
             mark = 6 if kind == "emotional" else 2
             marks = [checks.get(key, 4 if alike else int(np.clip(mark + rng.integers(-noise, noise + 1), 1, 7)))] * 4
@@ -50,7 +51,7 @@ def test_sheets_are_balanced_blind_and_each_in_its_own_order(tmp_path: Path) -> 
         "emotional": 4, "factual": 4, "neither": 4}  # fmt: skip
     assert [row["id"] for row in sheets[0]] != [row["id"] for row in sheets[1]]
     assert {row["id"] for row in sheets[0]} == {row["id"] for row in sheets[1]}
-    assert list(sheets[0][0]) == ["id", "text", *QUESTIONS]
+    assert list(sheets[0][0]) == ["id", "text", *NAMES]
     assert all(row["id"].isalpha() for row in sheets[0])
     (page,) = write_sheets(["<b>Tea</b>", *TEXTS], code(["<b>Tea</b>", *TEXTS], "rules"), tmp_path / "s.html", many=40)
     assert "<b>" not in page.read_text(encoding="utf-8")
@@ -90,8 +91,8 @@ def test_raters_who_do_not_count(tmp_path: Path) -> None:
 def test_missing_answers_are_counted(tmp_path: Path) -> None:
     key = sheet_id(TEXTS[0])
     found = read_ratings([filled(tmp_path / "a.csv", {key: ["", "2", "", "3"]})], TEXTS)
-    assert found.unrated == 2
-    assert np.isnan(found.marks["emotional"][0, found.texts.tolist().index(0)])
+    assert found.missing == {"a": 2}
+    assert np.isnan(found.marks["emotional"][0, 0])
 
 
 @pytest.mark.parametrize(("marks", "said"), [([9, 1, 1, 1], "emotional is '9'"), ([1, 2.5, 1, 1], "factual is '2.5'"),
