@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from copyloom import InputError
-from experiments.studies.uplift.asking import AskedOnce, Endpoint, LocalModel
+from experiments.asking import AskedOnce, Endpoint, LocalModel
 
 pytest.importorskip("openai", reason="the extra prompted is not installed")
 
