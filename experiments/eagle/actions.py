@@ -155,7 +155,7 @@ class Action:
             If it is not an action in words.
         """
         if not self.wishes:
-            raise InputError(f"action {self.name!r} is an operation of the shipped writer; an instruct model needs words")
+            raise InputError(f"action {self.name!r} is the shipped writer's own; an instruct model needs words")
         wish = self.wishes[0] if len(self.wishes) == 1 else f"All of this: {' '.join(self.wishes)}"
         return self.frame.replace(_WISH, wish).replace(_TEXT, text)
 

@@ -83,7 +83,7 @@ class WriterEdits:
                     raise InputError(f"there is no direction {one.direction!r}; there are {', '.join(sorted(known))}")
 
     def _together(self, texts: Sequence[str], operations: Sequence[tuple[Operation, ...]]) -> list[Change]:
-        """Return what came of some texts' operations: the first of all of them, then the second of those that have it."""
+        """Return what came of the operations of some texts: the first of each, then the second where there is one."""
         now, faults = list(texts), [""] * len(texts)
         for stage in range(max(map(len, operations))):
             rows = [row for row, mine in enumerate(operations) if stage < len(mine)]

@@ -17,13 +17,14 @@ _LONGER, _ROOM = 2, 20
 """How many times the words of the text an answer may have, and how many more."""
 _LEAST = 4
 """Words of a part of the prompt that no answer holds by chance."""
-_REFUSAL = re.compile(r"(i('m| am) (sorry|unable|not able)|i (cannot|can't|can not|won't)|sorry\b|as an ai\b|unfortunately, i)",
-                      re.IGNORECASE)  # fmt: skip
+_REFUSAL = re.compile(
+    r"(i('m| am) (sorry|unable|not able)|i (cannot|can't|won't)|sorry\b|as an ai\b|unfortunately, i)", re.IGNORECASE
+)
 
 
 @dataclass(eq=False)
 class Prompted:
-    """Asks an instruct model to change texts: `Asked` is one on this machine or an endpoint, `AskedOnce` in front of it.
+    """Asks an instruct model to change texts: one on this machine or an endpoint, with `AskedOnce` in front of it.
 
     An answer that is no changed text (`nonsense`) is asked for again, with further seeds; then the text stays as it
     was. It also stays where the model does not answer at all; that is not kept, so that another run asks again.
