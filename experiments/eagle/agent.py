@@ -120,7 +120,7 @@ def train(
         scale = scale or float(gains.std()) or 1.0  # the first are the reference policy's
         optimiser.zero_grad()
         loss, divergence = _loss(agent, start, found, gains / scale, settings)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         rewards.append(float(gains.mean()))
         divergences.append(divergence)

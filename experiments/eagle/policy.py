@@ -84,8 +84,8 @@ class Softmax:
             optimiser.zero_grad()
             found = -(wanted * fitted.log_probabilities(texts)).sum(1).mean()
             found = found + _RIDGE * (own.square().sum() + shared.square().sum())
-            found.backward()  # type: ignore[no-untyped-call]
+            found.backward()
             return found
 
-        optimiser.step(loss)  # type: ignore[arg-type]
+        optimiser.step(loss)
         return replace(self, own=own.detach(), shared=shared.detach())

@@ -80,12 +80,17 @@ class Table:
     def open(self, texts: Sequence[str]) -> Tensor:
         """Return which actions may be taken on each text: Tensor of shape (n, A + 1), bool.
 
-        All, while there are calls left for all texts; then those whose change is known, and `STOP`.
+        `STOP` always. Others unless they are known to leave the text as it is; once there are not calls left for all
+        texts, only those whose change is known.
         """
-        if self.most_calls is None or self.most_calls - self.calls >= len(set(texts)):
-            return torch.ones(len(texts), len(self.actions), dtype=torch.bool)
-        return torch.tensor([[a == self.stop or (text, a) in self._changed for a in range(len(self.actions))]
-                             for text in texts])  # fmt: skip
+        new = self.most_calls is None or self.most_calls - self.calls >= len(set(texts))
+        opened = torch.full((len(texts), len(self.actions)), new)
+        opened[:, self.stop] = True
+        for row, text in enumerate(texts):
+            for a in range(self.stop):
+                if came := self._changed.get((text, a)):
+                    opened[row, a] = came != text
+        return opened
 
     def realised(self, texts: Sequence[str]) -> list[list[str]]:
         """Return what each text becomes by each action, `STOP` among them: A calls for each text that is new here."""

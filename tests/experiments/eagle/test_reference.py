@@ -70,6 +70,13 @@ def test_calls_beyond_what_is_allowed_are_refused_and_known_actions_stay_open() 
     assert known.open(["0 0", "1 1", "2 2"]).tolist() == [[True, True, True], [True, False, True], [False, False, True]]
 
 
+def test_an_action_that_is_known_to_change_nothing_is_closed() -> None:
+    known = table({"nowhere": [0, 0], "right": [1, 0]})
+    assert known.open(["0 0"]).tolist() == [[True, True, True]]
+    known.realised(["0 0"])
+    assert known.open(["0 0", "1 0"]).tolist() == [[False, True, True], [True, True, True]]
+
+
 def test_components_are_uncorrelated_of_unit_size_and_no_more_than_there_are() -> None:
     stream = torch.Generator().manual_seed(0)
     rows = torch.randn(40, 6, generator=stream) @ torch.diag(torch.tensor([5.0, 3, 2, 1, 0, 0]))
