@@ -80,12 +80,12 @@ class Table:
     def open(self, texts: Sequence[str]) -> Tensor:
         """Return which actions may be taken on each text: Tensor of shape (n, A + 1), bool.
 
-        `STOP` always. Others unless they are known to leave the text as it is; once there are not calls left for all
-        texts, only those whose change is known.
+        `STOP` always. Others unless they are known to leave the text as it is. Actions whose change is not known are
+        open to as many of the texts, the first ones, as there are calls left.
         """
-        new = self.most_calls is None or self.most_calls - self.calls >= len(set(texts))
-        opened = torch.full((len(texts), len(self.actions)), new)
-        opened[:, self.stop] = True
+        opened = torch.ones(len(texts), len(self.actions), dtype=torch.bool)
+        if self.most_calls is not None:
+            opened[self.most_calls - self.calls :, : self.stop] = False
         for row, text in enumerate(texts):
             for a in range(self.stop):
                 if came := self._changed.get((text, a)):

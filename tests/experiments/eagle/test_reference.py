@@ -68,6 +68,8 @@ def test_calls_beyond_what_is_allowed_are_refused_and_known_actions_stay_open() 
         known.realised(["0 0", "1 1"])
     known.changed(["0 0", "0 0", "1 1"], [0, 1, 0])
     assert known.open(["0 0", "1 1", "2 2"]).tolist() == [[True, True, True], [True, False, True], [False, False, True]]
+    one_more = table({"left": [-1, 0], "right": [1, 0]}, most_calls=1)
+    assert one_more.open(["0 0", "0 0"]).tolist() == [[True, True, True], [False, False, True]]
 
 
 def test_an_action_that_is_known_to_change_nothing_is_closed() -> None:
