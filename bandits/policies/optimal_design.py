@@ -14,6 +14,8 @@ from bandits.streams import Generators
 from copyloom import InputError
 
 _MOST_STEPS = 10_000
+_NOTHING = 1e-6
+"""Size of a dimension, beside the largest, below which texts do not span it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +83,36 @@ def optimal_design(features: Any, present: Any = None, *, tolerance: float = 0.0
         weights = torch.where(done[..., None], weights, _step(weights, variance, p))
         variance = _variances(rows, weights)
     return Design(weights, variance.amax(dim=-1), p)
+
+
+def in_span(features: Any) -> Tensor:
+    """Return whitened coordinates (N, r), float64, of features (N, p) in the r dimensions that they span.
+
+    A design of few texts, or of texts that hardly differ, is one over these: leverages, weights and certificate are
+    those of the features with a pseudo-inverse in the place of V^-1, for they do not depend on a basis.
+
+    Parameters
+    ----------
+    features : array of shape (N, p)
+
+    Raises
+    ------
+    InputError
+        If features are not finite, or all are zero.
+
+    Examples
+    --------
+    >>> optimal_design(in_span([[3.0, 0, 0], [0, 2, 0]])).weights.tolist()
+    [0.5, 0.5]
+    """
+    rows = finite_tensor("features", features)
+    if rows.ndim != 2:
+        raise InputError(f"features has shape {tuple(rows.shape)}; pass (N, p)")
+    left, sizes, _ = torch.linalg.svd(rows.to(torch.float64), full_matrices=False)
+    spanned = sizes > _NOTHING * sizes.amax() if sizes.any() else torch.zeros_like(sizes, dtype=torch.bool)
+    if not spanned.any():
+        raise InputError("all features are zero, so there is nothing to learn from any text; pass others")
+    return left[:, spanned]
 
 
 def _variances(rows: Tensor, weights: Tensor) -> Tensor:

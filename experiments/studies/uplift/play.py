@@ -18,6 +18,7 @@ from copyloom import InputError, Report
 from embeddings.database import open_database
 from embeddings.folders import replacing
 from experiments import loop
+from experiments.asking import AskedOnce, Endpoint, LocalModel
 from experiments.campaigns import sources
 from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import Draft, Opened
@@ -39,7 +40,6 @@ from experiments.simulation.build import feed_seed, judge_of, shoppers_of, slate
 from experiments.simulation.config import RunConfig
 from experiments.simulation.runs import DATABASE
 from experiments.simulation.worlds import grammar_world, world_of
-from experiments.studies.uplift.asking import AskedOnce, Endpoint, LocalModel
 from experiments.studies.uplift.measures import PrintJudge, campaign_row, curve_rows
 from experiments.studies.uplift.settings import (
     STORED,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -13,11 +12,11 @@ from bandits import Posterior
 from embeddings.mixing import moved
 from embeddings.prompt import about
 from embeddings.summary import Lineage
+from experiments.asking import Asked, line_of
 from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import Draft
 from experiments.campaigns.workshop import Workshop
 from experiments.campaigns.writer import Writer
-from experiments.studies.uplift.asking import Asked
 from generator.checks import Checker
 from generator.record import ProductRecord
 
@@ -28,8 +27,6 @@ _LATER = 100_000
 _ROWS = 64
 _PEOPLE = Lineage((), ())
 """Of texts that no other text was taken for."""
-_BEFORE = re.compile(r"^\s*(?:[-*•–]|\d+[.)])\s+")
-_QUOTES = "\"'“”«»*`"
 
 
 @dataclass(eq=False)
@@ -166,19 +163,6 @@ def question(subject: ProductRecord, shown: Sequence[str]) -> str:
         f"Write one new advertising line for the {subject.name}, in the manner of these, with at most {longest} words. "
         "Use only facts and numbers that stand above. Answer with the line alone."
     )
-
-
-def line_of(answer: str) -> str:
-    r"""Return the line that an answer holds, without what models put around it.
-
-    Examples
-    --------
-    >>> line_of('Here is a new line:\n\n1. "Buy the **knife** that lasts."\n2. "Cut more."')
-    'Buy the knife that lasts.'
-    """
-    lines = [line.strip() for line in answer.replace("**", "").splitlines() if line.strip()]
-    chosen = next((line for line in lines if not line.endswith(":")), "")
-    return " ".join(_BEFORE.sub("", chosen).strip().strip(_QUOTES).split())
 
 
 def _draft(lineage: Lineage, text: str, checker: Checker) -> Draft:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandits import LogisticRewardModel, OptimalDesign, RewardPrior
-from bandits.policies.optimal_design import optimal_design
+from bandits.policies.optimal_design import in_span, optimal_design
 from copyloom import InputError
 
 
@@ -72,6 +72,27 @@ def test_duplicates_do_no_harm_and_too_few_texts_are_refused():
         optimal_design(torch.full((3, 2), math.nan))
     with pytest.raises(InputError, match="at least one text"):
         optimal_design(torch.empty(0, 2))
+
+
+@given(seed=st.integers(0, 10_000), rank=st.integers(1, 3))
+@settings(max_examples=20, deadline=None)
+def test_a_design_in_the_span_is_the_design_with_a_pseudo_inverse(seed, rank):
+    stream = torch.Generator().manual_seed(seed)
+    drawn = [torch.randn(*shape, generator=stream, dtype=torch.float64) for shape in ((8, rank), (rank, 5))]
+    features = drawn[0] @ drawn[1]
+    design = optimal_design(in_span(features), tolerance=1e-4)
+    assert design.rank == rank
+    inverse = torch.linalg.pinv(information(features, design.weights), rtol=1e-9)
+    leverage = ((features @ inverse) * features).sum(-1)
+    assert float(leverage.max()) == pytest.approx(float(design.worst_variance), rel=1e-6)
+    assert 1 <= design.certificate + 1e-9 <= 1 + 2e-4
+
+
+def test_nothing_spans_nothing():
+    with pytest.raises(InputError, match="all features are zero"):
+        in_span(torch.zeros(3, 2))
+    with pytest.raises(InputError, match=r"shape \(3,\)"):
+        in_span(torch.zeros(3))
 
 
 def test_as_a_policy_it_needs_no_full_rank_and_ignores_clicks():

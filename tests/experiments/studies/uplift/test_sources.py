@@ -11,6 +11,7 @@ from embeddings.effort import Effort
 from embeddings.mixing import moved
 from embeddings.space import Space
 from embeddings.summary import Lineage
+from experiments.asking import line_of
 from experiments.campaigns.campaign import Campaign
 from experiments.campaigns.events import Draft, Opened, Published
 from experiments.campaigns.sentence_writer import SentenceWriter
@@ -18,7 +19,7 @@ from experiments.campaigns.sources import taken
 from experiments.campaigns.state import replay
 from experiments.campaigns.writer import Writer
 from experiments.studies.uplift.settings import UpliftStudy, given_of
-from experiments.studies.uplift.sources import HumanTexts, Prompted, SampleAgain, best_parents, line_of, question
+from experiments.studies.uplift.sources import HumanTexts, Prompted, SampleAgain, best_parents, question
 from generator.checks import Checker, WritingRules
 
 GIVEN = given_of(UpliftStudy(), 0, 15)

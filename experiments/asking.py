@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from openai import OpenAI
 
 TEMPERATURE, NUCLEUS, LONGEST = 0.8, 0.95, 40
-"""Sampling temperature, share of the likeliest tokens that are drawn from, and tokens of an answer, at most."""
-_RETRIES, _TIMEOUT = 5, 60.0
+"""Sampling temperature, share of the likeliest tokens that are drawn from, and tokens of a line of copy, at most."""
+_BEFORE = re.compile(r"^\s*(?:[-*•–]|\d+[.)])\s+")
+_QUOTES = "\"'“”«»*`"
 
 
 class Asked(Protocol):
@@ -32,6 +34,11 @@ class Asked(Protocol):
     @property
     def name(self) -> str:
         """What tells it from all others."""
+        ...
+
+    @property
+    def longest(self) -> int:
+        """Tokens of an answer, at most."""
         ...
 
     def answers(self, question: str, count: int, seed: int) -> list[str]:
@@ -49,10 +56,12 @@ class LocalModel:
     ----------
     name : str
     device : str
+    longest : int
     """
 
     name: str
     device: str = "auto"
+    longest: int = LONGEST
 
     @cached_property
     def _model(self) -> LanguageModel:
@@ -74,7 +83,7 @@ class LocalModel:
             torch.manual_seed(seed)
             found = model.generate(
                 ids.expand(count, -1), attention_mask=torch.ones_like(ids).expand(count, -1), do_sample=True,
-                temperature=TEMPERATURE, top_p=NUCLEUS, max_new_tokens=LONGEST, pad_token_id=self._model.end,
+                temperature=TEMPERATURE, top_p=NUCLEUS, max_new_tokens=self.longest, pad_token_id=self._model.end,
                 **_read(model, ids, count),
             )  # fmt: skip
         answers: list[str] = tokenizer.batch_decode(found[:, ids.shape[1] :], skip_special_tokens=True)
@@ -100,10 +109,18 @@ class Endpoint:
         As the endpoint calls it.
     url : str
         Up to and with the version: ``http://localhost:8000/v1``.
+    longest : int
+    retries : int
+        Times that it is asked again where it fails or is slow, with growing pauses.
+    timeout_seconds : float
+        How long one answer may take.
     """
 
     model: str
     url: str
+    longest: int = LONGEST
+    retries: int = 5
+    timeout_seconds: float = 60.0
 
     @property
     def name(self) -> str:
@@ -115,7 +132,7 @@ class Endpoint:
         from openai import OpenAI
 
         key = os.environ.get("OPENAI_API_KEY") or "none"
-        return OpenAI(base_url=self.url, api_key=key, max_retries=_RETRIES, timeout=_TIMEOUT)
+        return OpenAI(base_url=self.url, api_key=key, max_retries=self.retries, timeout=self.timeout_seconds)
 
     def answers(self, question: str, count: int, seed: int) -> list[str]:
         """Return `count` answers; one that gives fewer at a time is asked again, with further seeds.
@@ -133,7 +150,7 @@ class Endpoint:
             try:
                 said = client.chat.completions.create(
                     model=self.model, messages=[{"role": "user", "content": question}], n=count - len(found),
-                    temperature=TEMPERATURE, top_p=NUCLEUS, max_tokens=LONGEST, seed=seed * 1_000 + len(found),
+                    temperature=TEMPERATURE, top_p=NUCLEUS, max_tokens=self.longest, seed=seed * 1_000 + len(found),
                 )  # fmt: skip
             except OpenAIError as error:
                 raise InputError(f"{self.name} does not answer ({error}); check address, model and OPENAI_API_KEY, "
@@ -162,11 +179,16 @@ class AskedOnce:
         """The model's."""
         return self.asked.name
 
+    @property
+    def longest(self) -> int:
+        """The model's."""
+        return self.asked.longest
+
     def answers(self, question: str, count: int, seed: int) -> list[str]:
         """Return the answers that are kept, or those of the model."""
         key: dict[str, Any] = {
             "model": self.name, "question": question, "count": count, "seed": seed,
-            "temperature": TEMPERATURE, "top_p": NUCLEUS, "max_tokens": LONGEST,
+            "temperature": TEMPERATURE, "top_p": NUCLEUS, "max_tokens": self.longest,
         }  # fmt: skip
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
         file = self.folder / f"{digest}.json"
@@ -177,3 +199,16 @@ class AskedOnce:
         with replacing(file) as partial:
             partial.write_text(json.dumps({**key, "answers": found}, ensure_ascii=False, indent=1), encoding="utf-8")
         return found
+
+
+def line_of(answer: str) -> str:
+    r"""Return the line that an answer holds, without what models put around it.
+
+    Examples
+    --------
+    >>> line_of('Here is a new line:\n\n1. "Buy the **knife** that lasts."\n2. "Cut more."')
+    'Buy the knife that lasts.'
+    """
+    lines = [line.strip() for line in answer.replace("**", "").splitlines() if line.strip()]
+    chosen = next((line for line in lines if not line.endswith(":")), "")
+    return " ".join(_BEFORE.sub("", chosen).strip().strip(_QUOTES).split())

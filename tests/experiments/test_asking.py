@@ -1,7 +1,9 @@
 """Language models that are asked: an endpoint on this machine that speaks OpenAI's protocol, and what is kept of it."""
 
 import json
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 
 from copyloom import InputError
-from experiments.studies.uplift.asking import AskedOnce, Endpoint, LocalModel
+from experiments.asking import AskedOnce, Endpoint, LocalModel
 
 pytest.importorskip("openai", reason="the extra prompted is not installed")
 
@@ -21,7 +23,7 @@ class Server(HTTPServer):
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
         self.keys: list[str] = []
-        self.status = 200
+        self.status, self.failures, self.seconds = 200, 0, 0.0
         super().__init__(("127.0.0.1", 0), Handler)
 
 
@@ -32,6 +34,14 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append({"path": self.path, **body})
         self.server.keys.append(self.headers["Authorization"])
+        time.sleep(self.server.seconds)
+        if self.server.failures:
+            self.server.failures -= 1
+            self.send_response(503)
+            self.send_header("retry-after-ms", "1")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         text = f"Buy the knife number {len(self.server.asked)}."
         choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
         said = {"id": "1", "object": "chat.completion", "created": 0, "model": body["model"], "choices": [choice]}
@@ -85,6 +95,20 @@ def test_an_endpoint_that_refuses_is_named(server: Server) -> None:
     server.status = 401
     with pytest.raises(InputError, match=r"writer-1 does not answer .*no such key.*OPENAI_API_KEY"):
         endpoint(server).answers("Sell it.", 1, 0)
+
+
+def test_an_endpoint_that_fails_is_asked_again_so_many_times(server: Server) -> None:
+    server.failures = 2
+    assert endpoint(server).answers("Sell it.", 1, 0) == ["Buy the knife number 3."]
+    server.failures = 2
+    with pytest.raises(InputError, match=r"writer-1 does not answer .*503"):
+        replace(endpoint(server), retries=1).answers("Sell it.", 1, 0)
+
+
+def test_an_endpoint_that_is_slow_is_not_waited_for(server: Server) -> None:
+    server.seconds = 0.5
+    with pytest.raises(InputError, match=r"writer-1 does not answer .*timed out"):
+        replace(endpoint(server), retries=0, timeout_seconds=0.1).answers("Sell it.", 1, 0)
 
 
 def test_a_local_model_answers_alike_for_a_seed_whatever_was_asked_before() -> None:
