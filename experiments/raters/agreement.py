@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from copyloom import InputError
 from experiments.bootstrap import bounds
@@ -17,7 +16,7 @@ _RESAMPLES = 500
 
 
 def agreement(
-    marks: Array, rng: np.random.Generator, level: Level = "interval", groups: Sequence[int] | None = None
+    marks: Array, rng: np.random.Generator, level: Level = "interval", groups: ArrayLike | None = None
 ) -> dict[str, Any]:
     """Return Krippendorff's alpha (``alpha``) and its 95 % interval by resampling what was rated (``interval``).
 
@@ -33,7 +32,7 @@ def agreement(
     rng : numpy.random.Generator
     level : str
         interval: marks that are far apart disagree more; nominal: choices that are equal or not.
-    groups : sequence of int, optional
+    groups : array of shape (N,), optional
         What is of one group is drawn together.
 
     Raises

@@ -55,8 +55,7 @@ def compare(answers: Answers, key: Key, seed: int = 0, alphas: bool = True) -> d
         "differences": [row for question in marked for row in _differences(question, answers, key, crossed)],
         "wins": [row for question in chosen for row in _wins(question, answers, key, crossed)],
         "agreement": [_agreed(question, answers, key, items, rng) for question in key.questions if alphas],
-        "sides": [_sides(question, answers, crossed) for question in chosen
-                  if np.isfinite(answers.shown_first[question.name]).any()],
+        "sides": [row for question in chosen for row in _sides(question, answers, crossed)],
     }  # fmt: skip
 
 
@@ -93,10 +92,9 @@ def _means(question: Question, answers: Answers, key: Key, crossed: Crossed) -> 
 def _differences(question: Question, answers: Answers, key: Key, crossed: Crossed) -> Iterator[dict[str, Any]]:
     sources = labelled(key.units, question)
     for source, other in combinations(sources, 2):
-        only = sources[source] ^ sources[other]  # a text of both says nothing of their difference, but counts for both
-        found = (
-            crossed.difference(answers.marks[question.name], sources[source], sources[other]) if only.any() else None
-        )
+        if (sources[source] == sources[other]).all():  # they wrote the same
+            continue
+        found = crossed.difference(answers.marks[question.name], sources[source], sources[other])
         if found is not None:
             yield {"question": question.name, "source": source, "other": other, "difference": found.value,
                    "interval": found.interval, "items": found.items, "verdict": _MARKED[found.beyond(0)]}  # fmt: skip
@@ -159,10 +157,9 @@ def _agreed(
     return {"question": question.name, **found, "judged_twice": int((np.isfinite(marks).sum(0) > 1).sum())}
 
 
-def _sides(question: Question, answers: Answers, crossed: Crossed) -> dict[str, Any]:
+def _sides(question: Question, answers: Answers, crossed: Crossed) -> Iterator[dict[str, Any]]:
     found = crossed.mean(answers.shown_first[question.name])
-    rate, interval = (None, None) if found is None else (found.value, _of_rate(found))
-    verdict = (
-        _SIDED[Sure(rate, interval, found.items).beyond(0.5)] if found is not None and rate is not None else UNSURE
-    )
-    return {"question": question.name, "first_chosen": rate, "interval": interval, "verdict": verdict}
+    if found is not None:
+        sure = Sure(found.value, _of_rate(found), found.items)
+        yield {"question": question.name, "first_chosen": sure.value, "interval": sure.interval,
+               "verdict": _SIDED[sure.beyond(0.5)]}  # fmt: skip

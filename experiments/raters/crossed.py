@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t
 
 from experiments.bootstrap import drawn_counts
@@ -54,12 +54,12 @@ class Crossed:
     ----------
     raters : int
         R of them.
-    items : sequence of int
-        The item of each of U units; units of one item are drawn together.
+    items : array of shape (U,)
+        The item of each unit; units of one item are drawn together.
     seed : int
     """
 
-    def __init__(self, raters: int, items: Sequence[int], seed: int = 0) -> None:
+    def __init__(self, raters: int, items: ArrayLike, seed: int = 0) -> None:
         self._items = np.asarray(items, dtype=np.int64)
         self._raters_drawn = drawn_counts(np.arange(raters), 2 * seed)
         self._items_drawn = drawn_counts(self._items, 2 * seed + 1)
