@@ -73,22 +73,6 @@ class Domain:
         """Numbers of all others."""
         return tuple(number for number, one in enumerate(self.entities) if not is_held_out(one.key))
 
-    def number_of(self, name: str) -> int:
-        """Return the number of an entity by its key or name; raise `InputError` where there is none, or there are two.
-
-        Capitals make no difference.
-        """
-        wanted = name.strip().casefold()
-        found = [n for n, one in enumerate(self.entities) if wanted in (one.key.casefold(), one.name.casefold())]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            keys = ", ".join(self.entities[n].key for n in found)
-            raise InputError(f"{len(found)} {self.name} are called {name!r}; give one of their keys: {keys}")
-        near = [one.name for one in self.entities if wanted and wanted in one.name.casefold()][:5]
-        hint = f"; did you mean {' or '.join(near)}" if near else ""
-        raise InputError(f"there are no {self.name} called {name!r}{hint}")
-
     def nearest(self, points: Tensor, among: Sequence[int], count: int = 1) -> Tensor:
         """Return the numbers (B, count) of the entities among some whose texts lie nearest to points (B, S)."""
         rows = torch.tensor(among)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -55,23 +56,23 @@ class Tastes:
         factors = Factors.fit(users, items, ratings, count, SIZE, PENALTY)
         return cls(users, items, ratings, factors, np.bincount(items, minlength=count))
 
-    @property
+    @cached_property
     def rated(self) -> NDArray[np.bool_]:
         """Which entities (N,) have ratings enough for a behavioural vector."""
         found: NDArray[np.bool_] = self.counts >= FEWEST
         return found
 
-    @property
+    @cached_property
     def item_values(self) -> Array:
         """Factors and bias of each entity (N, K + 1)."""
         return np.column_stack([self.factors.items, self.factors.item_bias])
 
-    @property
+    @cached_property
     def items_seen(self) -> Tensor:
         """Behavioural vectors of entities (N, K + 1), as an adapter reads them; see `standardised`."""
         return standardised(self.item_values, self.rated)
 
-    @property
+    @cached_property
     def users_seen(self) -> Tensor:
         """Behavioural vectors of people (U, K + 1), as an adapter reads them: factors, and how kindly they rate."""
         values = np.column_stack([self.factors.users, self.factors.user_bias])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,9 +12,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from copyloom import InputError
-from experiments.elm.model import pieces_of, prefix_of
-from experiments.elm.questions import Question, Task
-from generator.decoding import decode
+from experiments.elm.model import told_plainly, written
+from experiments.elm.questions import PLACE, TEXT, Question, Task
 from generator.language_model import LanguageModel
 
 
@@ -75,12 +74,11 @@ def between_nearest(question: Question, known: Mapping[str, Tensor]) -> Question
         rows = known[place.kind]
         near = (normalize(rows, dim=-1) @ normalize(place.vector, dim=-1)).topk(2).indices
         moved[name] = rows[near].mean(0)
-        if place.kind == "text":
+        if place.kind == TEXT:
             moved[name] = normalize(moved[name], dim=-1)
     return question.at(**moved)
 
 
-@torch.no_grad()
 def prompted(model: LanguageModel, questions: Sequence[Question], max_tokens: int) -> list[str]:
     """Return what an instruct model answers, greedily, that is told in words what stands at each place.
 
@@ -92,31 +90,17 @@ def prompted(model: LanguageModel, questions: Sequence[Question], max_tokens: in
         Each place with words.
     max_tokens : int
     """
-    ids = [_chat(model, one) for one in questions]
-    order, rows, found = sorted(range(len(ids)), key=lambda n: len(ids[n])), model.device.decode_rows, [""] * len(ids)
-    for first in range(0, len(order), rows):
-        chunk = order[first : first + rows]
-        padded = chunk + chunk[-1:] * (rows - len(chunk))
-        last = torch.stack([model.embed(ids[n][-1:]) for n in chunk]).float().cpu()
-        said = decode(model, last, prefix_of([model.embed(ids[n][:-1]).float().cpu() for n in padded]), max_tokens)
-        for number, one in zip(chunk, said, strict=True):
-            found[number] = " ".join(one.text.split())
-    return found
+    read = [model.embed(_chat(model, one)).float().cpu() for one in questions]
+    return [told_plainly(one) for one in written(model, read, max_tokens)]
 
 
 def _chat(model: LanguageModel, question: Question) -> Tensor:
-    pieces = pieces_of(model, question, told=True)
-    if any(not isinstance(piece, Tensor) for piece in pieces):
-        raise InputError(f"question {question.asked!r} has a place without words; an instruct model cannot be asked it")
-    words = model.detokenize([int(token) for piece in pieces for token in _ids(piece)])
+    if silent := [name for name, place in question.places.items() if not place.words]:
+        raise InputError(f"{silent[0]} of {question.asked!r} has no words; an instruct model cannot be asked it")
+    words = PLACE.sub(lambda found: question.places[found.group(1)].words, question.asked)
     if not getattr(model.tokenizer, "chat_template", None):
         return torch.tensor(model.tokenize(f"{words}\n"))
     said = [{"role": "user", "content": f"{words} Answer in a sentence or two."}]
     found = model.tokenizer.apply_chat_template(said, add_generation_prompt=True, return_tensors="pt", return_dict=True)
     ids: Tensor = found["input_ids"][0]
     return ids
-
-
-def _ids(piece: object) -> Iterable[int]:
-    assert isinstance(piece, Tensor)
-    return [int(token) for token in piece]

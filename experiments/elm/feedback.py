@@ -22,13 +22,13 @@ from copyloom import InputError, Report
 from embeddings.training.checkpoint import RUN, check_same_run
 from embeddings.training.config import Schedule
 from embeddings.training.steps import put_updates_in, take_steps, trained_in
-from experiments.elm.model import Elm, Piece, embedded, end_of, pieces_of, prefix_of, read_elm, save_elm
+from experiments.elm.model import Elm, Piece, embedded, pieces_of, read_elm, save_elm, told_plainly, written
 from experiments.elm.questions import Question
 from experiments.elm.reading import Row, expected
 from experiments.elm.training import Questions
 from experiments.versions import versions
 from generator import low_rank
-from generator.decoding import Choice, decode
+from generator.decoding import Choice
 from generator.device import Device
 from generator.language_model import LanguageModel
 
@@ -154,7 +154,7 @@ class _Training:
         asked = [
             one for one in (self.questions.draw(rng) for _ in range(config.questions)) for _ in range(config.drafts)
         ]
-        pieces = [[*pieces_of(self.policy, one, told=False), end_of(self.policy)] for one in asked]
+        pieces = [pieces_of(self.policy, one, told=False) for one in asked]
         drawn = self._answers(pieces, step)
         worth = torch.tensor(list(self.reward(asked, [text for text, _ in drawn])), dtype=torch.float32)
         if not bool(worth.isfinite().all()):
@@ -173,8 +173,7 @@ class _Training:
     @torch.no_grad()
     def _answers(self, pieces: Sequence[Sequence[Piece]], step: int) -> list[tuple[str, tuple[int, ...]]]:
         """Return an answer to each question with its tokens, drawn with a seed of the step."""
-        read = [embedded(self.policy, self.adapters, one[:-1]) for one in pieces]
-        end = self.policy.embed(end_of(self.policy)).float().cpu()
+        read = [embedded(self.policy, self.adapters, one) for one in pieces]
         choice = Choice((self.config.temperature,) * len(read), seed=self.config.seed * 1_000_003 + step)
-        said = decode(self.policy, end.expand(len(read), -1, -1), prefix_of(read), self.config.tokens, choice=choice)
-        return [(" ".join(one.text.split()), one.ids) for one in said]
+        said = written(self.policy, read, self.config.tokens, choice)
+        return [(told_plainly(one), one.ids) for one in said]

@@ -327,18 +327,15 @@ class FilmTasks:
 
     def would_this_viewer(self, n: int, rng: random.Random) -> Question | None:
         """Ask whether a person would like a film: more than what they like in the mean."""
-        rows = np.flatnonzero(self.facts.tastes.items == n)
-        if not self.facts.tastes.rated[n]:
+        tastes, person = self.facts.tastes, self._rater(n, rng)
+        if person is None or not tastes.rated[n]:
             return None
-        row = int(rng.choice(rows.tolist()))
-        person = int(self.facts.tastes.users[row])
-        usual = float(self.facts.tastes.ratings[self.facts.tastes.users == person].mean())
-        true = "would" if self.facts.tastes.ratings[row] >= usual else "would not"
+        own = tastes.users == person
+        like = tastes.ratings[own & (tastes.items == n)].mean() >= tastes.ratings[own].mean()
         places = {"viewer": self._viewer(person), "film": self._film(n)}
         return Question("{viewer}\n{film}\nWould this viewer like it?", places,
-                        f"This viewer {true} like it.",
-                        lambda text: float(("would not" in text) == (true == "would not") and "would" in text),
-                        (n,), None, person)  # fmt: skip
+                        f"This viewer {'would' if like else 'would not'} like it.",
+                        lambda text: float("would" in text and ("would not" in text) != bool(like)), (n,))  # fmt: skip
 
     def viewer(self, n: int, rng: random.Random) -> Question | None:
         """Ask what a person who rated a film likes."""
@@ -350,8 +347,8 @@ class FilmTasks:
             return None
         target = f"Likes {listed(likes)} films; does not care for {listed(dislikes)}."
         asked, places = "{viewer}\nWhat does this viewer like?", {"viewer": self._viewer(person)}
-        return Question(asked, places, target, lambda text: f_score(genres_in(text.split(";")[0]), set(likes)), (n,),
-                        person=person)  # fmt: skip
+        return Question(asked, places, target,
+                        lambda text: f_score(genres_in(text.split(";")[0]), set(likes)), (n,))  # fmt: skip
 
     def film_for_viewer(self, n: int, rng: random.Random) -> Question | None:
         """Ask for a film for a person: the answer is one of the known films that they rated best."""
@@ -365,7 +362,7 @@ class FilmTasks:
             return None
         return Question("{viewer}\nDescribe a film for this viewer.", {"viewer": self._viewer(person)},
                         description(self.films.entities[rng.choice(known)]),
-                        lambda text: float(bool(genres_in(text) & likes)), (n,), None, person)  # fmt: skip
+                        lambda text: float(bool(genres_in(text) & likes)), (n,))  # fmt: skip
 
     def _rater(self, n: int, rng: random.Random) -> int | None:
         """Return one of those who rated a film, and whose number says that they are held out as the film is."""

@@ -25,7 +25,7 @@ from embeddings.adapter import AnyAdapter, SlotAdapter, folder_of, load_adapters
 from embeddings.folders import replacing
 from experiments.elm.questions import PLACE, TEXT, Place, Question
 from generator import low_rank
-from generator.decoding import MAX_TOKENS, Prefix, decode
+from generator.decoding import MAX_TOKENS, Choice, Decoded, Prefix, decode
 from generator.device import Device
 from generator.language_model import LanguageModel, hash_of
 
@@ -148,18 +148,8 @@ class Elm:
         """Return an answer to each question, greedily; `told` says places in words instead of vectors, if it can."""
         for one in questions:
             self.check(one)
-        rows, end = self.model.device.decode_rows, self.model.embed(end_of(self.model)).float().cpu()
         read = [embedded(self.model, self.adapters, pieces_of(self.model, one, told)) for one in questions]
-        order = sorted(range(len(read)), key=lambda number: len(read[number]))
-        found = [""] * len(read)
-        for first in range(0, len(order), rows):
-            chunk = order[first : first + rows]
-            padded = chunk + chunk[-1:] * (rows - len(chunk))
-            prefix = prefix_of([read[number] for number in padded])
-            said = decode(self.model, end.expand(len(chunk), -1, -1), prefix, max_tokens)
-            for number, answer in zip(chunk, said, strict=True):
-                found[number] = " ".join(answer.text.split())
-        return found
+        return [told_plainly(one) for one in written(self.model, read, max_tokens)]
 
 
 def read_elm(
@@ -224,20 +214,14 @@ def _named(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def pieces_of(model: LanguageModel, question: Question, told: bool) -> list[Piece]:
     """Return what a model reads of a question, in order; `told` says places in words, where there are any."""
     found: list[Piece] = []
-    parts = PLACE.split(question.asked)  # text, name, text, ...
-    for number, part in enumerate(parts):
+    for number, part in enumerate(PLACE.split(question.asked)):  # text, name, text, ...
         place: Place | None = question.places[part] if number % 2 else None
         if place is not None and not (told and place.words):
             found.append((place.kind, place.vector))
         elif words := (place.words if place is not None else part):
             ids = model.tokenize(words)
             found.append(torch.tensor(ids[:_TOLD] if place is not None else ids))
-    return found
-
-
-def end_of(model: LanguageModel) -> Tensor:
-    """Return the tokens that stand between a question and its answer."""
-    return torch.tensor(model.tokenize(_END))
+    return [*found, torch.tensor(model.tokenize(_END))]
 
 
 def length_of(piece: Piece, adapters: Mapping[str, AnyAdapter]) -> int:
@@ -245,7 +229,27 @@ def length_of(piece: Piece, adapters: Mapping[str, AnyAdapter]) -> int:
     return len(piece) if isinstance(piece, Tensor) else adapters[piece[0]].vectors
 
 
-def prefix_of(read: Sequence[Tensor]) -> Prefix:
+@torch.no_grad()
+def written(
+    model: LanguageModel, prompts: Sequence[Tensor], max_tokens: int, choice: Choice | None = None
+) -> list[Decoded]:
+    """Return what a model writes to each prompt (L_i, D), of two positions or more; prompts of a length together."""
+    rows, order = model.device.decode_rows, sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
+    found: dict[int, Decoded] = {}
+    for first in range(0, len(order), rows):
+        chunk = order[first : first + rows]
+        padded = [prompts[number][:-1] for number in chunk + chunk[-1:] * (rows - len(chunk))]
+        last = torch.stack([prompts[number][-1:] for number in chunk])
+        found |= dict(zip(chunk, decode(model, last, _prefix(padded), max_tokens, choice=choice), strict=True))
+    return [found[number] for number in range(len(prompts))]
+
+
+def told_plainly(answer: Decoded) -> str:
+    """Return an answer in one line."""
+    return " ".join(answer.text.split())
+
+
+def _prefix(read: Sequence[Tensor]) -> Prefix:
     """Return prompts (L_i, D) as a prefix each, filled up on the left."""
     longest = -(-(max(map(len, read)) + 1) // _ROUNDED) * _ROUNDED  # a gap always: without one, another kernel runs
     vectors = torch.zeros(len(read), longest, read[0].shape[1])

@@ -14,25 +14,7 @@ from experiments.elm.questions import TEXT, Place, Question, Task, between, f_sc
 _NEIGHBOURS = 20
 _WORD = re.compile(r"[a-z]{4,}")
 _PLAIN = frozenset(
-    [
-        "with",
-        "your",
-        "this",
-        "that",
-        "from",
-        "their",
-        "them",
-        "they",
-        "have",
-        "into",
-        "will",
-        "more",
-        "than",
-        "over",
-        "made",
-        "make",
-        "just",
-    ]
+    re.findall(r"\w+", "with your this that from their them they have into will more than over made make just")
 )
 
 

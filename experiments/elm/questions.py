@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -53,8 +52,6 @@ class Question:
         What the question is about, the main one first.
     point : Tensor of shape (S,), optional
         Where the answer's sentence vector should lie; None where it should lie nowhere: a list, a yes or no.
-    person : int, optional
-        For whom it is answered.
     task : str
         What it is an example of.
     """
@@ -65,7 +62,6 @@ class Question:
     check: Callable[[str], float]
     entities: tuple[int, ...]
     point: Tensor | None = None
-    person: int | None = None
     task: str = ""
 
     def __post_init__(self) -> None:
@@ -75,7 +71,7 @@ class Question:
                              f"{', '.join(sorted(set(PLACE.findall(self.asked))))}")  # fmt: skip
 
     def at(self, **vectors: Tensor) -> Question:
-        """Return the question with other vectors at some places, which no words say; a text's point goes with it."""
+        """Return the question with other vectors at some places, which no words say; point and check stay."""
         places = dict(self.places)
         for name, vector in vectors.items():
             if name not in places:
@@ -146,8 +142,3 @@ def f_score(said: set[str], true: set[str]) -> float:
     0.6666666666666666
     """
     return 2 * len(said & true) / (len(said) + len(true)) if said or true else 1.0
-
-
-def stacked(vectors: Sequence[Tensor]) -> Tensor:
-    """Return vectors as rows (n, size), none as (0, 0)."""
-    return torch.stack(list(vectors)) if vectors else torch.zeros(0, 0)

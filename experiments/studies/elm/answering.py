@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,6 @@ NEAREST, PROMPTED, RULES = "nearest", "instruct", "rules"
 METHODS = (ELM, REWARDED, TOLD, AVERAGE, NEAREST, PROMPTED)
 _CHUNK = 64
 """Questions that are answered, and their answers kept, at a time."""
-
-Answerer = Callable[[Sequence[Question]], list[str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +59,14 @@ class Answers:
         """Who answers, beside the rules."""
         return tuple(one for one in METHODS if one != REWARDED or self.rewarded is not None)
 
-    @cached_property
-    def _about(self) -> str:
-        """What tells the models from others."""
-        rewarded = self.rewarded.digest if self.rewarded else ""
-        return f"{self.elm.digest} {rewarded} {self.instruct.identity.parameters}"
+    def _who(self, method: str) -> str:
+        """Return what tells the model that answers by a method from others."""
+        if method == PROMPTED:
+            return self.instruct.identity.parameters
+        return self._elm(method).digest
+
+    def _elm(self, method: str) -> Elm:
+        return self.rewarded if method == REWARDED and self.rewarded is not None else self.elm
 
     def of(self, method: str, questions: Sequence[Question], report: Report) -> list[str]:
         """Return a method's answers to questions, in order."""
@@ -83,7 +83,7 @@ class Answers:
 
     def _kept(self, method: str, questions: Sequence[Question]) -> list[str]:
         """Return the answers to a few questions, from an earlier call where there was one."""
-        digest = sha256(f"{self._about} {method} {self.tokens}".encode())
+        digest = sha256(f"{self._who(method)} {method} {self.tokens}".encode())
         for one in questions:
             digest.update(repr((one.asked, one.task)).encode())
             for name, place in sorted(one.places.items()):
@@ -110,5 +110,4 @@ class Answers:
         if method == PROMPTED:
             return prompted(self.instruct, questions, self.tokens)
         asked = [between_nearest(one, self.known) for one in questions] if method == AVERAGE else questions
-        elm = self.rewarded if method == REWARDED and self.rewarded is not None else self.elm
-        return elm.answers(asked, told=method == TOLD, max_tokens=self.tokens)
+        return self._elm(method).answers(asked, told=method == TOLD, max_tokens=self.tokens)

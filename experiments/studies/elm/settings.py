@@ -17,7 +17,7 @@ QUICK: dict[str, Any] = {
 
 
 class ElmStudy(Strict):
-    """What is trained and asked. The defaults take about two hours on 2 cores with bfloat16 units.
+    """What is trained and asked. The defaults take hours on 2 cores with bfloat16 units.
 
     Parameters
     ----------

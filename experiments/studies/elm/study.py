@@ -62,8 +62,10 @@ def measure(settings: ElmStudy, data: Path, folder: Path, device: str, report: R
         known = Questions([(task, domain.known) for task, domain in asked])
         trained = train_elm(_training(settings), known, _sizes(films), folder / TRAINED, report, device)
         elm = Elm.load(trained, Device.choose(device))
-        rewarded = _rewarded(settings, trained, known, encoder, folder, report, device)
-        answers = _answers(settings, elm, rewarded, asked, films, products, folder, device)
+        instruct = _instruct(settings, device)
+        reward = ConsistencyReward(encoder.encode, instruct)
+        rewarded = _rewarded(settings, trained, known, reward, folder, report, device)
+        answers = _answers(settings, elm, rewarded, instruct, asked, films, products, folder)
         drawn = {task.name: (_held_out(task, domain, settings), domain) for task, domain in asked}
         scored = _scored(drawn, answers, encoder.encode, settings, report)
         return {
@@ -118,23 +120,27 @@ def _held_out(task: Task, domain: Domain, settings: ElmStudy) -> list[Question]:
     return found
 
 
+def _instruct(settings: ElmStudy, device: str) -> LanguageModel:
+    """Return the model that is told words and says what reads oddly, in bfloat16 where the device has it."""
+    model = LanguageModel.load(settings.prompted, Device.choose(device))
+    return model.in_bfloat16() if model.device.has_bfloat16 else model
+
+
 def _rewarded(
-    settings: ElmStudy, trained: Path, known: Questions, encoder: SentenceEncoder, folder: Path, report: Report,
+    settings: ElmStudy, trained: Path, known: Questions, reward: ConsistencyReward, folder: Path, report: Report,
     device: str,
 ) -> Elm | None:  # fmt: skip
     """Return what the ELM becomes by learning from rewards, if it is to: of the same questions that it learnt from."""
     if not settings.feedback_steps:
         return None
     config = FeedbackTraining(steps=settings.feedback_steps, tokens=settings.tokens, seed=settings.seed)
-    judge = LanguageModel.load(settings.prompted, Device.choose(device))
-    reward = ConsistencyReward(encoder.encode, judge.in_bfloat16() if judge.device.has_bfloat16 else judge)
     out = train_on_rewards(config, trained, known, reward, reward.about, folder / REWARDS, report, device)
     return Elm.load(out, Device.choose(device))
 
 
 def _answers(
-    settings: ElmStudy, elm: Elm, rewarded: Elm | None, asked: Sequence[tuple[Task, Domain]], films: Domain,
-    products: Domain, folder: Path, device: str,
+    settings: ElmStudy, elm: Elm, rewarded: Elm | None, instruct: LanguageModel, asked: Sequence[tuple[Task, Domain]],
+    films: Domain, products: Domain, folder: Path,
 ) -> Answers:  # fmt: skip
     assert films.tastes is not None
     rated = [n for n in films.known if films.tastes.rated[n]]
@@ -143,9 +149,6 @@ def _answers(
         TEXT: torch.cat([films.semantic[list(films.known)], products.semantic[list(products.known)]]),
         RATED: films.tastes.items_seen[rated], PERSON: films.tastes.users_seen[people],
     }  # fmt: skip
-    instruct = LanguageModel.load(settings.prompted, Device.choose(device))
-    if instruct.device.has_bfloat16:
-        instruct = instruct.in_bfloat16()
     nearest = {task.name: Nearest(task, domain.known, settings.seed) for task, domain in asked}
     return Answers(elm, rewarded, instruct, nearest, known, settings.tokens, folder / ANSWERS)
 

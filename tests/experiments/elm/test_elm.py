@@ -12,13 +12,14 @@ from safetensors.torch import load_file
 from copyloom import InputError
 from embeddings.adapter import load_language_model
 from embeddings.encoder import SentenceEncoder
+from experiments.domains.domain import is_held_out
 from experiments.domains.films import load_films
 from experiments.domains.products import load_products
 from experiments.elm.baselines import Nearest, between_nearest, prompted, vector_of
 from experiments.elm.consistency import behavioural, behavioural_interval
 from experiments.elm.film_facts import description, genres_in
 from experiments.elm.film_tasks import FilmTasks
-from experiments.elm.model import Elm, end_of, pieces_of
+from experiments.elm.model import Elm, pieces_of
 from experiments.elm.product_tasks import ProductTasks
 from experiments.elm.questions import PERSON, RATED, TEXT, Question
 from experiments.elm.training import ElmTraining, Questions, train_elm
@@ -99,6 +100,16 @@ def test_answers_are_made_of_what_is_known_alone(domains, tasks):
         assert not {one.target for one in drawn(tasks[0], films, name, 30)} & hidden
 
 
+def test_no_question_of_the_training_is_about_people_who_are_held_out(domains, tasks, questions):
+    seen, rng = domains[0].tastes.users_seen, random.Random(0)
+    out = [seen[p] for p in range(len(seen)) if is_held_out(f"person {p}")]
+    asked = [one for one in (questions.draw(rng) for _ in range(400)) if "viewer" in one.places]
+    assert len(asked) > 20
+    assert not any(torch.equal(one.places["viewer"].vector, vector) for one in asked for vector in out)
+    others = [one for name in ("viewer", "would this viewer") for one in drawn(tasks[0], domains[0], name, 20)]
+    assert all(any(torch.equal(one.places["viewer"].vector, vector) for vector in out) for one in others)
+
+
 def test_genres_are_read_by_any_of_their_names():
     assert genres_in("A satirical sci-fi Western about warmth") == {"comedy", "science fiction", "western"}
     assert genres_in("A war film, warm and wordy") == {"war"}
@@ -107,7 +118,7 @@ def test_genres_are_read_by_any_of_their_names():
 def test_vectors_stand_at_their_places_and_words_may_take_their_stead(domains, tasks, elm):
     (one,) = drawn(tasks[0], domains[0], "compare", 1)
     pieces = pieces_of(elm.model, one, told=False)
-    assert [type(piece) is tuple for piece in pieces] == [True, False, True, False]
+    assert [type(piece) is tuple for piece in pieces] == [True, False, True, False, False]
     assert torch.equal(pieces[2][1], one.places["other"].vector)
     told = pieces_of(elm.model, one, told=True)
     assert all(isinstance(piece, torch.Tensor) for piece in told)
@@ -177,7 +188,7 @@ def test_an_instruct_model_is_told_words(domains, tasks):
     model, _ = load_language_model(SHIPPED, Device.choose("cpu"))
     asked = drawn(tasks[0], domains[0], "describe", 2)
     assert len(prompted(model, asked, 6)) == 2
-    with pytest.raises(InputError, match="has a place without words"):
+    with pytest.raises(InputError, match="has no words"):
         prompted(model, [asked[0].at(film=asked[1].places["film"].vector)], 6)
 
 
@@ -210,4 +221,3 @@ def test_bad_questions_are_named(domains, tasks, elm, tmp_path):
         Elm.load(tmp_path, Device.choose("cpu"))
     with pytest.raises(InputError, match="no task could be asked"):
         Questions([(replace(tasks[0].tasks[0], draw=lambda n, rng: None), [0])]).draw(random.Random(0))
-    assert len(end_of(elm.model)) >= 1
