@@ -69,16 +69,8 @@ class LocalModel:
 
     def answers(self, question: str, count: int, seed: int) -> list[str]:
         """Return `count` answers, the same for a seed whatever else was asked."""
-        tokenizer, model = self._model.tokenizer, self._model.model
-        if getattr(tokenizer, "chat_template", None):
-            said = [{"role": "user", "content": question}]
-            asked = tokenizer.apply_chat_template(
-                said, add_generation_prompt=True, return_tensors="pt", return_dict=True
-            )
-        else:
-            asked = tokenizer(f"{question}\n", return_tensors="pt")
-        where = self._model.device.torch
-        ids = asked["input_ids"].to(where)
+        tokenizer, model, where = self._model.tokenizer, self._model.model, self._model.device.torch
+        ids = chat_ids(tokenizer, question).to(where)
         with torch.random.fork_rng([where] if where.type == "cuda" else []), torch.no_grad():
             torch.manual_seed(seed)
             found = model.generate(
@@ -88,6 +80,17 @@ class LocalModel:
             )  # fmt: skip
         answers: list[str] = tokenizer.batch_decode(found[:, ids.shape[1] :], skip_special_tokens=True)
         return answers
+
+
+def chat_ids(tokenizer: Any, question: str) -> Tensor:
+    """Return the token ids (1, L) of a question: put as a user's where the tokenizer has a chat template."""
+    if not getattr(tokenizer, "chat_template", None):
+        plain: Tensor = tokenizer(f"{question}\n", return_tensors="pt")["input_ids"]
+        return plain
+    said = [{"role": "user", "content": question}]
+    asked = tokenizer.apply_chat_template(said, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    ids: Tensor = asked["input_ids"]
+    return ids
 
 
 def _read(model: Any, ids: Tensor, count: int) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from experiments.commands.calibration import calibration, check_click_model
 from experiments.commands.catalogue import catalogue_app
 from experiments.commands.dataset import dataset_app
 from experiments.commands.document import document_app
+from experiments.commands.eagle import eagle
 from experiments.commands.elm import elm
 from experiments.commands.evaluate import evaluate
 from experiments.commands.explore import explore
@@ -335,6 +336,7 @@ study_app.command()(steering)
 study_app.command()(interventions)
 study_app.command()(registers)
 study_app.command()(elm)
+study_app.command()(eagle)
 study_app.command()(styles)
 study_app.command("storefront")(study_storefront)
 study_app.command("space")(study_space)

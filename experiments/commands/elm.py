@@ -48,11 +48,11 @@ def elm(
     check_output(place / STUDY)
     settings = validated(ElmStudy, {**(QUICK if quick else {}), "tasks": tuple(task or ()), **asked}, source())
     with console.progress() as show:
-        found = measure(settings, data or _usual_data(), place, device, show)
+        found = measure(settings, data or usual_data(), place, device, show)
     return Studied(found, _show, place / STUDY, tuple(write(found, place)))
 
 
-def _usual_data() -> Path:
+def usual_data() -> Path:
     """Return the folder of data beside the checkout."""
     from experiments.corpora.real_texts import shared_data
 

@@ -98,6 +98,21 @@ class Tastes:
             raise InputError("these tastes know no texts; make them part of a domain first")
         return np.column_stack([semantic.double().numpy(), np.ones(len(semantic))]) @ self.weights
 
+    def liking(self, users: Sequence[int]) -> tuple[Tensor, float]:
+        """Return the mean rating that texts are foretold by some people, linear in sentence vectors: (S,), and a term.
+
+        Raises
+        ------
+        InputError
+            If these tastes know no texts.
+        """
+        if self.weights is None:
+            raise InputError("these tastes know no texts; make them part of a domain first")
+        rows = list(users)
+        found = self.weights @ np.append(self.factors.users[rows].mean(0), 1.0)
+        term = float(found[-1] + self.factors.mean + self.factors.user_bias[rows].mean())
+        return torch.from_numpy(found[:-1]), term
+
     def ratings_of(self, values: Array, users: Sequence[int]) -> Array:
         """Return the ratings (B, U) that people give entities of some factors and biases (B, K + 1)."""
         rows = list(users)

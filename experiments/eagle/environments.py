@@ -72,7 +72,6 @@ class Remembered:
     file: Path
     seed: int = 0
     _known: dict[tuple[str, str], Change] = field(default_factory=dict)
-    _asked: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Read what is kept of this changer and seed; a last line that a kill cut short counts for nothing."""
@@ -88,13 +87,13 @@ class Remembered:
 
     @property
     def faults(self) -> Counter[str]:
-        """How many of the changes that this run asked for failed, now or when they were kept, by what went wrong."""
-        return Counter(fault for pair in self._asked if (fault := self._known[pair].fault))
+        """How many of the changes failed, in this run or one before, by what went wrong."""
+        return Counter(change.fault for change in self._known.values() if change.fault)
 
     @property
     def calls(self) -> int:
-        """How many different changes this run asked for, kept ones among them."""
-        return len(self._asked)
+        """How many different changes were asked for, in this run or one before."""
+        return len(self._known)
 
     def changed(self, texts: Sequence[str], actions: Sequence[Action]) -> list[str]:
         """Return what each text becomes by its action; see `Environment`.
@@ -113,7 +112,6 @@ class Remembered:
             self._known[pair] = change
             if change.lasting:
                 self._keep(pair, change)
-        self._asked.update(pairs)
         return [self._known[pair].text for pair in pairs]
 
     def _keep(self, pair: tuple[str, str], change: Change) -> None:

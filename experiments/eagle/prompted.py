@@ -17,6 +17,8 @@ _LONGER, _ROOM = 2, 20
 """How many times the words of the text an answer may have, and how many more."""
 _LEAST = 4
 """Words of a part of the prompt that no answer holds by chance."""
+_ENDS = ".!?"
+_WHOLE = re.compile(r".*[.!?…][\"'”’)]*(?=\s|$)", re.DOTALL)
 _REFUSAL = re.compile(
     r"(i('m| am) (sorry|unable|not able)|i (cannot|can't|won't)|sorry\b|as an ai\b|unfortunately, i)", re.IGNORECASE
 )
@@ -74,11 +76,23 @@ class Prompted:
     def _change(self, text: str, action: Action, question: str, seed: int) -> Change:
         fault = ""
         for number in range(self.tries):
-            answer = line_of(self.asked.answers(question, 1, seed * self.tries + number)[0])
+            answer = whole(line_of(self.asked.answers(question, 1, seed * self.tries + number)[0]), text)
             fault = nonsense(answer, text, action)
             if not fault:
                 return Change(answer)
         return Change(text, fault)
+
+
+def whole(answer: str, text: str) -> str:
+    """Return the whole sentences of an answer that a limit cut short, where the text ends with one.
+
+    Examples
+    --------
+    >>> whole("He runs. Nobody knows wh", "He walks.")
+    'He runs.'
+    """
+    found = _WHOLE.match(answer)
+    return found.group() if found and text.rstrip()[-1:] in _ENDS else answer
 
 
 def nonsense(answer: str, text: str, action: Action) -> str:
@@ -101,7 +115,7 @@ def nonsense(answer: str, text: str, action: Action) -> str:
         return "the prompt again"
     if len(said.split()) > _LONGER * len(before.split()) + _ROOM:
         return "too long"
-    if text.rstrip()[-1:] in ".!?" and answer[-1:] not in '.!?…"”':
+    if text.rstrip()[-1:] in _ENDS and answer[-1:] not in '.!?…"”':
         return "not finished"
     return ""
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from copyloom import InputError
+from experiments.asking import chat_ids
 from experiments.elm.model import told_plainly, written
 from experiments.elm.questions import PLACE, TEXT, Question, Task
 from generator.language_model import LanguageModel
@@ -90,17 +91,12 @@ def prompted(model: LanguageModel, questions: Sequence[Question], max_tokens: in
         Each place with words.
     max_tokens : int
     """
-    read = [model.embed(_chat(model, one)).float().cpu() for one in questions]
+    read = [model.embed(chat_ids(model.tokenizer, _in_words(one))[0]).float().cpu() for one in questions]
     return [told_plainly(one) for one in written(model, read, max_tokens)]
 
 
-def _chat(model: LanguageModel, question: Question) -> Tensor:
+def _in_words(question: Question) -> str:
     if silent := [name for name, place in question.places.items() if not place.words]:
         raise InputError(f"{silent[0]} of {question.asked!r} has no words; an instruct model cannot be asked it")
     words = PLACE.sub(lambda found: question.places[found.group(1)].words, question.asked)
-    if not getattr(model.tokenizer, "chat_template", None):
-        return torch.tensor(model.tokenize(f"{words}\n"))
-    said = [{"role": "user", "content": f"{words} Answer in a sentence or two."}]
-    found = model.tokenizer.apply_chat_template(said, add_generation_prompt=True, return_tensors="pt", return_dict=True)
-    ids: Tensor = found["input_ids"][0]
-    return ids
+    return f"{words} Answer in a sentence or two."

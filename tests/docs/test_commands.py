@@ -67,6 +67,7 @@ NOT_RUN = {
     r"copyloom study interventions": "it takes minutes; tests/experiments/studies/interventions",
     r"copyloom study registers": "it takes hours; tests/experiments/studies/registers",
     r"copyloom study elm": "it takes minutes to hours; tests/experiments/studies/elm",
+    r"copyloom study eagle": "it takes minutes to hours; tests/experiments/studies/eagle",
     r"copyloom study uplift": "it takes minutes; tests/experiments/studies/uplift",
     r"copyloom study headlines": "it takes minutes and an archive; tests/experiments/studies/headlines",
     r"copyloom study stories": "it takes an hour and an archive; tests/experiments/studies/stories",

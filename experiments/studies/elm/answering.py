@@ -12,10 +12,10 @@ from typing import Any
 from torch import Tensor
 
 from copyloom import Report
-from embeddings.folders import replacing
 from experiments.elm.baselines import Nearest, between_nearest, prompted
 from experiments.elm.model import Elm
 from experiments.elm.questions import Question
+from experiments.kept import kept
 from generator.language_model import LanguageModel
 from generator.likelihood import surprisals_alone
 
@@ -88,23 +88,18 @@ class Answers:
             digest.update(repr((one.asked, one.task)).encode())
             for name, place in sorted(one.places.items()):
                 digest.update(f"{name} {place.kind} {place.words}".encode() + place.vector.numpy().tobytes())
-        kept: list[str] = self._once(digest.hexdigest(), lambda: self._answered(method, questions))
-        return kept
+        found: list[str] = self._once(digest.hexdigest(), lambda: self._answered(method, questions))
+        return found
 
     def surprisals(self, texts: Sequence[str]) -> list[float]:
         """Return the mean surprisal of each text's tokens on its own, by the instruct model, in nats."""
         digest = sha256(f"{self.instruct.identity.parameters} {json.dumps(list(texts))}".encode()).hexdigest()
-        kept: list[float] = self._once(digest, lambda: surprisals_alone(self.instruct, texts).tolist())
-        return kept
+        found: list[float] = self._once(digest, lambda: surprisals_alone(self.instruct, texts).tolist())
+        return found
 
     def _once(self, digest: str, make: Callable[[], list[Any]]) -> Any:
         """Return what was made under a digest before, or make and keep it."""
-        file = self.folder / f"{digest[:20]}.json"
-        if not file.exists():
-            made = make()
-            with replacing(file) as partial:
-                partial.write_text(json.dumps(made, ensure_ascii=False), encoding="utf-8")
-        return json.loads(file.read_text(encoding="utf-8"))
+        return kept(self.folder / f"{digest[:20]}.json", make)
 
     def _answered(self, method: str, questions: Sequence[Question]) -> list[str]:
         if method == PROMPTED:

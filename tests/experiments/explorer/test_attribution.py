@@ -125,7 +125,7 @@ def test_parts_add_up_to_what_words_gain_and_drone_is_owed_to_the_drone(space, s
 @pytest.mark.skipif(not is_there(WRITER), reason="the model is not here: copyloom models get smollm2")
 def test_the_pretrained_writer_s_parts_add_up_too():
     pretrained = Space.load(WRITER, "cpu")
-    point, shelf = Point.of_mixture(pretrained, TEXTS, [0.35, 0.65]), Shelf.of_texts(pretrained, TEXTS)
+    point, shelf = Point.of_mixture(pretrained, TEXTS, [0.35, 0.65]), Shelf.of_texts(pretrained, STORED)
     found = owed(pretrained, point, shelf, sense_of(pretrained, point, shelf).ids)
     assert found.missed < 0.01
     assert found.agreeing > 0.5

@@ -1,0 +1,67 @@
+"""An instruct model on this machine as environment: it changes many texts at a time, greedily."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from experiments.asking import TEMPERATURE, chat_ids, line_of
+from experiments.eagle.actions import Action
+from experiments.eagle.environments import Change
+from experiments.eagle.prompted import nonsense, whole
+from experiments.elm.model import written
+from generator.decoding import Choice
+from generator.language_model import LanguageModel
+
+
+@dataclass(eq=False)
+class Instructed:
+    """Asks an instruct model for every change and takes its likeliest answer, so that a seed does not matter.
+
+    An answer that is no changed text (`nonsense`) leaves the text as it was.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    longest : int
+        Tokens of an answer, at most.
+    """
+
+    model: LanguageModel
+    longest: int
+
+    @property
+    def name(self) -> str:
+        """The model's parameters, with what bears on its answers."""
+        return f"{self.model.identity.parameters} {self.model.model.dtype}, greedy, {self.longest} tokens"
+
+    def changes(self, texts: Sequence[str], actions: Sequence[Action], seed: int) -> Iterator[Change]:
+        """Yield what came of each action; see `Changer`.
+
+        Raises
+        ------
+        InputError
+            If an action has no words.
+        """
+        questions = [action.question(text) for text, action in zip(texts, actions, strict=True)]
+        rows = self.model.device.decode_rows
+        for first in range(0, len(texts), rows):
+            part = slice(first, first + rows)
+            answers = written(self.model, [self._read(one) for one in questions[part]], self.longest)
+            for text, action, answer in zip(texts[part], actions[part], answers, strict=True):
+                said = whole(line_of(answer.text), text)
+                fault = nonsense(said, text, action)
+                yield Change(text, fault) if fault else Change(said)
+
+    def answers(self, question: str, count: int, seed: int) -> list[str]:
+        """Return answers to a question, drawn with a seed: what best-of-n prompting takes."""
+        rows, read, found = self.model.device.decode_rows, self._read(question), list[str]()
+        while len(found) < count:
+            choice = Choice((TEMPERATURE,) * rows, seed=seed * 1_000 + len(found))
+            found += [one.text for one in written(self.model, [read] * rows, self.longest, choice)]
+        return found[:count]
+
+    def _read(self, question: str) -> Tensor:
+        return self.model.embed(chat_ids(self.model.tokenizer, question)[0]).float().cpu()
