@@ -31,12 +31,20 @@ class Entity:
         What is known of it, as sentences: what the encoder reads.
     facts : mapping of str to tuple of str
         By kind: genres, period, plot and so on.
+    group : str
+        Entities of one group are held out together; its key unless given.
     """
 
     key: str
     name: str
     text: str
     facts: Mapping[str, tuple[str, ...]]
+    group: str = ""
+
+    @property
+    def held_out(self) -> bool:
+        """Whether nothing learns from it."""
+        return is_held_out(self.group or self.key)
 
     def fact(self, kind: str) -> str:
         """Return the first fact of a kind, or an empty text."""
@@ -66,17 +74,20 @@ class Domain:
     @cached_property
     def held_out(self) -> tuple[int, ...]:
         """Numbers of the entities that nothing learns from."""
-        return tuple(number for number, one in enumerate(self.entities) if is_held_out(one.key))
+        return tuple(number for number, one in enumerate(self.entities) if one.held_out)
 
     @cached_property
     def known(self) -> tuple[int, ...]:
         """Numbers of all others."""
-        return tuple(number for number, one in enumerate(self.entities) if not is_held_out(one.key))
+        return tuple(number for number, one in enumerate(self.entities) if not one.held_out)
 
     def nearest(self, points: Tensor, among: Sequence[int], count: int = 1) -> Tensor:
-        """Return the numbers (B, count) of the entities among some whose texts lie nearest to points (B, S)."""
+        """Return the numbers (B, count) of the entities among some whose texts lie nearest to points (B, S).
+
+        They are fewer than `count` where there are fewer.
+        """
         rows = torch.tensor(among)
-        return rows[(normalize(points, dim=-1) @ self.semantic[rows].T).topk(count, dim=1).indices]
+        return rows[(normalize(points, dim=-1) @ self.semantic[rows].T).topk(min(count, len(rows)), dim=1).indices]
 
 
 def thinned(entities: Sequence[Entity], most: int) -> list[Entity]:
@@ -85,7 +96,7 @@ def thinned(entities: Sequence[Entity], most: int) -> list[Entity]:
 
 
 def is_held_out(key: str) -> bool:
-    """Say whether an entity is held out: by its key alone, so that it is so in every run."""
+    """Say whether what has a key or a group is held out: by that alone, so that it is so in every run."""
     return zlib.crc32(key.encode()) % HELD_OUT == 0
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from bandits.evaluation.tables import read_table
 from copyloom import InputError
 from copyloom.numbers import parse_numbers
-from experiments.domains.domain import Domain, Entity, make_domain, thinned
+from experiments.domains.domain import Domain, Entity, is_held_out, make_domain, thinned
 from experiments.domains.tastes import Tastes
 
 RATINGS, WIKIPEDIA = "movielens-latest-small", "movies-wikipedia"
@@ -51,12 +51,12 @@ _TAIL = re.compile(
 )
 """How a sentence of another kind ends that says at last what a film is about."""
 _YEAR, _ARTICLE = re.compile(r"\b(?:18|19|20)\d\d\b"), re.compile(r"^(?:an?|the) ", re.IGNORECASE)
-_NAME = r"(?:[A-Z][\w'-]+|[A-Z]\.)"
-_DIRECTOR = re.compile(rf"\bdirected by ({_NAME}(?: {_NAME}){{1,3}})")
 _LONGEST = 240
 """Characters of a plot, at most."""
 _CAST, _FAMOUS = 8, 12
-"""Names that are kept of a cast, and films of the collection from which on one is a star."""
+"""Names that are kept of a cast, and known films of the collection from which on one is a star."""
+_STARS = (0.5, 5.0)
+"""Of a rating, at least and at most."""
 _NO_TAGS = {"in netflix queue", "imdb top 250", "seen more than once", "dvd", "own", "to see"}
 
 
@@ -83,7 +83,7 @@ def load_films(data: Path, encode: Callable[[Sequence[str]], Tensor], most: int 
     said: dict[str, Counter[str]] = {}
     for movie, tag in zip(tags["movieId"].to_pylist(), tags["tag"].to_pylist(), strict=True):
         said.setdefault(str(movie), Counter())[str(tag).strip().lower()] += 1
-    famous = Counter(name for row in rows for name in row["cast"] or ())
+    famous = Counter(name for row in rows if not is_held_out(str(row["movieId"])) for name in row["cast"] or ())
     films = [_film(row, said.get(str(row["movieId"]), Counter()), famous) for row in rows]
     entities = thinned([one for one in films if one.facts.get("plot")], most)
     return make_domain("films", entities, encode, _tastes(ratings, [one.key for one in entities]))
@@ -96,7 +96,22 @@ def _wikipedia(path: Path) -> list[dict[str, Any]]:
     if lacking := [name for name in _WANTED if name not in table.column_names]:
         raise InputError(f"{path} lacks the columns {', '.join(lacking)}")
     rows: list[dict[str, Any]] = table.select(_WANTED).to_pylist()
+    for number, row in enumerate(rows, 1):
+        _check(row, f"{path}, row {number}")
     return sorted((row for row in rows if (row["extract"] or "").strip()), key=lambda row: row["movieId"])
+
+
+def _check(row: Mapping[str, Any], where: str) -> None:
+    """Raise `InputError` where a film's columns hold something else than they should."""
+    for name in ("movieId", "year"):
+        if type(row[name]) is not int:
+            raise InputError(f"{where}: {name} is {row[name]!r}; give a whole number")
+    for name in ("title", "extract"):
+        if not isinstance(row[name], str) and (name == "title" or row[name] is not None):
+            raise InputError(f"{where}: {name} is {row[name]!r}; give a text")
+    for name in ("genres", "cast"):
+        if row[name] is not None and not (isinstance(row[name], list) and all(isinstance(n, str) for n in row[name])):
+            raise InputError(f"{where}: {name} is {row[name]!r}; give a list of texts")
 
 
 def _table(path: Path, columns: Sequence[str]) -> pa.Table:
@@ -115,6 +130,9 @@ def _tastes(ratings: pa.Table, keys: Sequence[str]) -> Tastes:
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values))[0])
         raise InputError(f"ratings, row {row + 1}: {ratings['rating'][row].as_py()!r} is no number")
+    if (odd := (values < _STARS[0]) | (values > _STARS[1])).any():
+        row = int(np.flatnonzero(odd)[0])
+        raise InputError(f"ratings, row {row + 1}: {values[row]:g} is no rating; give {_STARS[0]:g} to {_STARS[1]:g}")
     people = np.unique([str(user) for user in ratings["userId"].to_pylist()], return_inverse=True)[1]
     return Tastes.fit(people[kept].astype(np.int64), items[kept], values[kept], len(keys))
 
@@ -129,7 +147,7 @@ def _film(row: Mapping[str, Any], tags: Counter[str], famous: Counter[str]) -> E
     genres = tuple(dict.fromkeys(GENRES[name] for name in row["genres"] or () if name in GENRES))
     facts = {
         "genres": genres or ("drama",), "period": (f"{year // 10 * 10}s",), "year": (str(year),), "kind": (kind,),
-        "plot": tuple(plot), "cast": cast, "director": tuple(_DIRECTOR.findall(sentences[0] + " " + sentences[-1])[:1]),
+        "plot": tuple(plot), "cast": cast,
         "tags": tuple(tag for tag, _ in tags.most_common() if tag not in _NO_TAGS and len(tag) <= 24)[:6],
         "stars": tuple(name for name in cast if famous[name] >= _FAMOUS),
     }  # fmt: skip

@@ -1,8 +1,9 @@
-"""What else answers the questions: what was answered to the nearest known one, and an instruct model told texts."""
+"""What else answers the questions: what is known of the nearest, always the same, and an instruct model told texts."""
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,47 +14,70 @@ from torch.nn.functional import normalize
 
 from copyloom import InputError
 from experiments.asking import chat_ids
+from experiments.domains.domain import Domain
 from experiments.elm.model import told_plainly, written
 from experiments.elm.questions import PLACE, TEXT, Question, Task
 from generator.language_model import LanguageModel
 
+_COMMON, _COUNTED = 20, 100
+"""Known answers that may be given always, and known questions by which one is chosen."""
+
 
 @dataclass(frozen=True, eq=False)
-class Nearest:
-    """Answers with what rules say of the known question of the same task whose vectors are nearest.
-
-    So it has the same information as an ELM: the vectors of a question, and the answers that the ELM learnt from.
+class Known:
+    """What is known of a task: a question about each known entity, with the rules' answer that an ELM learns from.
 
     Parameters
     ----------
     task : Task
-    known : sequence of int
-        Entities of which a question is known, one each.
+    domain : Domain
     seed : int
     """
 
     task: Task
-    known: Sequence[int]
+    domain: Domain
     seed: int = 0
 
     @cached_property
-    def _asked(self) -> list[Question]:
+    def asked(self) -> list[Question]:
+        """The questions."""
         rng = random.Random(f"{self.seed} known {self.task.name}")
-        found = [one for number in self.known if (one := self.task.question(number, rng)) is not None]
+        found = [one for number in self.domain.known if (one := self.task.question(number, rng)) is not None]
         if not found:
             raise InputError(f"task {self.task.name!r} can be asked of no known entity; give more facts")
         return found
 
     @cached_property
     def _vectors(self) -> Tensor:
-        return torch.stack([vector_of(one) for one in self._asked])
+        return torch.stack([vector_of(one) for one in self.asked])
 
-    def answer(self, question: Question) -> str:
-        """Return the answer to the nearest known question, of those that ask in the same words if there are any."""
-        alike = [number for number, one in enumerate(self._asked) if one.asked == question.asked]
-        rows = torch.tensor(alike or range(len(self._asked)))
+    def nearest(self, question: Question) -> str:
+        """Return the rules' answer to the known question whose vectors are nearest.
+
+        Of two entities that is the question about the known ones nearest to each; else the one among those that ask in
+        the same words, if there are any.
+        """
+        if self.task.pair is not None:
+            points = torch.stack([place.vector for place in question.places.values()])
+            (first, _), near = self.domain.nearest(points, self.domain.known, 2).tolist()
+            return self.task.pair(first, next(number for number in near if number != first)).target
+        alike = [number for number, one in enumerate(self.asked) if one.asked == question.asked]
+        rows = torch.tensor(alike or range(len(self.asked)))
         best = int((self._vectors[rows] @ vector_of(question)).argmax())
-        return self._asked[int(rows[best])].target
+        return self.asked[int(rows[best])].target
+
+    def at_point(self, question: Question) -> str:
+        """Return the text of the known entity nearest to the point of a question that has one."""
+        if question.point is None:
+            raise InputError(f"an answer to {question.asked!r} should lie nowhere; ask what has a point")
+        return self.domain.entities[int(self.domain.nearest(question.point[None], self.domain.known)[0, 0])].text
+
+    @cached_property
+    def constant(self) -> str:
+        """Of the commonest known answers the one that is right most often of known questions."""
+        common = [answer for answer, _ in Counter(one.target for one in self.asked).most_common(_COMMON)]
+        some = random.Random(self.seed).sample(self.asked, min(_COUNTED, len(self.asked)))
+        return max(common, key=lambda answer: sum(one.check(answer) for one in some))
 
 
 def vector_of(question: Question) -> Tensor:

@@ -161,7 +161,7 @@ class _Training:
             raise InputError(f"a reward of step {step} is not finite; return finite numbers")
         self.rewards.append(float(worth.mean()))
         above = leave_one_out(worth.view(config.questions, config.drafts)).flatten()
-        rows = [Row(one, [*ids, self.policy.end]) for one, (_, ids) in zip(pieces, drawn, strict=True)]
+        rows = [Row(one, list(ids)) for one, (_, ids) in zip(pieces, drawn, strict=True)]
         policy = expected(self.policy, self.adapters, rows)
         with torch.no_grad():
             before = expected(self.reference.model, self.reference.adapters, rows).logits.log_softmax(-1)
@@ -172,8 +172,8 @@ class _Training:
 
     @torch.no_grad()
     def _answers(self, pieces: Sequence[Sequence[Piece]], step: int) -> list[tuple[str, tuple[int, ...]]]:
-        """Return an answer to each question with its tokens, drawn with a seed of the step."""
+        """Return an answer to each question with all tokens that were drawn, by a seed of the step."""
         read = [embedded(self.policy, self.adapters, one) for one in pieces]
         choice = Choice((self.config.temperature,) * len(read), seed=self.config.seed * 1_000_003 + step)
         said = written(self.policy, read, self.config.tokens, choice)
-        return [(told_plainly(one), one.ids) for one in said]
+        return [(told_plainly(one), (*one.ids, *[self.policy.end] * one.finished)) for one in said]

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from copyloom import InputError
-from experiments.domains.domain import Domain, Entity
+from experiments.domains.domain import Domain, Entity, is_held_out
 from experiments.domains.films import GENRES
 from experiments.domains.tastes import Tastes
 from generator.settings import read_mapping
@@ -50,7 +51,7 @@ def film_words() -> dict[str, dict[str, list[str]]]:
 
 @dataclass(frozen=True, eq=False)
 class FilmFacts:
-    """Facts of films that are learnt from all of them.
+    """Facts of films that are learnt from known films and people; those of others are theirs alone.
 
     Parameters
     ----------
@@ -69,11 +70,12 @@ class FilmFacts:
 
     @cached_property
     def keywords(self) -> tuple[tuple[str, ...], ...]:
-        """Words of each film's plot that few others have, the rarest first, but none that a single film has."""
+        """Words of each film's plot that few known films have, three or more, the rarest first."""
         words = [[w for w in _WORD.findall(" ".join(one.facts.get("plot", ()))) if w not in _PLAIN]
                  for one in self.films.entities]  # fmt: skip
-        counts = Counter(word for row in words for word in set(row))
-        telling = [{word for word in row if 3 <= counts[word] <= len(words) / 25} for row in words]
+        known = self.films.known
+        counts = Counter(word for number in known for word in set(words[number]))
+        telling = [{word for word in row if 3 <= counts[word] <= len(known) / 25} for row in words]
         return tuple(tuple(sorted(row, key=lambda word: (counts[word], word))[:KEYWORDS]) for row in telling)
 
     @cached_property
@@ -93,32 +95,33 @@ class FilmFacts:
 
     @cached_property
     def fans(self) -> Array:
-        """Taste (genres, K) of people, weighted by how far above their mean they rate films of a genre."""
-        tastes = self.tastes
-        weight = np.nan_to_num(self._liking).clip(min=0)
+        """Taste (genres, K) of known people, weighted by how far above their mean they rate films of a genre."""
+        tastes, known = self.tastes, ~self.held_out_people
+        weight = np.nan_to_num(self._liking).clip(min=0) * known[:, None]
         found: Array = weight.T @ tastes.factors.users / np.maximum(weight.sum(0), 1e-9)[:, None]
         return found
 
     @cached_property
+    def held_out_people(self) -> NDArray[np.bool_]:
+        """Which people (U,) are held out, by their numbers."""
+        return np.array([is_held_out(f"person {person}") for person in range(len(self.tastes.factors.users))])
+
+    @cached_property
     def _liking(self) -> Array:
-        """Mean rating (U, genres), above a person's own mean, of films of a genre; NaN where there are few."""
+        """Mean rating (U, genres), above a person's own mean, of known films of a genre; NaN where there are few."""
         tastes = self.tastes
-        many = len(tastes.factors.users)
-        counts = np.bincount(tastes.users, minlength=many)
-        mean = np.bincount(tastes.users, tastes.ratings, many) / np.maximum(counts, 1)
-        rest = tastes.ratings - mean[tastes.users]
-        rated = [self.has[tastes.items, genre] for genre in range(len(self.genres))]
-        count = np.stack([np.bincount(tastes.users, one, many) for one in rated], 1)
-        total = np.stack([np.bincount(tastes.users, rest * one, many) for one in rated], 1)
+        many, rows = len(tastes.factors.users), np.isin(tastes.items, self.films.known)
+        users, items, ratings = tastes.users[rows], tastes.items[rows], tastes.ratings[rows]
+        mean = np.bincount(users, ratings, many) / np.maximum(np.bincount(users, minlength=many), 1)
+        rated = [self.has[items, genre] for genre in range(len(self.genres))]
+        count = np.stack([np.bincount(users, one, many) for one in rated], 1)
+        total = np.stack([np.bincount(users, (ratings - mean[users]) * one, many) for one in rated], 1)
         return np.where(count >= _FEWEST, total / np.maximum(count, 1), np.nan)
 
     def fans_of(self, number: int) -> tuple[list[str], list[str]]:
-        """Return genres whose fans like a film most and least by its factors, its own genres first of the most."""
-        scores = self.tastes.factors.items[number] @ self.fans.T
-        own = self.films.entities[number].facts["genres"]
-        order = sorted(range(len(self.genres)), key=lambda g: (self.genres[g] not in own, -scores[g]))
-        rest = [g for g in np.argsort(scores).tolist() if self.genres[g] not in own]
-        return [self.genres[g] for g in order[:2]], [self.genres[g] for g in rest[:1]]
+        """Return the two genres whose fans like a film most by its factors, and the one whose fans like it least."""
+        order = np.argsort(-(self.fans @ self.tastes.factors.items[number]), kind="stable").tolist()
+        return [self.genres[g] for g in order[:2]], [self.genres[g] for g in order[-1:]]
 
     def liked_by(self, person: int) -> tuple[list[str], list[str]]:
         """Return genres that a person likes more, and less, than what they see otherwise, the strongest first."""
@@ -128,23 +131,20 @@ class FilmFacts:
                 [self.genres[g] for g in reversed(known) if row[g] < 0][:2])  # fmt: skip
 
     def received(self, number: int) -> str:
-        """Return whether people rate a film above, below or like the mean film."""
+        """Return whether people rate a film above, below or about the mean film."""
         bias = float(self.tastes.factors.item_bias[number])
-        return "above" if bias > _RATED else "below" if bias < -_RATED else "like"
+        return "above" if bias > _RATED else "below" if bias < -_RATED else "about"
 
     def seen(self, person: int) -> list[int]:
-        """Return the numbers of the films that a person rated, the best rated first."""
-        rows = np.flatnonzero(self.tastes.users == person)
+        """Return the numbers of the known films that a person rated, the best rated first."""
+        rows = np.flatnonzero((self.tastes.users == person) & np.isin(self.tastes.items, self.films.known))
         order = sorted(rows.tolist(), key=lambda row: (-self.tastes.ratings[row], row))
         return [int(self.tastes.items[row]) for row in order]
 
     def persona(self, person: int) -> str:
-        """Return a person in words: what they liked and did not."""
-        seen = self.seen(person)
-        likes, dislikes = self.liked_by(person)
-        kinds = "; ".join(line_of(self.films.entities[n]).rstrip(".") for n in seen[:3])
-        return " ".join(["Rated best:", f"{kinds}.", *[f"Likes {', '.join(likes)}."] * bool(likes),
-                         *[f"Dislikes {', '.join(dislikes)}."] * bool(dislikes)])  # fmt: skip
+        """Return a person in words: what kinds of films they rated best, and what kinds worst."""
+        kinds = [line_of(self.films.entities[n]).rstrip(".") for n in self.seen(person)]
+        return f"Rated best: {'; '.join(kinds[:3])}. Rated worst: {'; '.join(kinds[3:][-3:])}."
 
     @cached_property
     def directions(self) -> Tensor:
@@ -169,13 +169,6 @@ def line_of(film: Entity) -> str:
 def description(film: Entity) -> str:
     """Return what a film is and is about."""
     return f"{line_of(film)} {film.fact('plot')}"
-
-
-def rated_words(facts: FilmFacts, number: int) -> str:
-    """Return a film's behavioural vector in words."""
-    likes, dislikes = facts.fans_of(number)
-    fans = f"liked by fans of {', '.join(likes)}, less by those of {', '.join(dislikes)}"
-    return f"Rated {facts.received(number)} the mean; {fans}."
 
 
 def words_in(text: str) -> Sequence[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 from experiments.domains.domain import Domain
-from experiments.elm.questions import TEXT, Place, Question, Task, between, f_score, said_of, starting
+from experiments.elm.checks import by_side, f_score, five_of
+from experiments.elm.questions import TEXT, Place, Question, Task, between, starting
 
 _NEIGHBOURS = 20
 _WORD = re.compile(r"[a-z]{4,}")
@@ -32,7 +33,11 @@ class ProductTasks:
     @property
     def tasks(self) -> tuple[Task, ...]:
         """All of them."""
-        return tuple(Task(f"product {name.replace('_', ' ')}", getattr(self, name)) for name in _TASKS)
+        return tuple(self._task(name) for name in _TASKS)
+
+    def _task(self, name: str) -> Task:
+        told, asks = f"product {name.replace('_', ' ')}", getattr(self, name)
+        return Task.paired(told, asks, self._other) if name in _PAIRS else Task(told, asks)
 
     @cached_property
     def known(self) -> frozenset[int]:
@@ -43,14 +48,14 @@ class ProductTasks:
         return Place(TEXT, self.products.semantic[number], self.products.entities[number].text)
 
     def _about(self, number: int, asked: str, target: str, check: Callable[[str], float]) -> Question:
-        return Question(f"{{product}}\n{asked}", {"product": self._place(number)}, target, check, (number,),
-                        self.products.semantic[number])  # fmt: skip
+        return Question(f"{{product}}\n{asked}", {"product": self._place(number)}, target, check, (number,))
 
     def describe(self, n: int, rng: random.Random) -> Question:
         """Ask for a description."""
         target = " ".join(self.products.entities[n].facts["about"])
         words = words_of(target)
-        return self._about(n, "Describe this product.", target, lambda text: f_score(words_of(text), words))
+        asked = self._about(n, "Describe this product.", target, lambda text: f_score(words_of(text), words))
+        return replace(asked, point=self.products.semantic[n])
 
     def title(self, n: int, rng: random.Random) -> Question:
         """Ask for a name for the shop."""
@@ -71,8 +76,7 @@ class ProductTasks:
         found = list(dict.fromkeys([*name, *product.facts.get("tags", ())]))[:5]
         if len(found) < 5:
             return None
-        return self._about(n, "Name five features.", f"{starting('; '.join(found))}.",
-                           lambda text: len(said_of(found, text)) / max(len(text.split(";")), 5))  # fmt: skip
+        return self._about(n, "Name five features.", f"{starting('; '.join(found))}.", partial(five_of, found))
 
     def _other(self, n: int, rng: random.Random) -> int:
         among = self.products.known if n in self.known else self.products.held_out
@@ -80,32 +84,36 @@ class ProductTasks:
         return int(rng.choice(near[0].tolist()))
 
     def _both(self, n: int, m: int, asked: str, target: str, check: Callable[[str], float]) -> Question:
-        point = between(self.products.semantic[n], self.products.semantic[m], 0.5)
         places = {"product": self._place(n), "other": self._place(m)}
-        return Question(f"{{product}}\n{{other}}\n{asked}", places, target, check, (n, m), point)
+        return Question(f"{{product}}\n{{other}}\n{asked}", places, target, check, (n, m))
 
-    def compare(self, n: int, rng: random.Random) -> Question:
+    def compare(self, n: int, m: int) -> Question:
         """Ask to compare two products."""
-        m = self._other(n, rng)
         kinds = [self.products.entities[number].fact("category") for number in (n, m)]
         names = [self.products.entities[number].fact("title") for number in (n, m)]
-        lead = f"Both: {kinds[0]}." if kinds[0] == kinds[1] else f"The first: {kinds[0]}; the second: {kinds[1]}."
-        words = words_of(" ".join(kinds), 3)
-        return self._both(n, m, "Compare the two products.", f"{lead} {names[0]} beside {names[1]}.",
-                          lambda text: len(words & words_of(text, 3)) / max(len(words), 1))  # fmt: skip
+        said = [f"{kind}, {name}" for kind, name in zip(kinds, names, strict=True)]
+        words = [words_of(kind, 3) for kind in kinds]
+        true = {(side, word) for side, some in zip(("first", "second"), words, strict=True) for word in some}
 
-    def in_between(self, n: int, rng: random.Random) -> Question:
+        def kinds_in(text: str) -> set[str]:
+            return words_of(text, 3) & (words[0] | words[1])
+
+        return self._both(n, m, "Compare the two products.", f"The first: {said[0]}. The second: {said[1]}.",
+                          lambda text: f_score(by_side(kinds_in, text), true))  # fmt: skip
+
+    def in_between(self, n: int, m: int) -> Question:
         """Ask for a product between two: the answer is the known one nearest to their middle."""
-        m = self._other(n, rng)
         point = between(self.products.semantic[n], self.products.semantic[m], 0.5)
         near = [k for k in self.products.nearest(point[None], self.products.known, 3)[0].tolist() if k not in (n, m)]
         target = " ".join(self.products.entities[near[0]].facts["about"])
         words = words_of(" ".join(" ".join(self.products.entities[number].facts["about"]) for number in (n, m)))
-        return self._both(n, m, "Describe a product in between.", target,
-                          lambda text: len(words & words_of(text)) / max(len(words_of(text)), 1))  # fmt: skip
+        asked = self._both(n, m, "Describe a product in between.", target,
+                           lambda text: f_score(words_of(text), words))  # fmt: skip
+        return replace(asked, point=point)
 
 
 _TASKS = ("describe", "title", "category", "features", "compare", "in_between")
+_PAIRS = ("compare", "in_between")
 
 
 def words_of(text: str, least: int = 4) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -52,6 +52,8 @@ class Question:
         What the question is about, the main one first.
     point : Tensor of shape (S,), optional
         Where the answer's sentence vector should lie; None where it should lie nowhere: a list, a yes or no.
+    start : Tensor of shape (S,), optional
+        Where an entity lies that the answer should move away from, towards the point.
     task : str
         What it is an example of.
     """
@@ -62,6 +64,7 @@ class Question:
     check: Callable[[str], float]
     entities: tuple[int, ...]
     point: Tensor | None = None
+    start: Tensor | None = None
     task: str = ""
 
     def __post_init__(self) -> None:
@@ -69,6 +72,12 @@ class Question:
         if missing := set(PLACE.findall(self.asked)) - set(self.places):
             raise InputError(f"{self.asked!r} needs {', '.join(sorted(missing))}; give "
                              f"{', '.join(sorted(set(PLACE.findall(self.asked))))}")  # fmt: skip
+
+    def nearness(self, said: Tensor) -> float:
+        """Return the cosine of an answer's sentence vector (S,) to the point, less that to the start if it has one."""
+        if self.point is None:
+            raise InputError(f"an answer to {self.asked!r} should lie nowhere; ask what has a point")
+        return float(said @ self.point) - (float(said @ self.start) if self.start is not None else 0.0)
 
     def at(self, **vectors: Tensor) -> Question:
         """Return the question with other vectors at some places, which no words say; point and check stay."""
@@ -85,6 +94,8 @@ class Question:
 
 Draw = Callable[[int, random.Random], Question | None]
 """From the number of an entity and random numbers to a question about it, or None where its facts do not suffice."""
+Pair = Callable[[int, int], Question]
+"""From the numbers of two entities to a question about them."""
 
 
 @dataclass(frozen=True)
@@ -95,15 +106,23 @@ class Task:
     ----------
     name : str
     draw : callable
+    pair : callable, optional
+        Where it is about two entities of which either may be any.
     """
 
     name: str
     draw: Draw
+    pair: Pair | None = None
 
     def question(self, number: int, rng: random.Random) -> Question | None:
         """Return a question about an entity, or None where its facts do not suffice."""
         found = self.draw(number, rng)
         return found and replace(found, task=self.name)
+
+    @classmethod
+    def paired(cls, name: str, pair: Pair, other: Callable[[int, random.Random], int]) -> Task:
+        """Return a task about two entities, the second of which `other` draws for the first."""
+        return cls(name, lambda number, rng: pair(number, other(number, rng)), pair)
 
 
 def between(first: Tensor, second: Tensor, weight: float) -> Tensor:
@@ -125,20 +144,3 @@ def listed(words: Sequence[str]) -> str:
 def starting(text: str) -> str:
     """Return a text with its first letter as a capital."""
     return text[:1].upper() + text[1:]
-
-
-def said_of(words: Iterable[str], text: str) -> set[str]:
-    """Return which words or phrases stand in a text, whole, whatever their capitals."""
-    lower = text.casefold()
-    return {word for word in words if re.search(rf"(?<!\w){re.escape(word.casefold())}(?!\w)", lower)}
-
-
-def f_score(said: set[str], true: set[str]) -> float:
-    """Return the harmonic mean of how much of what is said is true and how much of what is true is said.
-
-    Examples
-    --------
-    >>> f_score({"comedy", "war"}, {"comedy"})
-    0.6666666666666666
-    """
-    return 2 * len(said & true) / (len(said) + len(true)) if said or true else 1.0

@@ -19,7 +19,7 @@ _LENGTHS = 16
 
 @dataclass(frozen=True)
 class Row:
-    """A question as a model reads it, and the tokens of its answer, with end-of-text."""
+    """A question as a model reads it, and the tokens of its answer, with end-of-text where it ends."""
 
     pieces: list[Piece]
     target: list[int]

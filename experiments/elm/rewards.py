@@ -18,7 +18,7 @@ ODD = 0.1
 
 @dataclass(frozen=True, eq=False)
 class ConsistencyReward:
-    """Semantic consistency where a question has a point, else how right the answer is; less what reads oddly.
+    """How right an answer is, in the mean with its semantic consistency where a question has a point; less oddity.
 
     Reads oddly what a pretrained model finds stranger, a token in the mean, than the answer that rules make.
 
@@ -35,7 +35,7 @@ class ConsistencyReward:
     @property
     def about(self) -> str:
         """What tells it from other rewards."""
-        return f"consistency, {ODD:g} a nat of {self.judge.identity.parameters}"
+        return f"check and consistency, {ODD:g} a nat of {self.judge.identity.parameters}"
 
     def __call__(self, questions: Sequence[Question], answers: Sequence[str]) -> list[float]:
         """Return what each answer is worth."""
@@ -45,6 +45,7 @@ class ConsistencyReward:
         odd = surprisals_alone(self.judge, texts) - torch.tensor([strange[one.target] for one in questions])
         vectors, found = self.encode(texts), []
         for row, (one, answer) in enumerate(zip(questions, answers, strict=True)):
-            said = float(vectors[row] @ one.point) if one.point is not None else one.check(answer)
-            found.append(said - ODD * max(float(odd[row]), 0.0))
+            right = one.check(answer)
+            worth = right if one.point is None else (right + one.nearness(vectors[row])) / 2
+            found.append(worth - ODD * max(float(odd[row]), 0.0))
         return found

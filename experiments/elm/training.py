@@ -97,12 +97,15 @@ class Questions:
 
     @cached_property
     def digest(self) -> str:
-        """A hash of some questions as they are drawn: what they ask, tell and want answered."""
+        """A hash of some questions as they are drawn: what they ask, tell, read and want answered."""
         rng, digest = random.Random("digest"), hashlib.sha256()
         for _ in range(_DIGESTED):
             one = self.draw(rng)
             told = [(name, place.kind, place.words) for name, place in one.places.items()]
             digest.update(repr((one.task, one.asked, one.target, told)).encode())
+            vectors = [*(place.vector for place in one.places.values()), one.point, one.start]
+            for vector in (some for some in vectors if some is not None):
+                digest.update(vector.numpy().tobytes())
         return digest.hexdigest()[:16]
 
 
