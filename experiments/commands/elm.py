@@ -17,7 +17,7 @@ from experiments.commands.studying import STUDY, Studied, source
 from experiments.studies.elm.settings import QUICK, ElmStudy
 from generator.settings import validated
 
-_ASKED = ("model", "prompted", "entities", "questions", "pairs", "adapter_steps", "steps", "rows", "rank",
+_ASKED = ("model", "prompted", "judge", "entities", "questions", "pairs", "adapter_steps", "steps", "rows", "rank",
           "feedback_steps", "tokens", "people", "seed")  # fmt: skip
 _UNLESS_QUICK: Any = dict.fromkeys(_ASKED)
 """None of them has a default on the command line, so that those of --quick are not overruled."""

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from copyloom import Report
-from experiments.elm.baselines import Nearest, between_nearest, prompted
+from experiments.elm.baselines import Known, between_nearest, prompted
 from experiments.elm.model import Elm
 from experiments.elm.questions import Question
 from experiments.kept import kept
@@ -20,8 +20,13 @@ from generator.language_model import LanguageModel
 from generator.likelihood import surprisals_alone
 
 ELM, REWARDED, TOLD, AVERAGE = "ELM", "rewarded", "told texts", "two nearest"
-NEAREST, PROMPTED, RULES = "nearest", "instruct", "rules"
-METHODS = (ELM, REWARDED, TOLD, AVERAGE, NEAREST, PROMPTED)
+NEAREST, POINT, CONSTANT = "nearest", "nearest to the point", "constant"
+PROMPTED, RULES = "instruct", "rules"
+METHODS = (ELM, REWARDED, TOLD, AVERAGE, NEAREST, POINT, CONSTANT, PROMPTED)
+_LOOKED_UP: Mapping[str, Callable[[Known, Question], str]] = {
+    RULES: lambda known, asked: asked.target, NEAREST: Known.nearest, POINT: Known.at_point,
+    CONSTANT: lambda known, asked: known.constant,
+}  # fmt: skip
 _CHUNK = 64
 """Questions that are answered, and their answers kept, at a time."""
 
@@ -36,8 +41,10 @@ class Answers:
     rewarded : Elm, optional
         What it became by learning from rewards.
     instruct : LanguageModel
-    nearest : mapping of str to Nearest
-        By task.
+    judge : LanguageModel
+        By which surprisal is measured.
+    answered : mapping of str to Known
+        What is known of each task.
     known : mapping of str to Tensor of shape (N, size)
         Vectors of each kind of entities and people that are not held out.
     tokens : int
@@ -49,15 +56,18 @@ class Answers:
     elm: Elm
     rewarded: Elm | None
     instruct: LanguageModel
-    nearest: Mapping[str, Nearest]
+    judge: LanguageModel
+    answered: Mapping[str, Known]
     known: Mapping[str, Tensor]
     tokens: int
     folder: Path
 
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """Who answers, beside the rules."""
-        return tuple(one for one in METHODS if one != REWARDED or self.rewarded is not None)
+    def methods(self, questions: Sequence[Question]) -> tuple[str, ...]:
+        """Return who answers questions, beside the rules: who is told texts only where all vectors have words."""
+        told = all(place.words for one in questions for place in one.places.values())
+        able = {REWARDED: self.rewarded is not None, TOLD: told, PROMPTED: told,
+                POINT: all(one.point is not None for one in questions)}  # fmt: skip
+        return tuple(method for method in METHODS if able.get(method, True))
 
     def _who(self, method: str) -> str:
         """Return what tells the model that answers by a method from others."""
@@ -70,10 +80,8 @@ class Answers:
 
     def of(self, method: str, questions: Sequence[Question], report: Report) -> list[str]:
         """Return a method's answers to questions, in order."""
-        if method == RULES:
-            return [one.target for one in questions]
-        if method == NEAREST:
-            return [self.nearest[one.task].answer(one) for one in questions]
+        if method in _LOOKED_UP:
+            return [_LOOKED_UP[method](self.answered[one.task], one) for one in questions]
         found: list[str] = []
         for first in range(0, len(questions), _CHUNK):
             report(f"answering, {method}", first, len(questions))
@@ -92,9 +100,9 @@ class Answers:
         return found
 
     def surprisals(self, texts: Sequence[str]) -> list[float]:
-        """Return the mean surprisal of each text's tokens on its own, by the instruct model, in nats."""
-        digest = sha256(f"{self.instruct.identity.parameters} {json.dumps(list(texts))}".encode()).hexdigest()
-        found: list[float] = self._once(digest, lambda: surprisals_alone(self.instruct, texts).tolist())
+        """Return the mean surprisal of each text's tokens on its own, by the judge, in nats."""
+        digest = sha256(f"{self.judge.identity.parameters} {json.dumps(list(texts))}".encode()).hexdigest()
+        found: list[float] = self._once(digest, lambda: surprisals_alone(self.judge, texts).tolist())
         return found
 
     def _once(self, digest: str, make: Callable[[], list[Any]]) -> Any:

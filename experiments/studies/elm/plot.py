@@ -8,11 +8,22 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.studies.elm.answering import AVERAGE, ELM, METHODS, NEAREST, PROMPTED, REWARDED, RULES, TOLD
+from experiments.studies.elm.answering import (
+    AVERAGE,
+    CONSTANT,
+    ELM,
+    METHODS,
+    NEAREST,
+    POINT,
+    PROMPTED,
+    REWARDED,
+    RULES,
+    TOLD,
+)
 from experiments.studies.elm.scores import MEASURES
 
 COLOURS = {ELM: "#d55e00", REWARDED: "#e69f00", TOLD: "#0072b2", AVERAGE: "#009e73", NEAREST: "#555555",
-           PROMPTED: "#cc79a7", RULES: "#bbbbbb"}  # fmt: skip
+           POINT: "#56b4e9", CONSTANT: "#8c564b", PROMPTED: "#cc79a7", RULES: "#bbbbbb"}  # fmt: skip
 _TO = {"point": "to its own point", "first": "to the first film", "second": "to the second film"}
 
 
@@ -25,12 +36,12 @@ def draw_tasks(found: Mapping[str, Any]) -> Figure:
         What `experiments.studies.elm.study.measure` returned.
     """
     names = list(dict.fromkeys(row["task"] for row in found["tasks"]))
-    figure = Figure(figsize=(11, 1.4 + 0.32 * len(names)), layout="constrained")
+    figure = Figure(figsize=(11, 1.4 + 0.36 * len(names)), layout="constrained")
     panels = figure.subplots(1, len(MEASURES), sharey=True)
     for axes, measure in zip(panels, MEASURES, strict=True):
         for place, method in enumerate((*METHODS, RULES)):
             rows = [row for row in found["tasks"] if row["measure"] == measure and row["method"] == method]
-            at = [names.index(row["task"]) + (place - 3) * 0.12 for row in rows]
+            at = [names.index(row["task"]) + (place - 4) * 0.1 for row in rows]
             spans = [
                 [max(sign * (row[end] - row["value"]), 0) for row in rows] for end, sign in (("low", -1), ("high", 1))
             ]

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from copyloom import InputError
 from experiments.bootstrap import interval
 from experiments.domains.domain import Domain
 from experiments.elm.consistency import FEWEST, behavioural, behavioural_interval
@@ -22,9 +23,15 @@ Array = NDArray[np.float64]
 RIGHT, SEMANTIC, BEHAVIOURAL, STRANGE = "right", "semantic consistency", "behavioural consistency", "surprisal"
 MEASURES = {
     RIGHT: "the check of its task, from 0 to 1",
-    SEMANTIC: "cosine of the answer's sentence vector to its point",
-    STRANGE: "nats a token that a pretrained model finds in the answer on its own: the lower, the more usual it reads",
-    BEHAVIOURAL: "rank correlation of ratings foretold from answer and point, mean over people",
+    SEMANTIC: (
+        "cosine of the answer's sentence vector to its point, where it has one; of more and less of a genre less that "
+        "to where it starts"
+    ),
+    STRANGE: "nats a token that the judge finds in the answer on its own: the lower, the more usual it reads",
+    BEHAVIOURAL: (
+        "rank correlation of ratings foretold from answer and point, mean over people; 0 where all answers are "
+        "foretold alike"
+    ),
 }
 
 
@@ -53,24 +60,34 @@ def score(
     questions: Sequence[Question], texts: Sequence[str], domain: Domain, answers: Answers,
     encode: Callable[[Sequence[str]], Tensor], people: int,
 ) -> Scored:  # fmt: skip
-    """Return what the texts that answer the questions of one task are worth."""
+    """Return what the texts that answer the questions of one task are worth.
+
+    Raises
+    ------
+    InputError
+        If a check gives what is not from 0 to 1.
+    """
     right = np.array([one.check(answer) for one, answer in zip(questions, texts, strict=True)], np.float64)
+    if odd := [value for value in right.tolist() if not 0 <= value <= 1]:
+        raise InputError(f"the check of task {questions[0].task!r} gave {odd[0]}; let it give 0 to 1")
     whole = [text or "." for text in texts]
     strange = np.array(answers.surprisals(whole))
-    if any(one.point is None for one in questions):
+    points = [one.point for one in questions if one.point is not None]
+    if len(points) < len(questions):
         return Scored(right, strange, None, None)
-    points = torch.stack([one.point for one in questions if one.point is not None])
     said = encode(whole)
-    semantic = (said * points).sum(1).double().numpy()
+    semantic = np.array([one.nearness(vector) for one, vector in zip(questions, said, strict=True)])
     if domain.tastes is None:
         return Scored(right, strange, semantic, None)
     users = range(min(people, len(domain.tastes.factors.users)))
-    ratings = tuple(domain.tastes.ratings_of(domain.tastes.foretold(some), users) for some in (said, points))
+    ratings = tuple(
+        domain.tastes.ratings_of(domain.tastes.foretold(some), users) for some in (said, torch.stack(points))
+    )
     return Scored(right, strange, semantic, (ratings[0], ratings[1]))
 
 
-def rows_of(task: str, scored: Mapping[str, Scored]) -> list[dict[str, Any]]:
-    """Return a row for each method and measure of a task."""
+def rows_of(task: str, domain: str, scored: Mapping[str, Scored]) -> list[dict[str, Any]]:
+    """Return a row for each method and measure of a task about a domain."""
     found = []
     for method, one in scored.items():
         for measure, values in ((RIGHT, one.right), (SEMANTIC, one.semantic), (STRANGE, one.strange)):
@@ -82,7 +99,7 @@ def rows_of(task: str, scored: Mapping[str, Scored]) -> list[dict[str, Any]]:
             low, high = behavioural_interval(*one.ratings)
             value = behavioural(*one.ratings)
             found.append(_row(task, method, BEHAVIOURAL, value, low, high, len(one.ratings[0])))
-    return found
+    return [{"domain": domain, **row} for row in found]
 
 
 def _row(task: str, method: str, measure: str, value: float, low: float, high: float, count: int) -> dict[str, Any]:
@@ -103,20 +120,19 @@ _TAKEN: Mapping[str, Callable[[Scored], Array | None]] = {
 
 
 def compared(scored: Mapping[str, Mapping[str, Scored]], seed: int = 0) -> list[dict[str, Any]]:
-    """Return how far the ELM is above each other method: the mean over tasks, with intervals over questions.
+    """Return how far the ELM is above each other method: the mean over tasks that both answer, with intervals.
 
-    Each bootstrap sample draws the questions of each task anew, the same ones for both methods.
+    Each bootstrap sample draws the questions of each task anew, the same ones for both methods. Where no task has a
+    measure, none is returned.
     """
     found = []
-    for method in next(iter(scored.values())):
-        if method == ELM:
-            continue
+    for method in dict.fromkeys(method for some in scored.values() for method in some if method != ELM):
+        both = [(some[ELM], some[method]) for some in scored.values() if method in some]
         for measure, take in _TAKEN.items():
-            pairs = [(take(some[ELM]), take(some[method])) for some in scored.values()]
-            above = [one - other for one, other in pairs if one is not None and other is not None]
-            found.append({"method": method, "measure": measure, **_mean_difference(above, seed)})
-        told = [(some[ELM].ratings, some[method].ratings) for some in scored.values() if some[ELM].ratings is not None]
-        if told:
+            pairs = [(take(one), take(other)) for one, other in both]
+            if above := [one - other for one, other in pairs if one is not None and other is not None]:
+                found.append({"method": method, "measure": measure, **_mean_difference(above, seed)})
+        if told := [(one.ratings, other.ratings) for one, other in both if one.ratings is not None]:
             found.append({"method": method, "measure": BEHAVIOURAL, **_behavioural_difference(told, seed)})
     return found
 

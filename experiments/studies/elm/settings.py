@@ -7,10 +7,11 @@ from typing import Any
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from experiments.campaigns.config import Strict
-from generator.models import SHIPPED, WRITER
+from generator.models import JUDGE, SHIPPED, WRITER
 
 QUICK: dict[str, Any] = {
-    "model": SHIPPED, "prompted": SHIPPED, "entities": 800, "questions": 8, "pairs": 4, "adapter_steps": 5, "steps": 15,
+    "model": SHIPPED, "prompted": SHIPPED, "judge": SHIPPED, "entities": 800, "questions": 8, "pairs": 4,
+    "adapter_steps": 5, "steps": 15,
     "rows": 8, "rank": 4, "feedback_steps": 2, "tokens": 24, "people": 40,
 }  # fmt: skip
 """Within minutes: shows what comes out, and measures a model that has learnt next to nothing."""
@@ -24,7 +25,9 @@ class ElmStudy(Strict):
     model : str
         The writer that the ELM is made of.
     prompted : str
-        The instruct model that is told in words what the ELM reads as vectors.
+        The instruct model that is told in words what the ELM reads as vectors, and finds answers odd for the rewards.
+    judge : str
+        The model by which surprisal is measured; the usual one is trained and chosen by nothing here.
     entities : int
         Films, and products, that are taken at most.
     tasks : tuple of str
@@ -47,6 +50,7 @@ class ElmStudy(Strict):
 
     model: str = WRITER
     prompted: str = WRITER
+    judge: str = JUDGE
     entities: int = Field(default=100_000, ge=200)
     tasks: tuple[str, ...] = ()
     questions: int = Field(default=40, ge=8)

@@ -16,7 +16,7 @@ from embeddings.folders import held
 from experiments.domains.domain import Domain, is_held_out
 from experiments.domains.films import load_films
 from experiments.domains.products import load_products
-from experiments.elm.baselines import Nearest
+from experiments.elm.baselines import Known
 from experiments.elm.feedback import FeedbackTraining, train_on_rewards
 from experiments.elm.film_tasks import FilmTasks
 from experiments.elm.model import Elm
@@ -59,19 +59,21 @@ def measure(settings: ElmStudy, data: Path, folder: Path, device: str, report: R
         report("reading films and products", 1, 1)
         film_tasks = FilmTasks.of(films)
         asked = _asked(settings, film_tasks, ProductTasks(products))
+        drawn = {task.name: (_held_out(task, domain, settings), domain) for task, domain in asked}
+        instruct, judge = (_loaded(name, device) for name in (settings.prompted, settings.judge))
         known = Questions([(task, domain.known) for task, domain in asked])
         trained = train_elm(_training(settings), known, _sizes(films), folder / TRAINED, report, device)
         elm = Elm.load(trained, Device.choose(device))
-        instruct = _instruct(settings, device)
         reward = ConsistencyReward(encoder.encode, instruct)
         rewarded = _rewarded(settings, trained, known, reward, folder, report, device)
-        answers = _answers(settings, elm, rewarded, instruct, asked, films, products, folder)
-        drawn = {task.name: (_held_out(task, domain, settings), domain) for task, domain in asked}
+        answered = {task.name: Known(task, domain, settings.seed) for task, domain in asked}
+        vectors = _known(films, products)
+        answers = Answers(elm, rewarded, instruct, judge, answered, vectors, settings.tokens, folder / ANSWERS)
         scored = _scored(drawn, answers, encoder.encode, settings, report)
         return {
             "settings": settings.model_dump(), "device": elm.model.device.type, **_about(films, products),
-            "tasks": [row for name, some in scored.items() for row in rows_of(name, some)],
-            "compared": compared(scored),
+            "tasks": [row for name, some in scored.items() for row in rows_of(name, drawn[name][1].name, some)],
+            "compared": compared({name: some for name, some in scored.items() if drawn[name][1] is films}),
             "between": between_films(film_tasks, answers, encoder.encode, settings.pairs, settings.seed, report),
             "along": along_genres(film_tasks, answers, encoder.encode, settings.pairs, settings.seed, report),
             "samples": _samples(drawn, answers, report),
@@ -116,13 +118,14 @@ def _held_out(task: Task, domain: Domain, settings: ElmStudy) -> list[Question]:
         if len(found) < settings.questions and (one := task.question(number, rng)) is not None:
             found.append(one)
     if len(found) < 8:
-        raise InputError(f"task {task.name!r} can be asked of {len(found)} held-out {domain.name}; give more of them")
+        raise InputError(f"task {task.name!r} can be asked of {len(found)} held-out {domain.name}; give more of them "
+                         "(--entities), or name other tasks (--task)")  # fmt: skip
     return found
 
 
-def _instruct(settings: ElmStudy, device: str) -> LanguageModel:
-    """Return the model that is told words and says what reads oddly, in bfloat16 where the device has it."""
-    model = LanguageModel.load(settings.prompted, Device.choose(device))
+def _loaded(name: str, device: str) -> LanguageModel:
+    """Return a model as it comes, in bfloat16 where the device has it."""
+    model = LanguageModel.load(name, Device.choose(device))
     return model.in_bfloat16() if model.device.has_bfloat16 else model
 
 
@@ -138,19 +141,15 @@ def _rewarded(
     return Elm.load(out, Device.choose(device))
 
 
-def _answers(
-    settings: ElmStudy, elm: Elm, rewarded: Elm | None, instruct: LanguageModel, asked: Sequence[tuple[Task, Domain]],
-    films: Domain, products: Domain, folder: Path,
-) -> Answers:  # fmt: skip
+def _known(films: Domain, products: Domain) -> dict[str, Tensor]:
+    """Return the vectors of each kind of entities and people that are not held out."""
     assert films.tastes is not None
     rated = [n for n in films.known if films.tastes.rated[n]]
     people = [p for p in range(len(films.tastes.factors.users)) if not is_held_out(f"person {p}")]
-    known = {
+    return {
         TEXT: torch.cat([films.semantic[list(films.known)], products.semantic[list(products.known)]]),
         RATED: films.tastes.items_seen[rated], PERSON: films.tastes.users_seen[people],
     }  # fmt: skip
-    nearest = {task.name: Nearest(task, domain.known, settings.seed) for task, domain in asked}
-    return Answers(elm, rewarded, instruct, nearest, known, settings.tokens, folder / ANSWERS)
 
 
 def _scored(
@@ -163,7 +162,7 @@ def _scored(
         def said(stage: str, done: int, total: int, name: str = name) -> None:
             report(f"{name}: {stage}", done, total)
 
-        texts = {method: answers.of(method, questions, said) for method in (*answers.methods, RULES)}
+        texts = {method: answers.of(method, questions, said) for method in (*answers.methods(questions), RULES)}
         found[name] = {method: score(questions, some, domain, answers, encode, settings.people)
                        for method, some in texts.items()}  # fmt: skip
     return found
@@ -176,7 +175,7 @@ def _samples(
     found = []
     for name, (questions, domain) in drawn.items():
         one = questions[0]
-        said = {method: answers.of(method, questions, report)[0] for method in answers.methods}
+        said = {method: answers.of(method, questions, report)[0] for method in answers.methods(questions)}
         found.append({"task": name, "about": " and ".join(domain.entities[n].name for n in one.entities),
                       "rules": one.target, **said})  # fmt: skip
     return found

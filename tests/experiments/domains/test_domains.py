@@ -3,8 +3,11 @@
 import random
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 from torch.nn.functional import normalize
 
 from copyloom import InputError
@@ -35,7 +38,6 @@ def test_a_film_has_its_facts_and_its_name_is_not_in_its_text(films):
     film = next(one for one in films.entities if one.key == "4")
     assert film.name == f"Invented 3 ({film.fact('year')})"
     assert film.fact("period") == f"{film.fact('year')[:3]}0s"
-    assert film.fact("director") == "Jane A. Doe"
     assert film.fact("plot").startswith("It follows ")
     assert "Invented" not in film.text
     assert "Jane" not in film.text
@@ -77,6 +79,7 @@ def test_the_nearest_is_by_cosine_among_those_that_are_given(films):
     points = films.semantic[:5]
     assert films.nearest(points, range(len(films.entities)))[:, 0].tolist() == list(range(5))
     assert films.nearest(points, [7, 9], 2).sort().values.tolist() == [[7, 9]] * 5
+    assert films.nearest(points, [7, 9], 40).shape == (5, 2)  # no more than there are
 
 
 def test_products_have_titles_features_and_texts_of_both_sources(folder):
@@ -108,14 +111,80 @@ def test_bad_data_is_named(tmp_path):
         Tastes.fit(np.zeros(0, int), np.zeros(0, int), np.zeros(0), 3)
 
 
-def test_a_rating_that_is_no_number_is_named(tmp_path):
+@pytest.mark.parametrize(("given", "said"), [("good", "'good' is no number"), ("450", "450 is no rating; give 0.5 to")])
+def test_a_rating_that_is_none_is_named(tmp_path, given, said):
     data = invented_data(tmp_path, 60, 4)
     path = data / "movielens-latest-small" / "ratings.csv"
     rows = path.read_text().splitlines()
-    rows[7] = rows[7].replace(rows[7].split(",")[2], "good")
+    rows[7] = rows[7].replace(rows[7].split(",")[2], given)
     path.write_text("\n".join(rows) + "\n")
-    with pytest.raises(InputError, match="ratings, row 7: 'good' is no number"):
+    with pytest.raises(InputError, match=f"ratings, row 7: {said}"):
         load_films(data, letters)
+
+
+@pytest.mark.parametrize(
+    ("name", "given"), [("year", None), ("cast", "Jane A. Doe"), ("genres", [None]), ("title", None)]
+)
+def test_a_film_that_is_not_as_its_columns_should_be_is_named(tmp_path, name, given):
+    data = invented_data(tmp_path, 60, 4)
+    path = data / "movies-wikipedia" / "movies.parquet"
+    rows = pq.read_table(path).to_pylist()
+    for number, row in enumerate(rows):
+        row[name] = given if number == 2 or name == "cast" else row[name]
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    with pytest.raises(InputError, match=rf"movies.parquet, row \d: {name} is .*; give a "):
+        load_films(data, letters)
+
+
+def with_products(data, change):
+    """Write the store's products anew, changed."""
+    path = data / "products-retail-demo-store" / "products.yaml"
+    rows = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump(change(rows) or rows))
+    return data
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    (lambda rows: rows[3].pop("style"), "product 4: style is None; give a text"),
+    (lambda rows: rows[3].update(description=7), "product 4: description is 7; give a text"),
+    (lambda rows: rows.__setitem__(3, "kettle"), "product 4 is 'kettle'; give a mapping with id, name"),
+    (lambda rows: {"products": rows}, "must hold a list of products"),
+])  # fmt: skip
+def test_a_product_that_is_not_as_it_should_be_is_named(tmp_path, change, said):
+    def changed(rows):
+        found = change(rows)
+        return found if isinstance(found, dict) and "products" in found else None
+
+    with pytest.raises(InputError, match=said):
+        load_products(with_products(invented_data(tmp_path, 60, 100), changed), letters)
+
+
+def test_products_without_a_description_are_left_out(tmp_path):
+    def silent(rows):
+        rows[0]["description"], rows[1]["description"] = None, "  "
+        rows[2].pop("description")
+
+    data = with_products(invented_data(tmp_path, 60, 100), silent)
+    path = data / "products-womens-fashion" / "products.parquet"
+    rows = pq.read_table(path).to_pylist()
+    rows[0]["description"] = "Details Made of wool."
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    kept = {one.key for one in load_products(data, letters).entities}
+    assert not {"r0", "r2", "r4", "f1"} & kept
+    assert {"r6", "f3"} <= kept
+
+
+def test_products_of_one_description_are_held_out_together(tmp_path):
+    def alike(rows):
+        for number, row in enumerate(rows[:30]):
+            row.update(name=f"Kettle {number}", description=f"It boils {number // 10}.", style=f"kettle {number}")
+
+    products = load_products(with_products(invented_data(tmp_path, 60, 200), alike), letters)
+    groups = {}
+    for one in products.entities:
+        groups.setdefault(one.facts["about"], set()).add(one.held_out)
+    assert len(groups[("It boils 1.",)]) == 1
+    assert all(len(found) == 1 for found in groups.values())
 
 
 def test_real_films_and_products(shared_data):

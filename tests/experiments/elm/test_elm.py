@@ -15,7 +15,7 @@ from embeddings.encoder import SentenceEncoder
 from experiments.domains.domain import is_held_out
 from experiments.domains.films import load_films
 from experiments.domains.products import load_products
-from experiments.elm.baselines import Nearest, between_nearest, prompted, vector_of
+from experiments.elm.baselines import Known, between_nearest, prompted, vector_of
 from experiments.elm.consistency import behavioural, behavioural_interval
 from experiments.elm.film_facts import description, genres_in
 from experiments.elm.film_tasks import FilmTasks
@@ -156,23 +156,48 @@ def test_the_first_stage_trains_adapters_alone(trained):
     assert any(bool(value.any()) for name, value in both.items() if name.endswith(".up"))
 
 
-def test_questions_are_drawn_of_the_seed_alone_and_their_digest_tells_them_apart(questions):
+def test_questions_are_drawn_of_the_seed_alone_and_their_digest_tells_them_apart(domains, tasks, questions):
     again = Questions(list(questions.tasks))
     assert again.digest == questions.digest
     assert Questions(list(questions.tasks)[1:]).digest != questions.digest
+    moved = FilmTasks.of(replace(domains[0], semantic=-domains[0].semantic))
+    one, other = (Questions([(some.tasks[2], domains[0].known)]) for some in (tasks[0], moved))  # genres: no point
+    assert one.draw(random.Random(0)).target == other.draw(random.Random(0)).target
+    assert one.digest != other.digest
 
 
 def test_the_nearest_known_question_to_a_known_one_is_itself(domains, tasks):
     task = next(one for one in tasks[0].tasks if one.name == "genres")
-    nearest = Nearest(task, domains[0].known)
+    known = Known(task, domains[0])
     rng = random.Random(1)
     for number in domains[0].known[:20]:
         one = task.question(number, rng)
         same = [n for n in domains[0].known if torch.equal(domains[0].semantic[n], domains[0].semantic[number])]
-        assert nearest.answer(one) in {task.question(n, rng).target for n in same}
+        assert known.nearest(one) in {task.question(n, rng).target for n in same}
     genre = drawn(tasks[0], domains[0], "more of", 1)[0]
-    moved = Nearest(next(one for one in tasks[0].tasks if one.name == "more of"), domains[0].known)
-    assert moved.answer(genre) in {one.target for one in moved._asked if one.asked == genre.asked}
+    moved = Known(next(one for one in tasks[0].tasks if one.name == "more of"), domains[0])
+    assert moved.nearest(genre) in {one.target for one in moved.asked if one.asked == genre.asked}
+    pairs = Known(next(one for one in tasks[0].tasks if one.name == "compare"), domains[0])
+    n, m = domains[0].known[3], domains[0].known[8]
+    assert pairs.nearest(pairs.task.pair(n, m)) == pairs.task.pair(n, m).target
+    assert pairs.nearest(pairs.task.pair(n, n)).startswith(pairs.task.pair(n, n).target[:9])  # with another beside
+
+
+def test_the_text_at_a_point_is_the_known_one_nearest_to_it(domains, tasks):
+    films = domains[0]
+    (one,) = drawn(tasks[0], films, "in between", 1)
+    said = Known(next(task for task in tasks[0].tasks if task.name == "in between"), films).at_point(one)
+    near = {films.entities[n].text: float(films.semantic[n] @ one.point) for n in films.known}
+    assert near[said] == pytest.approx(max(near.values()), abs=1e-6)
+    with pytest.raises(InputError, match="should lie nowhere"):
+        Known(tasks[0].tasks[0], films).at_point(drawn(tasks[0], films, "genres", 1)[0])
+
+
+def test_the_constant_answer_is_the_best_of_the_commonest(domains, tasks):
+    task = next(one for one in tasks[0].tasks if one.name == "reception")
+    known = Known(task, domains[0])
+    worth = [np.mean([one.check(answer) for one in known.asked]) for answer in {one.target for one in known.asked}]
+    assert np.mean([one.check(known.constant) for one in known.asked]) > max(worth) - 0.1
 
 
 def test_the_mean_of_the_two_nearest_is_between_them(domains, tasks):
@@ -198,8 +223,10 @@ def test_behavioural_consistency_has_its_closed_forms():
     assert behavioural(ratings, np.exp(ratings)) == pytest.approx(1)
     assert behavioural(ratings, -ratings) == pytest.approx(-1)
     assert np.isnan(behavioural(ratings, np.ones_like(ratings)))
-    flat = np.where(np.arange(5) == 2, 0.0, ratings)  # of one person who rates all alike nothing is told
-    assert behavioural(flat, ratings) == pytest.approx(1)
+    flat = np.where(np.arange(5) == 2, 0.0, ratings)  # who is foretold to rate all alike
+    assert behavioural(flat, ratings) == pytest.approx(4 / 5)  # of answers: they say nothing
+    assert behavioural(ratings, flat) == pytest.approx(1)  # of points: there is nothing to say
+    assert behavioural(np.ones_like(ratings), ratings) == 0
     low, high = behavioural_interval(ratings, rng.normal(size=(12, 5)))
     assert -1 <= low < 0.2 < high <= 1 or low < 0 < high
 

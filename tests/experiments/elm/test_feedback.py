@@ -2,13 +2,15 @@
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 import torch
 
 from copyloom import InputError
+from experiments.elm import feedback
 from experiments.elm.feedback import FeedbackTraining, leave_one_out, train_on_rewards
-from experiments.elm.model import Elm, pieces_of
+from experiments.elm.model import Elm, pieces_of, written
 from experiments.elm.questions import TEXT, Place, Question, Task
 from experiments.elm.reading import Row, expected
 from experiments.elm.rewards import ConsistencyReward
@@ -94,6 +96,25 @@ def test_a_stopped_training_ends_as_one_that_was_not(start, tmp_path):
         trained(start, tmp_path / "parts", beta=0.5)
 
 
+def test_no_token_is_learnt_that_was_not_drawn(start, tmp_path, monkeypatch):
+    learnt, drawn = [], []
+
+    def seen(model, adapters, rows):
+        learnt.append([row.target for row in rows])
+        return expected(model, adapters, rows)
+
+    def heard(*args):
+        drawn.append(written(*args))
+        return drawn[-1]
+
+    monkeypatch.setattr(feedback, "expected", seen)
+    monkeypatch.setattr(feedback, "written", heard)
+    trained(start, tmp_path, steps=1, tokens=2)
+    end = Elm.load(start, Device.choose("cpu")).model.end
+    assert learnt[0] == [[*one.ids, *[end] * one.finished] for one in drawn[0]]
+    assert not all(one.finished for one in drawn[0])
+
+
 def test_a_reward_that_is_no_number_is_named(start, tmp_path):
     with pytest.raises(InputError, match="a reward of step 0 is not finite"):
         train_on_rewards(FeedbackTraining(**SMALL, steps=2), start, QUESTIONS, lambda _, said: [math.nan] * len(said),
@@ -106,7 +127,9 @@ def test_what_reads_oddly_is_worth_less(space):
     plain, odd = "A lamp for late readers.", "Lamp readers late a for for zq."
     worth = reward([one, one, one], [one.target, plain, odd])
     near = space.encoder.encode([one.target, plain, odd]) @ one.point
-    assert worth[0] == pytest.approx(float(near[0]), abs=1e-5)
-    assert worth[2] < float(near[2]) - 0.05
+    assert worth[0] == pytest.approx(float(near[0]) / 2, abs=1e-5)  # the check's 0 counts as much
+    assert worth[2] < float(near[2]) / 2 - 0.05
+    moved = replace(one, start=-one.point)
+    assert reward([moved], [one.target])[0] == pytest.approx(float(near[0]), abs=1e-5)  # and what was gained
     listed = Question(one.asked, one.places, "A lamp.", lambda text: 0.75, (3,))
     assert reward([listed], ["A lamp."]) == [0.75]
