@@ -174,7 +174,7 @@ def read_by_elm(stage: Stage, audience: Audience, folder: Path) -> Edited:
     folder : Path
         Of the ELM: see `experiments.elm.model.Elm.load`.
     """
-    calls, elm = stage.settings.calls, Elm.load(folder, stage.judge.device)
+    calls, elm = stage.settings.calls, Elm.load(folder, stage.reader.device)
     task = next(one for one in FilmTasks.of(stage.films).tasks if one.name == "plot")
     uphill = normalize(stage.full_taste(audience).weights.float(), dim=0)
     questions = []

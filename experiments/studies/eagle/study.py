@@ -67,15 +67,15 @@ def measure(
             for audience in stage.audiences
         }
         report("judging", 1, 1)
+        gaps = gaps_of(stage, stage.audiences[0], elm, report)
         return {
-            "settings": settings.model_dump(), "device": stage.judge.device.type,
+            "settings": settings.model_dump(), "device": stage.reader.device.type,
             "asked": stage.environment.changer.name, "films": len(stage.plots.entities),
             "held_out": len(stage.plots.held_out), "foretold": stage.foretold,
             "audiences": [{"audience": one.name, "people": one.people, "tags": ", ".join(one.tags),
                            "actions": len(stage.actions(one))} for one in stage.audiences],
             "edited": rows_of(scored), "compared": compared(scored), "learning": learnt,
-            "changes": _changes(stage),
-            "gaps": gaps_of(stage, stage.audiences[0], elm, report),
+            "changes": _changes(stage), "gaps": gaps,
             "samples": [row for one in stage.audiences for row in _samples(stage, one, edited[one.name])],
         }  # fmt: skip
 
