@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -113,7 +113,7 @@ class Stage:
         if settings.endpoint is not None:
             asked = AskedOnce(Endpoint(settings.asked, settings.endpoint, settings.tokens), folder / "answers")
             changer = Prompted(asked)
-        nats, judged = (Memo(lambda texts, model=one: surprisals_alone(model, texts)) for one in (reader, judge))
+        nats, judged = (Memo(partial(surprisals_alone, one)) for one in (reader, judge))
         return cls(settings, films, plots, Remembered(changer, folder / CHANGES), asked, encode, nats, judged, reader)
 
     @cached_property

@@ -25,6 +25,7 @@ from experiments.studies.eagle.scores import compared, rows_of, score, spread
 from experiments.studies.eagle.settings import EagleStudy
 from experiments.studies.eagle.stage import Stage
 
+OWN = "the film's own"
 _SAMPLES = 4
 """Films of each audience whose texts are shown: the first ones, with the first seed."""
 
@@ -122,8 +123,8 @@ def _changes(stage: Stage) -> list[dict[str, Any]]:
 def _samples(stage: Stage, audience: Audience, edited: dict[str, list[Edited]]) -> list[dict[str, Any]]:
     rows = []
     for place, number in enumerate(stage.edited[:_SAMPLES]):
-        texts = {"own": stage.starts[place], **{method: some[0].texts[place] for method, some in edited.items()}}
+        texts = {OWN: stage.starts[place], **{method: some[0].texts[place] for method, some in edited.items()}}
         stars = stage.stars(audience, list(texts.values())).tolist()
-        told = {name: f"{text} ({star:.2f})" for (name, text), star in zip(texts.items(), stars, strict=True)}
-        rows.append({"audience": audience.name, "film": stage.plots.entities[number].name, **told})
+        rows += [{"audience": audience.name, "film": stage.plots.entities[number].name, "method": method, "text": text,
+                  "stars": star} for (method, text), star in zip(texts.items(), stars, strict=True)]  # fmt: skip
     return rows
