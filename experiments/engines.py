@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from copyloom import InputError
-from generator.threads import processors
+from generator.threads import processors, threads
 
 Item = TypeVar("Item")
 Shared = TypeVar("Shared")
@@ -129,14 +129,8 @@ def _part(item: Any) -> Any:
 
 
 def _on_one_thread(work: Work[Shared, Item, Found], shared: Shared, item: Item) -> Found:
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with threads(1):
         return work(shared, item)
-    finally:
-        torch.set_num_threads(threads)
 
 
 @contextmanager

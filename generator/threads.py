@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
@@ -34,6 +36,26 @@ def choose_threads() -> None:
 def processors(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
     """Return how many processors this process may use: those that it is bound to, or fewer by its container's quota."""
     return math.ceil(max(1, min(_bound(), _quota(cgroup))))
+
+
+@contextmanager
+def threads(count: int | None = None) -> Iterator[None]:
+    """Let torch use so many threads, and afterwards as many as before, whoever set another number meanwhile.
+
+    Parameters
+    ----------
+    count : int, optional
+        As many as there are, unless given.
+    """
+    import torch  # here, as this module is read before torch is
+
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def waiting() -> str:

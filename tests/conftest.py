@@ -1,7 +1,7 @@
 """The shipped model loaded once, small random models, and the data that lies beside the repository."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,16 @@ import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test needs the network, and none may wait for it
 os.environ["COPYLOOM_MEMO"] = "off"  # no test finds what a person wrote before, nor others unless it takes `memo`
+
+
+@pytest.fixture(autouse=True)
+def _same_threads() -> Iterator[None]:
+    """Fail where a test leaves torch with other threads: two in each process make all tests after it wait for turns."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield
+    assert torch.get_num_threads() == before
 
 
 @pytest.fixture(scope="session")

@@ -17,9 +17,10 @@ from experiments.commands.studying import STUDY, Studied, source
 from experiments.studies.eagle.settings import QUICK, EagleStudy
 from generator.settings import validated
 
-_ASKED = ("asked", "endpoint", "actions", "entities", "learning", "films", "calls", "horizon", "learning_calls",
-          "iterations", "rollouts", "kl_weight", "price", "slack", "novelty", "gaps", "seeds", "tokens",
-          "seed")  # fmt: skip
+_ASKED = (
+    "asked", "endpoint", "judge", "actions", "entities", "learning", "films", "calls", "horizon", "learning_calls",
+    "iterations", "rollouts", "kl_weight", "price", "slack", "novelty", "gaps", "seeds", "tokens", "seed",
+)  # fmt: skip
 _UNLESS_QUICK: Any = dict.fromkeys(_ASKED)
 """None of them has a default on the command line, so that those of --quick are not overruled."""
 

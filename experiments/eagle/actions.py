@@ -21,10 +21,7 @@ _FRAMES: dict[Domain, str] = {
         "Here is a line of advertising:\n\n{text}\n\nChange it as follows. {wish} Keep the product, and add no names, "
         "numbers or offers. Answer with the new line alone."
     ),
-    "films": (
-        "Here is the description of a film:\n\n{text}\n\nChange the film as follows. {wish} Answer with the new "
-        "description alone, in one paragraph of about the same length."
-    ),
+    "films": "{text}\n\nRewrite this description of a film. {wish} Answer with the new description alone.",
 }
 _GENERIC: dict[Domain, dict[str, str]] = {
     "products": {

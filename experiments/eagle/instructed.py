@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -14,6 +14,9 @@ from experiments.eagle.prompted import nonsense, whole
 from experiments.elm.model import written
 from generator.decoding import Choice
 from generator.language_model import LanguageModel
+
+_ROWS = 8
+"""Texts that are decoded at a time."""
 
 
 @dataclass(eq=False)
@@ -32,6 +35,11 @@ class Instructed:
     model: LanguageModel
     longest: int
 
+    def __post_init__(self) -> None:
+        """Let few texts be decoded at a time: trajectories ask for a few each, and empty rows cost as much."""
+        device = replace(self.model.device, decode_rows=_ROWS)
+        self.model = LanguageModel(self.model.model, self.model.tokenizer, self.model.name, device)
+
     @property
     def name(self) -> str:
         """The model's parameters, with what bears on its answers."""
@@ -46,9 +54,8 @@ class Instructed:
             If an action has no words.
         """
         questions = [action.question(text) for text, action in zip(texts, actions, strict=True)]
-        rows = self.model.device.decode_rows
-        for first in range(0, len(texts), rows):
-            part = slice(first, first + rows)
+        for first in range(0, len(texts), _ROWS):
+            part = slice(first, first + _ROWS)
             answers = written(self.model, [self._read(one) for one in questions[part]], self.longest)
             for text, action, answer in zip(texts[part], actions[part], answers, strict=True):
                 said = whole(line_of(answer.text), text)
@@ -57,10 +64,10 @@ class Instructed:
 
     def answers(self, question: str, count: int, seed: int) -> list[str]:
         """Return answers to a question, drawn with a seed: what best-of-n prompting takes."""
-        rows, read, found = self.model.device.decode_rows, self._read(question), list[str]()
+        read, found = self._read(question), list[str]()
         while len(found) < count:
-            choice = Choice((TEMPERATURE,) * rows, seed=seed * 1_000 + len(found))
-            found += [one.text for one in written(self.model, [read] * rows, self.longest, choice)]
+            choice = Choice((TEMPERATURE,) * _ROWS, seed=seed * 1_000 + len(found))
+            found += [one.text for one in written(self.model, [read] * _ROWS, self.longest, choice)]
         return found[:count]
 
     def _read(self, question: str) -> Tensor:

@@ -15,10 +15,12 @@ from generator.checks import normalised
 NO_ANSWER = "no answer"
 _LONGER, _ROOM = 2, 20
 """How many times the words of the text an answer may have, and how many more."""
+_ROW = 6
+"""Words in a row that no text says twice."""
 _LEAST = 4
 """Words of a part of the prompt that no answer holds by chance."""
 _ENDS = ".!?"
-_WHOLE = re.compile(r".*[.!?…][\"'”’)]*(?=\s|$)", re.DOTALL)
+_SENTENCE = re.compile(r".+?(?<!\b[A-Z])(?<!\b(?:Dr|Mr|Ms|St|Jr))(?<!\bMrs)[.!?…][\"'”’)]*(?=\s|$)", re.DOTALL)
 _REFUSAL = re.compile(
     r"(i('m| am) (sorry|unable|not able)|i (cannot|can't|won't)|sorry\b|as an ai\b|unfortunately, i)", re.IGNORECASE
 )
@@ -84,15 +86,23 @@ class Prompted:
 
 
 def whole(answer: str, text: str) -> str:
-    """Return the whole sentences of an answer that a limit cut short, where the text ends with one.
+    """Return the whole sentences of an answer that are not too long for a text, where the text ends with one.
+
+    So a limit of tokens cuts nothing in two, and what goes on for too long is short.
 
     Examples
     --------
     >>> whole("He runs. Nobody knows wh", "He walks.")
     'He runs.'
     """
-    found = _WHOLE.match(answer)
-    return found.group() if found and text.rstrip()[-1:] in _ENDS else answer
+    if text.rstrip()[-1:] not in _ENDS:
+        return answer
+    kept, most = "", _most_words(text)
+    for found in _SENTENCE.finditer(answer):
+        if kept and len(normalised(answer[: found.end()]).split()) > most:
+            break
+        kept = answer[: found.end()]
+    return kept or answer
 
 
 def nonsense(answer: str, text: str, action: Action) -> str:
@@ -113,11 +123,23 @@ def nonsense(answer: str, text: str, action: Action) -> str:
         return "the text again"
     if any(f" {part} " in f" {said} " for part in _parts(action)):
         return "the prompt again"
-    if len(said.split()) > _LONGER * len(before.split()) + _ROOM:
+    if len(said.split()) > _most_words(text):
         return "too long"
+    if _repeats(said.split()):
+        return "it repeats itself"
     if text.rstrip()[-1:] in _ENDS and answer[-1:] not in '.!?…"”':
         return "not finished"
     return ""
+
+
+def _most_words(text: str) -> int:
+    return _LONGER * len(normalised(text).split()) + _ROOM
+
+
+def _repeats(words: Sequence[str]) -> bool:
+    """Say whether some words in a row come twice."""
+    runs = [tuple(words[place : place + _ROW]) for place in range(len(words) - _ROW + 1)]
+    return len(set(runs)) < len(runs)
 
 
 def _parts(action: Action) -> list[str]:

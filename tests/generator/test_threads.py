@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from generator import threads
 
@@ -48,3 +49,13 @@ def test_more_threads_than_there_is_room_for_are_not_started(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     threads.choose_threads()
     assert os.environ["OMP_NUM_THREADS"] == "5"
+
+
+def test_others_have_as_many_threads_afterwards_as_before():
+    before = torch.get_num_threads()
+    with threads.threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+    with threads.threads():
+        torch.set_num_threads(before + 1)  # as numba does
+    assert torch.get_num_threads() == before

@@ -17,6 +17,7 @@ from bandits.mixtures.sparse_cone import SparseCone
 from bandits.rewards.features import QuadraticFeatures
 from copyloom import Report
 from experiments.commands import console
+from generator.threads import threads
 
 POOLS = ((1_000, 16), (1_000, 64), (10_000, 16), (10_000, 64))
 """Texts and dimensions: directions drawn evenly from the sphere."""
@@ -39,9 +40,7 @@ def measure(draws: int, report: Report) -> dict[str, Any]:
     draws : int
         Pools and directions of each kind.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with threads(1):
         rows = []
         for number, (texts, d) in enumerate(POOLS):
             report("pools", number, len(POOLS))
@@ -59,8 +58,6 @@ def measure(draws: int, report: Report) -> dict[str, Any]:
         for number, what in enumerate(PROPOSALS, 1):
             proposals.append(_proposed(*what))
             report("proposals", number, len(PROPOSALS))
-    finally:
-        torch.set_num_threads(threads)
     return {"draws": draws, "pools": rows, "proposals": proposals}
 
 

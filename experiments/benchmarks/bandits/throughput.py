@@ -10,6 +10,7 @@ import torch
 
 from bandits import LogisticRewardModel, RewardPrior, ThompsonSampling, seeded_generators
 from experiments.benchmarks.bandits.worlds import BASE, World
+from generator.threads import threads
 
 _REPLICATES = 256
 
@@ -24,12 +25,8 @@ def measure(seconds: float = 10.0, device: str = "cpu") -> dict[str, Any]:
     device : str
         Where posterior and draws are computed; the CPU's work is one thread's.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with threads(1):
         each = {str(size): _rounds_per_second(size, seconds, device) for size in (100, 1)}
-    finally:
-        torch.set_num_threads(threads)
     return {"replicates": _REPLICATES, "texts": BASE.texts, "d": BASE.d, "device": device,
             "rounds_per_second": {"a factor per snapshot of 100 rounds": each["100"],
                                   "a factor per round": each["1"]}}  # fmt: skip

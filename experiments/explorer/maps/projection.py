@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 from copyloom import InputError
+from generator.threads import threads
 
 Method = Literal["pca", "umap"]
 _UMAP_LEAST, _UMAP_NEAR = 5, 15
@@ -83,10 +84,14 @@ def _principal(rows: NDArray[np.float32]) -> Plane:
 
 
 def _umap(rows: NDArray[np.float32], seed: int) -> Plane:
-    """Return the places that UMAP finds (McInnes et al. 2018), one thread so that a seed gives one map."""
+    """Return the places that UMAP finds (McInnes et al. 2018), on one thread so that a seed gives one map.
+
+    Numba, which UMAP runs on, sets how many threads OpenMP has: for torch too.
+    """
     if len(rows) < _UMAP_LEAST:
         raise InputError(f"UMAP needs {_UMAP_LEAST} texts or more, {len(rows)} were given; use --method pca")
     near = min(_UMAP_NEAR, len(rows) - 1)
     start = "spectral" if len(rows) > 2 * _UMAP_NEAR else "random"  # too few for eigenvectors
-    found = _umap_class()(n_neighbors=near, init=start, random_state=seed, n_jobs=1).fit_transform(rows)
+    with threads():
+        found = _umap_class()(n_neighbors=near, init=start, random_state=seed, n_jobs=1).fit_transform(rows)
     return Plane(np.asarray(found, np.float64), None)

@@ -53,8 +53,8 @@ def gaps_of(stage: Stage, audience: Audience, elm: Path | None, report: Report) 
 
 
 def _told(stage: Stage, folder: Path, gaps: list[Gap]) -> list[str]:
-    """Return the plots that an ELM tells at gaps."""
-    task = next(one for one in FilmTasks.of(stage.films).tasks if one.name == "plot")
+    """Return what an ELM says of gaps."""
+    task = next(one for one in FilmTasks.of(stage.films).tasks if one.name == "describe")
     asked = next(found for n in stage.edited if (found := task.question(n, random.Random(0))) is not None)
-    elm = Elm.load(folder, stage.judge.device)
+    elm = Elm.load(folder, stage.reader.device)
     return elm.answers([asked.at(film=gap.point) for gap in gaps], max_tokens=stage.settings.tokens)

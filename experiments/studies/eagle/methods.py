@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -157,7 +158,7 @@ class BestOfN:
             question = action.question(start)
             key = json.dumps([stage.environment.changer.name, question, count])
             file = folder / PLAYED / f"{sha256(key.encode()).hexdigest()[:20]}.json"
-            said = kept(file, lambda asked=question: stage.asked.answers(asked, count, seed=0))
+            said = kept(file, partial(stage.asked.answers, question, count, seed=0))
             texts = [whole(line_of(one), start) for one in said]
             found.append([start if nonsense(one, start, action) else one for one in texts])
         report("prompting", len(stage.starts), len(stage.starts))
@@ -165,7 +166,7 @@ class BestOfN:
 
 
 def read_by_elm(stage: Stage, audience: Audience, folder: Path) -> Edited:
-    """Return the best plot that an ELM tells of as many points as there are calls, from each film towards high ratings.
+    """Return the best description by an ELM of as many points as there are calls, from each film towards high ratings.
 
     Parameters
     ----------
@@ -174,8 +175,8 @@ def read_by_elm(stage: Stage, audience: Audience, folder: Path) -> Edited:
     folder : Path
         Of the ELM: see `experiments.elm.model.Elm.load`.
     """
-    calls, elm = stage.settings.calls, Elm.load(folder, stage.judge.device)
-    task = next(one for one in FilmTasks.of(stage.films).tasks if one.name == "plot")
+    calls, elm = stage.settings.calls, Elm.load(folder, stage.reader.device)
+    task = next(one for one in FilmTasks.of(stage.films).tasks if one.name == "describe")
     uphill = normalize(stage.full_taste(audience).weights.float(), dim=0)
     questions = []
     for number in stage.edited:

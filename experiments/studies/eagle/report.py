@@ -19,7 +19,7 @@ WHO = {
     DESIGN: "the design of actions from which a linear utility is learnt best (Frank-Wolfe)",
     **{agent(one): f"learns by policy gradient, held to the {one} policy" for one in REFERENCES},
     BEST_OF: "the same instruct model, asked for the whole at once: the best of as many answers",
-    READS: "a model that reads vectors tells the plot at as many points, from the film towards high ratings; the best",
+    READS: "a model that reads vectors describes as many points, from the film towards high ratings; the best",
     EXISTING: "the known film that is foretold the highest utility: nothing is written",
 }
 NOTE = (
@@ -89,23 +89,27 @@ def gap_table(found: Mapping[str, Any]) -> Table:
     ]  # fmt: skip
 
 
-def sample_table(found: Mapping[str, Any]) -> Table:
-    """Return columns and rows for people: the first films of each audience, and what each method made of them."""
-    columns = list(found["samples"][0])
-    return columns, [[str(row[name]) for name in columns] for row in found["samples"]]
+def samples(found: Mapping[str, Any]) -> list[tuple[str, Table]]:
+    """Return for each audience and film that is shown what each method made of it, with the rating foretold."""
+    shown: dict[tuple[str, str], list[list[str]]] = {}
+    for row in found["samples"]:
+        shown.setdefault((row["film"], row["audience"]), []).append([row["method"], row["text"], f"{row['stars']:.2f}"])
+    return [
+        (f"{film}, for {audience}", (["method", "text", "stars"], rows)) for (film, audience), rows in shown.items()
+    ]
 
 
 def answers(found: Mapping[str, Any]) -> list[str]:
-    """Return for each comparison over all audiences whether it can be told."""
+    """Return for each measure which comparisons, over all audiences, can be told apart."""
     every = [row["audience"] for row in found["compared"]]
-    over = "all" if "all" in every else every[0]
+    own = [row for row in found["compared"] if row["audience"] == ("all" if "all" in every else every[0])]
     said = []
-    for row in found["compared"]:
-        if row["audience"] == over:
-            told = "not told apart from" if row["low"] <= 0 <= row["high"] else "above" if row["low"] > 0 else "below"
-            said.append(
-                f"{row['measure'].capitalize()}: {row['method']} is {told} {row['above']} ({_difference(row)})."
-            )
+    for measure in dict.fromkeys(row["measure"] for row in own):
+        parts: dict[str, list[str]] = {"above": [], "below": [], "not told apart from": []}
+        for row in (one for one in own if one["measure"] == measure):
+            verdict = "above" if row["low"] > 0 else "below" if row["high"] < 0 else "not told apart from"
+            parts[verdict].append(f"{row['method']} {verdict} {row['above']}")
+        said.append(f"{measure.capitalize()}: {'; '.join(line for lines in parts.values() for line in lines)}.")
     return said
 
 
@@ -134,7 +138,7 @@ def write(found: Mapping[str, Any], out: Path) -> list[Path]:
         who={name: said for name, said in WHO.items() if name in told},
         pictures=[pictured(figure) for figure in figures.values()],
         tables=[(row, edited_table(found, row["audience"])) for row in found["audiences"]],
-        compared=compared_table(found), gaps=gap_table(found), said=sample_table(found),
+        compared=compared_table(found), gaps=gap_table(found), said=samples(found),
     )  # fmt: skip
     write_page(page, out / PAGE)
     return [*files, out / PAGE]

@@ -9,11 +9,11 @@ from pydantic import Field, PositiveInt, model_validator
 from copyloom import InputError
 from experiments.campaigns.config import Strict
 from experiments.eagle.actions import SetName
-from generator.models import SHIPPED, WRITER
+from generator.models import JUDGE, SHIPPED, WRITER
 
 QUICK: dict[str, Any] = {
-    "asked": SHIPPED, "entities": 800, "audiences": ("average",), "learning": 3, "films": 6, "calls": 3, "horizon": 2,
-    "learning_calls": 80, "iterations": 10, "seeds": 3, "tokens": 24, "gaps": 2,
+    "asked": SHIPPED, "judge": SHIPPED, "entities": 800, "audiences": ("average",), "learning": 3, "films": 6,
+    "calls": 3, "horizon": 2, "learning_calls": 80, "iterations": 10, "seeds": 3, "tokens": 24, "gaps": 2,
 }  # fmt: skip
 """Within minutes: shows what comes out, with a model that cannot do what it is asked."""
 
@@ -30,6 +30,8 @@ class EagleStudy(Strict):
         The instruct model that changes texts: a folder, hub id or shipped model, or what the endpoint calls it.
     endpoint : str, optional
         Address of a server that speaks OpenAI's protocol, up to and with the version.
+    judge : str
+        The model that surprisal is measured with, which nothing is chosen by.
     actions : str
         Generic and personal ones, generic ones alone, macros of three, or all together.
     entities : int
@@ -66,6 +68,7 @@ class EagleStudy(Strict):
     audiences: tuple[str, ...] = ("average", "horror", "average + new")
     asked: str = WRITER
     endpoint: str | None = None
+    judge: str = JUDGE
     actions: SetName = "default"
     entities: int = Field(default=100_000, ge=200)
     learning: int = Field(default=6, ge=2)

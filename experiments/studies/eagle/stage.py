@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 from copyloom import InputError, Report
 from embeddings.encoder import SentenceEncoder
 from experiments.asking import Asked, AskedOnce, Endpoint
-from experiments.domains.domain import Domain, make_domain
+from experiments.domains.domain import Domain, Entity, make_domain
 from experiments.domains.films import load_films
 from experiments.eagle.actions import Action, action_set, generic, personal
 from experiments.eagle.components import Components
@@ -24,13 +24,14 @@ from experiments.eagle.instructed import Instructed
 from experiments.eagle.prompted import Prompted
 from experiments.eagle.table import Table
 from experiments.eagle.utility import Guard, Linear
+from experiments.elm.questions import listed
 from experiments.studies.eagle.audiences import Audience, Audiences
 from experiments.studies.eagle.settings import EagleStudy
 from experiments.studies.headlines.states import states_of
 from generator.device import Device
 from generator.language_model import LanguageModel
 from generator.likelihood import surprisals_alone
-from generator.models import WRITER, is_there
+from generator.models import WRITER
 
 CHANGES = "changes.jsonl"
 _COMPONENTS = 8
@@ -49,6 +50,21 @@ class Memo:
         return torch.stack([self._known[text] for text in texts])
 
 
+def told_shortly(film: Entity) -> Entity:
+    """Return a film whose text is its decade, genres and plot alone: what is edited."""
+    return replace(film, text=f"A {film.fact('period')} {listed(film.facts['genres'])} film. "
+                              f"{' '.join(film.facts['plot'])}")  # fmt: skip
+
+
+def _reader(settings: EagleStudy) -> str:
+    return settings.asked if settings.endpoint is None else WRITER
+
+
+def _loaded(name: str, device: Device) -> LanguageModel:
+    model = LanguageModel.load(name, device)
+    return model.in_bfloat16() if device.has_bfloat16 else model
+
+
 @dataclass(frozen=True, eq=False)
 class Stage:
     """What all methods share.
@@ -59,14 +75,15 @@ class Stage:
     films : Domain
         Each with its whole text, as an ELM knows it.
     plots : Domain
-        The same films, each with its plot alone: the texts that are edited.
+        The same films, each with its decade, genres and plot alone: the texts that are edited.
     environment : Remembered
     asked : Asked
         The same model, for what is asked of it otherwise.
-    encode, nats : callable
-        From texts to sentence vectors (n, S), and to mean surprisals (n,), in nats a token.
-    judge : LanguageModel
-        Whose states a second opinion reads.
+    encode, nats, judged : callable
+        From texts to sentence vectors (n, S), and to mean surprisals (n,), in nats a token: for the guard, and by
+        another model, which nothing is chosen with.
+    reader : LanguageModel
+        Who tells the guard's surprisals, and whose states a second opinion reads.
     """
 
     settings: EagleStudy
@@ -76,7 +93,8 @@ class Stage:
     asked: Asked
     encode: Callable[[Sequence[str]], Tensor]
     nats: Callable[[Sequence[str]], Tensor]
-    judge: LanguageModel
+    judged: Callable[[Sequence[str]], Tensor]
+    reader: LanguageModel
 
     @classmethod
     def of(cls, settings: EagleStudy, data: Path, folder: Path, device: str, report: Report) -> Stage:
@@ -86,23 +104,17 @@ class Stage:
         encode = Memo(SentenceEncoder(where.torch).encode)
         films = load_films(data, encode, settings.entities)
         report("reading films", 1, 2)
-        alone = [replace(one, text=" ".join(one.facts["plot"])) for one in films.entities]
-        plots = make_domain("plots", alone, encode, films.tastes)
+        plots = make_domain("plots", [told_shortly(one) for one in films.entities], encode, films.tastes)
         report("reading films", 2, 2)
-        name = settings.asked if settings.endpoint is None else WRITER
-        if settings.endpoint is not None and not is_there(WRITER):
-            raise InputError(f"{WRITER} says what reads oddly, and is not here; get it: copyloom models get {WRITER}")
-        judge = LanguageModel.load(name, where)
-        judge = judge.in_bfloat16() if where.has_bfloat16 else judge
-        local = Instructed(judge, settings.tokens)
+        reader, judge = (_loaded(name, where) for name in (_reader(settings), settings.judge))
+        local = Instructed(reader, settings.tokens)
         asked: Asked = local
         changer: Instructed | Prompted = local
         if settings.endpoint is not None:
             asked = AskedOnce(Endpoint(settings.asked, settings.endpoint, settings.tokens), folder / "answers")
             changer = Prompted(asked)
-        environment = Remembered(changer, folder / CHANGES)
-        return cls(settings, films, plots, environment, asked, encode,
-                   Memo(lambda texts: surprisals_alone(judge, texts)), judge)  # fmt: skip
+        nats, judged = (Memo(partial(surprisals_alone, one)) for one in (reader, judge))
+        return cls(settings, films, plots, Remembered(changer, folder / CHANGES), asked, encode, nats, judged, reader)
 
     @cached_property
     def audiences(self) -> list[Audience]:
@@ -152,9 +164,9 @@ class Stage:
 
     @cached_property
     def states(self) -> Memo:
-        """From texts to unit vectors (n, D) of what the judge thinks of them: nothing that is optimised reads these."""
+        """From texts to unit vectors (n, D) of what a language model thinks of them; nothing optimised reads these."""
         every = [one.text for one in self.plots.entities]
-        raw = Memo(lambda texts: torch.from_numpy(states_of(texts, self.judge, lambda stage, done, total: None)))
+        raw = Memo(lambda texts: torch.from_numpy(states_of(texts, self.reader, lambda stage, done, total: None)))
         middle = raw(every).mean(0)
         return Memo(lambda texts: normalize(raw(texts) - middle, dim=1))
 
@@ -168,7 +180,7 @@ class Stage:
         return replace(self.plots, semantic=seen, tastes=tastes.with_texts(seen.numpy(), self.plots.known))
 
     def second_opinion(self, audience: Audience) -> Callable[[Sequence[str]], Tensor]:
-        """Return what foretells an audience's ratings of texts (n,) from the judge's states, in standard deviations."""
+        """Return what foretells an audience's ratings (n,) from states of texts, in standard deviations."""
         found = Audiences(self._second, self.settings.novelty).of(audience.name.partition(" + ")[0])
         return lambda texts: found.utility(self.states(texts))
 
@@ -183,8 +195,6 @@ class Stage:
         """Return the ratings (n,) that texts are foretold, in stars."""
         return audience.stars(self.encode(texts))
 
-    @property
-    def full_taste(self) -> Callable[[Audience], Linear]:
-        """From an audience to the rating that it is foretold to give films by their whole texts."""
-        made = Audiences(self.films, self.settings.novelty)
-        return lambda audience: made.of(audience.name.partition(" + ")[0]).stars
+    def full_taste(self, audience: Audience) -> Linear:
+        """Return the rating that an audience is foretold to give films by their whole texts."""
+        return Audiences(self.films, self.settings.novelty).of(audience.name.partition(" + ")[0]).stars

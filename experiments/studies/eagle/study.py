@@ -25,6 +25,7 @@ from experiments.studies.eagle.scores import compared, rows_of, score, spread
 from experiments.studies.eagle.settings import EagleStudy
 from experiments.studies.eagle.stage import Stage
 
+OWN = "the film's own"
 _SAMPLES = 4
 """Films of each audience whose texts are shown: the first ones, with the first seed."""
 
@@ -67,15 +68,15 @@ def measure(
             for audience in stage.audiences
         }
         report("judging", 1, 1)
+        gaps = gaps_of(stage, stage.audiences[0], elm, report)
         return {
-            "settings": settings.model_dump(), "device": stage.judge.device.type,
+            "settings": settings.model_dump(), "device": stage.reader.device.type,
             "asked": stage.environment.changer.name, "films": len(stage.plots.entities),
             "held_out": len(stage.plots.held_out), "foretold": stage.foretold,
             "audiences": [{"audience": one.name, "people": one.people, "tags": ", ".join(one.tags),
                            "actions": len(stage.actions(one))} for one in stage.audiences],
             "edited": rows_of(scored), "compared": compared(scored), "learning": learnt,
-            "changes": _changes(stage),
-            "gaps": gaps_of(stage, stage.audiences[0], elm, report),
+            "changes": _changes(stage), "gaps": gaps,
             "samples": [row for one in stage.audiences for row in _samples(stage, one, edited[one.name])],
         }  # fmt: skip
 
@@ -122,8 +123,8 @@ def _changes(stage: Stage) -> list[dict[str, Any]]:
 def _samples(stage: Stage, audience: Audience, edited: dict[str, list[Edited]]) -> list[dict[str, Any]]:
     rows = []
     for place, number in enumerate(stage.edited[:_SAMPLES]):
-        texts = {"own": stage.starts[place], **{method: some[0].texts[place] for method, some in edited.items()}}
+        texts = {OWN: stage.starts[place], **{method: some[0].texts[place] for method, some in edited.items()}}
         stars = stage.stars(audience, list(texts.values())).tolist()
-        told = {name: f"{text} ({star:.2f})" for (name, text), star in zip(texts.items(), stars, strict=True)}
-        rows.append({"audience": audience.name, "film": stage.plots.entities[number].name, **told})
+        rows += [{"audience": audience.name, "film": stage.plots.entities[number].name, "method": method, "text": text,
+                  "stars": star} for (method, text), star in zip(texts.items(), stars, strict=True)]  # fmt: skip
     return rows

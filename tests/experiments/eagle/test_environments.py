@@ -126,6 +126,7 @@ def test_nonsense_is_asked_again_with_other_seeds_and_then_the_text_stays(tmp_pa
         ("Here is a line of advertising: This kettle boils.", "the prompt again"),
         ("Buy this kettle now. " * 20, "too long"),
         ("This warm kettle boils in", "not finished"),
+        ("It is a kettle that boils in no time. And it is a kettle that boils.", "it repeats itself"),
     ],
 )
 def test_nonsense_is_told_from_a_changed_text(answer: str, why: str) -> None:

@@ -163,7 +163,9 @@ def test_umap_takes_a_seed_needs_texts_and_its_extra(monkeypatch):
 @pytest.mark.slow
 def test_umap_of_one_seed_is_one_map():
     pytest.importorskip("umap", reason="umap-learn is not installed: the extra maps has it")
+    threads = torch.get_num_threads()
     first, second, other = (projected(rows_of(60), "umap", seed).places for seed in (0, 0, 1))
+    assert torch.get_num_threads() == threads  # numba sets it for all that use OpenMP
     assert first.tobytes() == second.tobytes()
     assert first.tobytes() != other.tobytes()
     assert np.isfinite(projected(rows_of(5), "umap", 0).places).all()

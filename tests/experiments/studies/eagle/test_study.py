@@ -80,7 +80,7 @@ def test_differences_are_paired_and_the_mean_over_audiences():
 
 
 def test_what_is_refused_is_refused_before_anything_is_asked(tmp_path):
-    data = invented_data(tmp_path / "data")
+    data = invented_data(tmp_path / "data", films=200)
     call = ["study", "eagle", "--quick", "--data", str(data), "--folder", str(tmp_path / "out")]
     for more, message in (
         (["--for", "person 40"], "there is no audience 'person 40'"),
@@ -98,7 +98,7 @@ def test_what_is_refused_is_refused_before_anything_is_asked(tmp_path):
 def test_every_method_has_its_numbers_and_a_stopped_study_goes_on(tmp_path):
     data, folder = invented_data(tmp_path / "data"), tmp_path / "study"
     small = ["--learning", "2", "--films", "4", "--calls", "2", "--iterations", "3", "--learning-calls", "40",
-             "--seeds", "2", "--tokens", "12", "--gaps", "1", "--entities", "300"]  # fmt: skip
+             "--seeds", "2", "--tokens", "12", "--gaps", "1", "--entities", "200"]  # fmt: skip
     call = ["study", "eagle", "--quick", "--data", str(data), "--folder", str(folder), *small, "--json"]
     done = CliRunner().invoke(app, call)
     assert done.exit_code == 0, done.output
