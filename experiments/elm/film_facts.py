@@ -119,9 +119,14 @@ class FilmFacts:
         return np.where(count >= _FEWEST, total / np.maximum(count, 1), np.nan)
 
     def fans_of(self, number: int) -> tuple[list[str], list[str]]:
-        """Return the two genres whose fans like a film most by its factors, and the one whose fans like it least."""
-        order = np.argsort(-(self.fans @ self.tastes.factors.items[number]), kind="stable").tolist()
-        return [self.genres[g] for g in order[:2]], [self.genres[g] for g in order[-1:]]
+        """Return two genres whose fans like a film most by its factors, and the one whose fans like it least.
+
+        Its own genres come first of the most, but those alone whose fans like it more than those of the median genre.
+        """
+        scores = self.fans @ self.tastes.factors.items[number]
+        liked = (self.has[number] > 0) & (scores > np.median(scores))
+        order = np.lexsort((-scores, ~liked))
+        return [self.genres[g] for g in order[:2]], [self.genres[int(scores.argmin())]]
 
     def liked_by(self, person: int) -> tuple[list[str], list[str]]:
         """Return genres that a person likes more, and less, than what they see otherwise, the strongest first."""

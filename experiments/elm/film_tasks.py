@@ -160,12 +160,12 @@ class FilmTasks:
                            lambda text: 0.5 * takes(_SIZES, size, text) + 0.5 * takes(_NAMES, known, text))  # fmt: skip
 
     def would_like(self, n: int, rng: random.Random) -> Question | None:
-        """Ask who would like it."""
-        return self._fans(n, "Who would like it?", "People who like {} films.", 0)
+        """Ask who would like it most."""
+        return self._fans(n, "Who would like it most?", "People who like {} films.", 0)
 
     def would_not_like(self, n: int, rng: random.Random) -> Question | None:
-        """Ask who would not."""
-        return self._fans(n, "Who would not like it?", "People who mostly like {} films.", 1)
+        """Ask who would like it least."""
+        return self._fans(n, "Who would like it least?", "People who mostly like {} films.", 1)
 
     def _fans(self, n: int, asked: str, said: str, which: int) -> Question | None:
         if not self.facts.tastes.rated[n]:

@@ -26,7 +26,7 @@ from experiments.studies.elm.scores import MEASURES, RIGHT, SEMANTIC, STRANGE
 PAGE = "elm.html"
 WHO = {
     ELM: "reads vectors",
-    REWARDED: "the same, taught further by rewards of its own answers: consistency, less what reads oddly",
+    REWARDED: "the same, taught further by rewards of its own answers: check and consistency, less oddity",
     TOLD: (
         "the same model, told in words what it reads as vectors else; words hold more than vectors, for descriptions "
         "and plots the target itself, so this is an upper bound"
