@@ -215,6 +215,11 @@ class LanguageModel:
         copied = copy.deepcopy(self.model).bfloat16()
         return LanguageModel(copied, self.tokenizer, self.name, self.device, self._parameters)
 
+    @property
+    def fast(self) -> LanguageModel:
+        """The model in bfloat16 where its device can, else itself."""
+        return self.in_bfloat16() if self.device.has_bfloat16 and self.model.dtype != torch.bfloat16 else self
+
     def rows_apart(self, rows: int, fewer: int) -> bool:
         """Whether the first `fewer` of `rows` rows read the same, to the bit, without the others."""
         if (rows, fewer) not in self._apart:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from embeddings.folders import check_output
 from experiments.commands import console
-from experiments.commands.elm import usual_data
 from experiments.commands.options import DeviceName
 from experiments.commands.settings import takes
-from experiments.commands.studying import STUDY, Studied, source
+from experiments.commands.studying import STUDY, Studied, prepared, show_report, usual_data
 from experiments.studies.eagle.settings import QUICK, EagleStudy
-from generator.settings import validated
 
 _ASKED = (
     "asked", "endpoint", "judge", "actions", "entities", "learning", "films", "calls", "horizon", "learning_calls",
@@ -47,23 +44,11 @@ def eagle(
     device: DeviceName = "auto",
 ) -> Studied:  # fmt: skip
     """Edit held-out films, step by step, until an audience would like them: agents beside their reference policies."""
-    from experiments.studies.eagle.report import write
+    from experiments.studies.eagle import report
     from experiments.studies.eagle.study import measure
 
-    place = folder / "quick" if quick else folder
-    check_output(place / STUDY)
     given = {"audiences": tuple(audiences)} if audiences else {}
-    settings = validated(EagleStudy, {**(QUICK if quick else {}), **given, **asked}, source())
+    place, settings = prepared(EagleStudy, folder, QUICK if quick else None, {**given, **asked})
     with console.progress() as show:
-        found = measure(settings, data or usual_data(), place, device, elm, show)
-    return Studied(found, _show, place / STUDY, tuple(write(found, place)))
-
-
-def _show(found: Mapping[str, Any]) -> None:
-    from experiments.studies.eagle import report
-
-    console.out.print(report.lead(found))
-    for title, columns, rows in report.for_console(found):
-        console.table(title, columns, rows)
-    for line in [*report.answers(found), report.NOTE]:
-        console.out.print(line)
+        found = measure(settings, usual_data(data, "films"), place, device, elm, show)
+    return Studied(found, partial(show_report, report), place / STUDY, tuple(report.write(found, place)))

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from copyloom import InputError
-from embeddings.folders import check_output
 from experiments.commands import console
 from experiments.commands.options import DeviceName
 from experiments.commands.settings import takes
-from experiments.commands.studying import STUDY, Studied, source
+from experiments.commands.studying import STUDY, Studied, prepared, show_report, usual_data
 from experiments.studies.elm.settings import QUICK, ElmStudy
-from generator.settings import validated
 
 _ASKED = ("model", "prompted", "judge", "entities", "questions", "pairs", "adapter_steps", "steps", "rows", "rank",
           "feedback_steps", "tokens", "people", "seed")  # fmt: skip
@@ -41,32 +38,10 @@ def elm(
     device: DeviceName = "auto",
 ) -> Studied:  # fmt: skip
     """Teach a language model to answer 30 kinds of questions about points, and ask it of held-out ones."""
-    from experiments.studies.elm.report import write
+    from experiments.studies.elm import report
     from experiments.studies.elm.study import measure
 
-    place = folder / "quick" if quick else folder
-    check_output(place / STUDY)
-    settings = validated(ElmStudy, {**(QUICK if quick else {}), "tasks": tuple(task or ()), **asked}, source())
+    place, settings = prepared(ElmStudy, folder, QUICK if quick else None, {"tasks": tuple(task or ()), **asked})
     with console.progress() as show:
-        found = measure(settings, data or usual_data(), place, device, show)
-    return Studied(found, _show, place / STUDY, tuple(write(found, place)))
-
-
-def usual_data() -> Path:
-    """Return the folder of data beside the checkout."""
-    from experiments.corpora.real_texts import shared_data
-
-    folder = shared_data()
-    if folder is None:
-        raise InputError("there is no folder of films and products beside the project; name one with --data")
-    return folder
-
-
-def _show(found: Mapping[str, Any]) -> None:
-    from experiments.studies.elm import report
-
-    console.out.print(report.lead(found))
-    for title, columns, rows in report.for_console(found):
-        console.table(title, columns, rows)
-    for line in [*report.answers(found), report.NOTE]:
-        console.out.print(line)
+        found = measure(settings, usual_data(data, "films and products"), place, device, show)
+    return Studied(found, partial(show_report, report), place / STUDY, tuple(report.write(found, place)))

@@ -8,13 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from embeddings.folders import check_output
 from experiments.commands import console
 from experiments.commands.options import DeviceName
 from experiments.commands.settings import takes
-from experiments.commands.studying import STUDY, Studied, source
+from experiments.commands.studying import STUDY, Studied, prepared
 from experiments.studies.interventions.settings import QUICK, InterventionStudy
-from generator.settings import validated
 
 _ASKED = ("texts", "validation", "products", "layers", "strengths", "ranges", "target", "model", "seed")
 _UNLESS_QUICK: Any = dict.fromkeys(_ASKED)
@@ -38,10 +36,8 @@ def interventions(
     from experiments.studies.interventions.report import write
     from experiments.studies.interventions.study import measure
 
-    place = folder / "quick" if quick else folder
-    check_output(place / STUDY)
     given = {"wishes": tuple(wish)} if wish else {}
-    settings = validated(InterventionStudy, {**(QUICK if quick else {}), **asked, **given}, source())
+    place, settings = prepared(InterventionStudy, folder, QUICK if quick else None, {**asked, **given})
     with console.progress() as show:
         found, texts = measure(settings, place, device, show)
     return Studied(found, _show, place / STUDY, tuple(write(found, texts, place)))

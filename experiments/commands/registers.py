@@ -5,19 +5,18 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from copyloom import InputError, Report
-from embeddings.folders import check_output
 from experiments.commands import console
 from experiments.commands.options import DeviceName
 from experiments.commands.settings import takes
-from experiments.commands.studying import STUDY, Studied, source
+from experiments.commands.studying import STUDY, Studied, prepared, show_report
 from experiments.studies.registers.settings import MIXED, QUICK, RegisterStudy
-from generator.settings import validated
 
 _ASKED = ("texts", "trainings", "passes", "steps", "vocabulary", "hidden_size", "layers", "width", "vectors", "rate",
           "noise", "judged", "inversion_steps", "judge", "seed")  # fmt: skip
@@ -43,18 +42,16 @@ def registers(
     device: DeviceName = "auto",
 ) -> Studied:  # fmt: skip
     """Train small models on one register each and on all: spaces, losses, and who stores, mixes and steers better."""
-    from experiments.studies.registers.report import write
+    from experiments.studies.registers import report
     from experiments.studies.registers.study import measure
 
-    place = folder / "quick" if quick else folder
-    check_output(place / STUDY)
-    settings = validated(RegisterStudy, {**(QUICK if quick else {}), **asked}, source())
+    place, settings = prepared(RegisterStudy, folder, QUICK if quick else None, asked)
     with console.progress() as show:
         if register and data is not None:
             raise InputError("--data and --register were given; give one of them")
         texts = _own(register) if register else _real(data, settings, place, show)
         found = measure(settings, texts, place, device, show)
-    return Studied(found, _show, place / STUDY, tuple(write(found, place)))
+    return Studied(found, partial(show_report, report), place / STUDY, tuple(report.write(found, place)))
 
 
 def _own(given: Sequence[str]) -> dict[str, Sequence[str]]:
@@ -83,13 +80,3 @@ def _real(data: Path | None, settings: RegisterStudy, place: Path, report: Repor
     if folder is None or not folder.is_dir():
         raise InputError("there is no folder of real texts; name one with --data, or give texts with --register")
     return register_texts(folder, settings.texts, place, report)
-
-
-def _show(found: Mapping[str, Any]) -> None:
-    from experiments.studies.registers import report
-
-    console.out.print(report.lead(found))
-    for title, columns, rows in report.for_console(found):
-        console.table(title, columns, rows)
-    for line in [*report.answers(found), report.NOTE]:
-        console.out.print(line)

@@ -8,18 +8,21 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 import yaml
+from pydantic import BaseModel
 
 from copyloom import InputError
-from embeddings.folders import is_special, keep_result, replacing
+from embeddings.folders import check_output, is_special, keep_result, replacing
 from experiments.commands import console
 from experiments.commands.options import Commands, Json, Track
 from experiments.nested import numbers_in
 from experiments.versions import packages
-from generator.settings import read_mapping
+from generator.settings import read_mapping, validated
+
+Kind = TypeVar("Kind", bound=BaseModel)
 
 STUDY = "study.json"
 _FILE: ContextVar[Path | None] = ContextVar("file of settings", default=None)
@@ -86,6 +89,56 @@ def source() -> str:
     """Return where the options of the command that runs come from, as messages name it."""
     path = _FILE.get()
     return "the command line" if path is None else f"the command line and settings from {path}"
+
+
+def prepared(
+    kind: type[Kind], folder: Path, quick: Mapping[str, Any] | None, given: Mapping[str, Any]
+) -> tuple[Path, Kind]:
+    """Return where a study writes, and its settings.
+
+    Parameters
+    ----------
+    kind : type
+        Of the settings.
+    folder : Path
+    quick : mapping, optional
+        What ``--quick`` stands for, where it was given: what is given otherwise comes before it, and the study goes
+        into a folder of its own inside.
+    given : mapping
+
+    Raises
+    ------
+    InputError
+        If nothing can be written there, or a setting makes no sense.
+    """
+    place = folder if quick is None else folder / "quick"
+    check_output(place / STUDY)
+    return place, validated(kind, {**(quick or {}), **given}, source())
+
+
+def usual_data(asked: Path | None, what: str) -> Path:
+    """Return the folder of data that was asked for, or the one beside the checkout.
+
+    Raises
+    ------
+    InputError
+        If there is neither.
+    """
+    from experiments.corpora.real_texts import shared_data
+
+    folder = asked or shared_data()
+    if folder is None:
+        raise InputError(f"there is no folder of {what} beside the project; name one with --data")
+    return folder
+
+
+def show_report(report: Any, found: Mapping[str, Any]) -> None:
+    """Print what a study found as its module of reports says it: `lead`, `for_console`, `answers` and `NOTE`."""
+    console.out.print(report.lead(found))
+    for title, columns, rows in report.for_console(found):
+        console.table(title, columns, rows)
+    for line in [*report.answers(found), report.NOTE]:
+        console.out.print(line)
 
 
 def _as_option(value: Any, option: Any, path: Path) -> Any:

@@ -8,13 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from embeddings.folders import check_output, keep_result
+from embeddings.folders import keep_result
 from experiments.commands import console
 from experiments.commands.options import EngineName, Processes, output
 from experiments.commands.settings import takes
-from experiments.commands.studying import STUDY, Studied, source
+from experiments.commands.studying import STUDY, Studied, prepared
 from experiments.studies.uplift.settings import ENTRANTS, MIX, STORED, UpliftStudy
-from generator.settings import validated
 
 QUICK = {"worlds": ("grammar",), "impressions": (10_000,), "subjects": 2, "seeds": 4, "rounds": 10, "warm_up": 64,
          "entrants": (MIX, STORED), "editor": False}  # fmt: skip
@@ -61,13 +60,11 @@ def uplift(
     from experiments.studies.uplift.study import able, measure
 
     chosen = Engine(engine, processes)
-    place = folder / "quick" if quick else folder
-    check_output(place / STUDY)
     many = {"worlds": worlds, "impressions": impressions, "pools": pools, "half_lives": half_lives}
     given = {name: tuple(values) for name, values in many.items() if values}
     if entrants is not None:
         given["entrants"] = tuple(name.strip() for name in entrants.split(",") if name.strip())
-    settings = validated(UpliftStudy, {**(QUICK if quick else {}), **asked, **given}, source())
+    place, settings = prepared(UpliftStudy, folder, QUICK if quick else None, {**asked, **given})
     if entrants is None and not quick:
         settings = settings.model_copy(update={"entrants": able(settings)})
     with console.progress() as show:

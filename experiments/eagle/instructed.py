@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from experiments.asking import TEMPERATURE, chat_ids, line_of
+from experiments.asking import TEMPERATURE, chat_ids
 from experiments.eagle.actions import Action
 from experiments.eagle.environments import Change
-from experiments.eagle.prompted import nonsense, whole
+from experiments.eagle.prompted import change_of
 from experiments.elm.model import written
+from experiments.versions import source_hash
 from generator.decoding import Choice
 from generator.language_model import LanguageModel
 
@@ -43,7 +44,8 @@ class Instructed:
     @property
     def name(self) -> str:
         """The model's parameters, with what bears on its answers."""
-        return f"{self.model.identity.parameters} {self.model.model.dtype}, greedy, {self.longest} tokens"
+        model = f"{self.model.identity.parameters} {self.model.model.dtype}"
+        return f"{model}, greedy, {self.longest} tokens, {source_hash(change_of)}"
 
     def changes(self, texts: Sequence[str], actions: Sequence[Action], seed: int) -> Iterator[Change]:
         """Yield what came of each action; see `Changer`.
@@ -58,9 +60,7 @@ class Instructed:
             part = slice(first, first + _ROWS)
             answers = written(self.model, [self._read(one) for one in questions[part]], self.longest)
             for text, action, answer in zip(texts[part], actions[part], answers, strict=True):
-                said = whole(line_of(answer.text), text)
-                fault = nonsense(said, text, action)
-                yield Change(text, fault) if fault else Change(said)
+                yield change_of(answer.text, text, action)
 
     def answers(self, question: str, count: int, seed: int) -> list[str]:
         """Return answers to a question, drawn with a seed: what best-of-n prompting takes."""

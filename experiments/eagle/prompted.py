@@ -10,6 +10,7 @@ from copyloom import InputError
 from experiments.asking import Asked, line_of
 from experiments.eagle.actions import Action
 from experiments.eagle.environments import Change
+from experiments.versions import source_hash
 from generator.checks import normalised
 
 NO_ANSWER = "no answer"
@@ -50,7 +51,7 @@ class Prompted:
     @property
     def name(self) -> str:
         """The model's, with what bears on its answers."""
-        return f"{self.asked.name}, {self.asked.longest} tokens, {self.tries} tries"
+        return f"{self.asked.name}, {self.asked.longest} tokens, {self.tries} tries, {source_hash(change_of)}"
 
     def changes(self, texts: Sequence[str], actions: Sequence[Action], seed: int) -> Iterator[Change]:
         """Yield what came of each action; see `Changer`.
@@ -76,13 +77,26 @@ class Prompted:
             yield change
 
     def _change(self, text: str, action: Action, question: str, seed: int) -> Change:
-        fault = ""
+        change = Change(text, NO_ANSWER)
         for number in range(self.tries):
-            answer = whole(line_of(self.asked.answers(question, 1, seed * self.tries + number)[0]), text)
-            fault = nonsense(answer, text, action)
-            if not fault:
-                return Change(answer)
-        return Change(text, fault)
+            change = change_of(self.asked.answers(question, 1, seed * self.tries + number)[0], text, action)
+            if not change.fault:
+                break
+        return change
+
+
+def change_of(answer: str, text: str, action: Action) -> Change:
+    r"""Return what comes of an answer: its line of whole sentences, or the text as it was where that is nonsense.
+
+    Examples
+    --------
+    >>> shorter = Action("shorter", "generic", ("Make it shorter.",), "Change this: {text} {wish}")
+    >>> change_of("Here it is:\n\nA quiet kettle. It boi", "Buy this quiet kettle.", shorter).text
+    'A quiet kettle.'
+    """
+    said = whole(line_of(answer), text)
+    fault = nonsense(said, text, action)
+    return Change(text, fault) if fault else Change(said)
 
 
 def whole(answer: str, text: str) -> str:

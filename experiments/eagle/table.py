@@ -11,6 +11,7 @@ from copyloom import InputError
 from experiments.eagle.actions import STOP, Action
 from experiments.eagle.components import Components
 from experiments.eagle.environments import Environment
+from experiments.eagle.memo import Memo
 from experiments.eagle.utility import Guard, Utility
 
 
@@ -31,6 +32,11 @@ class Table:
     guard : Guard, optional
     most_calls : int, optional
         When so many changes have been asked for, only known ones remain open.
+
+    Attributes
+    ----------
+    vectors, utilities : callable
+        From texts to sentence vectors (n, S), and to utilities (n,), float64.
     """
 
     def __init__(
@@ -40,12 +46,12 @@ class Table:
         if not actions or len({action.name for action in actions}) < len(actions):
             raise InputError(f"{len(actions)} actions were given; give one or more, each with a name of its own")
         self.actions = (*actions, STOP)
-        self.utility, self.guard, self.most_calls = utility, guard, most_calls
-        self._environment, self._encode = environment, encode
+        self.guard, self.most_calls = guard, most_calls
+        self.vectors = Memo(encode)
+        self.utilities = Memo(lambda texts: utility(self.vectors(texts)).double())
+        self._nats = None if guard is None else Memo(guard.nats)
+        self._environment = environment
         self._changed: dict[tuple[str, int], str] = {}
-        self._vectors: dict[str, Tensor] = {}
-        self._utilities: dict[str, float] = {}
-        self._nats: dict[str, float] = {}
 
     @property
     def calls(self) -> int:
@@ -98,24 +104,12 @@ class Table:
         came = iter(self.changed([text for text, _ in pairs], [a for _, a in pairs]))
         return [[next(came) for _ in self.actions] for _ in texts]
 
-    def vectors(self, texts: Sequence[str]) -> Tensor:
-        """Return the sentence vectors (n, S) of texts."""
-        if fresh := [text for text in dict.fromkeys(texts) if text not in self._vectors]:
-            self._vectors.update(zip(fresh, self._encode(fresh), strict=True))
-        return torch.stack([self._vectors[text] for text in texts])
-
-    def utilities(self, texts: Sequence[str]) -> Tensor:
-        """Return the utility (n,), float64, of texts."""
-        if fresh := [text for text in dict.fromkeys(texts) if text not in self._utilities]:
-            self._utilities.update(zip(fresh, self.utility(self.vectors(fresh)).tolist(), strict=True))
-        return torch.tensor([self._utilities[text] for text in texts], dtype=torch.float64)
-
     def gains(self, starts: Sequence[str], ends: Sequence[str]) -> Tensor:
         """Return what going from each start to its end is worth (n,): utility gained, less what the guard takes."""
         gained = self.utilities(ends) - self.utilities(starts)
-        if self.guard is None:
+        if self.guard is None or self._nats is None:
             return gained
-        stranger = self._surprisals(ends) - self._surprisals(starts) - self.guard.slack
+        stranger = self._nats(ends).double() - self._nats(starts).double() - self.guard.slack
         return gained - self.guard.price * stranger.clamp(min=0)
 
     def mean_changes(self, components: Components) -> Tensor:
@@ -129,9 +123,3 @@ class Table:
                 before, after = (self.vectors(texts) for texts in zip(*known, strict=True))
                 found[a] = (components(after) - components(before)).mean(0)
         return found
-
-    def _surprisals(self, texts: Sequence[str]) -> Tensor:
-        assert self.guard is not None
-        if fresh := [text for text in dict.fromkeys(texts) if text not in self._nats]:
-            self._nats.update(zip(fresh, self.guard.nats(fresh).tolist(), strict=True))
-        return torch.tensor([self._nats[text] for text in texts], dtype=torch.float64)

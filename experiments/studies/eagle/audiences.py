@@ -31,7 +31,8 @@ class Audience:
 
     Parameters
     ----------
-    name : str
+    name, who : str
+        As it was asked for; and without what is new.
     people : int
         How many they are.
     utility : Utility
@@ -43,6 +44,7 @@ class Audience:
     """
 
     name: str
+    who: str
     people: int
     utility: Utility
     stars: Linear
@@ -87,7 +89,7 @@ class Audiences:
         stars = Linear(*self._tastes.liking(people))
         rated = _standardised(stars, self._known)
         utility = rated if who == name else WeightedSum([(1.0, rated), (self.novelty, self._distance)])
-        return Audience(name, len(people), utility, stars, self._tags(rated))
+        return Audience(name, who, len(people), utility, stars, self._tags(rated))
 
     def _people(self, who: str) -> list[int]:
         count = len(self._tastes.factors.users)

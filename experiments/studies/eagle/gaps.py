@@ -6,14 +6,12 @@ import random
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from copyloom import Report
 from experiments.eagle.gaps import Gap, content_gaps
 from experiments.eagle.reference import Uniform
 from experiments.eagle.rollout import best_of
 from experiments.eagle.table import Table
-from experiments.eagle.utility import Guard, Linear
+from experiments.eagle.utility import Linear
 from experiments.elm.film_tasks import FilmTasks
 from experiments.elm.model import Elm
 from experiments.studies.eagle.audiences import Audience
@@ -37,8 +35,7 @@ def gaps_of(stage: Stage, audience: Audience, elm: Path | None, report: Report) 
         report("filling gaps", number, len(found))
         nearest = [stage.plots.entities[known[place]] for place in gap.nearest]
         start = nearest[0].text
-        table = Table(stage.environment, stage.actions(audience), stage.encode, Linear(gap.point.double()),
-                      Guard(stage.nats, settings.price * float(np.mean(gap.cosines)), settings.slack))  # fmt: skip
+        table = Table(stage.environment, stage.actions(audience), stage.encode, Linear(gap.point))
         filled = best_of(table, Uniform(table), [start], settings.calls, settings.horizon, number)[0].texts[-1]
         row = {"gap": number + 1, "demand": gap.demand, "supply": gap.supply,
                "nearest": "; ".join(one.name for one in nearest[:2]), "start": start, "filled": filled, "told": said,

@@ -16,10 +16,9 @@ from torch.nn.functional import normalize
 
 from copyloom import Report
 from embeddings.steering import turned
-from experiments.asking import line_of
 from experiments.eagle.actions import Action, generic
 from experiments.eagle.agent import AgentSettings, train
-from experiments.eagle.prompted import nonsense, whole
+from experiments.eagle.prompted import change_of
 from experiments.eagle.reference import GOptimal, Optimistic, Policy, Uniform
 from experiments.eagle.rollout import best_of
 from experiments.eagle.table import Table
@@ -34,7 +33,7 @@ REFERENCES = (UNIFORM, OPTIMISTIC, DESIGN)
 BEST_OF, READS, EXISTING = "best of n", "ELM", "best known film"
 PLAYED = "played"
 _POOL = 4
-"""Times as many answers are drawn as best-of-n may take: each seed takes others of them."""
+"""Times as many answers are drawn as best-of-n may take: each seed draws its own from these."""
 _FURTHEST = 0.9
 """Radians by which an ELM's points go from a film towards higher ratings, at most."""
 
@@ -137,9 +136,9 @@ class BestOfN:
 
     @property
     def _wish(self) -> str:
-        name = self._audience.name
-        who = "most people" if name.startswith(AVERAGE) else "some people" if name.startswith("person") \
-            else f"people who love {name.partition(' + ')[0]} films"  # fmt: skip
+        name = self._audience.who
+        who = "most people" if name == AVERAGE else "some people" if self._audience.people == 1 \
+            else f"people who love {name} films"  # fmt: skip
         liked = f" They like what is {', '.join(self._audience.tags)}." if self._audience.tags else ""
         return f"Make it a film that {who} would love.{liked}"
 
@@ -159,8 +158,7 @@ class BestOfN:
             key = json.dumps([stage.environment.changer.name, question, count])
             file = folder / PLAYED / f"{sha256(key.encode()).hexdigest()[:20]}.json"
             said = kept(file, partial(stage.asked.answers, question, count, seed=0))
-            texts = [whole(line_of(one), start) for one in said]
-            found.append([start if nonsense(one, start, action) else one for one in texts])
+            found.append([change_of(one, start, action).text for one in said])
         report("prompting", len(stage.starts), len(stage.starts))
         return found
 

@@ -21,6 +21,7 @@ from experiments.eagle.actions import Action, action_set, generic, personal
 from experiments.eagle.components import Components
 from experiments.eagle.environments import Remembered
 from experiments.eagle.instructed import Instructed
+from experiments.eagle.memo import Memo
 from experiments.eagle.prompted import Prompted
 from experiments.eagle.table import Table
 from experiments.eagle.utility import Guard, Linear
@@ -37,19 +38,6 @@ CHANGES = "changes.jsonl"
 _COMPONENTS = 8
 
 
-class Memo:
-    """A function of texts to rows that works out no text twice."""
-
-    def __init__(self, work: Callable[[Sequence[str]], Tensor]) -> None:
-        self._work, self._known = work, dict[str, Tensor]()
-
-    def __call__(self, texts: Sequence[str]) -> Tensor:
-        """Return the rows of texts, in their order."""
-        if fresh := [text for text in dict.fromkeys(texts) if text not in self._known]:
-            self._known.update(zip(fresh, self._work(fresh), strict=True))
-        return torch.stack([self._known[text] for text in texts])
-
-
 def told_shortly(film: Entity) -> Entity:
     """Return a film whose text is its decade, genres and plot alone: what is edited."""
     return replace(film, text=f"A {film.fact('period')} {listed(film.facts['genres'])} film. "
@@ -58,11 +46,6 @@ def told_shortly(film: Entity) -> Entity:
 
 def _reader(settings: EagleStudy) -> str:
     return settings.asked if settings.endpoint is None else WRITER
-
-
-def _loaded(name: str, device: Device) -> LanguageModel:
-    model = LanguageModel.load(name, device)
-    return model.in_bfloat16() if device.has_bfloat16 else model
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +67,7 @@ class Stage:
         another model, which nothing is chosen with.
     reader : LanguageModel
         Who tells the guard's surprisals, and whose states a second opinion reads.
+    report : callable
     """
 
     settings: EagleStudy
@@ -95,6 +79,7 @@ class Stage:
     nats: Callable[[Sequence[str]], Tensor]
     judged: Callable[[Sequence[str]], Tensor]
     reader: LanguageModel
+    report: Report
 
     @classmethod
     def of(cls, settings: EagleStudy, data: Path, folder: Path, device: str, report: Report) -> Stage:
@@ -106,7 +91,7 @@ class Stage:
         report("reading films", 1, 2)
         plots = make_domain("plots", [told_shortly(one) for one in films.entities], encode, films.tastes)
         report("reading films", 2, 2)
-        reader, judge = (_loaded(name, where) for name in (_reader(settings), settings.judge))
+        reader, judge = (LanguageModel.load(name, where).fast for name in (_reader(settings), settings.judge))
         local = Instructed(reader, settings.tokens)
         asked: Asked = local
         changer: Instructed | Prompted = local
@@ -114,7 +99,8 @@ class Stage:
             asked = AskedOnce(Endpoint(settings.asked, settings.endpoint, settings.tokens), folder / "answers")
             changer = Prompted(asked)
         nats, judged = (Memo(partial(surprisals_alone, one)) for one in (reader, judge))
-        return cls(settings, films, plots, Remembered(changer, folder / CHANGES), asked, encode, nats, judged, reader)
+        environment = Remembered(changer, folder / CHANGES)
+        return cls(settings, films, plots, environment, asked, encode, nats, judged, reader, report)
 
     @cached_property
     def audiences(self) -> list[Audience]:
@@ -166,7 +152,7 @@ class Stage:
     def states(self) -> Memo:
         """From texts to unit vectors (n, D) of what a language model thinks of them; nothing optimised reads these."""
         every = [one.text for one in self.plots.entities]
-        raw = Memo(lambda texts: torch.from_numpy(states_of(texts, self.reader, lambda stage, done, total: None)))
+        raw = Memo(lambda texts: torch.from_numpy(states_of(texts, self.reader, self.report)))
         middle = raw(every).mean(0)
         return Memo(lambda texts: normalize(raw(texts) - middle, dim=1))
 
@@ -181,7 +167,7 @@ class Stage:
 
     def second_opinion(self, audience: Audience) -> Callable[[Sequence[str]], Tensor]:
         """Return what foretells an audience's ratings (n,) from states of texts, in standard deviations."""
-        found = Audiences(self._second, self.settings.novelty).of(audience.name.partition(" + ")[0])
+        found = Audiences(self._second, self.settings.novelty).of(audience.who)
         return lambda texts: found.utility(self.states(texts))
 
     @property
@@ -197,4 +183,4 @@ class Stage:
 
     def full_taste(self, audience: Audience) -> Linear:
         """Return the rating that an audience is foretold to give films by their whole texts."""
-        return Audiences(self.films, self.settings.novelty).of(audience.name.partition(" + ")[0]).stars
+        return Audiences(self.films, self.settings.novelty).of(audience.who).stars

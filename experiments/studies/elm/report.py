@@ -129,7 +129,7 @@ def along_table(found: Mapping[str, Any]) -> Table:
 def sample_table(found: Mapping[str, Any]) -> Table:
     """Return columns and rows for people: the first question of each task, and what each method answers."""
     columns = ["task", "about", RULES, *(one for one in _methods(found) if one != RULES)]
-    return columns, [[str(row.get(name, "–")) for name in columns] for row in found["samples"]]
+    return columns, [["–" if row[name] is None else str(row[name]) for name in columns] for row in found["samples"]]
 
 
 def for_console(found: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[str]]]]:

@@ -11,8 +11,7 @@ from generator.models import JUDGE, SHIPPED, WRITER
 
 QUICK: dict[str, Any] = {
     "model": SHIPPED, "prompted": SHIPPED, "judge": SHIPPED, "entities": 800, "questions": 8, "pairs": 4,
-    "adapter_steps": 5, "steps": 15,
-    "rows": 8, "rank": 4, "feedback_steps": 2, "tokens": 24, "people": 40,
+    "adapter_steps": 5, "steps": 15, "rows": 8, "rank": 4, "feedback_steps": 2, "tokens": 24, "people": 40,
 }  # fmt: skip
 """Within minutes: shows what comes out, and measures a model that has learnt next to nothing."""
 

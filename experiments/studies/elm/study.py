@@ -24,7 +24,7 @@ from experiments.elm.product_tasks import ProductTasks
 from experiments.elm.questions import PERSON, RATED, TEXT, Question, Task
 from experiments.elm.rewards import ConsistencyReward
 from experiments.elm.training import ElmTraining, Questions, train_elm
-from experiments.studies.elm.answering import RULES, Answers
+from experiments.studies.elm.answering import METHODS, RULES, Answers
 from experiments.studies.elm.curves import along_genres, between_films
 from experiments.studies.elm.scores import Scored, compared, rows_of, score
 from experiments.studies.elm.settings import ElmStudy
@@ -60,10 +60,11 @@ def measure(settings: ElmStudy, data: Path, folder: Path, device: str, report: R
         film_tasks = FilmTasks.of(films)
         asked = _asked(settings, film_tasks, ProductTasks(products))
         drawn = {task.name: (_held_out(task, domain, settings), domain) for task, domain in asked}
-        instruct, judge = (_loaded(name, device) for name in (settings.prompted, settings.judge))
+        where = Device.choose(device)
+        instruct, judge = (LanguageModel.load(name, where).fast for name in (settings.prompted, settings.judge))
         known = Questions([(task, domain.known) for task, domain in asked])
         trained = train_elm(_training(settings), known, _sizes(films), folder / TRAINED, report, device)
-        elm = Elm.load(trained, Device.choose(device))
+        elm = Elm.load(trained, where)
         reward = ConsistencyReward(encoder.encode, instruct)
         rewarded = _rewarded(settings, trained, known, reward, folder, report, device)
         answered = {task.name: Known(task, domain, settings.seed) for task, domain in asked}
@@ -123,12 +124,6 @@ def _held_out(task: Task, domain: Domain, settings: ElmStudy) -> list[Question]:
     return found
 
 
-def _loaded(name: str, device: str) -> LanguageModel:
-    """Return a model as it comes, in bfloat16 where the device has it."""
-    model = LanguageModel.load(name, Device.choose(device))
-    return model.in_bfloat16() if model.device.has_bfloat16 else model
-
-
 def _rewarded(
     settings: ElmStudy, trained: Path, known: Questions, reward: ConsistencyReward, folder: Path, report: Report,
     device: str,
@@ -175,7 +170,8 @@ def _samples(
     found = []
     for name, (questions, domain) in drawn.items():
         one = questions[0]
-        said = {method: answers.of(method, questions, report)[0] for method in answers.methods(questions)}
+        able = answers.methods(questions)
+        said = {method: answers.of(method, questions, report)[0] if method in able else None for method in METHODS}
         found.append({"task": name, "about": " and ".join(domain.entities[n].name for n in one.entities),
                       "rules": one.target, **said})  # fmt: skip
     return found

@@ -32,8 +32,7 @@ def states_of(headlines: Sequence[str], model: LanguageModel, report: Report) ->
     array of shape (N, D)
         Of the layer at `DEPTH`.
     """
-    if model.device.has_bfloat16:
-        model = model.in_bfloat16()
+    model = model.fast
     body = model.model.base_model
     layer = round(DEPTH * model.model.config.get_text_config(decoder=True).num_hidden_layers)
     distinct = list(dict.fromkeys(headlines))
@@ -41,7 +40,7 @@ def states_of(headlines: Sequence[str], model: LanguageModel, report: Report) ->
     order = sorted(range(len(ids)), key=lambda place: len(ids[place]))
     found = np.empty((len(ids), model.hidden_size), dtype=np.float32)
     for first in range(0, len(order), _ROWS):
-        report("reading headlines with the writer", first, len(order))
+        report("reading states of texts", first, len(order))
         rows = order[first : first + _ROWS]
         longest = len(ids[rows[-1]])
         padded = torch.tensor([ids[row] + [model.end] * (longest - len(ids[row])) for row in rows])
@@ -50,6 +49,6 @@ def states_of(headlines: Sequence[str], model: LanguageModel, report: Report) ->
         states = body(input_ids=padded.to(model.device.torch), output_hidden_states=True, use_cache=False).hidden_states
         weights = (own / own.sum(1, keepdim=True).clamp(min=1))[..., None].to(model.device.torch)
         found[rows] = (states[layer].float() * weights).sum(1).cpu().numpy()
-    report("reading headlines with the writer", len(order), len(order))
+    report("reading states of texts", len(order), len(order))
     places = {headline: place for place, headline in enumerate(distinct)}
     return found[[places[headline] for headline in headlines]]

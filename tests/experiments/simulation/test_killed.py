@@ -12,7 +12,7 @@ import pytest
 
 COMMAND = [sys.executable, "-c", "from experiments.commands.cli import app; app()", "simulate", "--config"]
 SMALL: dict[str, Any] = {
-    "seeds": 1, "rounds": 4, "impressions": 400, "device": "cpu",
+    "seeds": 1, "rounds": 6, "impressions": 400, "device": "cpu",
     "proposer": {"every": 2, "until": 1.0, "shortlist": 3, "admit": 2, "warm_up": 40},
 }  # fmt: skip
 

@@ -38,7 +38,7 @@ def one_line(context, value):
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
-@pytest.mark.parametrize("many", [pytest.param(6, marks=pytest.mark.short), pytest.param(14, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("many", [pytest.param(6, marks=pytest.mark.short), pytest.param(20, marks=pytest.mark.slow)])
 def test_fuzzed_from_its_description_it_neither_fails_nor_lies(shop, mode, many):
     """Cases of each operation, such as fit and such as do not."""
     schema, key = schemathesis.openapi.from_asgi("/openapi.json", shop.app), shop.key()
@@ -79,7 +79,7 @@ class Switched:
 
 
 @pytest.mark.parametrize("paths", CHAINS, ids=["shoppers", "editors"])
-@pytest.mark.parametrize("many", [pytest.param(3, marks=pytest.mark.short), pytest.param(7, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("many", [pytest.param(3, marks=pytest.mark.short), pytest.param(10, marks=pytest.mark.slow)])
 def test_fuzzed_in_chains_nothing_is_lost_doubled_or_shown_unapproved(shop, clock, tmp_path, paths, many):
     """Decisions are exposed and rewarded, texts written and approved by others, slots set and turned off, in any order.
 

@@ -28,9 +28,10 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_same_digits_here_and_over_processes(here: dict[str, Any], tmp_path: Path) -> None:
-    """On Ray, see `tests.experiments.test_engines`."""
+def test_same_digits_here_over_processes_and_on_ray(here: dict[str, Any], tmp_path: Path) -> None:
     assert measured(tmp_path / "two", Engine(processes=2)) == here
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'copyloom[ray]'")
+    assert measured(tmp_path / "ray", Engine("ray", processes=2)) == here
 
 
 @pytest.mark.slow
